@@ -1,0 +1,95 @@
+/** The demo: the same three scenes on a server without the guard and with it, and what each leaves behind. */
+
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:os'
+import { amountOf, memoryOf, say, sayScene, saySummary } from './print.js'
+import { killMarked, pidsOf, rowsOf } from './processes.js'
+import { rehearse } from './program.js'
+import { play, type SceneResult } from './run.js'
+import { Server } from './server.js'
+import { goneWithinMs, graceMs } from './settings.js'
+
+interface Run {
+  readonly name: string
+  readonly scenes: readonly SceneResult[]
+}
+
+// The program must have begun by its deadline, on a slow machine too, and nobody wants to wait.
+const shortestTimeoutMs = 1_500
+const longestTimeoutMs = 6_000
+
+const demoMark = randomUUID()
+const servers: Server[] = []
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    cleanUp()
+    process.exit(128 + constants.signals[signal])
+  })
+}
+
+try {
+  process.exitCode = await demo()
+} catch (error) {
+  say(`\nThe demo could not be carried out: ${(error as Error).message}`, 'red')
+  process.exitCode = 1
+} finally {
+  cleanUp()
+}
+
+/** Returns the exit status. */
+async function demo(): Promise<number> {
+  if (process.platform !== 'linux') throw new Error('it reads /proc, which only Linux has')
+  const { program, startMs } = await rehearse(`${demoMark}.0`)
+  const timeoutMs = Math.max(shortestTimeoutMs, Math.min(Math.ceil(startMs) * 4, longestTimeoutMs))
+  say(`Each request starts ${program.description}.`)
+  say(
+    `Deadline ${timeoutMs} ms. "After" is when nothing of it is alive, at most ${goneWithinMs} ms after its end.`
+  )
+
+  say('\nWITHOUT GUARD  child_process.spawn; child.kill() at the deadline and when the client goes', 'bold')
+  const without = await run('without guard', new Server({ isGuarded: false, timeoutMs, program }))
+  const left = pidsOf(demoMark).length
+  if (killMarked(demoMark) > 0) throw new Error('not all of what the run without guard left could be ended')
+  say(`\n  The demo itself has now ended the ${left} processes that were left.`)
+
+  say(`\nWITH GUARD  fastify-subprocess-guard; request.spawn(), grace ${graceMs} ms`, 'bold')
+  const guarded = await run('with guard', new Server({ isGuarded: true, timeoutMs, program }))
+
+  say()
+  saySummary([without, guarded])
+  const isClean = leftBy(guarded).length === 0
+  const [lost, kept] = [without, guarded].map(verdictOn)
+  say(`\nVERDICT  without guard: ${lost}; with guard: ${kept}.`, isClean ? 'bold' : 'red')
+  return isClean ? 0 : 1
+}
+
+async function run(name: string, server: Server): Promise<Run> {
+  servers.push(server)
+  await server.ready()
+  if (server.keeper !== undefined) {
+    const facts = `PID ${server.keeper}, ${memoryOf(rowsOf([server.keeper]))}, containment "${server.containment}"`
+    say(`  its keeper, one for each worker: ${facts}; scene 3 counts it, too`)
+  }
+  const scenes: SceneResult[] = []
+  for await (const scene of play(server, `${demoMark}.${servers.length}`)) {
+    scenes.push(scene)
+    sayScene(scenes.length, scene)
+  }
+  return { name, scenes }
+}
+
+function leftBy({ scenes }: Run) {
+  return scenes.flatMap(({ after }) => after)
+}
+
+function verdictOn(run: Run): string {
+  const left = leftBy(run)
+  return left.length === 0 ? 'none' : `${amountOf(left)} left behind`
+}
+
+/** Ends the workers and what carries the mark of this demo. The keeper leaves by itself. */
+function cleanUp(): void {
+  for (const server of servers) void server.kill()
+  killMarked(demoMark)
+}

@@ -1,0 +1,202 @@
+/**
+ * The census of a subreaper. Every descendant of the keeper stays below it: when its parent dies, a process
+ * becomes the keeper's own child. So a scope is empty when no child of the keeper belongs to it, and
+ * looking for its processes costs what its own tree costs.
+ */
+
+import { markName } from '../keeper/protocol.js'
+import type { Libc } from '../platform/libc.js'
+import {
+  childrenOf,
+  childrenOfMainThread,
+  environmentOf,
+  type ProcessStat,
+  statOf
+} from '../platform/linux.js'
+import type { Census, Member, ScopeRecord } from './members.js'
+
+export class AdoptionCensus implements Census {
+  readonly containment = 'subreaper'
+  readonly #libc: Libc
+  readonly #scopes = new Set<ScopeRecord>()
+  readonly #byMark = new Map<string, ScopeRecord>()
+  /** The children that libuv started and reaps. */
+  readonly #leaders = new Set<number>()
+  /** Every child that the kernel gave us, with its scope. Invariant: nothing but `#refresh` reaps them. */
+  readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor'>()
+  /** Start time of the adopted children whose scope nothing tells. */
+  readonly #unknown = new Map<number, number>()
+  /** Owns what no scope of the worker can have started. */
+  readonly #strays: ScopeRecord
+  readonly #onStrays: () => void
+  #waiting: (() => void)[] = []
+  #isFresh = false
+  /** Whether the last look failed, for want of descriptors: then nothing may be concluded from it. */
+  #isBlind = false
+  #isChangeDue = false
+
+  /** `onStrays` is called when there are processes that no scope can have started. */
+  constructor(libc: Libc, strays: ScopeRecord, onStrays: () => void) {
+    this.#libc = libc
+    this.#strays = strays
+    this.#onStrays = onStrays
+    // So that an adopted child is reaped when it ends, and not only when somebody looks.
+    process.on('SIGCHLD', () => this.#changeSoon())
+  }
+
+  open(scope: ScopeRecord): void {
+    this.#scopes.add(scope)
+    this.#byMark.set(scope.mark, scope)
+  }
+
+  launched(scope: ScopeRecord, pid: number, command: string): void {
+    this.#leaders.add(pid)
+    scope.addLeader(pid, command)
+  }
+
+  leaderEnded(scope: ScopeRecord, pid: number): void {
+    this.#leaders.delete(pid)
+    scope.removeLeader(pid)
+    this.#changeSoon()
+  }
+
+  members(scope: ScopeRecord): Member[] {
+    const members = new Map<number, Member>()
+    const add = (pid: number, isOwnChild: boolean): void => {
+      if (members.has(pid)) return
+      const stat = statOf(pid)
+      if (stat === undefined) return
+      // A dead process that its own parent has not reaped is not alive, and none of ours to reap.
+      if (!stat.alive && !isOwnChild) return
+      members.set(pid, { stat, isOwnChild })
+      scope.remember(stat)
+      if (stat.alive) for (const child of childrenOf(stat)) add(child, false)
+    }
+    this.#refresh()
+    for (const pid of this.#rootsOf(scope)) add(pid, true)
+    return [...members.values()]
+  }
+
+  isEmpty(scope: ScopeRecord): boolean {
+    this.#refresh()
+    if (this.#isBlind) return false
+    for (const _ of this.#rootsOf(scope)) return false
+    return true
+  }
+
+  isStill(_scope: ScopeRecord, { stat }: Member): boolean {
+    const now = statOf(stat.pid)
+    if (now === undefined || now.startTick !== stat.startTick) return false
+    // The same parent, or ours since that parent died: a stranger with the number has neither.
+    return now.parent === stat.parent || now.parent === process.pid
+  }
+
+  changeWithin(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#waiting.push(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+    })
+  }
+
+  forget(scope: ScopeRecord): void {
+    for (const pid of this.#rootsOf(scope)) {
+      if (!this.#adopted.has(pid)) continue
+      this.#adopted.set(pid, 'survivor')
+      this.#unknown.delete(pid)
+    }
+    this.#scopes.delete(scope)
+    this.#byMark.delete(scope.mark)
+    // An orphan of unknown origin may have waited for just this.
+    this.#changeSoon()
+  }
+
+  /** The keeper's own children that belong to the scope, dead or alive, until they are reaped. */
+  *#rootsOf(scope: ScopeRecord): Generator<number> {
+    yield* scope.leaders.keys()
+    yield* scope.orphans
+    if (this.#unknown.size === 0) return
+    const { earliestOpen, oldestClosing } = this.#suspects()
+    for (const [pid, startTick] of this.#unknown) {
+      // It waits for the last scope to close of all that were open when it started.
+      if (earliestOpen <= startTick) continue
+      const owner = oldestClosing.firstStartTick <= startTick ? oldestClosing : this.#strays
+      if (owner === scope) yield pid
+    }
+  }
+
+  /** Who may have started an orphan of unknown origin: any scope that is no younger. */
+  #suspects(): { earliestOpen: number; oldestClosing: ScopeRecord } {
+    let earliestOpen = Number.POSITIVE_INFINITY
+    let oldestClosing = this.#strays
+    for (const scope of this.#scopes) {
+      if (scope.state === 'open') earliestOpen = Math.min(earliestOpen, scope.firstStartTick)
+      else if (scope.firstStartTick < oldestClosing.firstStartTick) oldestClosing = scope
+    }
+    return { earliestOpen, oldestClosing }
+  }
+
+  /** One look and one round of waking for all that ends in one turn of the loop. */
+  #changeSoon(): void {
+    if (this.#isChangeDue) return
+    this.#isChangeDue = true
+    setImmediate(() => {
+      this.#isChangeDue = false
+      this.#isFresh = false
+      this.#refresh()
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const wake of waiting) wake()
+      if (!this.isEmpty(this.#strays)) this.#onStrays()
+    })
+  }
+
+  /** Reaps adopted children that have ended and finds out whose the new ones are; once for each turn. */
+  #refresh(): void {
+    if (this.#isFresh) return
+    this.#isFresh = true
+    setImmediate(() => {
+      this.#isFresh = false
+    })
+    try {
+      this.#look()
+      this.#isBlind = false
+    } catch {
+      this.#isBlind = true
+    }
+  }
+
+  #look(): void {
+    for (const pid of childrenOfMainThread(process.pid)) {
+      if (this.#leaders.has(pid)) continue
+      if (this.#libc.reap(pid)) this.#drop(pid)
+      else if (!this.#adopted.has(pid)) this.#adopt(pid)
+    }
+  }
+
+  #adopt(pid: number): void {
+    const stat = statOf(pid)
+    if (stat === undefined) return
+    const owner = this.#ownerOf(stat)
+    this.#adopted.set(pid, owner)
+    if (owner === 'unknown') this.#unknown.set(pid, stat.startTick)
+    else owner.orphans.add(pid)
+  }
+
+  #drop(pid: number): void {
+    const owner = this.#adopted.get(pid)
+    this.#adopted.delete(pid)
+    this.#unknown.delete(pid)
+    if (owner !== undefined && typeof owner === 'object') owner.orphans.delete(pid)
+  }
+
+  #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' {
+    const mark = environmentOf(stat.pid, markName)
+    const marked = mark === undefined ? undefined : this.#byMark.get(mark)
+    if (marked !== undefined) return marked
+    for (const scope of this.#scopes) if (scope.hasSeen(stat) || scope.holdsGroupOf(stat)) return scope
+    return 'unknown'
+  }
+}

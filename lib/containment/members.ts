@@ -1,0 +1,117 @@
+/** Who belongs to a scope: what is known of each scope, and what a census of its processes answers. */
+
+import type { Containment } from '../keeper/protocol.js'
+import { type ProcessStat, statOf } from '../platform/linux.js'
+
+/** One process of a scope, as it was at the last look. */
+export interface Member {
+  readonly stat: ProcessStat
+  /**
+   * Whether it is a child of the keeper that has not been reaped. Its number, and the number of its group,
+   * cannot be reused until the keeper's event loop turns.
+   */
+  readonly isOwnChild: boolean
+}
+
+/** Finds the processes of a scope. How, is the containment level. */
+export interface Census {
+  readonly containment: Containment
+  /** A scope whose processes it is to find from now on. */
+  open(scope: ScopeRecord): void
+  /** A command was started for the scope. */
+  launched(scope: ScopeRecord, pid: number, command: string): void
+  /** That process has ended and is reaped; what it started may live on. */
+  leaderEnded(scope: ScopeRecord, pid: number): void
+  /** Every process of the scope, its own unreaped zombies included. */
+  members(scope: ScopeRecord): Member[]
+  /** Whether a look finds no process of the scope. */
+  isEmpty(scope: ScopeRecord): boolean
+  /** Whether this is still the process that was looked at: its number may have been reused since. */
+  isStill(scope: ScopeRecord, member: Member): boolean
+  /** Resolves when something may have changed, after `ms` at the latest. */
+  changeWithin(ms: number): Promise<void>
+  /** The scope is closed; what it still has are survivors. */
+  forget(scope: ScopeRecord): void
+}
+
+/** What the keeper knows of a scope. */
+export class ScopeRecord {
+  readonly number: number
+  /** The value of the mark. Never empty: an empty mark would match what carries none. */
+  readonly mark: string
+  readonly graceMs: number
+  readonly killSignal: NodeJS.Signals
+  /** The running processes that the keeper started: their commands by pid. */
+  readonly leaders = new Map<number, string>()
+  /** Processes of the scope that became the keeper's children when their parents died. */
+  readonly orphans = new Set<number>()
+  /** Start time by pid of every process that was once seen to belong here. */
+  readonly seen = new Map<number, number>()
+  /** Groups and sessions that began here: their number, with the start time of the process that gave it. */
+  readonly groups = new Map<number, number>()
+  /** No process of the scope started earlier, in clock ticks since boot. */
+  firstStartTick = Number.POSITIVE_INFINITY
+  state: 'open' | 'closing' | 'closed' = 'open'
+
+  constructor(number: number, mark: string, graceMs: number, killSignal: NodeJS.Signals) {
+    if (mark === '') throw new RangeError('a mark must not be empty')
+    this.number = number
+    this.mark = mark
+    this.graceMs = graceMs
+    this.killSignal = killSignal
+  }
+
+  /** Takes a started command in. It leads its own session and group. */
+  addLeader(pid: number, command: string): void {
+    this.leaders.set(pid, command)
+    try {
+      const stat = statOf(pid)
+      if (stat === undefined) return
+      this.firstStartTick = Math.min(this.firstStartTick, stat.startTick)
+      this.remember(stat)
+    } catch {
+      // For want of descriptors. A scope that is as old as can be may have started anything.
+      this.firstStartTick = 0
+    }
+  }
+
+  removeLeader(pid: number): void {
+    this.leaders.delete(pid)
+    // While the group has members its number cannot be reused; once it is empty it may be anybody's. A scope
+    // that closes does not live long enough for that, and may have a thousand of them.
+    if (this.state === 'open' && isEmptyGroup(pid)) this.groups.delete(pid)
+  }
+
+  /** Notes a process of the scope, so that it is known when its parent is gone. */
+  remember(stat: ProcessStat): void {
+    this.seen.set(stat.pid, stat.startTick)
+    if (stat.pid === stat.group || stat.pid === stat.session) this.groups.set(stat.pid, stat.startTick)
+  }
+
+  hasSeen(stat: ProcessStat): boolean {
+    return this.seen.get(stat.pid) === stat.startTick
+  }
+
+  /** Whether the process is in a group or session that began in this scope. */
+  holdsGroupOf(stat: ProcessStat): boolean {
+    return this.#isOwnGroup(stat.session, stat) || this.#isOwnGroup(stat.group, stat)
+  }
+
+  #isOwnGroup(number: number, stat: ProcessStat): boolean {
+    const startTick = this.groups.get(number)
+    if (startTick === undefined || stat.startTick < startTick) return false
+    // Where another process has the number by now, the group has it from that one.
+    const leader = statOf(number)
+    return leader === undefined || leader.startTick === startTick
+  }
+}
+
+function isEmptyGroup(group: number): boolean {
+  try {
+    process.kill(-group, 0)
+    return false
+  } catch (error) {
+    // EPERM means that there is somebody.
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * The census without a subreaper: a look at every process of the machine. It finds what carries the mark,
+ * what is in a group or session of the scope, and all that descends from these. A daemon that left its
+ * session and emptied its environment before any look saw it is not found.
+ */
+
+import { markName } from '../keeper/protocol.js'
+import { allProcesses, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
+import type { Census, Member, ScopeRecord } from './members.js'
+
+// With no event for the death of a stranger, there is nothing but to look again.
+const longestPauseMs = 50
+
+interface Look {
+  readonly processes: readonly ProcessStat[]
+  readonly marks: ReadonlyMap<number, string>
+  readonly childrenOf: ReadonlyMap<number, readonly ProcessStat[]>
+}
+
+export class ScanCensus implements Census {
+  readonly containment = 'marks'
+  #lastLook: Look | undefined
+
+  open(_scope: ScopeRecord): void {}
+
+  launched(scope: ScopeRecord, pid: number, command: string): void {
+    scope.addLeader(pid, command)
+  }
+
+  leaderEnded(scope: ScopeRecord, pid: number): void {
+    scope.removeLeader(pid)
+  }
+
+  members(scope: ScopeRecord): Member[] {
+    const look = this.#look()
+    if (look === undefined) return []
+    const found = new Map<number, Member>()
+    const add = (stat: ProcessStat): void => {
+      if (found.has(stat.pid)) return
+      const isOwnChild = scope.leaders.has(stat.pid)
+      if (!stat.alive && !isOwnChild) return
+      found.set(stat.pid, { stat, isOwnChild })
+      scope.remember(stat)
+      for (const child of look.childrenOf.get(stat.pid) ?? []) add(child)
+    }
+    for (const stat of look.processes) {
+      if (look.marks.get(stat.pid) === scope.mark || isKnown(scope, stat)) add(stat)
+    }
+    return [...found.values()]
+  }
+
+  isEmpty(scope: ScopeRecord): boolean {
+    return this.#look() !== undefined && this.members(scope).length === 0
+  }
+
+  isStill(scope: ScopeRecord, { stat }: Member): boolean {
+    const now = statOf(stat.pid)
+    if (now === undefined || now.startTick !== stat.startTick) return false
+    if (now.parent === stat.parent) return true
+    return isKnown(scope, now) || environmentOf(now.pid, markName) === scope.mark
+  }
+
+  changeWithin(ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, longestPauseMs)))
+  }
+
+  forget(_scope: ScopeRecord): void {}
+
+  /** One look for all scopes, for one turn of the loop: two looks in a row are two turns. */
+  #look(): Look | undefined {
+    try {
+      return this.#lookOnce()
+    } catch {
+      // For want of descriptors: nothing may be concluded from that.
+      return undefined
+    }
+  }
+
+  #lookOnce(): Look {
+    if (this.#lastLook !== undefined) return this.#lastLook
+    const processes = allProcesses().filter((stat) => stat.pid !== process.pid)
+    const marks = new Map<number, string>()
+    const childrenOf = new Map<number, ProcessStat[]>()
+    for (const stat of processes) {
+      const mark = environmentOf(stat.pid, markName)
+      if (mark !== undefined) marks.set(stat.pid, mark)
+      const siblings = childrenOf.get(stat.parent)
+      if (siblings === undefined) childrenOf.set(stat.parent, [stat])
+      else siblings.push(stat)
+    }
+    this.#lastLook = { processes, marks, childrenOf }
+    setImmediate(() => {
+      this.#lastLook = undefined
+    })
+    return this.#lastLook
+  }
+}
+
+function isKnown(scope: ScopeRecord, stat: ProcessStat): boolean {
+  return scope.leaders.has(stat.pid) || scope.hasSeen(stat) || scope.holdsGroupOf(stat)
+}

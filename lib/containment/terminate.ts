@@ -1,0 +1,198 @@
+/** The end of a scope: ask, wait, kill, prove. The one place that signals processes. */
+
+import type { EndedProcess, KeeperReport } from '../keeper/protocol.js'
+import { type Libc, signalByNumber } from '../platform/libc.js'
+import { commandOf, executableOf, type ProcessStat, statOf } from '../platform/linux.js'
+import type { Census, Member, ScopeRecord } from './members.js'
+
+// How long a process may take to die of SIGKILL before it is called a survivor: one in uninterruptible sleep
+// never does, one with many gigabytes needs a while to give them back.
+const proofMs = 5_000
+const longestPauseMs = 50
+// When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
+const firstPauseMs = 100
+
+/**
+ * Ends every process of a scope and resolves when none is left, or when what is left has withstood SIGKILL
+ * for 5 s. What it says of a process that could not be ended is in the report.
+ */
+export async function terminate(
+  census: Census,
+  scope: ScopeRecord,
+  libc: Libc | undefined
+): Promise<KeeperReport> {
+  const ending = new Ending(census, scope, libc)
+  if (await ending.isOver()) return ending.report()
+  if (scope.killSignal !== 'SIGKILL') {
+    ending.askToEnd()
+    if (await ending.isOverWithin(scope.graceMs)) return ending.report()
+  }
+  await ending.killUntilOver()
+  return ending.report()
+}
+
+class Ending {
+  readonly #census: Census
+  readonly #scope: ScopeRecord
+  readonly #libc: Libc | undefined
+  /** Every process that was signalled, by pid and start time. */
+  readonly #signalled = new Map<string, EndedProcess>()
+  /** What each of them was running when it was first asked to end. */
+  readonly #asked = new Map<string, string | undefined>()
+
+  constructor(census: Census, scope: ScopeRecord, libc: Libc | undefined) {
+    this.#census = census
+    this.#scope = scope
+    this.#libc = libc
+  }
+
+  /** The first signal to every process once, and SIGCONT, since a stopped process cannot die of SIGTERM. */
+  askToEnd(): void {
+    const living = this.#living()
+    this.#signal(living, this.#scope.killSignal)
+    this.#send(living, 'SIGCONT')
+  }
+
+  /** Waits for the tree to go of itself, and asks again where the first signal cannot have been heard. */
+  async isOverWithin(ms: number): Promise<boolean> {
+    const until = performance.now() + ms
+    let pauseMs = firstPauseMs
+    let lookAt = performance.now() + pauseMs
+    for (;;) {
+      if (await this.isOver()) return true
+      const now = performance.now()
+      if (now >= until) return false
+      if (now >= lookAt) {
+        this.#askAgain()
+        pauseMs *= 2
+        lookAt = now + pauseMs
+      }
+      await this.#census.changeWithin(Math.min(until, lookAt) - now)
+    }
+  }
+
+  /**
+   * Asks who has not heard it. That is, first, a child that was born later and whose parent is gone: with a
+   * parent, it was started by a handler of the first signal, and has the grace to finish. And second, a process
+   * that was just between fork and exec: the handler it had from its parent took the signal, and the program
+   * that it became knows nothing of it.
+   */
+  #askAgain(): void {
+    const living = this.#living()
+    const parents = new Set(living.map(({ stat }) => stat.pid))
+    for (const member of living) {
+      const { stat } = member
+      // Stopped since: what it was sent waits for it.
+      if (isStopped(stat)) this.#signalOne(member, 'SIGCONT')
+      const wasAsked = this.#signalled.has(keyOf(stat))
+      if (wasAsked ? this.#hasHeard(stat) : parents.has(stat.parent)) continue
+      // What it has started is orphaned with it. Parents come before their children.
+      parents.delete(stat.pid)
+      this.#note(stat, this.#scope.killSignal)
+      this.#signalOne(member, this.#scope.killSignal)
+    }
+  }
+
+  #hasHeard(stat: ProcessStat): boolean {
+    const key = keyOf(stat)
+    return !this.#asked.has(key) || this.#asked.get(key) === executableOf(stat.pid)
+  }
+
+  /** SIGKILL to all that is left, again and again, since what forks all the time escapes a single one. */
+  async killUntilOver(): Promise<void> {
+    const until = performance.now() + proofMs
+    for (let pauseMs = 1; !(await this.isOver()); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      if (performance.now() > until) return this.#nameSurvivors()
+      this.#signal(this.#living(), 'SIGKILL')
+      await this.#census.changeWithin(pauseMs)
+    }
+  }
+
+  /** Two looks in a row, a turn of the loop apart, since one may miss a process that is born during it. */
+  async isOver(): Promise<boolean> {
+    if (!this.#census.isEmpty(this.#scope)) return false
+    await new Promise((resolve) => setImmediate(resolve))
+    return this.#census.isEmpty(this.#scope)
+  }
+
+  report(): KeeperReport {
+    return { processes: [...this.#signalled.values()] }
+  }
+
+  #living(): Member[] {
+    try {
+      return this.#census.members(this.#scope).filter((member) => member.stat.alive)
+    } catch {
+      // For want of descriptors. `isOver` does not take that for an end, and there is another look.
+      return []
+    }
+  }
+
+  #signal(members: readonly Member[], signal: NodeJS.Signals): void {
+    for (const { stat } of members) this.#note(stat, signal)
+    this.#send(members, signal)
+  }
+
+  /**
+   * Signals groups first, since no fork escapes that, then each process that is in none of them. A group is
+   * signalled only while a child of ours is in it that has not been reaped: the number is then surely its own.
+   */
+  #send(members: readonly Member[], signal: NodeJS.Signals): void {
+    const groups = new Set<number>()
+    for (const { stat, isOwnChild } of members) {
+      if (!isOwnChild || groups.has(stat.group)) continue
+      if (this.#signalGroup(stat.group, signal)) groups.add(stat.group)
+    }
+    for (const member of members) {
+      if (!groups.has(member.stat.group)) this.#signalOne(member, signal)
+    }
+  }
+
+  #signalGroup(group: number, signal: NodeJS.Signals): boolean {
+    // Number 0 would be the keeper's own group, and 1 every process there is.
+    if (group <= 1 || group === ownGroup) return false
+    return signalByNumber(-group, signal, () => true) === undefined
+  }
+
+  #signalOne(member: Member, signal: NodeJS.Signals): string | undefined {
+    const { pid } = member.stat
+    if (pid <= 1 || pid === process.pid) return undefined
+    if (member.isOwnChild) return signalByNumber(pid, signal, () => true)
+    const isStill = (): boolean => this.#census.isStill(this.#scope, member)
+    if (this.#libc === undefined) return signalByNumber(pid, signal, isStill)
+    return this.#libc.signalConfirmed(pid, signal, isStill)
+  }
+
+  #note(stat: ProcessStat, signal: NodeJS.Signals): void {
+    const { pid } = stat
+    const key = keyOf(stat)
+    const leader = this.#scope.leaders.get(pid)
+    const command = this.#signalled.get(key)?.command ?? leader ?? commandOf(stat)
+    this.#signalled.set(key, { pid, command, ended: signal })
+    // What the keeper has started was past its exec before anybody knew of it.
+    if (leader === undefined) this.#asked.set(key, executableOf(pid))
+  }
+
+  #nameSurvivors(): void {
+    for (const member of this.#living()) {
+      const { stat } = member
+      const refused = this.#signalOne(member, 'SIGKILL')
+      const why =
+        refused === undefined
+          ? `in state ${stat.state} ${proofMs} ms after SIGKILL`
+          : `SIGKILL was refused: ${refused}`
+      this.#signalled.set(keyOf(stat), { pid: stat.pid, command: commandOf(stat), ended: 'survived', why })
+    }
+  }
+}
+
+// T: by a signal. t: by a debugger (proc_pid_stat(5)).
+function isStopped({ state }: ProcessStat): boolean {
+  return state === 'T' || state === 't'
+}
+
+const ownGroup = statOf(process.pid)?.group
+
+function keyOf(stat: ProcessStat): string {
+  return `${stat.pid}:${stat.startTick}`
+}

@@ -1,0 +1,99 @@
+/** Expiry queues: one timer for all deadlines of one length, since these expire in the order they were made. */
+
+// How often entries that are over are let go, in ms. Until then they hold a request that has ended.
+const sweepMs = 1_000
+
+/** Something with a deadline. It is in one queue at most. */
+export abstract class Expiring<Self extends Expiring<Self>> {
+  /** By the clock of `performance.now()`, in ms. */
+  deadlineAt = 0
+  /** @internal */ queue: ExpiryQueue<Self> | undefined
+  /** @internal */ previous: Self | undefined
+  /** @internal */ next: Self | undefined
+
+  /** Whether it ended by itself and needs its deadline no more. */
+  abstract get isOver(): boolean
+  /** The deadline has passed and it is not over. */
+  abstract expire(): void
+  /** It was over, and is in no queue any more. */
+  abstract letGo(): void
+}
+
+/**
+ * Deadlines of one length, in order. To add one is to write a few fields: no timer is set for it, and nothing
+ * needs to be done when it is over, since an entry is only looked at when its time has come or at a sweep.
+ */
+export class ExpiryQueue<Entry extends Expiring<Entry>> {
+  readonly #lengthMs: number
+  #first: Entry | undefined
+  #last: Entry | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  /** `lengthMs` may be `Infinity`: the queue then only remembers what is under way. */
+  constructor(lengthMs: number) {
+    this.#lengthMs = lengthMs
+  }
+
+  /** Gives the entry a new deadline from now, whichever queue it was in. */
+  add(entry: Entry): void {
+    if (entry.queue !== undefined) entry.queue.remove(entry)
+    entry.deadlineAt = performance.now() + this.#lengthMs
+    entry.queue = this
+    entry.previous = this.#last
+    if (this.#last === undefined) this.#first = entry
+    else this.#last.next = entry
+    this.#last = entry
+    if (this.#timer === undefined) this.#setTimer()
+  }
+
+  remove(entry: Entry): void {
+    const { previous, next } = entry
+    if (previous === undefined) this.#first = next
+    else previous.next = next
+    if (next === undefined) this.#last = previous
+    else next.previous = previous
+    entry.previous = undefined
+    entry.next = undefined
+    entry.queue = undefined
+  }
+
+  /** The entries that are not over. */
+  *[Symbol.iterator](): Generator<Entry> {
+    for (let entry = this.#first; entry !== undefined; ) {
+      const { next } = entry
+      if (!entry.isOver) yield entry
+      entry = next
+    }
+  }
+
+  /** Forgets all deadlines. */
+  clear(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    while (this.#first !== undefined) this.remove(this.#first)
+  }
+
+  #setTimer(): void {
+    const first = this.#first
+    if (first === undefined) return
+    const leftMs = Math.max(first.deadlineAt - performance.now(), 0)
+    this.#timer = setTimeout(() => this.#look(), Math.min(leftMs, sweepMs))
+  }
+
+  #look(): void {
+    this.#timer = undefined
+    const now = performance.now()
+    for (let entry = this.#first; entry !== undefined; ) {
+      const { next } = entry
+      if (entry.isOver) {
+        this.remove(entry)
+        entry.letGo()
+      } else if (entry.deadlineAt <= now) {
+        this.remove(entry)
+        entry.expire()
+      }
+      entry = next
+    }
+    this.#setTimer()
+  }
+}

@@ -1,0 +1,61 @@
+/** Every error of the package: one table of code, status and message. */
+
+const table = {
+  ERR_SUBPROCESS_DEADLINE: { statusCode: 503, message: 'The request did not end within its deadline' },
+  ERR_SUBPROCESS_SHUTDOWN: { statusCode: 503, message: 'The server is shutting down' },
+  ERR_SUBPROCESS_DISCONNECTED: { statusCode: 499, message: 'The client closed the connection' },
+  ERR_SUBPROCESS_SCOPE_CLOSED: { statusCode: 503, message: 'The scope of this request is closed' },
+  ERR_SUBPROCESS_KEEPER_LOST: { statusCode: 503, message: 'The keeper process ended unexpectedly' },
+  ERR_SUBPROCESS_KEEPER_START: { statusCode: 500, message: 'The keeper process could not be started' },
+  ERR_SUBPROCESS_UNGUARDED: { statusCode: 500, message: 'This request has no scope' },
+  ERR_SUBPROCESS_SURVIVORS: { statusCode: 500, message: 'Processes could not be ended' },
+  ERR_SUBPROCESS_OPTION: { statusCode: 500, message: 'Invalid option' }
+} as const
+
+/** The `code` of an error made by this package. */
+export type SubprocessErrorCode = keyof typeof table
+
+/**
+ * An error of this package. Frameworks read `statusCode`; programs read `code`; `cause` holds what lies
+ * beneath, where there is something.
+ */
+export class SubprocessError extends Error {
+  override readonly name = 'SubprocessError'
+  readonly code: SubprocessErrorCode
+  /** HTTP status of the answer, when the error reaches the framework's error handler. */
+  readonly statusCode: number
+
+  constructor(code: SubprocessErrorCode, detail?: string, cause?: unknown) {
+    super(message(code, detail), cause === undefined ? undefined : { cause })
+    this.code = code
+    this.statusCode = table[code].statusCode
+  }
+}
+
+/** An option that is unknown, of the wrong shape, or without effect. The message names the way out. */
+export class SubprocessOptionError extends TypeError {
+  override readonly name = 'SubprocessOptionError'
+  readonly code = 'ERR_SUBPROCESS_OPTION'
+  readonly statusCode = table.ERR_SUBPROCESS_OPTION.statusCode
+
+  constructor(option: string, value: unknown, wayOut: string) {
+    super(`${option} is ${show(value)}: ${wayOut}`)
+  }
+}
+
+function message(code: SubprocessErrorCode, detail: string | undefined): string {
+  const text = table[code].message
+  return detail === undefined ? text : `${text}: ${detail}`
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'bigint') return `${value}n`
+  try {
+    return JSON.stringify(value) ?? String(value)
+  } catch {
+    // A circular object has no JSON; its tag is still a help.
+    return Object.prototype.toString.call(value)
+  }
+}

@@ -1,0 +1,126 @@
+/** The Fastify plugin: `req.spawn()`, deadlines for every route, and shutdown. */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { SpawnOptions } from './command.js'
+import { type Carrier, Exchanges, type Framework } from './exchange.js'
+import { Guard } from './guard.js'
+import {
+  type ResolvedRouteOptions,
+  type RouteGuardOptions,
+  resolveOptions,
+  resolveRouteOptions,
+  type SubprocessGuardOptions
+} from './options.js'
+import type { Scope } from './scope.js'
+import type { Subprocess } from './subprocess.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The guard of this context. */
+    subprocessGuard: Guard
+  }
+  interface FastifyRequest {
+    /** The subprocesses of this request. Opened when it is first asked for. */
+    readonly subprocesses: Scope
+    /** Starts a command that ends with this request, as `child_process.spawn` does. See `Scope.spawn`. */
+    spawn: Scope['spawn']
+  }
+  interface FastifyContextConfig {
+    /** Options of this route, or `false`: no deadline and no subprocesses. */
+    subprocessGuard?: RouteGuardOptions | false
+  }
+}
+
+// What Fastify itself puts into the options of a plugin.
+const registrationOptions = ['prefix', 'logLevel', 'logSerializers']
+
+const framework: Framework<FastifyRequest, FastifyReply> = {
+  rawOf: (reply) => reply.raw,
+  // The types know of HTTP/1 alone.
+  carrierOf: ({ raw }) => (raw as { stream?: Carrier }).stream ?? raw.socket,
+  logOf: (request) => request.log,
+  routeOf: ({ method, routeOptions: { url } }) => (url === undefined ? undefined : `${method} ${url}`),
+  isUpgrade: ({ raw }) => raw.headers.upgrade !== undefined,
+  canAnswer: (reply) => !reply.sent && !reply.raw.headersSent,
+  answer(reply, error) {
+    const { raw } = reply.request
+    // The client may still be sending its body. Nobody will read it, and the connection is of no more use.
+    const isOfNoMoreUse = !raw.complete || !reply.server.server.listening
+    if (isOfNoMoreUse && raw.httpVersionMajor === 1) reply.header('connection', 'close')
+    reply.send(error)
+  }
+}
+
+async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptions): Promise<void> {
+  const options = resolveOptions(withoutRegistrationOptions(given))
+  const guard = await Guard.start(app.log)
+  const exchanges = new Exchanges(guard, framework)
+  const resolvedRoutes = new WeakMap<object, ResolvedRouteOptions | false>()
+  let drainTimer: NodeJS.Timeout | undefined
+
+  function optionsOf(override: RouteGuardOptions | false | undefined): ResolvedRouteOptions | false {
+    if (override === undefined) return options
+    if (typeof override !== 'object') return resolveRouteOptions(override, options)
+    let resolved = resolvedRoutes.get(override)
+    if (resolved === undefined) {
+      resolved = resolveRouteOptions(override, options)
+      resolvedRoutes.set(override, resolved)
+    }
+    return resolved
+  }
+
+  app.decorate('subprocessGuard', guard)
+  app.decorateRequest('subprocesses', {
+    getter() {
+      return exchanges.scopeOf(this)
+    }
+  })
+  app.decorateRequest(
+    'spawn',
+    function (
+      command: string,
+      args?: readonly string[] | SpawnOptions,
+      spawnOptions?: SpawnOptions
+    ): Subprocess {
+      return this.subprocesses.spawn(command, args as readonly string[], spawnOptions)
+    }
+  )
+
+  // A mistake in a route's options is an error where the route is declared.
+  app.addHook('onRoute', (route) => {
+    optionsOf(route.config?.subprocessGuard)
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    // Routes that were declared before the guard was loaded have not come by `onRoute`: look each time.
+    const resolved = optionsOf(request.routeOptions.config?.subprocessGuard)
+    if (resolved !== false) exchanges.arrive(request, reply, resolved)
+    done()
+  })
+  app.addHook('onError', (request, _reply, _error, done) => {
+    exchanges.fail(request)
+    done()
+  })
+  // `onClose` waits for the requests in flight, and a handler that hangs would block it for ever.
+  app.addHook('preClose', (done) => {
+    drainTimer = setTimeout(() => {
+      guard.refuse()
+      exchanges.cutAllShort('shutdown')
+    }, options.drainMs)
+    done()
+  })
+  app.addHook('onClose', async () => {
+    clearTimeout(drainTimer)
+    // Fastify may come here early on a host with two addresses (fastify#7043): what still runs ends now.
+    exchanges.cutAllShort('shutdown')
+    await guard.close()
+    exchanges.clear()
+  })
+}
+
+function withoutRegistrationOptions(given: SubprocessGuardOptions): SubprocessGuardOptions {
+  const own = Object.entries(given).filter(([name]) => !registrationOptions.includes(name))
+  return Object.fromEntries(own)
+}
+
+export default fp(subprocessGuard, { fastify: '5.x || 6.x', name: 'fastify-subprocess-guard' })

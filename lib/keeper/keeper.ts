@@ -1,0 +1,156 @@
+/** The keeper: carries out what the worker asks, and ends everything when the worker is gone. */
+
+import { AdoptionCensus } from '../containment/adoption.js'
+import { type Census, ScopeRecord } from '../containment/members.js'
+import { ScanCensus } from '../containment/scan.js'
+import { terminate } from '../containment/terminate.js'
+import type { Libc } from '../platform/libc.js'
+import { Launch, type LaunchEvents } from './launch.js'
+import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from './protocol.js'
+import type { StdioDoor } from './stdio-door.js'
+
+// For what no scope of the worker can have started, so that there are no options of its own to follow.
+const strayGraceMs = 2_000
+
+export interface KeeperParts {
+  readonly libc: Libc | undefined
+  readonly isSubreaper: boolean
+  /** What the marks of all scopes of this worker begin with. */
+  readonly workerMark: string
+  readonly door: StdioDoor
+  /** Sends a message to the worker. */
+  readonly send: (message: KeeperMessage) => void
+  /** Says that processes of unknown origin were ended. */
+  readonly sayStrays: (processes: readonly EndedProcess[]) => void
+}
+
+export class Keeper {
+  readonly census: Census
+  readonly #parts: KeeperParts
+  readonly #scopes = new Map<number, ScopeRecord>()
+  readonly #launches = new Map<number, Launch>()
+  /** The launches that wait for a connection, by its number. */
+  readonly #expecting = new Map<number, Launch>()
+  readonly #strays: ScopeRecord
+  #isEndingStrays = false
+  readonly #launchEvents: LaunchEvents
+
+  constructor(parts: KeeperParts) {
+    const { libc, isSubreaper, workerMark, send } = parts
+    this.#parts = parts
+    this.#strays = new ScopeRecord(0, `${workerMark}/stray`, strayGraceMs, 'SIGTERM')
+    this.census =
+      libc !== undefined && isSubreaper
+        ? new AdoptionCensus(libc, this.#strays, () => void this.#endStrays())
+        : new ScanCensus()
+    this.#launchEvents = {
+      spawned: (launch, pid) => {
+        this.census.launched(launch.scope, pid, launch.command)
+        this.#expectNoMore(launch)
+        send({ type: 'spawned', id: launch.id, pid })
+      },
+      failed: (launch, failure) => {
+        this.#expectNoMore(launch)
+        this.#launches.delete(launch.id)
+        send({ type: 'failed', id: launch.id, failure })
+      },
+      exited: ({ id, scope }, pid, code, signal) => {
+        this.#launches.delete(id)
+        this.census.leaderEnded(scope, pid)
+        send({ type: 'exited', id, code, signal })
+      }
+    }
+  }
+
+  receive(message: WorkerMessage): void {
+    switch (message.type) {
+      case 'open':
+        this.#open(message)
+        break
+      case 'launch':
+        this.#launch(message)
+        break
+      case 'stdio-lost':
+        this.#launches.get(message.id)?.abandon(message.code)
+        break
+      case 'signal':
+        this.#launches.get(message.id)?.signal(message.signal)
+        break
+      case 'close':
+        this.#close(message.scope)
+    }
+  }
+
+  /** A stdio connection has come: the launch that waits for it may start. */
+  connectionArrived(connection: number): void {
+    this.#expecting.get(connection)?.startWhenConnected(this.#parts.door)
+  }
+
+  /**
+   * Closes every scope that is still open and resolves with what was alive in them, when all of it is gone
+   * or named as a survivor.
+   */
+  async endAll(): Promise<EndedProcess[]> {
+    const scopes = [...this.#scopes.values()].filter((scope) => scope.state === 'open')
+    // All gates first: an orphan of unknown origin is ended at once when no open scope can claim it.
+    for (const scope of scopes) this.#gate(scope)
+    const reports = await Promise.all(scopes.map((scope) => this.#end(scope)))
+    reports.push(await this.#end(this.#strays))
+    return reports.flatMap((report) => report.processes)
+  }
+
+  #open({ scope: number, graceMs, killSignal }: WorkerMessage & { type: 'open' }): void {
+    const scope = new ScopeRecord(number, `${this.#parts.workerMark}/${number}`, graceMs, killSignal)
+    this.#scopes.set(number, scope)
+    this.census.open(scope)
+  }
+
+  #launch({ id, scope: number, request }: WorkerMessage & { type: 'launch' }): void {
+    const scope = this.#scopes.get(number)
+    if (scope?.state !== 'open') {
+      const message = `spawn ${request.file} ECANCELED`
+      this.#parts.send({ type: 'failed', id, failure: { code: 'ECANCELED', message } })
+      return
+    }
+    const launch = new Launch(id, scope, request, this.#launchEvents)
+    this.#launches.set(id, launch)
+    for (const connection of launch.connections) this.#expecting.set(connection, launch)
+    launch.startWhenConnected(this.#parts.door)
+  }
+
+  #expectNoMore(launch: Launch): void {
+    for (const connection of launch.connections) {
+      this.#expecting.delete(connection)
+      this.#parts.door.take(connection)?.destroy()
+    }
+  }
+
+  #close(number: number): void {
+    const scope = this.#scopes.get(number)
+    if (scope?.state !== 'open') return
+    this.#gate(scope)
+    void this.#end(scope).then((report) => this.#parts.send({ type: 'closed', scope: number, report }))
+  }
+
+  /** From here on the scope starts nothing. */
+  #gate(scope: ScopeRecord): void {
+    scope.state = 'closing'
+    for (const launch of this.#launches.values()) if (launch.scope === scope) launch.abandon('ECANCELED')
+  }
+
+  async #end(scope: ScopeRecord): Promise<KeeperReport> {
+    const report = await terminate(this.census, scope, this.#parts.libc)
+    scope.state = 'closed'
+    this.census.forget(scope)
+    this.#scopes.delete(scope.number)
+    return report
+  }
+
+  async #endStrays(): Promise<void> {
+    if (this.#isEndingStrays) return
+    this.#isEndingStrays = true
+    const { processes } = await this.#end(this.#strays)
+    this.#isEndingStrays = false
+    if (processes.length > 0) this.#parts.sayStrays(processes)
+  }
+}

@@ -1,0 +1,131 @@
+/** Starting a command: the keeper waits for its stdio connections, spawns it, and tells how it went. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import type { ScopeRecord } from '../containment/members.js'
+import { shortCommand } from '../platform/linux.js'
+import { type LaunchFailure, type LaunchRequest, markName } from './protocol.js'
+import type { StdioDoor } from './stdio-door.js'
+
+// Connections that were made come at once. One that has not come by then was dropped: no descriptors left.
+const connectedWithinMs = 10_000
+
+/** What becomes of a launch; each is called once at most. */
+export interface LaunchEvents {
+  spawned(launch: Launch, pid: number): void
+  failed(launch: Launch, failure: LaunchFailure): void
+  exited(launch: Launch, pid: number, code: number | null, signal: NodeJS.Signals | null): void
+}
+
+export class Launch {
+  readonly id: number
+  readonly scope: ScopeRecord
+  readonly #request: LaunchRequest
+  readonly #events: LaunchEvents
+  #state: 'waiting' | 'running' | 'over' = 'waiting'
+  #child: ChildProcess | undefined
+  /** What the user sent before the process was there. */
+  readonly #signalsDue: NodeJS.Signals[] = []
+  #patience: NodeJS.Timeout | undefined
+
+  constructor(id: number, scope: ScopeRecord, request: LaunchRequest, events: LaunchEvents) {
+    this.id = id
+    this.scope = scope
+    this.#request = request
+    this.#events = events
+  }
+
+  /** The command line, for a person to read. */
+  get command(): string {
+    return shortCommand(this.#request.args.join(' '))
+  }
+
+  /** The connections that are to be its standard streams. */
+  get connections(): number[] {
+    return this.#request.stdio.filter((target) => typeof target === 'number')
+  }
+
+  /** Spawns the command as soon as all its connections have come. */
+  startWhenConnected(door: StdioDoor): void {
+    if (this.#state !== 'waiting') return
+    if (!this.connections.every((connection) => door.has(connection))) {
+      this.#patience ??= setTimeout(() => this.abandon('EMFILE'), connectedWithinMs)
+      return
+    }
+    clearTimeout(this.#patience)
+    const sockets: Socket[] = []
+    const stdio = this.#request.stdio.map((target) => {
+      if (typeof target !== 'number') return target
+      const socket = door.take(target) as Socket
+      sockets.push(socket)
+      return socket
+    })
+    this.#spawn(stdio, sockets)
+  }
+
+  /** Gives a launch up that still waits for its connections. */
+  abandon(code: string): void {
+    if (this.#state === 'waiting') this.#fail({ code, message: `spawn ${this.#request.file} ${code}` })
+  }
+
+  /** Sends a signal to the process itself, as `ChildProcess.kill` does. */
+  signal(signal: NodeJS.Signals): void {
+    if (this.#state === 'waiting') this.#signalsDue.push(signal)
+    // Node sends it to its own unreaped child or not at all, so that the number cannot be another's.
+    else if (this.#state === 'running') this.#child?.kill(signal)
+  }
+
+  #spawn(stdio: ('inherit' | 'ignore' | Socket)[], sockets: readonly Socket[]): void {
+    const { file, args, cwd, env, uid, gid } = this.#request
+    let child: ChildProcess
+    try {
+      child = spawn(file, args.slice(1), {
+        argv0: args[0],
+        cwd,
+        env: { ...env, [markName]: this.scope.mark },
+        stdio,
+        // Its own session, so that its group's number is its own and nothing of ours is in it.
+        detached: true,
+        ...(uid === undefined ? {} : { uid }),
+        ...(gid === undefined ? {} : { gid })
+      })
+    } catch (error) {
+      // Node throws what it takes for a mistake of the caller, such as E2BIG.
+      this.#fail(error as NodeJS.ErrnoException, sockets)
+      return
+    }
+    this.#child = child
+    const { pid } = child
+    if (pid === undefined) {
+      child.once('error', (error: NodeJS.ErrnoException) => this.#fail(error, sockets))
+      return
+    }
+    // The subprocess has its own copies. With ours open, the worker would never see them end.
+    for (const socket of sockets) socket.destroy()
+    this.#state = 'running'
+    // After the start, 'error' means that a signal was refused (EPERM): the process lives on, and the close of
+    // the scope will name it.
+    child.on('error', () => {})
+    child.once('exit', (code, signal) => {
+      this.#state = 'over'
+      this.#events.exited(this, pid, code, signal)
+    })
+    this.#events.spawned(this, pid)
+    for (const signal of this.#signalsDue) child.kill(signal)
+  }
+
+  #fail(error: NodeJS.ErrnoException | LaunchFailure, sockets: readonly Socket[] = []): void {
+    this.#state = 'over'
+    clearTimeout(this.#patience)
+    // The worker closes its ends when it hears of the failure. Were ours closed first, it could take the end
+    // of the output for that of a command which had nothing to say.
+    for (const socket of sockets) destroyAtEnd(socket)
+    const { code = 'UNKNOWN', errno, message } = error
+    this.#events.failed(this, { code, message, ...(errno === undefined ? {} : { errno }) })
+  }
+}
+
+function destroyAtEnd(socket: Socket): void {
+  if (socket.readableEnded) socket.destroy()
+  else socket.once('end', () => socket.destroy()).resume()
+}

@@ -1,0 +1,89 @@
+/** The messages between a worker and its keeper: one line of JSON each, over one socket. */
+
+/** How the processes of a scope are found; see `docs/architecture.md`. */
+export type Containment = 'subreaper' | 'marks'
+
+/** The environment variable that every subprocess inherits, naming worker and scope. */
+export const markName = 'SUBPROCESS_GUARD_MARK'
+
+/** Where a standard stream of a subprocess leads: a connection of that number, the worker's own, or nowhere. */
+export type StdioTarget = number | 'inherit' | 'ignore'
+
+export interface LaunchRequest {
+  readonly file: string
+  readonly args: readonly string[]
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+  readonly uid?: number
+  readonly gid?: number
+  readonly stdio: readonly [StdioTarget, StdioTarget, StdioTarget]
+}
+
+/** The fields of a failed system call that Node's `'error'` event carries. */
+export interface LaunchFailure {
+  readonly code: string
+  readonly errno?: number
+  readonly message: string
+}
+
+/** How one process of a closed scope ended. */
+export interface EndedProcess {
+  readonly pid: number
+  readonly command: string
+  /** The last signal that was needed, or `survived`. */
+  readonly ended: NodeJS.Signals | 'survived'
+  /** For a survivor: why it could not be ended. */
+  readonly why?: string
+}
+
+/** What the keeper found and did when it closed a scope. */
+export interface KeeperReport {
+  /** The processes that were alive when the scope closed. */
+  readonly processes: readonly EndedProcess[]
+}
+
+export type WorkerMessage =
+  | { type: 'open'; scope: number; graceMs: number; killSignal: NodeJS.Signals }
+  | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
+  | { type: 'stdio-lost'; id: number; code: string }
+  | { type: 'signal'; id: number; signal: NodeJS.Signals }
+  | { type: 'close'; scope: number }
+
+export type KeeperMessage =
+  | { type: 'ready'; containment: Containment; why?: string; path: string; secret: string }
+  | { type: 'spawned'; id: number; pid: number }
+  | { type: 'failed'; id: number; failure: LaunchFailure }
+  | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
+  | { type: 'closed'; scope: number; report: KeeperReport }
+
+/** Length in bytes of what each stdio connection sends first: the keeper's secret and its own number. */
+export const headerBytes = 40
+
+/** The first bytes of a stdio connection: they prove that it is the worker's, and say which one it is. */
+export function connectionHeader(secret: string, connection: number): string {
+  return secret + connection.toString(16).padStart(headerBytes - secret.length, '0')
+}
+
+export function encode(message: WorkerMessage | KeeperMessage): string {
+  // JSON holds no raw line feed, so that a line feed ends the message.
+  return `${JSON.stringify(message)}\n`
+}
+
+/** Cuts a stream of bytes into messages. */
+export class Decoder<Message> {
+  #parts: Buffer[] = []
+
+  /** The messages that these bytes complete. Throws a SyntaxError on what is no message. */
+  decode(bytes: Buffer): Message[] {
+    const messages: Message[] = []
+    let start = 0
+    for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
+      this.#parts.push(bytes.subarray(start, end))
+      messages.push(JSON.parse(Buffer.concat(this.#parts).toString('utf8')) as Message)
+      this.#parts = []
+      start = end + 1
+    }
+    if (start < bytes.length) this.#parts.push(bytes.subarray(start))
+    return messages
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * The keeper's socket: the worker connects once for each piped standard stream, and the keeper hands the
+ * connection to the subprocess. It lives in a folder that only this user may enter.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connectionHeader, headerBytes } from './protocol.js'
+
+// sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)). A longer path is cut short unasked.
+const longestPathBytes = 107
+// A connection is taken as soon as it has come and said its header. Whatever is not taken by then is a
+// stranger's, or a second one for a stream that has been taken.
+const takenWithinMs = 10_000
+// More would wait than the worker opens at once (`mostOpening` in link.ts).
+const backlog = 1_024
+
+export class StdioDoor {
+  readonly path: string
+  readonly secret = randomBytes(16).toString('hex')
+  /** Connections that have come and that no launch has taken yet. */
+  readonly #arrived = new Map<number, Socket>()
+  readonly #dismissals = new WeakMap<Socket, NodeJS.Timeout>()
+  readonly #folder: string
+  readonly #server: Server
+  readonly #onArrival: (connection: number) => void
+
+  /** Opens the socket and resolves when it can be connected to. Rejects where no folder can be made. */
+  static async open(onArrival: (connection: number) => void): Promise<StdioDoor> {
+    const door = new StdioDoor(makeFolder(), onArrival)
+    await new Promise<void>((resolve, reject) => {
+      door.#server.once('error', reject)
+      door.#server.listen({ path: door.path, backlog }, resolve)
+    })
+    // A connection that cannot be accepted, for want of descriptors: the launch that waits for it gives up.
+    door.#server.on('error', () => {})
+    return door
+  }
+
+  private constructor(folder: string, onArrival: (connection: number) => void) {
+    this.#folder = folder
+    this.path = join(folder, 'stdio')
+    this.#onArrival = onArrival
+    // Half open: where the worker has ended its side by now, the subprocess gets a stream that has ended.
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#admit(socket))
+  }
+
+  /** The connection of that number, once it has come. */
+  take(connection: number): Socket | undefined {
+    const socket = this.#arrived.get(connection)
+    if (socket === undefined) return undefined
+    this.#arrived.delete(connection)
+    clearTimeout(this.#dismissals.get(socket))
+    return socket
+  }
+
+  has(connection: number): boolean {
+    return this.#arrived.has(connection)
+  }
+
+  /** Closes the socket and removes its folder. */
+  close(): void {
+    this.#server.close()
+    for (const socket of this.#arrived.values()) socket.destroy()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #admit(socket: Socket): void {
+    const dismissal = setTimeout(() => socket.destroy(), takenWithinMs)
+    this.#dismissals.set(socket, dismissal)
+    let header = ''
+    const read = (bytes: Buffer): void => {
+      header += bytes.toString('latin1')
+      if (header.length < headerBytes) return
+      socket.off('data', read)
+      const connection = Number.parseInt(header.slice(this.secret.length), 16)
+      // The worker holds back what is for the subprocess until the launch is confirmed: more is a stranger's.
+      if (header !== connectionHeader(this.secret, connection) || this.#arrived.has(connection)) {
+        socket.destroy()
+        return
+      }
+      socket.pause()
+      this.#arrived.set(connection, socket)
+      socket.once('close', () => {
+        if (this.#arrived.get(connection) === socket) this.#arrived.delete(connection)
+      })
+      this.#onArrival(connection)
+    }
+    socket.on('data', read)
+    socket.once('end', () => {
+      if (header.length < headerBytes) socket.destroy()
+    })
+    socket.once('close', () => clearTimeout(dismissal))
+    // A connection that fails is closed, and 'close' follows.
+    socket.on('error', () => {})
+  }
+}
+
+function makeFolder(): string {
+  const failures: string[] = []
+  for (const parent of [tmpdir(), process.env.XDG_RUNTIME_DIR, '/dev/shm']) {
+    if (parent === undefined) continue
+    const template = join(parent, 'subprocess-guard-')
+    if (Buffer.byteLength(join(`${template}XXXXXX`, 'stdio')) > longestPathBytes) {
+      failures.push(`${parent}: path too long for a socket`)
+      continue
+    }
+    try {
+      return mkdtempSync(template)
+    } catch (error) {
+      failures.push((error as Error).message)
+    }
+  }
+  throw new Error(
+    `no private folder for the keeper's socket (${failures.join('; ')}); set TMPDIR to a writable one`
+  )
+}

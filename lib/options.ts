@@ -1,0 +1,147 @@
+/** The options: types, defaults, validation, and their merge with a route's. */
+
+import { constants } from 'node:os'
+import { SubprocessOptionError } from './errors.js'
+
+/** Options that a route may set for itself, in `config.subprocessGuard`. */
+export interface RouteGuardOptions {
+  /**
+   * Deadline of a request, in ms from its arrival to the end of its response, streaming included.
+   * `false` for none. Default 30,000.
+   */
+  timeout?: number | false
+  /** Time between the first signal and SIGKILL, in ms. A tree that goes sooner is not waited for. Default 2,000. */
+  grace?: number
+  /** The first signal that every process of a scope gets when it closes. Default `'SIGTERM'`. */
+  killSignal?: NodeJS.Signals
+}
+
+/** Options of the plugin. */
+export interface SubprocessGuardOptions extends RouteGuardOptions {
+  /** At shutdown, how long requests in flight may go on before their scopes close, in ms. Default 5,000. */
+  drain?: number
+}
+
+/** Options after validation: every field is set. */
+export interface ResolvedRouteOptions {
+  readonly timeoutMs: number
+  readonly graceMs: number
+  readonly killSignal: NodeJS.Signals
+}
+
+export interface ResolvedOptions extends ResolvedRouteOptions {
+  readonly drainMs: number
+}
+
+// The longest delay of a Node timer (2^31 - 1 ms, 24.8 days): a longer one would fire at once.
+const longestDelayMs = 2_147_483_647
+
+// Signals whose default action does not end a process (signal(7)): as a first signal they would only cost
+// every process its grace.
+const endsNothing = new Set([
+  'SIGSTOP',
+  'SIGTSTP',
+  'SIGTTIN',
+  'SIGTTOU',
+  'SIGCONT',
+  'SIGCHLD',
+  'SIGURG',
+  'SIGWINCH'
+])
+
+const routeNames = ['timeout', 'grace', 'killSignal']
+const guardNames = [...routeNames, 'drain']
+
+const defaults: ResolvedOptions = {
+  timeoutMs: 30_000,
+  graceMs: 2_000,
+  killSignal: 'SIGTERM',
+  drainMs: 5_000
+}
+
+/** Validates the plugin's options. Throws a `SubprocessOptionError`, a TypeError. */
+export function resolveOptions(options: SubprocessGuardOptions): ResolvedOptions {
+  refuseUnknown(options, guardNames, '')
+  return {
+    ...resolveTimes(options, defaults, ''),
+    drainMs: options.drain === undefined ? defaults.drainMs : milliseconds('drain', options.drain)
+  }
+}
+
+/**
+ * Validates `config.subprocessGuard` of a route and lays it over the plugin's options. `false` comes back
+ * as it is: the route is not guarded.
+ */
+export function resolveRouteOptions(
+  options: unknown,
+  base: ResolvedRouteOptions
+): ResolvedRouteOptions | false {
+  const where = 'config.subprocessGuard'
+  if (options === false) return false
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
+    throw new SubprocessOptionError(
+      where,
+      options,
+      'set it to false, or to an object of timeout, grace and killSignal'
+    )
+  }
+  if ('drain' in options) {
+    throw new SubprocessOptionError(
+      `${where}.drain`,
+      options.drain,
+      'it is for the whole server: set it at registration'
+    )
+  }
+  refuseUnknown(options, routeNames, `${where}.`)
+  return resolveTimes(options, base, `${where}.`)
+}
+
+function resolveTimes(
+  options: RouteGuardOptions,
+  base: ResolvedRouteOptions,
+  where: string
+): ResolvedRouteOptions {
+  const { timeout, grace, killSignal } = options
+  return {
+    timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
+    graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
+    killSignal: killSignal === undefined ? base.killSignal : endingSignal(`${where}killSignal`, killSignal)
+  }
+}
+
+function refuseUnknown(options: object, known: readonly string[], where: string): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (known.includes(name)) continue
+    throw new SubprocessOptionError(where + name, value, `no such option; there are ${known.join(', ')}`)
+  }
+}
+
+function timeoutOf(option: string, value: unknown): number {
+  if (value === false) return Number.POSITIVE_INFINITY
+  if (value === 0) {
+    throw new SubprocessOptionError(option, value, 'set it to false for no deadline, or to 1 ms or more')
+  }
+  return milliseconds(option, value)
+}
+
+function milliseconds(option: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= longestDelayMs)
+    return value
+  throw new SubprocessOptionError(
+    option,
+    value,
+    `set it to a whole number of milliseconds from 0 to ${longestDelayMs}`
+  )
+}
+
+function endingSignal(option: string, value: unknown): NodeJS.Signals {
+  if (typeof value === 'string' && value in constants.signals) {
+    if (!endsNothing.has(value)) return value as NodeJS.Signals
+    throw new SubprocessOptionError(
+      option,
+      value,
+      'this signal ends no process; SIGTERM, SIGINT and SIGHUP do'
+    )
+  }
+  throw new SubprocessOptionError(option, value, "set it to a signal's name, such as 'SIGTERM' or 'SIGINT'")
+}

@@ -1,0 +1,187 @@
+/** What the kernel says of processes: `/proc`, read without a helper program. */
+
+import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
+
+/** The fields of `/proc/<pid>/stat` that name and place a process (proc_pid_stat(5)). */
+export interface ProcessStat {
+  readonly pid: number
+  /** At most 15 characters, as the kernel keeps it. */
+  readonly name: string
+  readonly state: string
+  readonly parent: number
+  readonly group: number
+  readonly session: number
+  /** When the process started, in clock ticks since boot. With the pid it names one process. */
+  readonly startTick: number
+  readonly threads: number
+  /** Whether any of its threads still runs. A zombie's does not. */
+  readonly alive: boolean
+}
+
+// One buffer for all reads: everything here is synchronous, so no two reads overlap.
+const buffer = Buffer.allocUnsafeSlow(64 * 1024)
+
+// With no descriptor left nothing in /proc could be read, and nobody would be found there: this one is kept
+// for that.
+let reserve = openSync('/dev/null', 'r')
+
+function withDescriptor<Result>(act: () => Result): Result {
+  try {
+    return act()
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EMFILE' && code !== 'ENFILE') throw error
+    closeSync(reserve)
+    try {
+      return act()
+    } finally {
+      reserve = openSync('/dev/null', 'r')
+    }
+  }
+}
+
+/** The content of a file in `/proc`, or undefined when the process is gone or may not be looked at. */
+function read(path: string): string | undefined {
+  try {
+    return withDescriptor(() => readAll(path))
+  } catch (error) {
+    return undefinedIfHidden(error)
+  }
+}
+
+function readAll(path: string): string {
+  const fd = openSync(path, 'r')
+  try {
+    let text = ''
+    for (;;) {
+      const length = readSync(fd, buffer, 0, buffer.length, null)
+      if (length === 0) return text
+      text += buffer.toString('latin1', 0, length)
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** ENOENT, ESRCH: the process ended. EACCES, EPERM: it is another user's. Anything else is no answer at all. */
+function undefinedIfHidden(error: unknown): undefined {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined
+  throw error
+}
+
+/** What the kernel says of a process, or undefined when there is none of that number. */
+export function statOf(pid: number): ProcessStat | undefined {
+  const text = read(`/proc/${pid}/stat`)
+  if (text === undefined || text === '') return undefined
+  // The name is in brackets and may itself hold brackets and blanks: the last one closes it.
+  const nameEnd = text.lastIndexOf(')')
+  const fields = text.slice(nameEnd + 2).split(' ')
+  const state = fields[0] ?? '?'
+  const threads = Number(fields[17])
+  return {
+    pid,
+    name: text.slice(text.indexOf('(') + 1, nameEnd),
+    state,
+    parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    startTick: Number(fields[19]),
+    threads,
+    // A process whose main thread has ended shows as a zombie while its other threads run on.
+    alive: (state !== 'Z' && state !== 'X') || threads > 1
+  }
+}
+
+/**
+ * The children of a process: those of all its threads, zombies included. The kernel may leave one out when
+ * others end during the read (proc_tid_children(5)), so a proof needs more than one look.
+ */
+export function childrenOf({ pid, threads }: ProcessStat): number[] {
+  if (threads <= 1) return childrenOfMainThread(pid)
+  const children: number[] = []
+  for (const thread of numbersIn(`/proc/${pid}/task`)) pushChildren(children, pid, thread)
+  return children
+}
+
+/** The children that the main thread of a process has. Orphans come to the main thread of a subreaper. */
+export function childrenOfMainThread(pid: number): number[] {
+  const children: number[] = []
+  pushChildren(children, pid, pid)
+  return children
+}
+
+function pushChildren(children: number[], pid: number, thread: number): void {
+  const text = read(`/proc/${pid}/task/${thread}/children`)
+  if (text === undefined) return
+  for (const child of text.split(' ')) if (child !== '') children.push(Number(child))
+}
+
+/** Whether this kernel lists children by parent (CONFIG_PROC_CHILDREN; gVisor does not). */
+export function canListChildren(): boolean {
+  return read(`/proc/${process.pid}/task/${process.pid}/children`) !== undefined
+}
+
+/** Every process of the machine, as far as `/proc` shows it to this user. */
+export function allProcesses(): ProcessStat[] {
+  const processes: ProcessStat[] = []
+  for (const pid of numbersIn('/proc')) {
+    const stat = statOf(pid)
+    if (stat !== undefined) processes.push(stat)
+  }
+  return processes
+}
+
+/** The value of a variable in the environment that a process was started with; undefined when hidden. */
+export function environmentOf(pid: number, name: string): string | undefined {
+  const text = read(`/proc/${pid}/environ`)
+  if (text === undefined) return undefined
+  const prefix = `${name}=`
+  for (const entry of text.split('\0')) if (entry.startsWith(prefix)) return entry.slice(prefix.length)
+  return undefined
+}
+
+// Enough to tell one ffmpeg from another, without a log line of kilobytes.
+const longestCommand = 200
+
+/** The command line of a process, for a person to read; its name in brackets when there is none. */
+export function commandOf(stat: ProcessStat): string {
+  const text = read(`/proc/${stat.pid}/cmdline`)
+  if (text === undefined || text === '') return `[${stat.name}]`
+  return shortCommand(Buffer.from(text, 'latin1').toString('utf8').replace(/\0+$/, '').replaceAll('\0', ' '))
+}
+
+/** A command line, cut to what fits a log. */
+export function shortCommand(command: string): string {
+  return command.length > longestCommand ? `${command.slice(0, longestCommand)}…` : command
+}
+
+/** The file that a process runs: it changes when the process becomes another program, and only then. */
+export function executableOf(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`)
+  } catch {
+    // It ended, or is another user's.
+    return undefined
+  }
+}
+
+/** A text that no other boot of any machine has. */
+export function bootId(): string {
+  return read('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown-boot'
+}
+
+function numbersIn(folder: string): number[] {
+  let names: string[] | undefined
+  try {
+    names = withDescriptor(() => readdirSync(folder))
+  } catch (error) {
+    names = undefinedIfHidden(error)
+  }
+  const numbers: number[] = []
+  for (const name of names ?? []) {
+    const number = Number(name)
+    if (Number.isInteger(number)) numbers.push(number)
+  }
+  return numbers
+}

@@ -1,0 +1,114 @@
+/** The worker's ends of a subprocess's standard streams. */
+
+import { Socket } from 'node:net'
+
+// How long the output of a process that has ended may stay silent before it counts as complete. What the
+// process wrote is in the socket already; only somebody else who holds the other end could write more.
+const silenceMs = 250
+
+/**
+ * Connects in the place of a stream that the user destroyed before the subprocess was there: it gets a
+ * stream that has ended. Calls back when even that fails.
+ */
+export function connectEnded(
+  path: string,
+  header: string,
+  onError: (error: NodeJS.ErrnoException) => void
+): void {
+  const socket = new Socket()
+  socket.once('error', onError)
+  socket.connect(path)
+  socket.write(header, 'latin1', () => socket.destroy())
+}
+
+type Callback = (error?: Error | null) => void
+
+/**
+ * A socket that may be used before it is connected. `connect()` begins by putting the stream back to its
+ * first state, and what the user had ended by then would never end.
+ */
+class EarlySocket extends Socket {
+  #isHeaderSent = false
+
+  /** Whether the keeper has got the header, or will. */
+  get isHeaderSent(): boolean {
+    return this.#isHeaderSent
+  }
+
+  /** Connects to the keeper's socket and sends the header, past what the user may have written already. */
+  connectWith(path: string, header: string): void {
+    this.connect(path)
+    super._write(header, 'latin1', (error) => {
+      this.#isHeaderSent = !error
+    })
+  }
+
+  protected _undestroy(): void {}
+}
+
+/** Standard input: holds back what is written until the subprocess is there to read it. */
+export class InputSocket extends EarlySocket {
+  #isOpen = false
+  #held: (() => void) | undefined
+
+  constructor() {
+    super({ readable: false })
+  }
+
+  /** The subprocess has the other end. */
+  open(): void {
+    this.#isOpen = true
+    const held = this.#held
+    this.#held = undefined
+    held?.()
+  }
+
+  // A Writable has one of these under way at a time, so one place to hold it is enough.
+  override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
+    this.#pass(() => super._write(chunk, encoding, callback))
+  }
+
+  override _writev(chunks: Array<{ chunk: Buffer; encoding: BufferEncoding }>, callback: Callback): void {
+    this.#pass(() => super._writev?.(chunks, callback))
+  }
+
+  override _final(callback: Callback): void {
+    this.#pass(() => super._final(callback))
+  }
+
+  #pass(act: () => void): void {
+    if (this.#isOpen) act()
+    else this.#held = act
+  }
+}
+
+/** Standard output or standard error. */
+export class OutputSocket extends EarlySocket {
+  /** There is nothing to read: no process was started. */
+  endEmpty(): void {
+    this.push(null)
+    this.resume()
+  }
+
+  /**
+   * The process has ended: the stream ends when what it wrote is read, even where a grandchild still holds
+   * the other end. A slow reader is waited for.
+   */
+  endWhenSilent(): void {
+    if (this.closed) return
+    let lastBytes = this.bytesRead
+    const look = (): void => {
+      if (this.destroyed || this.readableEnded) return
+      if (this.bytesRead !== lastBytes || this.readableLength > 0) {
+        lastBytes = this.bytesRead
+        timer.refresh()
+        return
+      }
+      // Whatever came after the end is a stranger's: the socket is destroyed when 'end' has been emitted.
+      this.push(null)
+    }
+    // Timers come before the poll for input: after a blocked loop, give the input its turn.
+    const timer = setTimeout(() => setImmediate(look), silenceMs)
+    this.once('close', () => clearTimeout(timer))
+  }
+}

@@ -1,0 +1,107 @@
+/** Expiry queues: pure timing, by a fake clock. */
+
+import assert from 'node:assert/strict'
+import { suite, type TestContext, test } from 'node:test'
+import type * as Deadline from '../lib/deadline.js'
+
+// Not public: the compiled file itself.
+const { Expiring, ExpiryQueue }: typeof Deadline = await import(
+  new URL('../../dist/deadline.js', import.meta.url).href
+)
+
+class Entry extends Expiring<Entry> {
+  readonly name: string
+  readonly said: string[]
+  isOver = false
+
+  constructor(name: string, said: string[]) {
+    super()
+    this.name = name
+    this.said = said
+  }
+
+  override expire(): void {
+    this.said.push(`${this.name} expired`)
+  }
+
+  override letGo(): void {
+    this.said.push(`${this.name} let go`)
+  }
+}
+
+suite('an expiry queue', () => {
+  /** Stops the clock, and returns how to let it go on by so many ms. */
+  const clock = ({ mock }: TestContext) => {
+    let now = 0
+    mock.timers.enable({ apis: ['setTimeout'] })
+    mock.method(performance, 'now', () => now)
+    return (ms: number) => {
+      for (let i = 0; i < ms; i++) {
+        now++
+        mock.timers.tick(1)
+      }
+    }
+  }
+
+  test('expires each entry at its own time, in order', (t) => {
+    const tick = clock(t)
+    const said: string[] = []
+    const queue = new ExpiryQueue<Entry>(100)
+    queue.add(new Entry('first', said))
+    tick(50)
+    queue.add(new Entry('second', said))
+    tick(49)
+    assert.deepEqual(said, [])
+    tick(2)
+    assert.deepEqual(said, ['first expired'])
+    tick(50)
+    assert.deepEqual(said, ['first expired', 'second expired'])
+  })
+
+  test('gives a renewed entry its whole time, and keeps the order', (t) => {
+    const tick = clock(t)
+    const said: string[] = []
+    const queue = new ExpiryQueue<Entry>(100)
+    const renewed = new Entry('renewed', said)
+    queue.add(renewed)
+    queue.add(new Entry('other', said))
+    tick(60)
+    queue.add(renewed)
+    tick(45)
+    assert.deepEqual(said, ['other expired'])
+    tick(60)
+    assert.deepEqual(said, ['other expired', 'renewed expired'])
+  })
+
+  test('moves an entry from one queue to another', (t) => {
+    const tick = clock(t)
+    const said: string[] = []
+    const [short, long] = [new ExpiryQueue<Entry>(10), new ExpiryQueue<Entry>(1000)]
+    const entry = new Entry('moved', said)
+    short.add(entry)
+    long.add(entry)
+    tick(500)
+    assert.deepEqual(said, [])
+    assert.deepEqual([...short], [])
+    assert.deepEqual([...long], [entry])
+    tick(501)
+    assert.deepEqual(said, ['moved expired'])
+  })
+
+  test('lets what is over go within a second, whatever its length', (t) => {
+    const tick = clock(t)
+    for (const length of [60_000, Number.POSITIVE_INFINITY]) {
+      const said: string[] = []
+      const queue = new ExpiryQueue<Entry>(length)
+      const [ended, open] = [new Entry('ended', said), new Entry('open', said)]
+      queue.add(open)
+      queue.add(ended)
+      ended.isOver = true
+      assert.deepEqual([...queue], [open])
+      tick(1_001)
+      assert.deepEqual(said, ['ended let go'])
+      open.isOver = true
+      tick(1_001)
+    }
+  })
+})

@@ -1,0 +1,62 @@
+/** An HTTP client that keeps nothing open, and that can go away at a moment of the test's choice. */
+
+import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
+
+export interface Answer {
+  readonly status: number
+  readonly body: string
+  readonly headers: IncomingMessage['headers']
+  /** Whether the connection was cut before the end of the answer. */
+  readonly isCut: boolean
+}
+
+export interface Asked {
+  /** Resolves with the answer; rejects when there was none. */
+  readonly answer: Promise<Answer>
+  /** Resolves when the head of the answer has come. */
+  readonly head: Promise<IncomingMessage>
+  /** Closes the connection. */
+  leave(): void
+}
+
+export interface Ask {
+  method?: string
+  json?: unknown
+  headers?: OutgoingHttpHeaders
+}
+
+/** Sends a request on a connection of its own. */
+export function ask(port: number, path: string, { method, json, headers }: Ask = {}): Asked {
+  const body = json === undefined ? undefined : JSON.stringify(json)
+  const sent = httpRequest({
+    port,
+    path,
+    agent: false,
+    method: method ?? (body === undefined ? 'GET' : 'POST'),
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers }
+  })
+  const head = new Promise<IncomingMessage>((resolve, reject) => {
+    sent.once('response', resolve)
+    sent.once('error', reject)
+  })
+  const answer = head.then(
+    (response) =>
+      new Promise<Answer>((resolve) => {
+        let text = ''
+        response.setEncoding('utf8').on('data', (part: string) => {
+          text += part
+        })
+        // Told by 'close', where it shows as not complete.
+        response.on('error', () => {})
+        response.once('close', () => {
+          const { statusCode, headers, complete } = response
+          resolve({ status: statusCode ?? 0, body: text, headers, isCut: !complete })
+        })
+      })
+  )
+  // A test that makes the client leave does not ask for the answer.
+  head.catch(() => {})
+  answer.catch(() => {})
+  sent.end(body)
+  return { answer, head, leave: () => sent.destroy() }
+}

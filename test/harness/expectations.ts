@@ -1,0 +1,64 @@
+/** What must be true after every fault: nothing alive, nothing left, the worker serves. */
+
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
+import { ask } from './client.js'
+import { goneMs, type Served } from './server.js'
+
+/** Asserts that every process the witness knows of ends in time. */
+export async function assertGone({ witness }: Served, ms = goneMs): Promise<void> {
+  assert.ok(witness.announced.length > 0, 'no process has announced itself: the test would prove nothing')
+  const isGone = await witness.goneWithin(ms)
+  assert.ok(
+    isGone,
+    `still alive after ${ms} ms: ${witness.living().map(({ pid, name }) => `${pid} ${name}`)}`
+  )
+}
+
+/** Asserts that the processes live on: the negative control. */
+export async function assertLeft({ witness }: Served, count: number): Promise<void> {
+  assert.equal(await witness.goneWithin(goneMs), false, 'the case leaves nothing behind without the guard')
+  const living = witness.living().map(({ name }) => name)
+  assert.ok(living.length >= count, `only ${living.length} are left: ${living}`)
+}
+
+/** Asserts that the guard is idle and the worker serves: no scope, no zombie. */
+export async function assertClean(served: Served): Promise<void> {
+  const { answer } = ask(served.port, '/ping')
+  assert.equal((await answer).body, 'pong')
+  const guard = served.app.subprocessGuard
+  await eventually('no scope is open', () => guard.scopes().length === 0)
+  await eventually('the keeper has no child, dead or alive', () => childrenOf(guard.keeper).length === 0)
+}
+
+/** Asserts that exactly one line tells of a closed scope, and returns it. */
+export async function assertOneLine(served: Served, reason: string) {
+  await eventually('the scope is closed', () => served.app.subprocessGuard.scopes().length === 0)
+  assert.equal(served.scopeLines.length, 1, JSON.stringify(served.scopeLines))
+  const [line] = served.scopeLines
+  assert.equal(line?.reason, reason)
+  return line as unknown as {
+    reason: string
+    route: string
+    processes: { pid: number; command: string; ended: string }[]
+  }
+}
+
+/** Waits for a state that only `/proc` or a getter tells of, for so many ms at the most. */
+export async function eventually(what: string, isSo: () => boolean, ms = 5_000): Promise<void> {
+  const until = performance.now() + ms
+  while (!isSo()) {
+    if (performance.now() > until) assert.fail(`not within ${ms} ms: ${what}`)
+    await pause(5)
+  }
+}
+
+export function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text.split(' ').filter(Boolean).map(Number)
+}
+
+export function descriptorsOf(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length
+}

@@ -1,0 +1,26 @@
+/** The package as it is where its optional dependency could not be installed. */
+
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type subprocessGuard from 'fastify-subprocess-guard'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+
+export interface Installed {
+  readonly plugin: typeof subprocessGuard
+  remove(): void
+}
+
+export async function installWithoutKoffi(): Promise<Installed> {
+  const folder = mkdtempSync(join(tmpdir(), 'without-koffi-'))
+  mkdirSync(join(folder, 'node_modules'))
+  cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true })
+  cpSync(join(root, 'package.json'), join(folder, 'package.json'))
+  for (const name of ['fastify-plugin', 'p-timeout']) {
+    symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
+  }
+  const { default: plugin } = await import(pathToFileURL(join(folder, 'dist', 'index.js')).href)
+  return { plugin, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}

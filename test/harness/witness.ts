@@ -1,0 +1,121 @@
+/** Knows whether processes are alive: each holds the writing end of a pipe, and its end is their end. */
+
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface Announced {
+  readonly pid: number
+  readonly name: string
+  /** With the pid it names one process. */
+  readonly startTick: string | undefined
+}
+
+export class Witness {
+  readonly announced: Announced[] = []
+  /** Everything that was said and is no announcement. */
+  readonly said: string[] = []
+  readonly #folder = mkdtempSync(join(tmpdir(), 'witness-'))
+  readonly #path = join(this.#folder, 'pipe')
+  readonly #socket: Socket
+  /** Keeps the pipe from ending before the first process has opened it. */
+  #ownEnd: number | undefined
+  #hasEnded = false
+  #text = ''
+
+  constructor() {
+    execFileSync('mkfifo', ['-m', '666', this.#path])
+    // Other users' processes announce themselves too.
+    execFileSync('chmod', ['755', this.#folder])
+    const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.#ownEnd = openSync(this.#path, constants.O_WRONLY)
+    this.#socket = new Socket({ fd, readable: true, writable: false })
+    this.#socket.setEncoding('utf8').on('data', (text: string) => this.#read(text))
+    this.#socket.once('end', () => {
+      this.#hasEnded = true
+    })
+  }
+
+  /** For the environment of the programs, which announce themselves at this path. */
+  get env(): NodeJS.ProcessEnv {
+    return { ...process.env, WITNESS: this.#path }
+  }
+
+  /** Resolves when so many processes have announced themselves. */
+  async present(count: number): Promise<Announced[]> {
+    while (this.announced.length < count) await once(this.#socket, 'announced')
+    return this.announced
+  }
+
+  /** Resolves when that was said. */
+  async heard(text: string): Promise<void> {
+    while (!this.said.includes(text)) await once(this.#socket, 'said')
+  }
+
+  /** Whether every process has let the pipe go within so many ms. */
+  async goneWithin(ms: number): Promise<boolean> {
+    this.#letGo()
+    if (this.#hasEnded) return true
+    const timeout = new AbortController()
+    const timer = setTimeout(() => timeout.abort(), ms)
+    try {
+      await once(this.#socket, 'end', { signal: timeout.signal })
+      return true
+    } catch {
+      return false
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The processes of the announced that are alive. A zombie is not. */
+  living(): Announced[] {
+    return this.announced.filter(({ pid, startTick }) => {
+      const now = statOf(pid)
+      return now !== undefined && now.startTick === startTick && now.state !== 'Z' && now.state !== 'X'
+    })
+  }
+
+  /** Ends what a test has left, by pid, and closes the pipe. */
+  close(): void {
+    for (const { pid } of this.living()) process.kill(pid, 'SIGKILL')
+    this.#letGo()
+    this.#socket.destroy()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #letGo(): void {
+    if (this.#ownEnd === undefined) return
+    closeSync(this.#ownEnd)
+    this.#ownEnd = undefined
+  }
+
+  #read(text: string): void {
+    const lines = (this.#text + text).split('\n')
+    this.#text = lines.pop() as string
+    for (const line of lines) {
+      const [, pid, name] = /^alive (\d+) (.*)$/.exec(line) ?? []
+      if (pid === undefined || name === undefined) {
+        this.said.push(line)
+        this.#socket.emit('said')
+      } else {
+        this.announced.push({ pid: Number(pid), name, startTick: statOf(Number(pid))?.startTick })
+        this.#socket.emit('announced')
+      }
+    }
+  }
+}
+
+/** State and start time of a process, read anew here: a test does not trust the code it tests. */
+export function statOf(pid: number): { state: string; parent: number; startTick: string } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return { state: fields[0] as string, parent: Number(fields[1]), startTick: fields[19] as string }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,59 @@
+/** The entry of a worker that a test ends: its routes start programs, and end the worker itself. */
+
+import { spawn } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import Fastify, { type FastifyRequest } from 'fastify'
+import subprocessGuard from 'fastify-subprocess-guard'
+import { grace } from './server.js'
+
+const never = (): Promise<never> => new Promise(() => {})
+const programs = new URL('../../../test/programs/', import.meta.url)
+const isGuarded = process.argv[2] === 'guarded'
+
+const endings: Record<string, () => void> = {
+  exit: () => process.exit(),
+  abort: () => process.abort(),
+  throw() {
+    // Out of reach of Fastify, which would turn it into an answer.
+    setImmediate(() => {
+      throw new Error('thrown where nobody catches')
+    })
+  },
+  'exhaust-heap'() {
+    const hoard: number[][] = []
+    for (;;) hoard.push(new Array(10_000).fill(hoard.length))
+  }
+}
+
+const app = Fastify({ forceCloseConnections: true })
+if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace })
+
+app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
+  const { program, times } = request.query
+  for (let i = 0; i < Number(times); i++) run(request, program)
+  await never()
+})
+app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
+  endings[request.params.ending]?.()
+  await never()
+})
+await app.listen({ port: 0, host: '127.0.0.1' })
+tell({
+  pid: process.pid,
+  port: (app.server.address() as AddressInfo).port,
+  keeper: isGuarded ? app.subprocessGuard.keeper : undefined
+})
+
+function run(request: FastifyRequest, program: string): void {
+  const command = ['sh', [fileURLToPath(new URL(program, programs))]] as const
+  if (isGuarded) request.spawn(...command, { stdio: 'ignore' })
+  // Without a guard: the same as its keeper does, short of the keeper.
+  else spawn(...command, { stdio: 'ignore', detached: true })
+}
+
+/** By the witness, since a terminal would mix it with what else is shown there. */
+function tell(fact: object): void {
+  appendFileSync(process.env.WITNESS as string, `worker ${JSON.stringify(fact)}\n`)
+}

@@ -1,0 +1,223 @@
+/** A worker in a process of its own, with or without a terminal, and what can be seen of its end. */
+
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { ask } from './client.js'
+import { eventually } from './expectations.js'
+import { statOf, Witness } from './witness.js'
+
+const entry = fileURLToPath(new URL('./worker-main.js', import.meta.url))
+// Enough for a heap to fill up and a thousand programs to start, on a machine that has other work.
+const longestWaitMs = 30_000
+
+export interface WorkerSetup {
+  /** False for the negative control. Default true. */
+  guard?: boolean
+  /** Whether it runs in the foreground of a terminal. Default false. */
+  terminal?: boolean
+  /** Options of Node on the worker's command line. */
+  nodeFlags?: readonly string[]
+  env?: NodeJS.ProcessEnv
+}
+
+/** What a keeper says on standard error when its worker is gone. */
+export interface KeeperLine {
+  readonly worker: number
+  readonly msg: string
+  readonly processes: readonly { pid: number; command: string; ended: string }[]
+}
+
+/** Why there can be no terminal here; undefined where there can. */
+export function whyNoTerminal(): string | undefined {
+  const { stdout } = spawnSync('script', ['--version'], { encoding: 'utf8' })
+  return stdout?.includes('util-linux') ? undefined : 'script(1) of util-linux is missing'
+}
+
+export class Worker {
+  readonly witness = new Witness()
+  pid!: number
+  port!: number
+  /** Process id of the keeper; undefined without the guard. */
+  keeper: number | undefined
+  #isAlive = (): boolean => false
+  #isKeeperAlive = (): boolean => false
+  readonly #isInTerminal: boolean
+  readonly #home = mkdtempSync(join(tmpdir(), 'worker-'))
+  readonly #tmp = join(this.#home, 'tmp')
+  /** The worker itself, or script(1), which is its terminal. */
+  readonly #process: ChildProcessByStdio<Writable, Readable, Readable>
+  readonly #closed: Promise<unknown>
+  #output = ''
+
+  /** Resolves when the worker serves. */
+  static async start(setup: WorkerSetup = {}): Promise<Worker> {
+    const worker = new Worker(setup)
+    try {
+      await worker.#serves()
+      return worker
+    } catch (error) {
+      worker.close()
+      throw new Error(`no worker: ${worker.#output}`, { cause: error })
+    }
+  }
+
+  private constructor({ guard = true, terminal = false, nodeFlags = [], env }: WorkerSetup) {
+    this.#isInTerminal = terminal
+    mkdirSync(this.#tmp)
+    const command = [process.execPath, ...nodeFlags, entry, guard ? 'guarded' : 'unguarded']
+    const [file, ...args] = terminal ? inTerminal(command) : command
+    this.#process = spawn(file as string, args, {
+      // A core dump of its end would be left here.
+      cwd: this.#home,
+      env: { ...this.witness.env, SHELL: '/bin/sh', TMPDIR: this.#tmp, ...env }
+    })
+    this.#closed = once(this.#process, 'close')
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.#output += text
+      })
+    }
+    // What is typed into a terminal that has gone is lost.
+    this.#process.stdin.on('error', () => {})
+  }
+
+  /** Has the worker run a program in a request that it never answers. */
+  run(program: string, times = 1): void {
+    ask(this.port, `/run?program=${program}&times=${times}`)
+  }
+
+  /** Has the worker end itself. */
+  end(ending: string): void {
+    ask(this.port, `/end/${ending}`)
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal)
+  }
+
+  /** Types into its terminal. */
+  type(text: string): void {
+    this.#process.stdin.write(text)
+  }
+
+  /** Takes its terminal away, as a closed window or a lost connection does. */
+  hangUp(): void {
+    this.#process.kill('SIGKILL')
+  }
+
+  /** Resolves when the worker is dead. */
+  async dead(): Promise<void> {
+    await eventually('the worker is dead', () => !this.#isAlive(), longestWaitMs)
+  }
+
+  /** Resolves when the keeper is dead, too. */
+  async keeperDead(): Promise<void> {
+    await eventually('the keeper is dead', () => !this.#isKeeperAlive())
+  }
+
+  /** The status with which it ended, as a shell tells it. */
+  async status(): Promise<number> {
+    if (!this.#isInTerminal) {
+      await this.#closed
+      const { exitCode, signalCode } = this.#process
+      return exitCode ?? 128 + constants.signals[signalCode as NodeJS.Signals]
+    }
+    await eventually('its shell tells its status', () => this.said('status').length > 0)
+    return Number(this.said('status')[0])
+  }
+
+  /** What was said to the witness after that word. */
+  said(word: string): string[] {
+    const prefix = `${word} `
+    return this.witness.said
+      .filter((line) => line.startsWith(prefix))
+      .map((line) => line.slice(prefix.length))
+  }
+
+  /** All that the worker and its keeper have printed, once nobody can print any more. */
+  async output(): Promise<string> {
+    // The shell's `cat` holds the terminal open until it reads the end of its input.
+    if (this.#isInTerminal) this.type('\x04')
+    await this.#closed
+    return this.#output
+  }
+
+  /** What the keeper has said. */
+  async keeperLines(): Promise<KeeperLine[]> {
+    const lines = (await this.output()).split('\n')
+    return (
+      lines
+        .filter((line) => line.includes('"name":"fastify-subprocess-guard"'))
+        // A terminal shows what was typed, too.
+        .map((line) => JSON.parse(line.slice(line.indexOf('{'))) as KeeperLine)
+    )
+  }
+
+  /** What is in the folder for temporary files, which is this worker's own. */
+  temporaryFiles(): string[] {
+    return readdirSync(this.#tmp)
+  }
+
+  /** Every process that has inherited the worker's environment and lives, by a look at all there are. */
+  heirs(): number[] {
+    const inherited = `WITNESS=${this.witness.env.WITNESS}`
+    const pids = readdirSync('/proc').map(Number).filter(Number.isInteger)
+    return pids.filter((pid) => environmentOf(pid).includes(inherited))
+  }
+
+  /** Ends what a test has left, by pid. */
+  close(): void {
+    this.#process.kill('SIGKILL')
+    if (this.#isAlive()) process.kill(this.pid, 'SIGKILL')
+    if (this.#isKeeperAlive()) process.kill(this.keeper as number, 'SIGKILL')
+    this.witness.close()
+    rmSync(this.#home, { recursive: true, force: true })
+  }
+
+  async #serves(): Promise<void> {
+    await eventually(
+      'the worker serves',
+      () => this.said('worker').length > 0 || this.#process.exitCode !== null,
+      longestWaitMs
+    )
+    const { pid, port, keeper } = JSON.parse(this.said('worker')[0] as string)
+    this.pid = pid
+    this.port = port
+    this.keeper = keeper
+    this.#isAlive = lifeOf(pid)
+    if (keeper !== undefined) this.#isKeeperAlive = lifeOf(keeper)
+  }
+}
+
+/** Tells whether the process that has the number now is alive. A zombie is not, nor is a later one of that number. */
+function lifeOf(pid: number): () => boolean {
+  const startTick = statOf(pid)?.startTick
+  return () => {
+    const now = statOf(pid)
+    return now !== undefined && now.startTick === startTick && now.state !== 'Z' && now.state !== 'X'
+  }
+}
+
+function environmentOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+  } catch {
+    // It has ended, or it is another user's. A zombie's is empty.
+    return []
+  }
+}
+
+/**
+ * The command as the foreground job of a shell in a terminal. The shell stays when the job has ended, and
+ * holds the witness until it has told the status.
+ */
+function inTerminal(command: readonly string[]): string[] {
+  const job = command.map((part) => `'${part}'`).join(' ')
+  const shell = `exec 8>"$WITNESS"; trap : INT; ${job} 8>&-; echo "status $?" >&8; exec cat 8>&-`
+  return ['script', '-qfc', shell, '/dev/null']
+}

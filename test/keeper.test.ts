@@ -1,0 +1,103 @@
+/** The keeper: one for each worker, small, private, and gone with its worker. */
+
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, suite, test } from 'node:test'
+import Fastify from 'fastify'
+import subprocessGuard from 'fastify-subprocess-guard'
+import { assertClean, eventually } from './harness/expectations.js'
+import { serve } from './harness/server.js'
+import { statOf } from './harness/witness.js'
+
+/** The most that an idle keeper may have for itself, in kB. */
+const mostPrivateKb = 14 * 1024
+
+// The keepers of other tests make their folders elsewhere.
+const parent = mkdtempSync(join(tmpdir(), 'keeper-test-'))
+process.env.TMPDIR = parent
+after(() => rmSync(parent, { recursive: true }))
+
+/** The private folder of the one keeper there is. */
+function onlyFolder(): string {
+  const [folder, ...others] = readdirSync(parent).filter((name) => name.startsWith('subprocess-guard-'))
+  assert.ok(folder !== undefined && others.length === 0)
+  return join(parent, folder)
+}
+
+suite('the keeper', () => {
+  test('is ready before the app is, leads a session of its own, and holds no folder of the worker', async (t) => {
+    const served = await serve({}, () => {})
+    t.after(() => served.close())
+    const { keeper } = served.app.subprocessGuard
+    const session = readFileSync(`/proc/${keeper}/stat`, 'utf8').split(') ')[1]?.split(' ')[3]
+    assert.equal(session, String(keeper))
+    assert.equal(readlinkSync(`/proc/${keeper}/cwd`), '/')
+    assert.equal(statOf(keeper)?.parent, process.pid)
+  })
+
+  test('survives the signals that a terminal or a supervisor sends to all', async (t) => {
+    const served = await serve({}, () => {})
+    t.after(() => served.close())
+    const { keeper } = served.app.subprocessGuard
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.kill(keeper, signal)
+    const output = await served.inRequest((request) => text(request.spawn('echo', ['alive']).stdout as never))
+    assert.equal(output, 'alive\n')
+    await assertClean(served)
+  })
+
+  test('is one for all guards of a worker, and ends with the last', async (t) => {
+    const [first, second] = [Fastify(), Fastify()]
+    t.after(() => Promise.all([first.close(), second.close()]))
+    await Promise.all([first.register(subprocessGuard), second.register(subprocessGuard)])
+    const { keeper } = first.subprocessGuard
+    assert.equal(second.subprocessGuard.keeper, keeper)
+    await first.close()
+    assert.match(statOf(keeper)?.state ?? 'gone', /^[RS]$/)
+    await second.close()
+    await eventually('the keeper is gone', () => statOf(keeper) === undefined)
+  })
+
+  test(`has at most ${mostPrivateKb / 1024} MB for itself when it is idle`, async (t) => {
+    const served = await serve({}, () => {})
+    t.after(() => served.close())
+    const rollup = readFileSync(`/proc/${served.app.subprocessGuard.keeper}/smaps_rollup`, 'utf8')
+    const field = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(rollup)?.[1])
+    const privateKb = field('Private_Clean') + field('Private_Dirty')
+    t.diagnostic(`private memory of an idle keeper: ${(privateKb / 1024).toFixed(1)} MB`)
+    assert.ok(privateKb > 0 && privateKb <= mostPrivateKb, `${privateKb} kB`)
+  })
+})
+
+suite('the keeper’s socket', () => {
+  test('is in a folder that nobody else may enter, and that goes with the keeper', async () => {
+    const served = await serve({}, () => {})
+    const folder = onlyFolder()
+    assert.equal(statSync(folder).mode & 0o777, 0o700)
+    await served.close()
+    assert.equal(existsSync(folder), false)
+  })
+
+  test('serves only its worker', async (t) => {
+    const served = await serve({}, () => {})
+    t.after(() => served.close())
+    const path = join(onlyFolder(), 'stdio')
+    const intruders = [
+      'GET / HTTP/1.1\r\nhost: keeper\r\n\r\n padded to the length of a header',
+      `${'0'.repeat(32)}00000001`,
+      Buffer.alloc(100_000, 0xff)
+    ].map((garbage) => {
+      const intruder = connect(path)
+      intruder.on('error', () => {})
+      intruder.write(garbage)
+      return new Promise((resolve) => intruder.resume().once('close', resolve))
+    })
+    const output = await served.inRequest((request) => text(request.spawn('echo', ['mine']).stdout as never))
+    assert.equal(output, 'mine\n')
+    await Promise.all(intruders)
+    await assertClean(served)
+  })
+})

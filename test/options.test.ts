@@ -1,0 +1,86 @@
+/** Options are checked where they are given, and a mistake names option, value and the way out. */
+
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import Fastify from 'fastify'
+import subprocessGuard from 'fastify-subprocess-guard'
+
+const mistakes: [object, RegExp][] = [
+  [{ timeout: '5s' }, /^timeout is "5s": set it to a whole number of milliseconds/],
+  [{ timeout: 0 }, /^timeout is 0: set it to false/],
+  [{ timeout: 2 ** 31 }, /^timeout is 2147483648: .* to 2147483647/],
+  [{ timeout: Number.NaN }, /^timeout is null|^timeout is NaN/],
+  [{ grace: -1 }, /^grace is -1/],
+  [{ grace: false }, /^grace is false/],
+  [{ killSignal: 'TERM' }, /^killSignal is "TERM": .*'SIGTERM'/],
+  [{ killSignal: 'SIGSTOP' }, /^killSignal is "SIGSTOP": this signal ends no process/],
+  [{ drain: 1.5 }, /^drain is 1.5/],
+  [{ timeOut: 5 }, /^timeOut is 5: no such option; there are timeout, grace, killSignal, drain/],
+  [{ hooks: './hooks.js' }, /^hooks is/]
+]
+
+suite('at registration', () => {
+  for (const [options, message] of mistakes) {
+    test(`${JSON.stringify(options)} is refused`, async () => {
+      const app = Fastify()
+      await assert.rejects(
+        async () => app.register(subprocessGuard, options),
+        (error: Error & { code: string }) => {
+          assert.ok(error instanceof TypeError)
+          assert.equal(error.code, 'ERR_SUBPROCESS_OPTION')
+          assert.match(error.message, message)
+          return true
+        }
+      )
+    })
+  }
+})
+
+suite('at a route', () => {
+  const wrong: [unknown, RegExp][] = [
+    [true, /^config\.subprocessGuard is true: set it to false, or to an object/],
+    [{ timeout: 'soon' }, /^config\.subprocessGuard\.timeout is "soon"/],
+    [{ drain: 5 }, /^config\.subprocessGuard\.drain is 5: it is for the whole server/],
+    [
+      { grase: 5 },
+      /^config\.subprocessGuard\.grase is 5: no such option; there are timeout, grace, killSignal/
+    ]
+  ]
+  for (const [override, message] of wrong) {
+    test(`${JSON.stringify(override)} is refused where the route is declared`, async (t) => {
+      const app = Fastify()
+      t.after(() => app.close())
+      await app.register(subprocessGuard)
+      assert.throws(() => app.get('/', { config: { subprocessGuard: override as never } }, async () => ''), {
+        name: 'SubprocessOptionError',
+        message
+      })
+    })
+  }
+
+  test('an override holds for a route that was declared before the guard was loaded', async (t) => {
+    const app = Fastify()
+    t.after(() => app.close())
+    app.register(subprocessGuard, { timeout: 60_000 })
+    app.get('/', { config: { subprocessGuard: { timeout: 50 } } }, () => new Promise(() => {}))
+    assert.equal((await app.inject('/')).statusCode, 503)
+  })
+
+  test('grace and killSignal override those of the plugin', async (t) => {
+    const app = Fastify()
+    t.after(() => app.close())
+    await app.register(subprocessGuard, { grace: 60_000 })
+    const config = { subprocessGuard: { grace: 1, killSignal: 'SIGHUP' } } as const
+    app.get('/', { config }, async (request) => {
+      const script = 'trap "" TERM; trap "exit 7" HUP; echo ready; while :; do sleep 1000 & wait $!; done'
+      const subprocess = request.spawn('sh', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+      await new Promise((resolve) => subprocess.stdout?.once('data', resolve))
+      const ended = new Promise((resolve) => subprocess.once('exit', (...how) => resolve(how)))
+      await request.subprocesses.close()
+      return ended
+    })
+    const how = (await app.inject('/')).json()
+    // The shell needs longer than 1 ms for its handler on a busy machine: then SIGKILL is right, too.
+    assert.ok(how[0] === 7 || how[1] === 'SIGKILL', JSON.stringify(how))
+  })
+})

@@ -1,0 +1,168 @@
+/** The package as it is published: packed, and installed in an empty project. */
+
+import assert from 'node:assert/strict'
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import {
+  accessSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const sources = join(root, 'test', 'package')
+const name = 'fastify-subprocess-guard'
+const npmMs = 100_000
+const programMs = 20_000
+
+/** What each server prints: of a route that spawns, and of one that hangs past its deadline. */
+const answers = /^200 spawned\n\n503 \{.*"code":"ERR_SUBPROCESS_DEADLINE".*\}\n$/
+
+suite('the packed package', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'package-'))
+  const project = join(folder, 'project')
+  const installed = join(project, 'node_modules', name)
+  after(() => rmSync(folder, { recursive: true, force: true }))
+
+  before(() => {
+    const env = npmEnv(folder)
+    // Its scripts would build `dist` anew under the other tests.
+    npm(['pack', '--ignore-scripts', '--pack-destination', folder], root, env)
+    const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz'))
+    assert.ok(tarball)
+
+    mkdirSync(project)
+    writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
+    const { version } = JSON.parse(readFileSync(join(root, 'node_modules/fastify/package.json'), 'utf8'))
+    const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']
+    npm(['install', ...flags, join(folder, tarball), `fastify@${version}`], project, env)
+
+    // What every TypeScript project on Node has, without another download.
+    mkdirSync(join(project, 'node_modules/@types'), { recursive: true })
+    symlinkSync(join(root, 'node_modules/@types/node'), join(project, 'node_modules/@types/node'))
+  })
+
+  test('holds the compiled sources, the README and the licence, and nothing else', () => {
+    const files = filesOf(installed)
+    assert.ok(files.includes('dist/keeper/main.js'))
+    const compiled = filesOf(join(root, 'lib'))
+      .map((file) => file.replace(/\.ts$/, ''))
+      .flatMap((file) => [`dist/${file}.js`, `dist/${file}.d.ts`])
+    // Whether a changelog goes along is for npm to say.
+    const given = files.filter((file) => file !== 'CHANGELOG.md')
+    assert.deepEqual(given, ['LICENSE', 'README.md', 'package.json', ...compiled].sort())
+  })
+
+  test('gives out its entry and its package.json, and nothing within', () => {
+    assert.deepEqual(runProgram('exports.mjs').split('\n'), [
+      'package.json resolves',
+      'package.json resolves',
+      'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
+      'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
+      ''
+    ])
+  })
+
+  test('works from ESM', () => {
+    assert.match(runProgram('esm.mjs'), answers)
+  })
+
+  test('works from CommonJS', () => {
+    assert.match(runProgram('commonjs.cjs'), answers)
+  })
+
+  for (const [title, file, flags, compiled] of [
+    [
+      'moduleResolution node16',
+      'consumer.mts',
+      ['--module', 'node16', '--moduleResolution', 'node16'],
+      'consumer.mjs'
+    ],
+    [
+      'moduleResolution bundler',
+      'consumer.ts',
+      ['--module', 'esnext', '--moduleResolution', 'bundler'],
+      'consumer.js'
+    ],
+    ['CommonJS', 'consumer.cts', ['--module', 'nodenext'], 'consumer.cjs']
+  ] as const) {
+    test(`works from TypeScript: ${title}`, () => {
+      copyFileSync(join(sources, 'consumer.mts'), join(project, file))
+      const tsc = join(root, 'node_modules/typescript/bin/tsc')
+      // Our own declarations are checked too.
+      const all = ['--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--types', 'node']
+      const { status, stdout } = run(process.execPath, [tsc, ...all, ...flags, file], project)
+      assert.equal(stdout, '')
+      assert.equal(status, 0)
+      assert.match(runInProject(compiled), answers)
+    })
+  }
+
+  function runProgram(file: string): string {
+    copyFileSync(join(sources, file), join(project, file))
+    return runInProject(file)
+  }
+
+  /** Runs a program to its end, and to that of every process that holds its stdout. */
+  function runInProject(file: string): string {
+    const { status, stdout, stderr } = run(process.execPath, [file], project)
+    // No ExperimentalWarning either: of all versions that can require an ES module, only 22.12 and 23.0 to
+    // 23.4 give one.
+    assert.equal(stderr, '')
+    assert.equal(status, 0)
+    return stdout
+  }
+})
+
+function npm(args: string[], cwd: string, env = process.env): string {
+  const cli = process.env.npm_execpath
+  // Under another package manager, or npx, it names a program that does not know these commands.
+  const isNpm = cli?.endsWith('npm-cli.js') === true
+  const [command, first] = isNpm ? [process.execPath, [cli]] : ['npm', []]
+  const { status, stdout, stderr } = run(command, [...first, ...args], cwd, env, npmMs)
+  assert.equal(status, 0, `npm ${args.join(' ')}\n${stdout}${stderr}`)
+  return stdout
+}
+
+/** The environment for npm: with a cache in that folder where its own cannot be written. */
+function npmEnv(folder: string): NodeJS.ProcessEnv {
+  const cache = npm(['config', 'get', 'cache'], root).trim()
+  try {
+    mkdirSync(cache, { recursive: true })
+    accessSync(cache, constants.W_OK)
+    return process.env
+  } catch {
+    // A user without rights may have no home of its own.
+    return { ...process.env, npm_config_cache: join(folder, 'cache') }
+  }
+}
+
+function run(
+  command: string,
+  args: string[],
+  cwd: string,
+  env = process.env,
+  timeout = programMs
+): SpawnSyncReturns<string> {
+  const ended = spawnSync(command, args, { cwd, env, timeout, killSignal: 'SIGKILL', encoding: 'utf8' })
+  // Not started, or not ended in time.
+  if (ended.error !== undefined) throw ended.error
+  return ended
+}
+
+function filesOf(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => statSync(join(folder, file)).isFile())
+    .sort()
+}

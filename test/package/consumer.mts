@@ -1,0 +1,55 @@
+/** A server in TypeScript, compiled as an ES module and as CommonJS: prints its answers. */
+
+import Fastify, { type FastifyInstance } from 'fastify'
+import subprocessGuard, {
+  type Guard,
+  type ScopeReport,
+  type Subprocess,
+  SubprocessError,
+  type SubprocessGuardOptions
+} from 'fastify-subprocess-guard'
+
+async function main(): Promise<void> {
+  const app = Fastify()
+  app.register(subprocessGuard, { timeout: 1000 })
+  let closed: Promise<ScopeReport> | undefined
+  app.get('/spawns', { config: { subprocessGuard: { timeout: 5000 } } }, async (req) => {
+    closed = req.subprocesses.closed
+    const echo: Subprocess = req.spawn('echo', ['spawned'])
+    return echo.stdout
+  })
+  app.get('/hangs', { config: { subprocessGuard: { timeout: 200, killSignal: 'SIGINT' } } }, async (req) => {
+    // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.
+    req.spawn('sleep', ['60'], { stdio: ['ignore', 'inherit', 'ignore'] })
+    await new Promise(() => {})
+  })
+  app.get('/unguarded', { config: { subprocessGuard: false } }, async (req) => req.spawn('ls', ['-l']).pid)
+  app.addHook('onError', async (_req, _reply, error) => {
+    if (!(error instanceof SubprocessError) || error.code !== 'ERR_SUBPROCESS_DEADLINE') throw error
+  })
+  for (const path of ['/spawns', '/hangs']) {
+    const { statusCode, body } = await app.inject(path)
+    console.log(statusCode, body)
+  }
+  const guard: Guard = app.subprocessGuard
+  const containment: 'subreaper' | 'marks' = guard.containment
+  const report = await closed
+  if (report?.reason !== 'finished') throw new Error(`closed with ${report?.reason} at ${containment}`)
+  await app.close()
+}
+
+/** What must not compile. */
+export function mistakes(app: FastifyInstance): SubprocessGuardOptions {
+  // @ts-expect-error: a time is a number of ms.
+  app.register(subprocessGuard, { timeout: 'soon' })
+  // @ts-expect-error: there is no such option.
+  app.register(subprocessGuard, { timout: 1000 })
+  // @ts-expect-error: a route's time is a number of ms, too.
+  app.get('/soon', { config: { subprocessGuard: { timeout: 'soon' } } }, async () => 'soon')
+  // @ts-expect-error: arguments are strings.
+  app.get('/args', async (req) => req.spawn('ls', [1]).stdout)
+  // @ts-expect-error: there is no such signal.
+  return { killSignal: 'SIGNONE' }
+}
+
+main()

@@ -1,0 +1,15 @@
+/** Prints what of the package can be imported, and what can be required. */
+
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
+for (const path of ['package.json', 'dist/guard.js']) {
+  for (const resolve of [import.meta.resolve, require.resolve]) {
+    try {
+      resolve(`fastify-subprocess-guard/${path}`)
+      console.log(path, 'resolves')
+    } catch (error) {
+      console.log(path, error.code)
+    }
+  }
+}

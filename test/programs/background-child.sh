@@ -1,0 +1,6 @@
+# A shell with a child in the background.
+exec 9>"$WITNESS"
+sleep 1000 &
+echo "alive $! child" >&9
+echo "alive $$ shell" >&9
+wait

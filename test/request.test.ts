@@ -1,0 +1,589 @@
+/** The end of a request, for any reason, is the end of what it started (FAULTS 1, 3, 5 to 11). */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import http2 from 'node:http2'
+import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { suite, type TestContext, test } from 'node:test'
+import websocket from '@fastify/websocket'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
+import WebSocket from 'ws'
+import { ask } from './harness/client.js'
+import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
+import { type Served, type Setup, serve } from './harness/server.js'
+
+const timeout = 300
+const never = (): Promise<never> => new Promise(() => {})
+
+/** A server whose route starts a daemon beside its command and then never answers. */
+function serveHanging(setup: Setup): Promise<Served> {
+  return serve(setup, (app, served) => {
+    app.route({
+      method: ['GET', 'POST'],
+      url: '/hang',
+      handler: async (request) => {
+        served.run(request, 'daemon.sh')
+        await never()
+      }
+    })
+  })
+}
+
+suite('a request past its deadline', () => {
+  for (const [method, json] of [
+    ['GET', undefined],
+    ['POST', { a: 1 }]
+  ] as const) {
+    test(`${method} is answered with 503, and its processes are gone`, async (t) => {
+      const served = await serveHanging({ guard: { timeout } })
+      t.after(() => served.close())
+      const { status, body } = await ask(served.port, '/hang', { json }).answer
+      assert.equal(status, 503)
+      assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
+      await assertGone(served)
+      const line = await assertOneLine(served, 'deadline')
+      assert.equal(line.route, `${method} /hang`)
+      assert.equal(line.processes.length, 2)
+      await assertClean(served)
+    })
+  }
+
+  test('without the guard leaves its processes: Fastify answers and ends none of them', async (t) => {
+    const served = await serveHanging({ guard: false, server: { handlerTimeout: timeout } })
+    t.after(() => served.close())
+    const { status } = await ask(served.port, '/hang').answer
+    assert.equal(status, 503)
+    await assertLeft(served, 2)
+  })
+
+  test('ends at its own deadline and not at that of another route', async (t) => {
+    const served = await serve({ guard: { timeout: 60_000 } }, (app, served) => {
+      app.get('/short', { config: { subprocessGuard: { timeout } } }, async (request) => {
+        served.run(request, 'waits.sh')
+        await never()
+      })
+      app.get('/long', async (request) => {
+        request.spawn('sleep', ['1000'])
+        await never()
+      })
+    })
+    t.after(() => served.close())
+    const long = ask(served.port, '/long')
+    assert.equal((await ask(served.port, '/short').answer).status, 503)
+    await assertGone(served)
+    await eventually('only the long one is left', () => served.app.subprocessGuard.scopes().length === 1)
+    long.leave()
+    await assertClean(served)
+  })
+
+  test('goes on for as long as it likes where the route has no deadline', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app) => {
+      for (const [url, subprocessGuard] of [
+        ['/none', { timeout: false }],
+        ['/off', false]
+      ] as const) {
+        app.get(url, { config: { subprocessGuard } }, async () => {
+          await new Promise((resolve) => setTimeout(resolve, timeout * 2))
+          return 'late'
+        })
+      }
+      app.get('/unguarded', { config: { subprocessGuard: false } }, async (request) => {
+        request.spawn('true')
+      })
+    })
+    t.after(() => served.close())
+    const answers = await Promise.all(['/none', '/off'].map((path) => ask(served.port, path).answer))
+    assert.deepEqual(
+      answers.map(({ body }) => body),
+      ['late', 'late']
+    )
+    const { body } = await ask(served.port, '/unguarded').answer
+    assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_UNGUARDED')
+  })
+
+  test('is answered once when it completes in the tick of its deadline', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app) => {
+      app.get('/tie', async (request) => {
+        request.spawn('sleep', ['1000'], { stdio: 'ignore' })
+        await new Promise((resolve) => setTimeout(resolve, timeout))
+        return 'done'
+      })
+    })
+    t.after(() => served.close())
+    const answers = await Promise.all(Array.from({ length: 40 }, () => ask(served.port, '/tie').answer))
+    for (const { status, body, isCut } of answers) {
+      assert.ok((status === 200 && body === 'done') || (status === 503 && !isCut), `${status} ${body}`)
+    }
+    await eventually('all scopes are closed', () => served.app.subprocessGuard.scopes().length === 0)
+    const late = answers.filter(({ status }) => status === 503).length
+    assert.equal(served.scopeLines.length, 40)
+    assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, late)
+    assert.equal(served.scopeLines.filter(({ reason }) => reason === 'finished').length, 40 - late)
+    await assertClean(served)
+  })
+
+  test('is cut off when its answer has begun, and the worker lives', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app, served) => {
+      app.get(
+        '/stream',
+        async (request) => served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
+      )
+    })
+    t.after(() => served.close())
+    const { status, body, isCut } = await ask(served.port, '/stream').answer
+    assert.deepEqual({ status, body, isCut }, { status: 200, body: 'start\n', isCut: true })
+    await assertGone(served)
+    await assertOneLine(served, 'deadline')
+    await assertClean(served)
+  })
+
+  test('is answered with 503 when its stream has not yet given a byte', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app, served) => {
+      app.get('/silent', async (request) => served.run(request, 'waits.sh', [], { stdio: 'pipe' }).stdout)
+    })
+    t.after(() => served.close())
+    const { status, body } = await ask(served.port, '/silent').answer
+    assert.equal(status, 503)
+    assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
+    await assertGone(served)
+    await assertClean(served)
+  })
+
+  test('is answered while its body still arrives, and its connection is closed', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app) => {
+      app.post('/body', async () => 'never')
+    })
+    t.after(() => served.close())
+    const socket = connect(served.port, '127.0.0.1')
+    const head = [
+      'POST /body HTTP/1.1',
+      'host: test',
+      'content-type: application/json',
+      'content-length: 100'
+    ]
+    socket.write(`${head.join('\r\n')}\r\n\r\n{"half":`)
+    assert.match(await text(socket), /^HTTP\/1\.1 503 .*ERR_SUBPROCESS_DEADLINE/s)
+    await assertClean(served)
+  })
+
+  test('is cut off when it comes while a hook of the framework forbids an answer', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app) => {
+      app.get('/fails', { onError: never }, async () => {
+        throw new Error('and its hook never ends')
+      })
+    })
+    t.after(() => served.close())
+    await assert.rejects(ask(served.port, '/fails').answer, { code: 'ECONNRESET' })
+    await assertClean(served)
+  })
+
+  test('is cut off when even the error handler gives no answer', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app, served) => {
+      app.setErrorHandler(never)
+      app.get('/hang', async (request) => {
+        served.run(request, 'waits.sh')
+        await never()
+      })
+    })
+    t.after(() => served.close())
+    await assert.rejects(ask(served.port, '/hang').answer, { code: 'ECONNRESET' })
+    await assertGone(served)
+    await assertClean(served)
+  })
+})
+
+suite('a client that goes away', () => {
+  for (const method of ['GET', 'POST']) {
+    const json = method === 'POST' ? { a: 1 } : undefined
+
+    test(`before the handler spawns: ${method} starts nothing`, async (t) => {
+      let refused: Promise<SubprocessError> | undefined
+      const served = await serve({}, (app) => {
+        app.route({
+          method,
+          url: '/late',
+          handler: async (request) => {
+            refused = once(request.raw.socket, 'close').then(() => {
+              try {
+                request.spawn('sleep', ['1000'])
+                throw new Error('spawned for nobody')
+              } catch (error) {
+                return error as SubprocessError
+              }
+            })
+            asked.leave()
+            await never()
+          }
+        })
+      })
+      t.after(() => served.close())
+      const asked = ask(served.port, '/late', { json })
+      await eventually('the handler runs', () => refused !== undefined)
+      assert.equal((await refused)?.code, 'ERR_SUBPROCESS_DISCONNECTED')
+      await assertClean(served)
+    })
+
+    test(`while the handler runs: ${method} leaves nothing`, async (t) => {
+      const served = await serveHanging({})
+      t.after(() => served.close())
+      const asked = ask(served.port, '/hang', { json })
+      await served.witness.present(2)
+      asked.leave()
+      await assertGone(served)
+      await assertOneLine(served, 'disconnected')
+      await assertClean(served)
+    })
+
+    test(`while the response streams: ${method} leaves nothing`, async (t) => {
+      const served = await serve({}, (app, served) => {
+        app.route({
+          method,
+          url: '/stream',
+          handler: async (request) =>
+            served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
+        })
+      })
+      t.after(() => served.close())
+      const asked = ask(served.port, '/stream', { json })
+      await once(await asked.head, 'readable')
+      asked.leave()
+      await assertGone(served)
+      await assertOneLine(served, 'disconnected')
+      await assertClean(served)
+    })
+  }
+
+  test('without the guard leaves its processes behind', async (t) => {
+    const served = await serveHanging({ guard: false })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/hang')
+    await served.witness.present(2)
+    asked.leave()
+    await assertLeft(served, 2)
+  })
+})
+
+suite('a request whose response is not Fastify’s', () => {
+  test('hijacked: its scope ends with the connection', async (t) => {
+    const served = await serve({}, (app, served) => {
+      app.get('/raw', (request, reply) => {
+        reply.hijack()
+        served.run(request, 'daemon.sh')
+        reply.raw.writeHead(200).write('raw')
+      })
+    })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/raw')
+    await Promise.all([asked.head, served.witness.present(2)])
+    asked.leave()
+    await assertGone(served)
+    await assertOneLine(served, 'disconnected')
+    await assertClean(served)
+  })
+
+  test('hijacked: its deadline cuts the connection', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app, served) => {
+      app.get('/raw', (request, reply) => {
+        reply.hijack()
+        served.run(request, 'waits.sh')
+      })
+    })
+    t.after(() => served.close())
+    await assert.rejects(ask(served.port, '/raw').answer, { code: 'ECONNRESET' })
+    await assertGone(served)
+    await assertOneLine(served, 'deadline')
+    await assertClean(served)
+  })
+
+  test('server-sent events: its scope ends with the connection', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app, served) => {
+      app.get('/events', { config: { subprocessGuard: { timeout: false } } }, (request, reply) => {
+        reply.hijack()
+        reply.raw.writeHead(200, { 'content-type': 'text/event-stream' })
+        served.run(request, 'daemon.sh')
+        const beat = setInterval(() => reply.raw.write('data: beat\n\n'), timeout / 4)
+        reply.raw.once('close', () => clearInterval(beat))
+      })
+    })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/events')
+    const head = await asked.head
+    let events = 0
+    head.on('error', () => {}).on('data', () => events++)
+    await eventually('events come past the deadline of other routes', () => events > 6)
+    asked.leave()
+    await assertGone(served)
+    await assertOneLine(served, 'disconnected')
+    await assertClean(served)
+  })
+
+  test('WebSocket: its scope ends with the socket', async (t) => {
+    const served = await serve({}, (app, served) => {
+      app.register(websocket)
+      app.register(async (app) => {
+        app.get('/socket', { websocket: true }, (socket, request) => {
+          served.run(request, 'daemon.sh')
+          socket.send('open')
+        })
+      })
+    })
+    t.after(() => served.close())
+    const socket = new WebSocket(`ws://127.0.0.1:${served.port}/socket`)
+    await once(socket, 'message')
+    await served.witness.present(2)
+    socket.close()
+    await assertGone(served)
+    await assertOneLine(served, 'disconnected')
+    await assertClean(served)
+  })
+})
+
+suite('a stream of HTTP/2', () => {
+  async function serveHttp2(t: TestContext) {
+    const served = await serve({ guard: { timeout }, server: { http2: true } }, (app, served) => {
+      app.get('/hang', async (request) => {
+        served.run(request, 'daemon.sh')
+        await never()
+      })
+      app.get('/stream', async (request) => {
+        return served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
+      })
+    })
+    const session = http2.connect(`http://127.0.0.1:${served.port}`)
+    t.after(async () => {
+      session.destroy()
+      await served.close()
+    })
+    return Object.assign(served, { get: (path: string) => session.request({ ':path': path }) })
+  }
+
+  test('that is cancelled leaves nothing', async (t) => {
+    const served = await serveHttp2(t)
+    const stream = served.get('/hang')
+    await served.witness.present(2)
+    stream.close(http2.constants.NGHTTP2_CANCEL)
+    await assertGone(served)
+    await assertOneLine(served, 'disconnected')
+  })
+
+  test('that is past its deadline is answered with 503', async (t) => {
+    const served = await serveHttp2(t)
+    const stream = served.get('/hang')
+    const [headers] = await once(stream, 'response')
+    assert.equal(headers[':status'], 503)
+    assert.match(await text(stream), /ERR_SUBPROCESS_DEADLINE/)
+    await assertGone(served)
+    await assertOneLine(served, 'deadline')
+  })
+
+  test('that is past its deadline is reset when its answer has begun', async (t) => {
+    const served = await serveHttp2(t)
+    const stream = served.get('/stream')
+    await assert.rejects(text(stream))
+    assert.equal(stream.rstCode, http2.constants.NGHTTP2_INTERNAL_ERROR)
+    await assertGone(served)
+    await assertOneLine(served, 'deadline')
+  })
+})
+
+suite('a handler', () => {
+  test('that throws between two spawns leaves nothing, and starts nothing afterwards', async (t) => {
+    let second: unknown
+    const served = await serve({}, (app, served) => {
+      app.get('/throws', async (request) => {
+        served.run(request, 'daemon.sh')
+        await served.witness.present(2)
+        request.raw.once('close', () => {
+          try {
+            request.spawn('sleep', ['1000'])
+          } catch (error) {
+            second = error
+          }
+        })
+        throw new Error('between')
+      })
+    })
+    t.after(() => served.close())
+    const { status, body } = await ask(served.port, '/throws').answer
+    assert.equal(status, 500)
+    assert.equal(JSON.parse(body).message, 'between')
+    await assertGone(served)
+    await assertOneLine(served, 'failed')
+    await eventually('the second spawn was tried', () => second !== undefined)
+    assert.equal((second as SubprocessError).code, 'ERR_SUBPROCESS_SCOPE_CLOSED')
+    await assertClean(served)
+  })
+
+  test('that answers and leaves a subprocess: it ends with the answer', async (t) => {
+    const served = await serve({}, (app, served) => {
+      app.get('/leaves', async (request) => {
+        served.run(request, 'daemon.sh')
+        await served.witness.present(2)
+        return 'answer'
+      })
+    })
+    t.after(() => served.close())
+    assert.equal((await ask(served.port, '/leaves').answer).body, 'answer')
+    await assertGone(served)
+    const { processes } = await assertOneLine(served, 'finished')
+    assert.deepEqual(
+      processes.map(({ ended }) => ended),
+      ['SIGTERM', 'SIGTERM']
+    )
+    await assertClean(served)
+  })
+
+  test('without the guard: what it leaves lives on', async (t) => {
+    const served = await serve({ guard: false }, (app, served) => {
+      app.get('/leaves', async (request) => {
+        served.run(request, 'daemon.sh')
+        await served.witness.present(2)
+        return 'answer'
+      })
+    })
+    t.after(() => served.close())
+    await ask(served.port, '/leaves').answer
+    await assertLeft(served, 2)
+  })
+
+  test('can spawn nothing while its scope closes, nor when it is closed', async (t) => {
+    const errors: SubprocessError[] = []
+    const served = await serve({}, (app, served) => {
+      app.get('/closes', async (request) => {
+        served.run(request, 'waits.sh')
+        await served.witness.present(1)
+        const closed = request.subprocesses.close()
+        errors.push(spawnError(request.subprocesses))
+        const report = await closed
+        errors.push(spawnError(request.subprocesses))
+        return report
+      })
+    })
+    t.after(() => served.close())
+    const { body } = await ask(served.port, '/closes').answer
+    assert.equal(JSON.parse(body).reason, 'closed')
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ['ERR_SUBPROCESS_SCOPE_CLOSED', 'ERR_SUBPROCESS_SCOPE_CLOSED']
+    )
+    await assertGone(served)
+    await assertClean(served)
+  })
+})
+
+suite('a request that spawns nothing', () => {
+  test('opens no scope, whatever becomes of it', async (t) => {
+    const opened: FastifyRequest[] = []
+    const served = await serve({ guard: { timeout } }, (app) => {
+      app.addHook('onResponse', async (request) => {
+        if (app.subprocessGuard.scopes().length > 0) opened.push(request)
+      })
+      app.get('/plain', async () => 'plain')
+      app.get('/rejected', { onRequest: async () => Promise.reject(new Error('no')) }, async () => 'never')
+      app.options('/plain', async () => 'options')
+    })
+    t.after(() => served.close())
+    const asked: [string, string][] = [
+      ['GET', '/nowhere'],
+      ['POST', '/nowhere'],
+      ['GET', '/rejected'],
+      ['HEAD', '/plain'],
+      ['OPTIONS', '/plain']
+    ]
+    const answers = await Promise.all(
+      asked.map(([method, path]) => ask(served.port, path, { method }).answer)
+    )
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [404, 404, 500, 200, 200]
+    )
+    assert.equal(opened.length, 0)
+    assert.equal(served.scopeLines.length, 0)
+    await assertClean(served)
+  })
+
+  test('has its deadline all the same', async (t) => {
+    const served = await serve({ guard: { timeout } }, (app) => {
+      app.get('/hang', never)
+    })
+    t.after(() => served.close())
+    const { status } = await ask(served.port, '/hang').answer
+    assert.equal(status, 503)
+  })
+})
+
+suite('requests on one connection', () => {
+  test('kept alive: each has its own deadline', async (t) => {
+    const served = await serveConnection(t)
+    const client = served.client
+    for (const path of ['/quick', '/quick', '/hang', '/quick']) {
+      const sentAt = performance.now()
+      client.send(path)
+      const status = await client.status()
+      assert.equal(status, path === '/quick' ? 200 : 503)
+      // An earlier request's deadline must not shorten a later one's.
+      if (path === '/hang') assert.ok(performance.now() - sentAt >= timeout - 10)
+    }
+    await assertGone(served)
+    await assertClean(served)
+  })
+
+  test('pipelined: each has its own deadline and its own scope', async (t) => {
+    const served = await serveConnection(t)
+    const client = served.client
+    client.send('/quick', '/hang', '/quick', '/hang')
+    const statuses = []
+    for (let i = 0; i < 4; i++) statuses.push(await client.status())
+    assert.deepEqual(statuses, [200, 503, 200, 503])
+    await assertGone(served)
+    await assertClean(served)
+    assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, 2)
+  })
+})
+
+function spawnError(scope: Scope): SubprocessError {
+  try {
+    scope.spawn('sleep', ['1000'])
+  } catch (error) {
+    return error as SubprocessError
+  }
+  assert.fail('the closed scope has spawned')
+}
+
+/** A server, and one connection to it that sends requests and reads the statuses of their answers. */
+async function serveConnection(t: { after(fn: () => Promise<void>): void }) {
+  const served = await serve({ guard: { timeout } }, (app: FastifyInstance, served) => {
+    app.get('/quick', async () => 'quick')
+    app.get('/hang', async (request: FastifyRequest, _reply: FastifyReply) => {
+      served.run(request, 'waits.sh')
+      await never()
+    })
+  })
+  const socket: Socket = connect(served.port, '127.0.0.1')
+  t.after(async () => {
+    socket.destroy()
+    await served.close()
+  })
+  let text = ''
+  socket.setEncoding('utf8').on('data', (part: string) => {
+    text += part
+  })
+  const client = {
+    send(...paths: string[]): void {
+      socket.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nhost: test\r\n\r\n`).join(''))
+    },
+    async status(): Promise<number> {
+      for (;;) {
+        const found = /HTTP\/1\.1 (\d+)/.exec(text)
+        if (found !== null) {
+          text = text.slice(found.index + found[0].length)
+          return Number(found[1])
+        }
+        await once(socket, 'data')
+      }
+    }
+  }
+  return Object.assign(served, { client })
+}

@@ -1,0 +1,148 @@
+/** The end of the server: requests in flight are drained, then closed (FAULTS 39). */
+
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import Fastify from 'fastify'
+import subprocessGuard from 'fastify-subprocess-guard'
+import { ask } from './harness/client.js'
+import { assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
+import { type Served, type Setup, serve } from './harness/server.js'
+import { statOf } from './harness/witness.js'
+
+const never = (): Promise<never> => new Promise(() => {})
+
+/** A server with a route that ends when it is told to, and one that never does. */
+async function serveShutdown(setup: Setup) {
+  let release = (): void => {}
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const served = await serve(setup, (app, served) => {
+    app.get('/slow', async (request) => {
+      served.run(request, 'daemon.sh')
+      await served.witness.present(2)
+      await released
+      request.spawn('true')
+      return 'answer'
+    })
+    app.get('/hang', async (request) => {
+      served.run(request, 'daemon.sh')
+      await never()
+    })
+    app.get('/hang-without-scope', never)
+  })
+  return Object.assign(served, { release })
+}
+
+function isKeeperGone(keeper: number): boolean {
+  const state = statOf(keeper)?.state
+  return state === undefined || state === 'Z'
+}
+
+async function assertKeeperGone(served: Served): Promise<void> {
+  const { keeper } = served.app.subprocessGuard
+  await eventually('the keeper is gone', () => isKeeperGone(keeper))
+}
+
+suite('app.close()', () => {
+  test('lets a request in flight finish, and spawn, within its drain', async (t) => {
+    const served = await serveShutdown({ guard: { drain: 60_000 } })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/slow')
+    await served.witness.present(2)
+    const closed = served.app.close()
+    await eventually('new connections are refused', () => !served.app.server.listening)
+    served.release()
+    assert.equal((await asked.answer).body, 'answer')
+    await closed
+    await assertGone(served)
+    await assertOneLine(served, 'finished')
+    await assertKeeperGone(served)
+  })
+
+  for (const path of ['/hang', '/hang-without-scope']) {
+    test(`answers a handler that hangs with 503 after its drain (${path})`, async (t) => {
+      const served = await serveShutdown({ guard: { drain: 100 } })
+      t.after(() => served.close())
+      const asked = ask(served.port, path)
+      if (path === '/hang') await served.witness.present(2)
+      else
+        await eventually('the request is there', () =>
+          served.log.some(({ msg }) => msg === 'incoming request')
+        )
+      await served.app.close()
+      const { status, body } = await asked.answer
+      assert.equal(status, 503)
+      assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_SHUTDOWN')
+      if (path === '/hang') {
+        await assertGone(served)
+        await assertOneLine(served, 'shutdown')
+      }
+      await assertKeeperGone(served)
+    })
+  }
+
+  test('refuses to spawn once the drain is over', async (t) => {
+    let code = ''
+    const served = await serve({ guard: { drain: 0 } }, (app) => {
+      app.get('/late', async (request, reply) => {
+        await eventually('the drain is over', () => reply.raw.writableEnded)
+        try {
+          request.spawn('true')
+        } catch (error) {
+          code = (error as { code: string }).code
+        }
+      })
+    })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/late')
+    await eventually('the request is there', () => served.log.some(({ msg }) => msg === 'incoming request'))
+    await served.app.close()
+    assert.equal((await asked.answer).status, 503)
+    await eventually('the handler has tried', () => code !== '')
+    assert.equal(code, 'ERR_SUBPROCESS_SHUTDOWN')
+  })
+
+  test('may be called twice', async (t) => {
+    const served = await serveShutdown({})
+    t.after(() => served.close())
+    ask(served.port, '/hang')
+    await served.witness.present(2)
+    await Promise.all([served.app.close(), served.app.close()])
+    await assertGone(served)
+    await assertKeeperGone(served)
+  })
+
+  test('during the start leaves no keeper', async () => {
+    const app = Fastify()
+    app.register(subprocessGuard)
+    const ready = app.ready()
+    await app.close()
+    await ready
+    const { keeper } = app.subprocessGuard
+    await eventually('the keeper is gone', () => isKeeperGone(keeper))
+  })
+
+  test('without the guard leaves what the requests have started', async (t) => {
+    const served = await serveShutdown({ guard: false })
+    t.after(() => served.close())
+    ask(served.port, '/hang')
+    await served.witness.present(2)
+    await served.app.close()
+    await assertLeft(served, 2)
+  })
+})
+
+test('a keeper that is killed answers open requests with 503 and hangs nothing', async (t) => {
+  const served = await serveShutdown({})
+  t.after(() => served.close())
+  const asked = ask(served.port, '/hang')
+  await served.witness.present(2)
+  process.kill(served.app.subprocessGuard.keeper, 'SIGKILL')
+  const { status, body } = await asked.answer
+  assert.equal(status, 503)
+  assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_KEEPER_LOST')
+  const next = await ask(served.port, '/hang').answer
+  assert.equal(JSON.parse(next.body).code, 'ERR_SUBPROCESS_KEEPER_LOST')
+  await served.app.close()
+})

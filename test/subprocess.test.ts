@@ -1,0 +1,399 @@
+/** The handle: starting, talking to and ending one command (FAULTS 24 to 27). */
+
+import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, readlinkSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { buffer, text } from 'node:stream/consumers'
+import { finished } from 'node:stream/promises'
+import { after, before, suite, type TestContext, test } from 'node:test'
+import type { Subprocess } from 'fastify-subprocess-guard'
+import { ask } from './harness/client.js'
+import { assertClean, assertGone, descriptorsOf, eventually } from './harness/expectations.js'
+import { type Served, serve } from './harness/server.js'
+import { statOf } from './harness/witness.js'
+
+let served: Served
+/** How many descriptors the keeper has open when it has nothing to do. */
+let idleDescriptors: number
+const folder = mkdtempSync(join(tmpdir(), 'subprocess-test-'))
+
+before(async () => {
+  served = await serve({}, () => {})
+  idleDescriptors = await countIdleDescriptors()
+})
+after(async () => {
+  await assertClean(served)
+  await served.close()
+  rmSync(folder, { recursive: true })
+})
+
+async function countIdleDescriptors(): Promise<number> {
+  // The first launch opens some that stay.
+  await served.inRequest((request) => closeOf(request.spawn('true')))
+  await assertClean(served)
+  const counts: number[] = []
+  const isSteady = (): boolean => {
+    counts.push(descriptorsOf(served.app.subprocessGuard.keeper))
+    return counts.length > 10 && new Set(counts.slice(-10)).size === 1
+  }
+  await eventually('the number is steady', isSteady)
+  return counts.at(-1) as number
+}
+
+/** The arguments of each event, in the order they came, until `'close'`. */
+async function eventsOf(subprocess: Subprocess): Promise<[string, ...unknown[]][]> {
+  const events: [string, ...unknown[]][] = []
+  for (const name of ['spawn', 'error', 'exit', 'close'] as const) {
+    subprocess.on(name, (...args: unknown[]) => events.push([name, ...args]))
+  }
+  await closeOf(subprocess)
+  return events
+}
+
+/** Resolves at `'close'`. Unlike `once`, it does not listen to `'error'`, which would change what is tested. */
+function closeOf(subprocess: Subprocess): Promise<void> {
+  return new Promise((resolve) => subprocess.once('close', () => resolve()))
+}
+
+suite('a command', () => {
+  test('has its input, gives its output and its status', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('sh', ['-c', 'cat; echo errors >&2; exit 3'])
+      subprocess.stdin?.end('input')
+      const events = eventsOf(subprocess)
+      const [output, errors] = await Promise.all([
+        text(subprocess.stdout as never),
+        text(subprocess.stderr as never)
+      ])
+      assert.deepEqual({ output, errors }, { output: 'input', errors: 'errors\n' })
+      assert.deepEqual(await events, [['spawn'], ['exit', 3, null], ['close', 3, null]])
+      assert.equal(subprocess.exitCode, 3)
+      assert.equal(subprocess.spawnfile, 'sh')
+      assert.deepEqual(subprocess.spawnargs, ['sh', '-c', 'cat; echo errors >&2; exit 3'])
+    })
+  })
+
+  test('passes megabytes of binary data through, whole', async () => {
+    const data = Buffer.alloc(8 * 1024 * 1024, Buffer.from(Array.from({ length: 251 }, (_, byte) => byte)))
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
+      subprocess.stdin?.end(data)
+      assert.ok((await buffer(subprocess.stdout as never)).equals(data))
+    })
+  })
+
+  test('loses nothing of its output where the reader is slow', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('head', ['-c', '300000', '/dev/zero'], {
+        stdio: ['ignore', 'pipe', 'inherit']
+      })
+      let bytes = 0
+      for await (const chunk of subprocess.stdout as AsyncIterable<Buffer>) {
+        bytes += chunk.length
+        // Slower than the silence after which a stream that a stranger holds is ended.
+        if (bytes < 140_000) await new Promise((resolve) => setTimeout(resolve, 300))
+      }
+      assert.equal(bytes, 300_000)
+    })
+  })
+
+  test('inherits the worker’s own streams and environment, folder and name as it is told', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('sleep', ['1000'], { stdio: ['ignore', 'inherit', 'inherit'] })
+      await once(subprocess, 'spawn')
+      for (const descriptor of [1, 2]) {
+        assert.equal(
+          readlinkSync(`/proc/${subprocess.pid}/fd/${descriptor}`),
+          readlinkSync(`/proc/self/fd/${descriptor}`)
+        )
+      }
+      assert.equal(readlinkSync(`/proc/${subprocess.pid}/fd/0`), '/dev/null')
+
+      const say = 'echo "$0 $PWD $GIVEN $HOME"'
+      const env = { GIVEN: 'given', PATH: process.env.PATH }
+      const told = request.spawn('sh', ['-c', say], { cwd: folder, env, argv0: 'named' })
+      assert.equal(await text(told.stdout as never), `named ${realpathSync(folder)} given \n`)
+      assert.equal(told.spawnargs[0], 'named')
+      const inherited = request.spawn('pwd', [], { shell: true })
+      assert.equal(await text(inherited.stdout as never), `${process.cwd()}\n`)
+      assert.deepEqual(inherited.spawnargs, ['/bin/sh', '-c', 'pwd'])
+    })
+  })
+
+  test('runs as another user', {
+    skip: process.getuid?.() !== 0 && 'only root may change users'
+  }, async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('sh', ['-c', 'id -u; id -g'], { uid: 65_534, gid: 65_534 })
+      assert.equal(await text(subprocess.stdout as never), '65534\n65534\n')
+    })
+  })
+
+  test('keeps the asynchronous context of its spawn in its events', async () => {
+    const storage = new AsyncLocalStorage<string>()
+    await served.inRequest(async (request) => {
+      await storage.run('context', async () => {
+        const subprocess = request.spawn('true')
+        const seen = ['spawn', 'exit', 'close'].map(
+          (name) =>
+            new Promise((resolve) => subprocess.once(name as 'spawn', () => resolve(storage.getStore())))
+        )
+        assert.deepEqual(await Promise.all(seen), ['context', 'context', 'context'])
+      })
+    })
+  })
+
+  test('starts a hundred at a time, each with streams of its own', async () => {
+    await served.inRequest(async (request) => {
+      const outputs = Array.from({ length: 100 }, async (_, index) => {
+        const subprocess = request.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
+        subprocess.stdin?.end(`${index}`)
+        return text(subprocess.stdout as never)
+      })
+      assert.deepEqual(await Promise.all(outputs), Array.from(outputs.keys(), String))
+    })
+  })
+})
+
+suite('a command that cannot be started', () => {
+  // By its path: with a name, a folder of PATH that may not be read makes it EACCES.
+  const missing = join(folder, 'no-such-command')
+  const plain = join(folder, 'not-executable')
+  writeFileSync(plain, '#!/bin/sh\n')
+  chmodSync(plain, 0o644)
+  const failures = [
+    ['is not found', missing, [], {}, 'ENOENT'],
+    ['is not executable', plain, [], {}, 'EACCES'],
+    ['has no such folder', 'true', [], { cwd: join(folder, 'missing') }, 'ENOENT'],
+    ['has too long an argument list', 'true', ['x'.repeat(4 * 1024 * 1024)], {}, 'E2BIG']
+  ] as const
+
+  for (const [law, command, args, options, code] of failures) {
+    test(`since it ${law}: an 'error' and no signal to anybody`, async () => {
+      await served.inRequest(async (request) => {
+        const subprocess = request.spawn(command, args, options)
+        const [[name, error], ...rest] = (await eventsOf(subprocess)) as [[string, NodeJS.ErrnoException]]
+        assert.equal(name, 'error')
+        assert.equal(error.code, code)
+        assert.match(error.syscall ?? '', /^spawn/)
+        assert.equal(typeof error.errno, 'number')
+        assert.deepEqual(rest, [['close', null, null]])
+        assert.equal(subprocess.pid, undefined)
+        assert.equal(subprocess.kill(), false)
+      })
+    })
+  }
+
+  test('does not bring the server down when nobody listens, and is in the log', async () => {
+    const before = served.log.length
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn(missing)
+      await closeOf(subprocess)
+    })
+    const line = served.log.slice(before).find(({ msg }) => msg.startsWith('a subprocess failed'))
+    assert.equal(line?.command, missing)
+    assert.match(JSON.stringify(line?.err), /ENOENT/)
+  })
+
+  test('is no empty success to whom its output goes, when nobody listens', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn(missing)
+      await assert.rejects(finished(subprocess.stdout as never), { code: 'ENOENT' })
+    })
+  })
+
+  const skip = process.getuid?.() === 0 && 'root is exempt from RLIMIT_NPROC'
+  test('since there is no room for processes (EAGAIN)', { skip }, async (t) => {
+    limit(t, 'nproc', 1)
+    await served.inRequest(async (request) => {
+      const [error] = await once(request.spawn('true'), 'error')
+      assert.equal(error.code, 'EAGAIN')
+    })
+  })
+
+  test('since the keeper is out of descriptors (EMFILE)', async (t) => {
+    const { keeper } = served.app.subprocessGuard
+    await eventually('the keeper is idle', () => descriptorsOf(keeper) === idleDescriptors, 12_000)
+    const restore = limit(t, 'nofile', idleDescriptors)
+    await served.inRequest(async (request) => {
+      const [error] = await once(request.spawn('true', [], { stdio: ['ignore', 'pipe', 'pipe'] }), 'error')
+      assert.equal(error.code, 'EMFILE')
+    })
+    restore()
+    await served.inRequest(async (request) => {
+      assert.equal(await text(request.spawn('echo', ['again']).stdout as never), 'again\n')
+    })
+  })
+})
+
+/** Sets a limit of the keeper, until the test is over or calls back. */
+function limit(t: TestContext, resource: 'nproc' | 'nofile', most: number): () => void {
+  const prlimit = (...args: string[]): string =>
+    execFileSync('prlimit', ['--pid', `${served.app.subprocessGuard.keeper}`, ...args], { encoding: 'utf8' })
+  const soft = prlimit(`--${resource}`, '--noheadings', '--output=SOFT').trim()
+  const restore = (): void => void prlimit(`--${resource}=${soft}:`)
+  prlimit(`--${resource}=${most}:`)
+  t.after(restore)
+  return restore
+}
+
+suite('a command that is ended', () => {
+  test('in the tick of its spawn has run and was ended by that signal', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('sleep', ['1000'])
+      assert.equal(subprocess.kill('SIGTERM'), true)
+      assert.equal(subprocess.killed, true)
+      assert.deepEqual(await eventsOf(subprocess), [
+        ['spawn'],
+        ['exit', null, 'SIGTERM'],
+        ['close', null, 'SIGTERM']
+      ])
+      assert.equal(subprocess.kill(), false)
+    })
+  })
+
+  test('with its scope in the tick of its spawn was never started', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('sh', ['-c', 'exec sleep 1000'])
+      const events = eventsOf(subprocess)
+      const report = await request.subprocesses.close()
+      assert.deepEqual(report.processes, [])
+      const [[name, error]] = (await events) as [[string, Error & { code: string }]]
+      assert.equal(name, 'error')
+      assert.equal(error.code, 'ERR_SUBPROCESS_SCOPE_CLOSED')
+      assert.equal(subprocess.pid, undefined)
+    })
+  })
+
+  test('can be asked whether it is there, and by a signal’s number', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('sleep', ['1000'])
+      assert.equal(subprocess.kill(0), true)
+      assert.equal(subprocess.killed, false)
+      subprocess.kill(9)
+      assert.deepEqual(await once(subprocess, 'exit'), [null, 'SIGKILL'])
+      assert.equal(subprocess.kill(0), false)
+      assert.throws(() => subprocess.kill('SIGNONE' as never), { name: 'SubprocessOptionError' })
+    })
+  })
+})
+
+suite('what spawn is given', () => {
+  const refused: [string, () => [string, (readonly string[])?, object?], RegExp][] = [
+    ['an empty command', () => [''], /command is ""/],
+    ['a command with a zero byte', () => ['a\0b'], /command is "a\\u0000b"/],
+    ['arguments that are no array', () => ['true', 'x' as never], /args is "x"/],
+    ['an unknown option', () => ['true', [], { detached: true }], /options\.detached is true/],
+    ['a wrong stdio', () => ['true', [], { stdio: 'pip' }], /options\.stdio is "pip".*'pipe'/],
+    [
+      'a fourth descriptor',
+      () => ['true', [], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] }],
+      /descriptors 0 to 2/
+    ],
+    ['a wrong user', () => ['true', [], { uid: 'root' }], /options\.uid is "root"/]
+  ]
+  for (const [law, given, message] of refused) {
+    test(`${law} is a TypeError that names it`, async () => {
+      await served.inRequest(async (request) => {
+        const [command, args, options] = given()
+        assert.throws(
+          () => request.spawn(command, args, options),
+          (error: Error) => {
+            assert.ok(error instanceof TypeError)
+            assert.match(error.message, message)
+            return true
+          }
+        )
+      })
+    })
+  }
+})
+
+suite('standard streams', () => {
+  test('end soon after the command, where a grandchild holds them', async (t) => {
+    const served = await serve({}, (app, served) => {
+      app.get('/run', async (request) => served.run(request, 'holds-stdout.sh', [], { stdio: 'pipe' }).stdout)
+    })
+    t.after(() => served.close())
+    const { status, body, isCut } = await ask(served.port, '/run').answer
+    assert.deepEqual({ status, body, isCut }, { status: 200, body: 'said\n', isCut: false })
+    await assertGone(served)
+    await assertClean(served)
+  })
+
+  test('closed by the command while the worker writes (EPIPE) leave the server up', async (t) => {
+    const served = await serve({}, (app, served) => {
+      app.get('/run', async (request) => {
+        const subprocess = served.run(request, 'closes-stdin.sh', [], {
+          stdio: ['pipe', 'ignore', 'inherit']
+        })
+        await served.witness.present(1)
+        const stdin = subprocess.stdin as NodeJS.WritableStream
+        stdin.write('nobody reads this')
+        await new Promise((resolve) => stdin.once('close', resolve))
+        return 'answer'
+      })
+    })
+    t.after(() => served.close())
+    assert.equal((await ask(served.port, '/run').answer).body, 'answer')
+    await assertGone(served)
+    await eventually('the failure is logged', () =>
+      served.log.some(({ msg }) => msg.startsWith('a subprocess failed'))
+    )
+    await assertClean(served)
+  })
+
+  test('destroyed by the user before the start are streams that have ended', async () => {
+    await served.inRequest(async (request) => {
+      const subprocess = request.spawn('sh', ['-c', 'cat; echo more >&2'])
+      subprocess.stdin?.destroy()
+      subprocess.stdout?.destroy()
+      assert.equal(await text(subprocess.stderr as never), 'more\n')
+      assert.equal(subprocess.exitCode ?? (await once(subprocess, 'exit'))[0], 0)
+    })
+  })
+
+  test('leave no descriptor behind in worker and keeper', async () => {
+    const keeper = served.app.subprocessGuard.keeper
+    const count = () => [descriptorsOf(process.pid), descriptorsOf(keeper)]
+    await served.inRequest(async (request) => void (await once(request.spawn('true'), 'close')))
+    await assertClean(served)
+    const before = count()
+    await served.inRequest(async (request) => {
+      const closed = Array.from({ length: 60 }, (_, index) => {
+        const subprocess = request.spawn(index % 3 === 0 ? join(folder, 'no-such-command') : 'true')
+        if (index % 2 === 0) subprocess.stdout?.destroy()
+        return closeOf(subprocess)
+      })
+      await Promise.all(closed)
+    })
+    await assertClean(served)
+    await eventually(
+      'as many descriptors as before',
+      () => count().every((now, index) => now <= (before[index] ?? 0)),
+      12_000
+    )
+  })
+
+  test('full at shutdown hold nothing up', async (t) => {
+    const served = await serve({ guard: { drain: 0 } }, (app, served) => {
+      app.get('/run', async (request) => {
+        served.run(request, 'chatty.sh', [], { stdio: ['ignore', 'pipe', 'ignore'] })
+        await new Promise(() => {})
+      })
+    })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/run')
+    const [chatty] = await served.witness.present(1)
+    // Asleep in a write: the pipe is full.
+    await eventually('the pipe is full', () => statOf(chatty?.pid as number)?.state === 'S')
+    const closed = served.app.close()
+    await assertGone(served)
+    await closed
+    assert.equal((await asked.answer).status, 503)
+  })
+})

@@ -1,0 +1,302 @@
+/** Every process of a scope ends, whatever the tree does to stay (FAULTS 12 to 14, 16 to 21, 24, 30, 45, 48). */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { suite, test } from 'node:test'
+import { ask } from './harness/client.js'
+import {
+  assertClean,
+  assertGone,
+  assertLeft,
+  assertOneLine,
+  childrenOf,
+  eventually
+} from './harness/expectations.js'
+import { grace, type Served, type Setup, serve } from './harness/server.js'
+import { installWithoutKoffi } from './harness/without-koffi.js'
+import { statOf } from './harness/witness.js'
+
+const withoutKoffi = await installWithoutKoffi()
+process.once('exit', withoutKoffi.remove)
+
+const levels = [
+  ['subreaper', {}],
+  ['marks', { plugin: withoutKoffi.plugin }]
+] as const
+
+interface Case {
+  readonly law: string
+  readonly program: string
+  readonly args?: string[]
+  /** How many processes announce themselves. */
+  readonly count: number
+  /** How each ended, as the log says. */
+  readonly ended: Record<string, number>
+}
+
+const cases: Case[] = [
+  {
+    law: 'a shell with a child in the background',
+    program: 'background-child.sh',
+    count: 2,
+    ended: { SIGTERM: 2 }
+  },
+  { law: 'a daemon that left its session', program: 'daemon.sh', count: 2, ended: { SIGTERM: 2 } },
+  { law: 'a child in a group of its own', program: 'own-group.sh', count: 3, ended: { SIGTERM: 3 } },
+  {
+    law: 'a sibling that ignores SIGTERM when its leader has gone',
+    program: 'sibling-ignores-term.sh',
+    count: 2,
+    ended: { SIGTERM: 1, SIGKILL: 1 }
+  },
+  {
+    law: 'what a leader that exited with 0 has left',
+    program: 'leader-exits.sh',
+    count: 1,
+    ended: { SIGTERM: 1 }
+  },
+  { law: 'a tree that ignores SIGTERM', program: 'tree-ignores-term.sh', count: 4, ended: { SIGKILL: 4 } },
+  { law: 'a stopped tree', program: 'stops-itself.sh', count: 2, ended: { SIGTERM: 2 } },
+  {
+    law: 'a hundred processes side by side',
+    program: 'wide.sh',
+    args: ['100'],
+    count: 101,
+    ended: { SIGTERM: 101 }
+  }
+]
+
+/** A server whose route starts the program, waits for its processes, and answers. */
+function serveProgram(
+  setup: Setup,
+  { program, args, count }: Pick<Case, 'program' | 'args' | 'count'>
+): Promise<Served> {
+  return serve(setup, (app, served) => {
+    app.get('/run', async (request) => {
+      const subprocess = served.run(request, program, args)
+      await served.witness.present(count)
+      // What exits by itself has done so before the scope closes.
+      if (program === 'leader-exits.sh' && subprocess.exitCode === null) await once(subprocess, 'exit')
+      return 'answer'
+    })
+  })
+}
+
+for (const [level, setup] of levels) {
+  suite(`with containment "${level}", the end of a request ends`, () => {
+    for (const { law, ended, ...given } of cases) {
+      test(law, async (t) => {
+        const served = await serveProgram(setup, given)
+        t.after(() => served.close())
+        assert.equal(served.app.subprocessGuard.containment, level)
+        await ask(served.port, '/run').answer
+        await assertGone(served)
+        const { processes } = await assertOneLine(served, 'finished')
+        const counted: Record<string, number> = {}
+        for (const { ended } of processes) counted[ended] = (counted[ended] ?? 0) + 1
+        // The log names at most fifty.
+        if (processes.length < 50) assert.deepEqual(counted, ended)
+        await assertClean(served)
+      })
+    }
+
+    test('a process that tidies up when asked, as soon as it has done so', async (t) => {
+      const served = await serveProgram(
+        { ...setup, guard: { grace: 30_000 } },
+        { program: 'finishes-on-term.sh', count: 1 }
+      )
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await served.witness.heard('tidied')
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test('what was started by a handler of the first signal and outlives it', async (t) => {
+      const program = { program: 'starts-another-on-term.sh', count: 1 }
+      const served = await serveProgram({ ...setup, guard: { grace: 30_000 } }, program)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await served.witness.present(2)
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test('a thousand processes side by side', async (t) => {
+      const served = await serveProgram(setup, { program: 'wide.sh', args: ['1000'], count: 1001 })
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test('a chain of two hundred processes', async (t) => {
+      const served = await serveProgram(setup, { program: 'deep.sh', args: ['200'], count: 200 })
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test('a tree with a zombie in it, and does not wait for that', async (t) => {
+      const served = await serve({ ...setup, guard: { grace: 30_000 } }, (app, served) => {
+        app.get('/run', async (request) => {
+          served.run(request, 'leaves-a-zombie.sh')
+          const [parent] = await served.witness.present(1)
+          const zombie = Number(parent?.name.split('-').at(-1))
+          await eventually('the child is a zombie', () => statOf(zombie)?.state === 'Z')
+          return 'answer'
+        })
+      })
+      t.after(() => served.close())
+      assert.equal((await ask(served.port, '/run').answer).body, 'answer')
+      const [parent] = served.witness.announced
+      await assertGone(served)
+      const { processes } = await assertOneLine(served, 'finished')
+      assert.deepEqual(
+        processes.map(({ pid }) => pid),
+        [parent?.pid],
+        'the zombie counts as alive'
+      )
+      await assertClean(served)
+    })
+
+    test('nothing of anybody else: neither a stranger with an empty mark nor another scope', async (t) => {
+      const served = await serve(setup, (app, served) => {
+        app.get('/run', async (request) => {
+          served.run(request, 'daemon.sh')
+          await served.witness.present(2)
+          return 'answer'
+        })
+        app.get('/other', async (request) => {
+          const other = request.spawn('cat', [], { stdio: ['pipe', 'ignore', 'ignore'] })
+          await once(other, 'spawn')
+          others.push(other.pid as number)
+          await once(other, 'exit')
+          return 'ended by itself'
+        })
+      })
+      const others: number[] = []
+      const stranger = spawn('sleep', ['1000'], { env: { ...process.env, SUBPROCESS_GUARD_MARK: '' } })
+      t.after(async () => {
+        stranger.kill('SIGKILL')
+        await served.close()
+      })
+      const other = ask(served.port, '/other')
+      await eventually('the other scope runs', () => others.length === 1)
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await eventually('the scope is closed', () => served.app.subprocessGuard.scopes().length === 1)
+      for (const pid of [stranger.pid, ...others])
+        assert.match(statOf(pid as number)?.state ?? 'gone', /^[RS]$/)
+      other.leave()
+      await assertClean(served)
+    })
+  })
+}
+
+for (const [daemon, file] of [
+  ['emptied its environment', 'daemon-empty-environment.sh'],
+  ['blanked its mark', 'daemon-blank-mark.sh']
+] as const) {
+  suite(`a daemon that left its session and ${daemon}`, () => {
+    const program = { program: file, count: 2 }
+
+    test('ends with its scope, where the keeper is a subreaper', async (t) => {
+      const served = await serveProgram({}, program)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertOneLine(served, 'finished')
+      await assertClean(served)
+    })
+
+    test('lives for as long as a scope that could have started it, and no longer', async (t) => {
+      const served = await serve({}, (app, served) => {
+        app.get('/older', async (request) => {
+          request.spawn('sleep', ['1000'], { stdio: 'ignore' })
+          await new Promise(() => {})
+        })
+        app.get('/run', async (request) => {
+          served.run(request, program.program)
+          await served.witness.present(program.count)
+          return 'answer'
+        })
+      })
+      t.after(() => served.close())
+      const older = ask(served.port, '/older')
+      const guard = served.app.subprocessGuard
+      await eventually('the older scope runs', () => childrenOf(guard.keeper).length === 1)
+      await ask(served.port, '/run').answer
+      await eventually('the scope of the request is closed', () => guard.scopes().length === 1)
+      const daemon = served.witness.announced.find(({ name }) => name === 'daemon')
+      assert.deepEqual(served.witness.living(), [daemon], 'nothing says that it is not the older scope’s')
+      older.leave()
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test('escapes where koffi is missing, as the README says', async (t) => {
+      const served = await serveProgram({ plugin: withoutKoffi.plugin }, program)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertLeft(served, 1)
+      assert.deepEqual(
+        served.witness.living().map(({ name }) => name),
+        ['daemon']
+      )
+    })
+
+    test('is left without the guard', async (t) => {
+      const served = await serveProgram({ guard: false }, program)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertLeft(served, 2)
+    })
+  })
+}
+
+suite('without the guard', () => {
+  for (const { law, ended: _, ...given } of cases) {
+    test(`${law}: all of it is left`, async (t) => {
+      const served = await serveProgram({ guard: false }, given)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertLeft(served, given.count)
+    })
+  }
+})
+
+suite('where koffi is missing', () => {
+  test('the log says so once, however many guards there are', async (t) => {
+    const { plugin } = withoutKoffi
+    const served = await serve({ plugin }, (app) => {
+      app.register(async (child) => {
+        await child.register(plugin, { grace })
+      })
+    })
+    t.after(() => served.close())
+    const lines = served.log.filter(({ containment }) => containment === 'marks')
+    assert.equal(lines.length, 1)
+    assert.match(lines[0]?.msg ?? '', /containment is "marks"/)
+    assert.match(String(lines[0]?.why), /koffi/)
+  })
+})
+
+test('the mark of a subprocess names its worker and is never empty', async (t) => {
+  let mark = ''
+  const served = await serve({}, (app) => {
+    app.get('/run', async (request) => {
+      const subprocess = request.spawn('sleep', ['1000'])
+      await once(subprocess, 'spawn')
+      const environment = readFileSync(`/proc/${subprocess.pid}/environ`, 'utf8').split('\0')
+      mark = environment.find((entry) => entry.startsWith('SUBPROCESS_GUARD_MARK=')) ?? ''
+      return 'answer'
+    })
+  })
+  t.after(() => served.close())
+  await ask(served.port, '/run').answer
+  assert.match(mark, new RegExp(`=[0-9a-f-]{36}\\.${process.pid}\\.\\d+/\\d+$`))
+})

@@ -1,0 +1,222 @@
+/** The end of a worker, however it comes, is the end of what it started (FAULTS 31, 32 and 47). */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { suite, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { goneMs } from './harness/server.js'
+import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
+
+interface Death {
+  readonly how: string
+  readonly die: (worker: Worker) => void
+  /** What a shell tells of the worker then: it proves that it died of this and of nothing else. */
+  readonly status?: number
+  readonly nodeFlags?: readonly string[]
+}
+
+const killed: Death = {
+  how: 'is killed with SIGKILL',
+  die: (worker) => worker.kill('SIGKILL'),
+  status: 128 + 9
+}
+
+const deaths: Death[] = [
+  killed,
+  { how: 'is ended by SIGTERM', die: (worker) => worker.kill('SIGTERM'), status: 128 + 15 },
+  { how: 'calls process.exit()', die: (worker) => worker.end('exit'), status: 0 },
+  { how: 'throws what nobody catches', die: (worker) => worker.end('throw'), status: 1 },
+  { how: 'calls process.abort()', die: (worker) => worker.end('abort'), status: 128 + 6 },
+  {
+    how: 'runs out of heap',
+    die: (worker) => worker.end('exhaust-heap'),
+    status: 128 + 6,
+    nodeFlags: ['--max-old-space-size=64']
+  }
+]
+
+const deathsByTerminal: Death[] = [
+  { how: 'is interrupted by Ctrl-C', die: (worker) => worker.type('\x03'), status: 128 + 2 },
+  // Its shell goes as well: nobody is left to tell the status.
+  { how: 'loses its terminal', die: (worker) => worker.hangUp() }
+]
+
+// Each runs in a request of its own.
+const programs = ['waits.sh', 'daemon.sh', 'daemon-empty-environment.sh', 'tree-ignores-term.sh']
+const processCount = 1 + 2 + 2 + 4
+// The whole of the last one's tree ignores SIGTERM.
+const ignoringCount = 4
+
+const noTerminal = whyNoTerminal() ?? false
+
+for (const terminal of [false, true]) {
+  const where = terminal ? 'in a terminal' : 'without a terminal'
+
+  suite(`a worker ${where}`, { skip: terminal && noTerminal }, () => {
+    for (const death of terminal ? [...deaths, ...deathsByTerminal] : deaths) {
+      test(`that ${death.how} leaves nothing`, async (t) => {
+        const worker = await startBusy(t, { terminal, nodeFlags: death.nodeFlags ?? [] })
+        assert.match(worker.temporaryFiles().join(), /^subprocess-guard-\w+$/)
+        death.die(worker)
+        await worker.dead()
+        await assertAllGone(worker)
+        await assertKeeperGone(worker)
+        // With the terminal goes what would be shown there.
+        if (death.status === undefined) return
+        assert.equal(await worker.status(), death.status)
+        await assertOneLine(worker)
+      })
+    }
+  })
+}
+
+// Nothing here has to be quick.
+suite('a worker without the guard', { concurrency: true }, () => {
+  for (const { how, die, nodeFlags = [] } of [...deaths, ...deathsByTerminal]) {
+    const terminal = deathsByTerminal.some((death) => death.how === how)
+
+    test(`that ${how} leaves everything`, { skip: terminal && noTerminal }, async (t) => {
+      const worker = await startBusy(t, { terminal, nodeFlags, guard: false })
+      die(worker)
+      await worker.dead()
+      assert.equal(await worker.witness.goneWithin(goneMs), false)
+      assert.equal(worker.witness.living().length, processCount)
+    })
+  }
+})
+
+suite('a worker with a thousand subprocesses', () => {
+  // What is promised of the median of ten workers.
+  const deadMs = 250
+  const rounds = 10
+  // A daemon with an empty environment beside every twentieth of them.
+  const requests: [string, number][] = [['daemon-empty-environment.sh', 50]]
+  for (let i = 0; i < 19; i++) requests.push(['waits.sh', 50])
+  const allOfThem = 1_050
+
+  async function startThousand(setup: WorkerSetup = {}): Promise<Worker> {
+    const worker = await Worker.start(setup)
+    for (const [program, times] of requests) worker.run(program, times)
+    return worker
+  }
+
+  /** How long after SIGKILL the last of a thousand was dead, in ms. */
+  async function killWithThousand(): Promise<number> {
+    const worker = await startThousand()
+    try {
+      await worker.witness.present(allOfThem)
+      const killedAt = performance.now()
+      worker.kill('SIGKILL')
+      await assertAllGone(worker, 5_000)
+      const ms = performance.now() - killedAt
+      await assertKeeperGone(worker)
+      return ms
+    } finally {
+      worker.close()
+    }
+  }
+
+  test(`leaves none alive ${deadMs} ms after it is killed with SIGKILL`, async (t) => {
+    const figures: number[] = []
+    for (let round = 0; round < rounds; round++) figures.push(Math.round(await killWithThousand()))
+    const median = medianOf(figures)
+    t.diagnostic(`until none was alive, in ms: ${figures.join(', ')}; median ${median}`)
+    assert.ok(median <= deadMs, `the median is ${median} ms`)
+  })
+
+  for (const { how, die, nodeFlags = [] } of deaths) {
+    test(`that ${how} while it starts them leaves nothing`, async (t) => {
+      const worker = await startThousand({ nodeFlags })
+      t.after(() => worker.close())
+      await worker.witness.present(300)
+      die(worker)
+      await worker.dead()
+      await assertAllGone(worker)
+      await assertKeeperGone(worker)
+      assert.ok(worker.witness.announced.length < allOfThem, 'all had been started: that was no middle')
+      // One that had not come to the witness yet has the environment all the same.
+      assert.deepEqual(worker.heirs(), [])
+    })
+  }
+})
+
+suite('a worker whose Node has a preload, an inspector and a heap limit', () => {
+  const preload = fileURLToPath(new URL('./harness/worker-preload.js', import.meta.url))
+  const flags = [`--require=${preload}`, '--inspect=127.0.0.1:0', '--max-old-space-size=256']
+
+  for (const [where, setup] of [
+    ['in NODE_OPTIONS', { env: { NODE_OPTIONS: flags.map((flag) => JSON.stringify(flag)).join(' ') } }],
+    ['on its command line', { nodeFlags: flags }]
+  ] as const) {
+    test(`${where} has a keeper without them`, async (t) => {
+      const worker = await Worker.start(setup)
+      t.after(() => worker.close())
+      worker.run('tells-node-options.sh')
+      await worker.witness.present(1)
+      // The keeper has been ready for long: it would have said so before the command did.
+      assert.deepEqual(worker.said('preloaded'), [String(worker.pid)])
+      const { keeper } = worker
+      const variables = entriesOf(`/proc/${keeper}/environ`).map((entry) => entry.split('=')[0])
+      assert.ok(!variables.includes('NODE_OPTIONS'))
+      const keeperArgs = entriesOf(`/proc/${keeper}/cmdline`)
+      assert.deepEqual(
+        flags.filter((flag) => keeperArgs.includes(flag)),
+        []
+      )
+      const given = 'env' in setup ? setup.env.NODE_OPTIONS : (process.env.NODE_OPTIONS ?? '')
+      assert.deepEqual(worker.said('options'), [given])
+      worker.kill('SIGKILL')
+      await worker.dead()
+      await assertAllGone(worker)
+      await assertKeeperGone(worker)
+      const inspectors = (await worker.output()).match(/^Debugger listening on /gm)
+      assert.equal(inspectors?.length, 1)
+    })
+  }
+})
+
+/** Starts a worker with a request for each of the programs under way. */
+async function startBusy(t: TestContext, setup: WorkerSetup): Promise<Worker> {
+  const worker = await Worker.start(setup)
+  t.after(() => worker.close())
+  for (const program of programs) worker.run(program)
+  await worker.witness.present(processCount)
+  return worker
+}
+
+/** Asserts that every process that has announced itself is dead in time. */
+async function assertAllGone({ witness }: Worker, ms = goneMs): Promise<void> {
+  const isGone = await witness.goneWithin(ms)
+  const living = witness.living().map(({ pid, name }) => `${pid} ${name}`)
+  assert.ok(isGone, `still alive after ${ms} ms: ${living}`)
+}
+
+/** Asserts that the keeper ends, and its folder with it. */
+async function assertKeeperGone(worker: Worker): Promise<void> {
+  await worker.keeperDead()
+  assert.deepEqual(worker.temporaryFiles(), [])
+}
+
+/** Asserts that exactly one line tells of every process, and how it was ended. */
+async function assertOneLine(worker: Worker): Promise<void> {
+  const lines = await worker.keeperLines()
+  assert.equal(lines.length, 1, JSON.stringify(lines))
+  const [line] = lines
+  assert.equal(line?.worker, worker.pid)
+  assert.equal(line?.msg, `worker ${worker.pid} is gone: ended ${processCount} processes, 0 survived`)
+  const named = line?.processes.map(({ pid }) => pid)
+  assert.deepEqual(new Set(named), new Set(worker.witness.announced.map(({ pid }) => pid)))
+  const killed = line?.processes.filter(({ ended }) => ended === 'SIGKILL')
+  assert.equal(killed?.length, ignoringCount)
+}
+
+/** The entries of a list in `/proc`: the arguments of a process, or its environment. */
+function entriesOf(path: string): string[] {
+  return readFileSync(path, 'utf8').split('\0')
+}
+
+function medianOf(figures: readonly number[]): number {
+  const sorted = [...figures].sort((a, b) => a - b)
+  const middle = sorted.length / 2
+  return ((sorted[Math.ceil(middle) - 1] as number) + (sorted[Math.floor(middle)] as number)) / 2
+}
