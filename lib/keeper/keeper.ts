@@ -18,6 +18,8 @@ export interface KeeperParts {
   /** What the marks of all scopes of this worker begin with. */
   readonly workerMark: string
   readonly door: StdioDoor
+  /** Whether the worker is dead: what it asked for before may still be on its way. */
+  readonly isWorkerGone: () => boolean
   /** Sends a message to the worker. */
   readonly send: (message: KeeperMessage) => void
   /** Says that processes of unknown origin were ended. */
@@ -107,7 +109,8 @@ export class Keeper {
 
   #launch({ id, scope: number, request }: WorkerMessage & { type: 'launch' }): void {
     const scope = this.#scopes.get(number)
-    if (scope?.state !== 'open') {
+    // The end of the socket comes after all that was written to it, which may take long to start, and for nobody.
+    if (scope?.state !== 'open' || this.#parts.isWorkerGone()) {
       const message = `spawn ${request.file} ECANCELED`
       this.#parts.send({ type: 'failed', id, failure: { code: 'ECANCELED', message } })
       return

@@ -29,6 +29,8 @@ const keeper = new Keeper({
   isSubreaper,
   workerMark: `${bootId()}.${worker}.${statOf(worker)?.startTick ?? 0}`,
   door,
+  // The kernel gives an orphan another parent.
+  isWorkerGone: () => process.ppid !== worker,
   send,
   sayStrays: (processes) => void say('processes that belong to no open scope', processes)
 })
