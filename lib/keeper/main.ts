@@ -77,9 +77,9 @@ async function leave(cause: string, status: number): Promise<void> {
   if (isLeaving) return
   isLeaving = true
   const startedAt = performance.now()
-  door.close()
   // Whatever fails here, this process ends: nobody is served by one that hangs.
   const processes = await keeper.endAll().catch(() => [])
+  door.close()
   // Nobody may read the worker's standard error any more, and a full pipe would hold us for ever.
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), lineWithinMs)
   if (processes.length > 0 || status !== 0) await say(cause, processes, performance.now() - startedAt)
