@@ -1,15 +1,23 @@
 /** What a user asks to be started: checked and brought to one shape, as `child_process.spawn` does. */
 
+import { constants } from 'node:os'
+import type { Stream } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from './errors.js'
 import type { LaunchRequest, StdioTarget } from './keeper/protocol.js'
 import { currentRights, type Rights } from './platform/rights.js'
 
-/** Where a standard stream leads: a stream of the handle, nowhere, or where the worker's own leads. */
+/** Where a standard stream that the keeper sets up leads: a stream of the handle, nowhere, or where the worker's own leads. */
 export type Stdio = 'pipe' | 'ignore' | 'inherit'
 
+/** Where one descriptor of a command leads, as in `child_process`. */
+export type StdioEntry = Stdio | 'overlapped' | 'ipc' | Stream | number | null | undefined
+
+/** `options.stdio`: one for all three standard streams, or one for each descriptor. */
+export type StdioOption = Stdio | 'overlapped' | readonly StdioEntry[]
+
 /** Options of `spawn`, as of `child_process.spawn`. */
-export interface SpawnOptions {
+export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | undefined> {
   /** Folder that the command starts in. Default: the worker's current one. */
   cwd?: string | URL | undefined
   /** The command's environment. Default: the worker's. */
@@ -18,17 +26,50 @@ export interface SpawnOptions {
   argv0?: string | undefined
   /** `true` runs the command in `/bin/sh`, a path in that shell. Never put unchecked input into it. Default `false`. */
   shell?: boolean | string | undefined
-  /** The three standard streams. Default `'pipe'`. */
-  stdio?: Stdio | readonly (Stdio | null | undefined)[] | undefined
+  /**
+   * The standard streams. Default `'pipe'`. With anything but `'pipe'`, `'ignore'` and `'inherit'` for the
+   * descriptors 0 to 2 the worker starts the command itself, since that cannot cross a socket.
+   */
+  stdio?: S | undefined
   /** User that the command runs as. Default: the worker's. */
   uid?: number | undefined
   /** Group that the command runs as. Default: the worker's. */
   gid?: number | undefined
+  /** Sends `killSignal` to the command, not to what it has started, after so many ms. Default: never. */
+  timeout?: number | undefined
+  /** Sends `killSignal` to the command when it is aborted; `'error'` tells of it with an `AbortError`. */
+  signal?: AbortSignal | undefined
+  /** What `timeout` and `signal` send. Default `'SIGTERM'`. */
+  killSignal?: NodeJS.Signals | number | undefined
+  /** How messages cross the channel of `'ipc'`. Default `'json'`. */
+  serialization?: 'json' | 'advanced' | undefined
+  /** `true` is refused: a command that is to outlive its scope is given to `release()`. */
+  detached?: boolean | undefined
   /** Accepted, and without effect but on Windows. */
   windowsHide?: boolean | undefined
+  /** Accepted, and without effect but on Windows. */
+  windowsVerbatimArguments?: boolean | undefined
 }
 
-const optionNames = ['cwd', 'env', 'argv0', 'shell', 'stdio', 'uid', 'gid', 'windowsHide']
+const optionNames = [
+  'cwd',
+  'env',
+  'argv0',
+  'shell',
+  'stdio',
+  'uid',
+  'gid',
+  'timeout',
+  'signal',
+  'killSignal',
+  'serialization',
+  'detached',
+  'windowsHide',
+  'windowsVerbatimArguments'
+]
+
+// The longest delay of a Node timer.
+const longestTimeoutMs = 2_147_483_647
 
 /** A command in the one shape that the keeper takes. */
 export interface Command {
@@ -36,8 +77,35 @@ export interface Command {
   /** With the name of the command as the first. */
   readonly args: readonly string[]
   readonly stdio: readonly [Stdio, Stdio, Stdio]
+  /** 0 for none. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+  readonly killSignal: NodeJS.Signals
   /** The request for a keeper, with the targets of the three streams. */
   request(stdio: readonly [StdioTarget, StdioTarget, StdioTarget]): LaunchRequest
+}
+
+/** Throws a TypeError for an option that does not exist here, or that a scope cannot have. */
+export function refuseOptions(options: object, moreNames: readonly string[] = []): void {
+  const names = [...optionNames, ...moreNames]
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || names.includes(name)) continue
+    throw new SubprocessOptionError(`options.${name}`, value, `there are ${names.join(', ')}`)
+  }
+  const { detached } = options as SpawnOptions
+  if (detached !== undefined && detached !== false) {
+    const wayOut =
+      'leave it out, and give what spawn() returns to release() of the scope to let it outlive that'
+    throw new SubprocessOptionError('options.detached', detached, wayOut)
+  }
+}
+
+/** Whether the worker has to start such a command itself, since its streams cannot cross a socket. */
+export function needsDirectLaunch({ stdio, serialization }: SpawnOptions): boolean {
+  if (serialization !== undefined) return true
+  if (!Array.isArray(stdio)) return false
+  const crosses = ['pipe', 'overlapped', 'ignore', 'inherit', undefined, null]
+  return stdio.length > 3 || stdio.some((entry) => !crosses.includes(entry))
 }
 
 /**
@@ -50,10 +118,7 @@ export function resolveCommand(
   args: readonly string[] | null = [],
   options: SpawnOptions = {}
 ): Command {
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || optionNames.includes(name)) continue
-    throw new SubprocessOptionError(`options.${name}`, value, `spawn takes ${optionNames.join(', ')}`)
-  }
+  refuseOptions(options)
   text('command', file, 'give the name or the path of a program')
   if (file === '') throw new SubprocessOptionError('command', file, 'give the name or the path of a program')
   if (args !== null && !Array.isArray(args))
@@ -74,6 +139,10 @@ export function resolveCommand(
     file: program,
     args: finalArgs,
     stdio: stdioOf(options.stdio),
+    timeoutMs: timeoutOf(options.timeout),
+    signal: signalOf(options.signal),
+    killSignal:
+      options.killSignal === undefined ? 'SIGTERM' : signalName('options.killSignal', options.killSignal),
     request: (stdio) => ({
       file: program,
       args: finalArgs,
@@ -127,6 +196,31 @@ function idOf(name: string, value: unknown): number | undefined {
   throw new SubprocessOptionError(name, value, 'give the number of a user or a group')
 }
 
+function timeoutOf(timeout: unknown): number {
+  if (timeout === undefined) return 0
+  if (typeof timeout === 'number' && Number.isInteger(timeout) && timeout >= 0 && timeout <= longestTimeoutMs)
+    return timeout
+  throw new SubprocessOptionError(
+    'options.timeout',
+    timeout,
+    'give a whole number of milliseconds, 0 for none'
+  )
+}
+
+function signalOf(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || (typeof signal === 'object' && signal !== null && 'aborted' in signal))
+    return signal as AbortSignal | undefined
+  throw new SubprocessOptionError('options.signal', signal, 'give an AbortSignal')
+}
+
+/** The name of a signal. Throws a TypeError where there is none of that name or number. */
+export function signalName(option: string, signal: unknown): NodeJS.Signals {
+  for (const [name, number] of Object.entries(constants.signals)) {
+    if (name === signal || number === signal) return name as NodeJS.Signals
+  }
+  throw new SubprocessOptionError(option, signal, "give a signal's name or number, such as 'SIGTERM'")
+}
+
 function stdioOf(stdio: unknown): [Stdio, Stdio, Stdio] {
   if (stdio === undefined || typeof stdio === 'string') {
     const target = stdioTarget('options.stdio', stdio)
@@ -139,9 +233,6 @@ function stdioOf(stdio: unknown): [Stdio, Stdio, Stdio] {
       "give 'pipe', 'ignore', 'inherit', or an array of these"
     )
   }
-  if (stdio.length > 3) {
-    throw new SubprocessOptionError('options.stdio', stdio, 'only the descriptors 0 to 2 can be given')
-  }
   return [0, 1, 2].map((index) => stdioTarget(`options.stdio[${index}]`, stdio[index])) as [
     Stdio,
     Stdio,
@@ -150,7 +241,7 @@ function stdioOf(stdio: unknown): [Stdio, Stdio, Stdio] {
 }
 
 function stdioTarget(name: string, value: unknown): Stdio {
-  if (value === undefined || value === null) return 'pipe'
+  if (value === undefined || value === null || value === 'overlapped') return 'pipe'
   if (value === 'pipe' || value === 'ignore' || value === 'inherit') return value
   throw new SubprocessOptionError(name, value, "give 'pipe', 'ignore' or 'inherit'")
 }

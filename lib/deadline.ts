@@ -7,6 +7,8 @@ const sweepMs = 1_000
 export abstract class Expiring<Self extends Expiring<Self>> {
   /** By the clock of `performance.now()`, in ms. */
   deadlineAt = 0
+  /** When that deadline was first set, by the same clock. */
+  startedAt = 0
   /** @internal */ queue: ExpiryQueue<Self> | undefined
   /** @internal */ previous: Self | undefined
   /** @internal */ next: Self | undefined
@@ -37,13 +39,31 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
   /** Gives the entry a new deadline from now, whichever queue it was in. */
   add(entry: Entry): void {
     if (entry.queue !== undefined) entry.queue.remove(entry)
-    entry.deadlineAt = performance.now() + this.#lengthMs
-    entry.queue = this
-    entry.previous = this.#last
-    if (this.#last === undefined) this.#first = entry
-    else this.#last.next = entry
-    this.#last = entry
+    entry.startedAt = performance.now()
+    entry.deadlineAt = entry.startedAt + this.#lengthMs
+    this.#insertAfter(this.#last, entry)
     if (this.#timer === undefined) this.#setTimer()
+  }
+
+  /** Gives the entry that very deadline. Unlike `add`, it looks for its place among the others. */
+  addAt(entry: Entry, deadlineAt: number): void {
+    if (entry.queue !== undefined) entry.queue.remove(entry)
+    entry.deadlineAt = deadlineAt
+    let earlier = this.#last
+    while (earlier !== undefined && earlier.deadlineAt > deadlineAt) earlier = earlier.previous
+    this.#insertAfter(earlier, entry)
+    if (earlier === undefined) this.#setTimer()
+  }
+
+  #insertAfter(earlier: Entry | undefined, entry: Entry): void {
+    const later = earlier === undefined ? this.#first : earlier.next
+    entry.queue = this
+    entry.previous = earlier
+    entry.next = later
+    if (earlier === undefined) this.#first = entry
+    else earlier.next = entry
+    if (later === undefined) this.#last = entry
+    else later.previous = entry
   }
 
   remove(entry: Entry): void {
@@ -74,6 +94,8 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
   }
 
   #setTimer(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
     const first = this.#first
     if (first === undefined) return
     const leftMs = Math.max(first.deadlineAt - performance.now(), 0)
@@ -95,5 +117,41 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       entry = next
     }
     this.#setTimer()
+  }
+}
+
+/** Deadlines of every length: a queue for each, and one more for those that were extended. */
+export class Deadlines<Entry extends Expiring<Entry>> {
+  readonly #queues = new Map<number, ExpiryQueue<Entry>>()
+  readonly #extended = new ExpiryQueue<Entry>(Number.POSITIVE_INFINITY)
+
+  /** Gives the entry a deadline so many ms from now; `Infinity` for none. */
+  start(entry: Entry, lengthMs: number): void {
+    let queue = this.#queues.get(lengthMs)
+    if (queue === undefined) {
+      queue = new ExpiryQueue(lengthMs)
+      this.#queues.set(lengthMs, queue)
+    }
+    queue.add(entry)
+  }
+
+  /** Gives the entry another deadline, so many ms from when it was started. */
+  change(entry: Entry, lengthMs: number): void {
+    this.#extended.addAt(entry, entry.startedAt + lengthMs)
+  }
+
+  /** Puts the deadline of an entry off by so many ms. */
+  extend(entry: Entry, ms: number): void {
+    if (entry.deadlineAt !== Number.POSITIVE_INFINITY) this.#extended.addAt(entry, entry.deadlineAt + ms)
+  }
+
+  /** The entries that are not over. */
+  *[Symbol.iterator](): Generator<Entry> {
+    for (const queue of this.#queues.values()) yield* queue
+    yield* this.#extended
+  }
+
+  clear(): void {
+    for (const queue of [...this.#queues.values(), this.#extended]) queue.clear()
   }
 }

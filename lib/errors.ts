@@ -1,5 +1,7 @@
 /** Every error of the package: one table of code, status and message. */
 
+import type { CloseReason } from './close-reason.js'
+
 const table = {
   ERR_SUBPROCESS_DEADLINE: { statusCode: 503, message: 'The request did not end within its deadline' },
   ERR_SUBPROCESS_SHUTDOWN: { statusCode: 503, message: 'The server is shutting down' },
@@ -8,6 +10,7 @@ const table = {
   ERR_SUBPROCESS_KEEPER_LOST: { statusCode: 503, message: 'The keeper process ended unexpectedly' },
   ERR_SUBPROCESS_KEEPER_START: { statusCode: 500, message: 'The keeper process could not be started' },
   ERR_SUBPROCESS_UNGUARDED: { statusCode: 500, message: 'This request has no scope' },
+  ERR_SUBPROCESS_FAILED: { statusCode: 502, message: 'A command failed' },
   ERR_SUBPROCESS_SURVIVORS: { statusCode: 500, message: 'Processes could not be ended' },
   ERR_SUBPROCESS_OPTION: { statusCode: 500, message: 'Invalid option' }
 } as const
@@ -24,6 +27,8 @@ export class SubprocessError extends Error {
   readonly code: SubprocessErrorCode
   /** HTTP status of the answer, when the error reaches the framework's error handler. */
   readonly statusCode: number
+  /** Why the scope closed, where that is what the error tells of. */
+  declare readonly reason?: CloseReason
 
   constructor(code: SubprocessErrorCode, detail?: string, cause?: unknown) {
     super(message(code, detail), cause === undefined ? undefined : { cause })

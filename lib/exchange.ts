@@ -1,13 +1,17 @@
 /** A request and its response in any framework: their life becomes the life of a deadline and a scope. */
 
+import type { ChildProcess } from 'node:child_process'
 import type { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
+import pTimeout from 'p-timeout'
+import { captureIn } from './capture.js'
 import type { CloseReason } from './close-reason.js'
-import { Expiring, ExpiryQueue } from './deadline.js'
+import { Deadlines, Expiring, ExpiryQueue } from './deadline.js'
 import { SubprocessError } from './errors.js'
 import type { Guard } from './guard.js'
-import type { ResolvedRouteOptions } from './options.js'
-import { errorOfReason, type Logger, type Scope } from './scope.js'
+import type { Logger } from './log.js'
+import { type ResolvedRouteOptions, type RouteGuardOptions, resolveRouteOptions } from './options.js'
+import { errorOfReason, type Scope, type Term } from './scope.js'
 
 /** What a framework knows of its requests. */
 export interface Framework<Request extends object, Response> {
@@ -43,9 +47,10 @@ const answerWithinMs = 5_000
 export class Exchanges<Request extends object, Response extends object> {
   readonly guard: Guard
   readonly framework: Framework<Request, Response>
+  /** Of all that is under way, and of some that is over. */
+  readonly deadlines = new Deadlines<Exchange<Request, Response>>()
   /** Where an exchange whose deadline has passed waits for the end of its answer. */
   readonly #answering = new ExpiryQueue<Exchange<Request, Response>>(answerWithinMs)
-  readonly #queues = new Map<number, ExpiryQueue<Exchange<Request, Response>>>()
   /** The exchanges of each connection: one, and more only where requests are pipelined. */
   readonly #byCarrier = new WeakMap<object, Exchange<Request, Response>>()
   readonly #scopes = new WeakMap<Request, Scope>()
@@ -56,7 +61,7 @@ export class Exchanges<Request extends object, Response extends object> {
     this.guard = guard
     this.framework = framework
     guard.onKeeperLost(() => {
-      for (const exchange of this.#underWay()) {
+      for (const exchange of this.deadlines) {
         const { request } = exchange
         if (request !== undefined && this.#scopes.has(request)) this.cutShort(exchange, 'keeper-lost')
       }
@@ -74,7 +79,31 @@ export class Exchanges<Request extends object, Response extends object> {
       this.#byCarrier.set(carrier, exchange)
     }
     exchange.begin(request, response, options)
-    this.#queueOf(options.timeoutMs).add(exchange)
+    this.deadlines.start(exchange, options.timeoutMs)
+  }
+
+  /** Gives a request that is under way the options of its route. Throws a TypeError for a wrong one. */
+  override(request: Request, override: RouteGuardOptions | false, where: string): void {
+    const exchange = this.#find(request)
+    if (exchange?.options === undefined) return
+    const options = resolveRouteOptions(override, exchange.options, where)
+    if (options === false) {
+      exchange.forget()
+    } else {
+      exchange.options = options
+      this.deadlines.change(exchange, options.timeoutMs)
+    }
+  }
+
+  /** Resolves when all that is under way has ended, after so many ms at the latest. */
+  async drained(ms: number): Promise<void> {
+    const ends = [...this.deadlines].map((exchange) => exchange.ended)
+    await pTimeout(Promise.all(ends), { milliseconds: ms, fallback: () => {} })
+  }
+
+  /** Runs a function in the course of the request, so that children which it creates can be captured. */
+  inCourseOf<Result>(request: Request, act: () => Result): Result {
+    return this.guard.captures ? captureIn((child) => this.#adopt(request, child), act) : act()
   }
 
   /** The scope of a request, opened when it is first asked for. Throws when the request is over. */
@@ -123,16 +152,25 @@ export class Exchanges<Request extends object, Response extends object> {
 
   /** Cuts short all that is under way. */
   cutAllShort(reason: 'shutdown'): void {
-    for (const exchange of this.#underWay()) this.cutShort(exchange, reason)
+    for (const exchange of this.deadlines) this.cutShort(exchange, reason)
   }
 
   /** Forgets all deadlines: there are no more requests. */
   clear(): void {
-    for (const queue of [...this.#queues.values(), this.#answering]) queue.clear()
+    this.deadlines.clear()
+    this.#answering.clear()
   }
 
-  *#underWay(): Generator<Exchange<Request, Response>> {
-    for (const queue of this.#queues.values()) yield* queue
+  #adopt(request: Request, child: ChildProcess): void {
+    let scope: Scope | undefined
+    try {
+      scope = this.scopeOf(request)
+      scope.adopt(child)
+    } catch {
+      // Its request is over. A scope ends it all the same; where there was none, somebody else has to.
+      const { framework, guard } = this
+      if (scope === undefined) guard.endLate(child, framework.logOf(request), framework.routeOf(request))
+    }
   }
 
   #find(request: Request): Exchange<Request, Response> | undefined {
@@ -147,21 +185,13 @@ export class Exchanges<Request extends object, Response extends object> {
       'it is over, its route has `subprocessGuard: false`, or the guard has not seen it yet: register the guard first'
     return new SubprocessError('ERR_SUBPROCESS_UNGUARDED', wayOut)
   }
-
-  #queueOf(timeoutMs: number): ExpiryQueue<Exchange<Request, Response>> {
-    let queue = this.#queues.get(timeoutMs)
-    if (queue === undefined) {
-      queue = new ExpiryQueue(timeoutMs)
-      this.#queues.set(timeoutMs, queue)
-    }
-    return queue
-  }
 }
 
 /** One request and its response. The next request on the connection uses it again. */
-export class Exchange<Request extends object, Response extends object> extends Expiring<
-  Exchange<Request, Response>
-> {
+export class Exchange<Request extends object, Response extends object>
+  extends Expiring<Exchange<Request, Response>>
+  implements Term
+{
   request: Request | undefined
   response: Response | undefined
   readonly nextOnCarrier: Exchange<Request, Response> | undefined
@@ -170,7 +200,7 @@ export class Exchange<Request extends object, Response extends object> extends E
   /** Whether it was cut short, and the answer that says so is on its way. */
   isAnswering = false
   #raw: ServerResponse | undefined
-  #options: ResolvedRouteOptions | undefined
+  options: ResolvedRouteOptions | undefined
 
   constructor(
     exchanges: Exchanges<Request, Response>,
@@ -187,7 +217,7 @@ export class Exchange<Request extends object, Response extends object> extends E
     this.request = request
     this.response = response
     this.#raw = this.#exchanges.framework.rawOf(response)
-    this.#options = options
+    this.options = options
     this.isAnswering = false
   }
 
@@ -196,14 +226,15 @@ export class Exchange<Request extends object, Response extends object> extends E
     const { guard, framework } = this.#exchanges
     const request = this.request as Request
     const raw = this.#raw as ServerResponse
-    const { graceMs, killSignal } = this.#options as ResolvedRouteOptions
+    const { graceMs, killSignal } = this.options as ResolvedRouteOptions
     if (raw.writableEnded) throw errorOfReason('finished')
     if (this.isOver) throw errorOfReason('disconnected')
-    const scope = guard.open({
+    const scope = guard.openScope({
       graceMs,
       killSignal,
       log: framework.logOf(request),
-      route: framework.routeOf(request)
+      route: framework.routeOf(request),
+      term: this
     })
     // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
     const closeWithResponse = (): void => void scope.close(raw.writableEnded ? 'finished' : 'disconnected')
@@ -216,6 +247,10 @@ export class Exchange<Request extends object, Response extends object> extends E
       for (const emitter of emitters) emitter.off('close', closeWithResponse)
     })
     return scope
+  }
+
+  extend(ms: number): void {
+    this.#exchanges.deadlines.extend(this, ms)
   }
 
   override get isOver(): boolean {
@@ -232,7 +267,21 @@ export class Exchange<Request extends object, Response extends object> extends E
     this.request = undefined
     this.response = undefined
     this.#raw = undefined
-    this.#options = undefined
+    this.options = undefined
+  }
+
+  /** The request is not guarded. */
+  forget(): void {
+    this.queue?.remove(this)
+    this.letGo()
+  }
+
+  /** Resolves when the response has ended, in whatever way. */
+  get ended(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.isOver) resolve()
+      else this.#raw?.once('close', resolve)
+    })
   }
 
   /** Ends the connection, so that the client sees that the answer is not whole. */

@@ -2,7 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import type { SpawnOptions } from './command.js'
+import { SubprocessOptionError } from './errors.js'
 import { type Carrier, Exchanges, type Framework } from './exchange.js'
 import { Guard } from './guard.js'
 import {
@@ -54,7 +54,12 @@ const framework: Framework<FastifyRequest, FastifyReply> = {
 
 async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptions): Promise<void> {
   const options = resolveOptions(withoutRegistrationOptions(given))
-  const guard = await Guard.start(app.log)
+  if (app.hasDecorator('subprocessGuard')) {
+    const wayOut =
+      'this context has a guard already: set what differs in config.subprocessGuard of the routes'
+    throw new SubprocessOptionError('register(subprocessGuard)', 'used twice', wayOut)
+  }
+  const guard = await Guard.start(options, app.log)
   const exchanges = new Exchanges(guard, framework)
   const resolvedRoutes = new WeakMap<object, ResolvedRouteOptions | false>()
   let drainTimer: NodeJS.Timeout | undefined
@@ -76,16 +81,7 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
       return exchanges.scopeOf(this)
     }
   })
-  app.decorateRequest(
-    'spawn',
-    function (
-      command: string,
-      args?: readonly string[] | SpawnOptions,
-      spawnOptions?: SpawnOptions
-    ): Subprocess {
-      return this.subprocesses.spawn(command, args as readonly string[], spawnOptions)
-    }
-  )
+  app.decorateRequest('spawn', spawnInRequest)
 
   // A mistake in a route's options is an error where the route is declared.
   app.addHook('onRoute', (route) => {
@@ -94,9 +90,13 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
   app.addHook('onRequest', (request, reply, done) => {
     // Routes that were declared before the guard was loaded have not come by `onRoute`: look each time.
     const resolved = optionsOf(request.routeOptions.config?.subprocessGuard)
-    if (resolved !== false) exchanges.arrive(request, reply, resolved)
-    done()
+    if (resolved === false) return done()
+    exchanges.arrive(request, reply, resolved)
+    exchanges.inCourseOf(request, done)
   })
+  // The arrival of a body is the course of the connection: what follows it is put back into that of the request.
+  if (options.capture)
+    app.addHook('preValidation', (request, _reply, done) => exchanges.inCourseOf(request, done))
   app.addHook('onError', (request, _reply, _error, done) => {
     exchanges.fail(request)
     done()
@@ -116,6 +116,10 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
     await guard.close()
     exchanges.clear()
   })
+}
+
+function spawnInRequest(this: FastifyRequest, ...args: Parameters<Scope['spawn']>): Subprocess {
+  return this.subprocesses.spawn(...args)
 }
 
 function withoutRegistrationOptions(given: SubprocessGuardOptions): SubprocessGuardOptions {

@@ -1,23 +1,57 @@
 /** The guard: all open scopes of a worker, and its share in the keeper. */
 
-import { SubprocessError } from './errors.js'
+import { captureIn, startCapture } from './capture.js'
+import type { CloseReason } from './close-reason.js'
+import { Deadlines } from './deadline.js'
+import { SubprocessError, SubprocessOptionError } from './errors.js'
+import { Job } from './job.js'
 import { type KeeperLink, type KeeperShare, shareKeeper } from './keeper/link.js'
 import type { Containment } from './keeper/protocol.js'
-import { type Logger, Scope, type ScopeContext } from './scope.js'
+import { endLate } from './late.js'
+import { defaultLogger, type Logger } from './log.js'
+import {
+  type ResolvedOptions,
+  type ResolvedRouteOptions,
+  type RouteGuardOptions,
+  resolveOptions,
+  resolveRouteOptions,
+  type SubprocessGuardOptions
+} from './options.js'
+import { statOf } from './platform/linux.js'
+import { errorOfReason, Scope, type ScopeContext } from './scope.js'
+
+/** Options of a scope outside any request. What is left out is as in the guard's options. */
+export interface JobOptions extends RouteGuardOptions {
+  /** Closes the scope when it is aborted. */
+  signal?: AbortSignal
+}
+
+/** Options of `createGuard`. */
+export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
+  /** Where the guard's lines go. Default: JSON lines on standard error, for warnings and errors. */
+  logger?: Logger
+}
 
 const told = new WeakSet<KeeperLink>()
 
+/** All open scopes of a worker, or of one context of a framework. */
 export class Guard {
   readonly #share: KeeperShare
+  readonly #options: ResolvedOptions
+  readonly #log: Logger
   readonly #scopes = new Set<Scope>()
+  readonly #jobs = new Deadlines<Job>()
   readonly #keeperLost: (() => void)[] = []
   readonly #stopListening: () => void
+  readonly #stopCapture: () => void
   #state: 'open' | 'refusing' | 'closed' = 'open'
   #closing: Promise<void> | undefined
   #lastScope = 0
 
-  /** Starts the keeper, or shares the one of this worker. Rejects with `ERR_SUBPROCESS_KEEPER_START`. */
-  static async start(log: Logger): Promise<Guard> {
+  /**
+   * @internal Starts the keeper, or shares the one of this worker. Rejects with `ERR_SUBPROCESS_KEEPER_START`.
+   */
+  static async start(options: ResolvedOptions, log: Logger): Promise<Guard> {
     const share = await shareKeeper()
     const { containment, why } = share.link
     if (containment !== 'subreaper' && !told.has(share.link)) {
@@ -25,11 +59,14 @@ export class Guard {
       const consequence = 'a daemon that leaves its session and empties its environment can escape'
       log.warn({ containment, why }, `subprocess containment is "${containment}": ${consequence}`)
     }
-    return new Guard(share)
+    return new Guard(share, options, log)
   }
 
-  private constructor(share: KeeperShare) {
+  private constructor(share: KeeperShare, options: ResolvedOptions, log: Logger) {
     this.#share = share
+    this.#options = options
+    this.#log = log
+    this.#stopCapture = options.capture ? startCapture() : () => {}
     this.#stopListening = share.link.onLost(() => {
       for (const callback of this.#keeperLost) callback()
       for (const scope of this.#scopes) void scope.close('keeper-lost')
@@ -51,22 +88,92 @@ export class Guard {
     return [...this.#scopes]
   }
 
+  /**
+   * Runs a job in a scope of its own. Resolves with what it returns, when every process of the scope is gone.
+   * At the deadline, at an abort and at shutdown the scope closes and the promise rejects, whether the job has
+   * ended or not.
+   *
+   * @throws {TypeError} for a wrong option.
+   * @throws {SubprocessError} `ERR_SUBPROCESS_DEADLINE`, `ERR_SUBPROCESS_SHUTDOWN` or
+   *   `ERR_SUBPROCESS_KEEPER_LOST`.
+   * @throws the reason of the `signal` when that is aborted, and what the job throws.
+   */
+  async run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
+    if (typeof job !== 'function') throw new SubprocessOptionError('job', job, 'give a function')
+    const scope = this.open(options)
+    let end: CloseReason = 'failed'
+    try {
+      const cutShort = scope.closed.then(() => this.#throwReason(scope, options.signal))
+      // Nobody hears it when the job has settled before.
+      cutShort.catch(() => {})
+      const adopt = this.#options.capture ? scope.adopt.bind(scope) : undefined
+      const result = await Promise.race([captureIn(adopt, async () => job(scope)), cutShort])
+      end = 'finished'
+      return result
+    } finally {
+      await scope.close(end)
+    }
+  }
+
+  /**
+   * Opens a scope outside any request; `close()` is up to the caller, or `await using`. Without a `timeout` it has
+   * the guard's.
+   *
+   * @throws {TypeError} for a wrong option.
+   * @throws {SubprocessError} when the guard is closed, or its keeper is lost.
+   */
+  open(options: JobOptions = {}): Scope {
+    const { signal, ...times } = options
+    if (signal !== undefined && !(typeof signal === 'object' && signal !== null && 'aborted' in signal)) {
+      throw new SubprocessOptionError('signal', signal, 'give an AbortSignal')
+    }
+    const { timeoutMs, graceMs, killSignal } = resolveRouteOptions(
+      times,
+      this.#options,
+      'options'
+    ) as ResolvedRouteOptions
+    if (signal?.aborted) throw signal.reason
+    const job = new Job(this.#jobs)
+    const scope = this.openScope({ graceMs, killSignal, log: this.#log, route: undefined, term: job })
+    job.scope = scope
+    this.#jobs.start(job, timeoutMs)
+    if (signal !== undefined) {
+      const close = (): void => void scope.close('closed')
+      signal.addEventListener('abort', close, { once: true })
+      void scope.closed.then(() => signal.removeEventListener('abort', close))
+    }
+    return scope
+  }
+
   /** @internal Calls back before the scopes close with `keeper-lost`. */
   onKeeperLost(callback: () => void): void {
     this.#keeperLost.push(callback)
   }
 
+  /** @internal Whether children that libraries create are to be adopted. */
+  get captures(): boolean {
+    return this.#options.capture
+  }
+
+  /** @internal Ends what a library started when its request was over. */
+  endLate({ pid }: { readonly pid?: number | undefined }, log: Logger, route: string | undefined): void {
+    const startTick = pid === undefined ? undefined : statOf(pid)?.startTick
+    if (pid === undefined || startTick === undefined) return
+    void endLate(this.#share.link, { pid, startTick }, { ...this.#options, log, route })
+  }
+
   /** @internal Opens a scope. Throws when the guard is closed or its keeper is lost. */
-  open(context: ScopeContext): Scope {
+  openScope(context: Omit<ScopeContext, 'launch'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
     if (!this.#share.link.isOpen) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST')
-    const scope = new Scope(`${process.pid}.${++this.#lastScope}`, this.#share.link, context)
+    const { launch } = this.#options
+    const scope = new Scope(`${process.pid}.${++this.#lastScope}`, this.#share.link, { ...context, launch })
     this.#scopes.add(scope)
     void scope.closed.then(() => this.#scopes.delete(scope))
     return scope
   }
 
-  /** Opens no more scopes. */
+  /** @internal Opens no more scopes. */
   refuse(): void {
     if (this.#state === 'open') this.#state = 'refusing'
   }
@@ -84,7 +191,31 @@ export class Guard {
     this.refuse()
     await Promise.all(this.scopes().map((scope) => scope.close('shutdown')))
     this.#state = 'closed'
+    this.#jobs.clear()
+    this.#stopCapture()
     this.#stopListening()
     await this.#share.release()
   }
+
+  #throwReason(scope: Scope, signal: AbortSignal | undefined): never {
+    if (scope.reason === 'closed' && signal?.aborted) throw signal.reason
+    throw errorOfReason(scope.reason as CloseReason)
+  }
+}
+
+/**
+ * A guard without a framework: every adapter is written on it.
+ *
+ * @throws {TypeError} for a wrong option.
+ * @throws {SubprocessError} `ERR_SUBPROCESS_KEEPER_START`, by rejection.
+ */
+export async function createGuard({ logger, ...options }: GuardOptions = {}): Promise<Guard> {
+  if ('drain' in options) {
+    throw new SubprocessOptionError(
+      'drain',
+      options.drain,
+      'it is for servers: leave it out, and close() the guard'
+    )
+  }
+  return Guard.start(resolveOptions(options), logger ?? defaultLogger)
 }

@@ -16,10 +16,20 @@ export interface RouteGuardOptions {
   killSignal?: NodeJS.Signals
 }
 
-/** Options of the plugin. */
+/** Options of the plugin, of the middleware and of `createGuard`. */
 export interface SubprocessGuardOptions extends RouteGuardOptions {
   /** At shutdown, how long requests in flight may go on before their scopes close, in ms. Default 5,000. */
   drain?: number
+  /**
+   * Who starts commands: the keeper, or the worker itself (`'direct'`), whose event loop is blocked meanwhile and
+   * whose daemons are found as at the level `marks`. Default `'keeper'`.
+   */
+  launch?: 'keeper' | 'direct'
+  /**
+   * Whether every child that is created by `child_process` in the course of a request is adopted by the request's
+   * scope, whichever library creates it. Default false.
+   */
+  capture?: boolean
 }
 
 /** Options after validation: every field is set. */
@@ -31,6 +41,8 @@ export interface ResolvedRouteOptions {
 
 export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly drainMs: number
+  readonly launch: 'keeper' | 'direct'
+  readonly capture: boolean
 }
 
 // The longest delay of a Node timer (2^31 - 1 ms, 24.8 days): a longer one would fire at once.
@@ -50,13 +62,15 @@ const endsNothing = new Set([
 ])
 
 const routeNames = ['timeout', 'grace', 'killSignal']
-const guardNames = [...routeNames, 'drain']
+const guardNames = [...routeNames, 'drain', 'launch', 'capture']
 
 const defaults: ResolvedOptions = {
   timeoutMs: 30_000,
   graceMs: 2_000,
   killSignal: 'SIGTERM',
-  drainMs: 5_000
+  drainMs: 5_000,
+  launch: 'keeper',
+  capture: false
 }
 
 /** Validates the plugin's options. Throws a `SubprocessOptionError`, a TypeError. */
@@ -64,19 +78,21 @@ export function resolveOptions(options: SubprocessGuardOptions): ResolvedOptions
   refuseUnknown(options, guardNames, '')
   return {
     ...resolveTimes(options, defaults, ''),
-    drainMs: options.drain === undefined ? defaults.drainMs : milliseconds('drain', options.drain)
+    drainMs: options.drain === undefined ? defaults.drainMs : milliseconds('drain', options.drain),
+    launch: options.launch === undefined ? defaults.launch : launchOf(options.launch),
+    capture: options.capture === undefined ? defaults.capture : booleanOf('capture', options.capture)
   }
 }
 
 /**
- * Validates `config.subprocessGuard` of a route and lays it over the plugin's options. `false` comes back
- * as it is: the route is not guarded.
+ * Validates the options of a route, or of a job, and lays them over the guard's. `false` comes back as it is:
+ * the route is not guarded. `where` is what the user calls them.
  */
 export function resolveRouteOptions(
   options: unknown,
-  base: ResolvedRouteOptions
+  base: ResolvedRouteOptions,
+  where = 'config.subprocessGuard'
 ): ResolvedRouteOptions | false {
-  const where = 'config.subprocessGuard'
   if (options === false) return false
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     throw new SubprocessOptionError(
@@ -85,12 +101,10 @@ export function resolveRouteOptions(
       'set it to false, or to an object of timeout, grace and killSignal'
     )
   }
-  if ('drain' in options) {
-    throw new SubprocessOptionError(
-      `${where}.drain`,
-      options.drain,
-      'it is for the whole server: set it at registration'
-    )
+  for (const [name, value] of Object.entries(options)) {
+    if (routeNames.includes(name) || !guardNames.includes(name)) continue
+    const wayOut = 'it is for the whole server: set it at registration'
+    throw new SubprocessOptionError(`${where}.${name}`, value, wayOut)
   }
   refuseUnknown(options, routeNames, `${where}.`)
   return resolveTimes(options, base, `${where}.`)
@@ -124,7 +138,8 @@ function timeoutOf(option: string, value: unknown): number {
   return milliseconds(option, value)
 }
 
-function milliseconds(option: string, value: unknown): number {
+/** Throws a TypeError for what is no number of milliseconds that a timer can take. */
+export function milliseconds(option: string, value: unknown): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= longestDelayMs)
     return value
   throw new SubprocessOptionError(
@@ -132,6 +147,16 @@ function milliseconds(option: string, value: unknown): number {
     value,
     `set it to a whole number of milliseconds from 0 to ${longestDelayMs}`
   )
+}
+
+function launchOf(value: unknown): 'keeper' | 'direct' {
+  if (value === 'keeper' || value === 'direct') return value
+  throw new SubprocessOptionError('launch', value, "set it to 'keeper' or 'direct'")
+}
+
+function booleanOf(option: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw new SubprocessOptionError(option, value, 'set it to true or false')
 }
 
 function endingSignal(option: string, value: unknown): NodeJS.Signals {

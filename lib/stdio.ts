@@ -89,26 +89,26 @@ export class OutputSocket extends EarlySocket {
     this.push(null)
     this.resume()
   }
+}
 
-  /**
-   * The process has ended: the stream ends when what it wrote is read, even where a grandchild still holds
-   * the other end. A slow reader is waited for.
-   */
-  endWhenSilent(): void {
-    if (this.closed) return
-    let lastBytes = this.bytesRead
-    const look = (): void => {
-      if (this.destroyed || this.readableEnded) return
-      if (this.bytesRead !== lastBytes || this.readableLength > 0) {
-        lastBytes = this.bytesRead
-        timer.refresh()
-        return
-      }
-      // Whatever came after the end is a stranger's: the socket is destroyed when 'end' has been emitted.
-      this.push(null)
+/**
+ * The process has ended: its output ends when what it wrote is read, even where a grandchild still holds the
+ * other end. A slow reader is waited for.
+ */
+export function endWhenSilent(output: Socket): void {
+  if (output.closed) return
+  let lastBytes = output.bytesRead
+  const look = (): void => {
+    if (output.destroyed || output.readableEnded) return
+    if (output.bytesRead !== lastBytes || output.readableLength > 0) {
+      lastBytes = output.bytesRead
+      timer.refresh()
+      return
     }
-    // Timers come before the poll for input: after a blocked loop, give the input its turn.
-    const timer = setTimeout(() => setImmediate(look), silenceMs)
-    this.once('close', () => clearTimeout(timer))
+    // Whatever came after the end is a stranger's: the socket is destroyed when 'end' has been emitted.
+    output.push(null)
   }
+  // Timers come before the poll for input: after a blocked loop, give the input its turn.
+  const timer = setTimeout(() => setImmediate(look), silenceMs)
+  output.once('close', () => clearTimeout(timer))
 }

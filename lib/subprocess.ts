@@ -1,57 +1,81 @@
 /** The handle that users hold: one started command, as a `ChildProcess` shows it. */
 
 import { AsyncResource } from 'node:async_hooks'
-import { EventEmitter } from 'node:events'
-import { constants } from 'node:os'
+import { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
-import type { Command } from './command.js'
-import { SubprocessOptionError } from './errors.js'
+import { type Command, type StdioEntry, type StdioOption, signalName } from './command.js'
 import type { KeeperLink, LaunchListener } from './keeper/link.js'
 import type { LaunchFailure, StdioTarget } from './keeper/protocol.js'
-import { connectEnded, InputSocket, OutputSocket } from './stdio.js'
+import { connectEnded, endWhenSilent, InputSocket, OutputSocket } from './stdio.js'
 
 /** What a subprocess needs of its scope. */
 export interface SubprocessOwner {
   readonly link: KeeperLink
   /** The number by which the keeper knows the scope. */
   readonly keeperScope: number
+  /** Between the first signal and SIGKILL. */
+  readonly graceMs: number
   /** Turns a failed launch into the error that the user sees. */
   errorOf(failure: LaunchFailure, command: Command): Error
   /** Called with what would be an unhandled `'error'` event: on a server that is a log line, not the end. */
-  logError(error: Error, subprocess: Subprocess): void
+  logError(error: Error, subprocess: ChildProcess): void
   /** The process has ended, or was never started. */
-  subprocessEnded(subprocess: Subprocess): void
+  subprocessEnded(subprocess: ChildProcess): void
 }
 
-interface SubprocessEvents {
-  spawn: []
-  error: [error: Error]
-  exit: [code: number | null, signal: NodeJS.Signals | null]
-  close: [code: number | null, signal: NodeJS.Signals | null]
+type Fifth = Readable | Writable | null | undefined
+
+/**
+ * A command that runs in a scope: a `ChildProcess`, whoever started it. Through the keeper these differ: `pid`
+ * is known at `'spawn'` and not before; an `'error'` that nobody listens to is logged; `'close'` does not wait
+ * for a grandchild that holds the standard streams in silence. See `docs/child-process.md`.
+ */
+export interface Subprocess<
+  In extends Writable | null = Writable | null,
+  Out extends Readable | null = Readable | null,
+  Err extends Readable | null = Readable | null
+> extends ChildProcess {
+  stdin: In
+  stdout: Out
+  stderr: Err
+  readonly stdio: [In, Out, Err, Fifth, Fifth]
+  /** Ends the process as `kill()` does, after the grace of its scope with SIGKILL, and resolves at its `'exit'`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
+
+/** The subprocess that comes of `options.stdio`: which of its streams are null follows from that. */
+export type SubprocessOf<S extends StdioOption | undefined> = Subprocess<
+  StreamOf<S, '0', Writable>,
+  StreamOf<S, '1', Readable>,
+  StreamOf<S, '2', Readable>
+>
+
+type StreamOf<S, Index extends string, Given> = S extends readonly StdioEntry[]
+  ? number extends S['length']
+    ? Given | null
+    : Piped<Index extends keyof S ? S[Index] : undefined, Given>
+  : Piped<S, Given>
+
+type Piped<Entry, Given> = Entry extends 'pipe' | 'overlapped' | null | undefined ? Given : null
 
 type State = 'starting' | 'running' | 'over'
 
-/**
- * A command that runs in a scope. It has the properties, methods and events of a `ChildProcess`, with these
- * differences: `pid` is known at `'spawn'` and not before; an `'error'` that nobody listens to is logged;
- * `'close'` does not wait for a grandchild that holds the standard streams in silence.
- */
-export class Subprocess extends EventEmitter<SubprocessEvents> {
+/** A subprocess of the keeper. What `ChildProcess` declares is here, but for what belongs to a process of its own. */
+export class KeeperSubprocess extends ChildProcess implements Subprocess {
   /** Known from `'spawn'` on. */
-  pid: number | undefined
-  readonly stdin: Writable | null
-  readonly stdout: Readable | null
-  readonly stderr: Readable | null
-  readonly stdio: readonly [Writable | null, Readable | null, Readable | null]
-  readonly spawnfile: string
-  readonly spawnargs: readonly string[]
+  override pid: number | undefined = undefined
+  override stdin: Writable | null
+  override stdout: Readable | null
+  override stderr: Readable | null
+  override readonly stdio: [Writable | null, Readable | null, Readable | null, undefined, undefined]
+  override readonly spawnfile: string
+  override readonly spawnargs: string[]
   /** The status it exited with; null while it runs and when a signal ended it. */
-  exitCode: number | null = null
+  override exitCode: number | null = null
   /** The signal that ended it. */
-  signalCode: NodeJS.Signals | null = null
+  override signalCode: NodeJS.Signals | null = null
   /** Whether `kill()` has sent a signal. It says nothing about whether the process lives. */
-  killed = false
+  override killed = false
 
   readonly #command: Command
   readonly #owner: SubprocessOwner
@@ -70,10 +94,11 @@ export class Subprocess extends EventEmitter<SubprocessEvents> {
   /** @internal */
   constructor(command: Command, owner: SubprocessOwner) {
     super()
+    withoutHandle(this)
     this.#command = command
     this.#owner = owner
     this.spawnfile = command.file
-    this.spawnargs = command.args
+    this.spawnargs = [...command.args]
     const [input, output, errors] = command.stdio
     const stdout = output === 'pipe' ? new OutputSocket() : null
     const stderr = errors === 'pipe' ? new OutputSocket() : null
@@ -82,7 +107,7 @@ export class Subprocess extends EventEmitter<SubprocessEvents> {
     this.stdin = this.#input
     this.stdout = stdout
     this.stderr = stderr
-    this.stdio = [this.stdin, this.stdout, this.stderr]
+    this.stdio = [this.stdin, this.stdout, this.stderr] as never
     for (const socket of this.#sockets()) this.#watch(socket)
 
     const { link, keeperScope } = owner
@@ -98,38 +123,61 @@ export class Subprocess extends EventEmitter<SubprocessEvents> {
       exited: (code, signal) => this.#inContext(() => this.#onExited(code, signal))
     }
     this.#id = link.launch(keeperScope, command.request(targets), listener)
-  }
-
-  /** Always false: there is no channel for messages. */
-  get connected(): boolean {
-    return false
+    this.#heed(command)
   }
 
   /**
    * Sends a signal to the process, not to its children. Returns whether it was there to be signalled. Throws
    * a TypeError for a signal that does not exist.
    */
-  kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
-    const name = signalName(signal)
+  override kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
+    const name = signal === 0 ? signal : signalName('signal', signal)
     if (this.#state === 'over') return false
-    if (name === 0) return true
-    this.#owner.link.signal(this.#id, name)
+    if (name !== 0) this.#owner.link.signal(this.#id, name)
     this.killed = true
     return true
   }
 
   /** Keeps the worker alive while the process runs, as it does from the start. */
-  ref(): void {
+  override ref(): void {
     if (this.#isReferenced || this.#state === 'over') return
     this.#isReferenced = true
     this.#owner.link.ref()
   }
 
   /** Lets the worker end while the process runs. It ends the process with it. */
-  unref(): void {
+  override unref(): void {
     if (!this.#isReferenced) return
     this.#isReferenced = false
     if (this.#state !== 'over') this.#owner.link.unref()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await endOne(this, this.#owner.graceMs)
+  }
+
+  /** The options `timeout` and `signal`, as `child_process.spawn` has them. */
+  #heed({ timeoutMs, signal, killSignal }: Command): void {
+    if (timeoutMs > 0) {
+      const timer = setTimeout(() => this.kill(killSignal), timeoutMs)
+      this.once('exit', () => clearTimeout(timer))
+    }
+    if (signal === undefined) return
+    const abort = (): void => {
+      if (this.kill(killSignal)) this.#fail(abortError(signal.reason))
+    }
+    if (signal.aborted) {
+      process.nextTick(abort)
+    } else {
+      signal.addEventListener('abort', abort, { once: true })
+      this.once('exit', () => signal.removeEventListener('abort', abort))
+    }
+  }
+
+  /** An error that nobody listens to is no end of a server. */
+  #fail(error: Error): void {
+    if (this.listenerCount('error') > 0) this.emit('error', error)
+    else this.#owner.logError(error, this)
   }
 
   #sockets(): (InputSocket | OutputSocket)[] {
@@ -188,14 +236,14 @@ export class Subprocess extends EventEmitter<SubprocessEvents> {
   #onFailed(failure: LaunchFailure): void {
     const error = this.#owner.errorOf(failure, this.#command)
     const isHeard = this.listenerCount('error') > 0
+    this.exitCode = failure.errno ?? null
     this.#end()
     for (const output of this.#outputs) {
       // What reads the output must not take a failure for an empty success, unless 'error' tells.
       if (isHeard) output.endEmpty()
       else output.destroy(error)
     }
-    if (isHeard) this.emit('error', error)
-    else this.#owner.logError(error, this)
+    this.#fail(error)
     this.#closeWhenComplete()
   }
 
@@ -209,7 +257,7 @@ export class Subprocess extends EventEmitter<SubprocessEvents> {
       process.nextTick(() => {
         if (output.readable) output.resume()
       })
-      output.endWhenSilent()
+      endWhenSilent(output)
     }
     this.#closeWhenComplete()
   }
@@ -229,10 +277,34 @@ export class Subprocess extends EventEmitter<SubprocessEvents> {
   }
 }
 
-function signalName(signal: NodeJS.Signals | number): NodeJS.Signals | 0 {
-  if (signal === 0) return 0
-  for (const [name, number] of Object.entries(constants.signals)) {
-    if (name === signal || number === signal) return name as NodeJS.Signals
-  }
-  throw new SubprocessOptionError('signal', signal, "give a signal's name or number, such as 'SIGTERM'")
+/** Ends a process, not its children: SIGTERM, SIGKILL after the grace. Resolves at its `'exit'`. */
+export function endOne(child: ChildProcess, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const isOver = child.exitCode !== null || child.signalCode !== null
+    if (isOver || !child.kill()) {
+      resolve()
+      return
+    }
+    const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
+    // Not 'error': a process that could not be started has 'close' and no 'exit'.
+    for (const event of ['exit', 'close']) {
+      child.once(event, () => {
+        clearTimeout(timer)
+        resolve()
+      })
+    }
+  })
+}
+
+/** What Node gives when a signal is aborted. */
+function abortError(cause: unknown): Error {
+  return Object.assign(new Error('The operation was aborted', { cause }), {
+    name: 'AbortError',
+    code: 'ABORT_ERR'
+  })
+}
+
+/** The process is the keeper's child and not ours: what Node would keep of it is of no use. */
+function withoutHandle(child: ChildProcess): void {
+  ;(child as unknown as { _handle: unknown })._handle = null
 }

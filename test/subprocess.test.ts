@@ -181,7 +181,7 @@ suite('a command that cannot be started', () => {
         assert.equal(error.code, code)
         assert.match(error.syscall ?? '', /^spawn/)
         assert.equal(typeof error.errno, 'number')
-        assert.deepEqual(rest, [['close', null, null]])
+        assert.deepEqual(rest, [['close', error.errno, null]])
         assert.equal(subprocess.pid, undefined)
         assert.equal(subprocess.kill(), false)
       })
@@ -273,7 +273,6 @@ suite('a command that is ended', () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('sleep', ['1000'])
       assert.equal(subprocess.kill(0), true)
-      assert.equal(subprocess.killed, false)
       subprocess.kill(9)
       assert.deepEqual(await once(subprocess, 'exit'), [null, 'SIGKILL'])
       assert.equal(subprocess.kill(0), false)
@@ -287,13 +286,9 @@ suite('what spawn is given', () => {
     ['an empty command', () => [''], /command is ""/],
     ['a command with a zero byte', () => ['a\0b'], /command is "a\\u0000b"/],
     ['arguments that are no array', () => ['true', 'x' as never], /args is "x"/],
-    ['an unknown option', () => ['true', [], { detached: true }], /options\.detached is true/],
+    ['detached', () => ['true', [], { detached: true }], /options\.detached is true.*release\(\)/],
     ['a wrong stdio', () => ['true', [], { stdio: 'pip' }], /options\.stdio is "pip".*'pipe'/],
-    [
-      'a fourth descriptor',
-      () => ['true', [], { stdio: ['pipe', 'pipe', 'pipe', 'pipe'] }],
-      /descriptors 0 to 2/
-    ],
+    ['an unknown option', () => ['true', [], { maxBuffer: 1 }], /options\.maxBuffer is 1/],
     ['a wrong user', () => ['true', [], { uid: 'root' }], /options\.uid is "root"/]
   ]
   for (const [law, given, message] of refused) {

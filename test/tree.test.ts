@@ -272,10 +272,12 @@ suite('without the guard', () => {
 suite('where koffi is missing', () => {
   test('the log says so once, however many guards there are', async (t) => {
     const { plugin } = withoutKoffi
-    const served = await serve({ plugin }, (app) => {
-      app.register(async (child) => {
-        await child.register(plugin, { grace })
-      })
+    const served = await serve({ guard: false }, (app) => {
+      for (const _ of ['one context', 'another']) {
+        app.register(async (child) => {
+          await child.register(plugin, { grace })
+        })
+      }
     })
     t.after(() => served.close())
     const lines = served.log.filter(({ containment }) => containment === 'marks')

@@ -13,7 +13,7 @@ import {
   type ProcessStat,
   statOf
 } from '../platform/linux.js'
-import type { Census, Member, ScopeRecord } from './members.js'
+import { type Census, KnownProcesses, type Member, type ScopeRecord } from './members.js'
 
 export class AdoptionCensus implements Census {
   readonly containment = 'subreaper'
@@ -23,12 +23,16 @@ export class AdoptionCensus implements Census {
   /** The children that libuv started and reaps. */
   readonly #leaders = new Set<number>()
   /** Every child that the kernel gave us, with its scope. Invariant: nothing but `#refresh` reaps them. */
-  readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor'>()
+  readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
   /** Start time of the adopted children whose scope nothing tells. */
   readonly #unknown = new Map<number, number>()
   /** Owns what no scope of the worker can have started. */
   readonly #strays: ScopeRecord
   readonly #onStrays: () => void
+  /** What was let go: nobody's, and never ended. */
+  readonly #released = new KnownProcesses()
+  /** The marks of closed scopes that had let something go. Of all that carries one nothing else is left. */
+  readonly #releasedMarks = new Set<string>()
   #waiting: (() => void)[] = []
   #isFresh = false
   /** Whether the last look failed, for want of descriptors: then nothing may be concluded from it. */
@@ -91,7 +95,19 @@ export class AdoptionCensus implements Census {
     return now.parent === stat.parent || now.parent === process.pid
   }
 
-  changeWithin(ms: number): Promise<void> {
+  release(scope: ScopeRecord, pid: number): void {
+    this.#releasedMarks.add(scope.mark)
+    // Its tree, as it is now: a daemon that it starts later is known by its session, or not at all.
+    const release = (stat: ProcessStat | undefined): void => {
+      if (stat === undefined || this.#released.hasSeen(stat)) return
+      this.#released.remember(stat)
+      scope.release(stat.pid)
+      for (const child of childrenOf(stat)) release(statOf(child))
+    }
+    release(statOf(pid))
+  }
+
+  changeWithin(_scope: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms)
       this.#waiting.push(() => {
@@ -182,7 +198,7 @@ export class AdoptionCensus implements Census {
     const owner = this.#ownerOf(stat)
     this.#adopted.set(pid, owner)
     if (owner === 'unknown') this.#unknown.set(pid, stat.startTick)
-    else owner.orphans.add(pid)
+    else if (owner !== 'released') owner.orphans.add(pid)
   }
 
   #drop(pid: number): void {
@@ -192,10 +208,12 @@ export class AdoptionCensus implements Census {
     if (owner !== undefined && typeof owner === 'object') owner.orphans.delete(pid)
   }
 
-  #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' {
+  #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {
+    if (this.#released.hasSeen(stat) || this.#released.holdsGroupOf(stat)) return 'released'
     const mark = environmentOf(stat.pid, markName)
     const marked = mark === undefined ? undefined : this.#byMark.get(mark)
     if (marked !== undefined) return marked
+    if (mark !== undefined && this.#releasedMarks.has(mark)) return 'released'
     for (const scope of this.#scopes) if (scope.hasSeen(stat) || scope.holdsGroupOf(stat)) return scope
     return 'unknown'
   }

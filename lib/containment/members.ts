@@ -1,6 +1,6 @@
 /** Who belongs to a scope: what is known of each scope, and what a census of its processes answers. */
 
-import type { Containment } from '../keeper/protocol.js'
+import type { Containment, ProcessName } from '../keeper/protocol.js'
 import { type ProcessStat, statOf } from '../platform/linux.js'
 
 /** One process of a scope, as it was at the last look. */
@@ -28,14 +28,47 @@ export interface Census {
   isEmpty(scope: ScopeRecord): boolean
   /** Whether this is still the process that was looked at: its number may have been reused since. */
   isStill(scope: ScopeRecord, member: Member): boolean
-  /** Resolves when something may have changed, after `ms` at the latest. */
-  changeWithin(ms: number): Promise<void>
+  /** Resolves when something may have changed for the scope, after `ms` at the latest. */
+  changeWithin(scope: ScopeRecord, ms: number): Promise<void>
+  /** A process that was the scope's is nobody's any more, nor is what descends from it. */
+  release(scope: ScopeRecord, pid: number): void
   /** The scope is closed; what it still has are survivors. */
   forget(scope: ScopeRecord): void
 }
 
+/** Processes that were seen, and the groups and sessions that they began. */
+export class KnownProcesses {
+  /** Start time by pid of every process that was once seen to belong here. */
+  readonly seen = new Map<number, number>()
+  /** Groups and sessions that began here: their number, with the start time of the process that gave it. */
+  readonly groups = new Map<number, number>()
+
+  /** Notes a process, so that it is known when its parent is gone. */
+  remember(stat: ProcessStat): void {
+    this.seen.set(stat.pid, stat.startTick)
+    if (stat.pid === stat.group || stat.pid === stat.session) this.groups.set(stat.pid, stat.startTick)
+  }
+
+  hasSeen(stat: ProcessStat): boolean {
+    return this.seen.get(stat.pid) === stat.startTick
+  }
+
+  /** Whether the process is in a group or session that began here. */
+  holdsGroupOf(stat: ProcessStat): boolean {
+    return this.#isOwnGroup(stat.session, stat) || this.#isOwnGroup(stat.group, stat)
+  }
+
+  #isOwnGroup(number: number, stat: ProcessStat): boolean {
+    const startTick = this.groups.get(number)
+    if (startTick === undefined || stat.startTick < startTick) return false
+    // Where another process has the number by now, the group has it from that one.
+    const leader = statOf(number)
+    return leader === undefined || leader.startTick === startTick
+  }
+}
+
 /** What the keeper knows of a scope. */
-export class ScopeRecord {
+export class ScopeRecord extends KnownProcesses {
   readonly number: number
   /** The value of the mark. Never empty: an empty mark would match what carries none. */
   readonly mark: string
@@ -45,15 +78,16 @@ export class ScopeRecord {
   readonly leaders = new Map<number, string>()
   /** Processes of the scope that became the keeper's children when their parents died. */
   readonly orphans = new Set<number>()
-  /** Start time by pid of every process that was once seen to belong here. */
-  readonly seen = new Map<number, number>()
-  /** Groups and sessions that began here: their number, with the start time of the process that gave it. */
-  readonly groups = new Map<number, number>()
+  /** Folders to remove when every process is gone. */
+  readonly folders: string[] = []
   /** No process of the scope started earlier, in clock ticks since boot. */
   firstStartTick = Number.POSITIVE_INFINITY
+  /** Whether it has processes that the keeper did not start: their orphans do not come to the keeper. */
+  hasForeign = false
   state: 'open' | 'closing' | 'closed' = 'open'
 
   constructor(number: number, mark: string, graceMs: number, killSignal: NodeJS.Signals) {
+    super()
     if (mark === '') throw new RangeError('a mark must not be empty')
     this.number = number
     this.mark = mark
@@ -82,27 +116,22 @@ export class ScopeRecord {
     if (this.state === 'open' && isEmptyGroup(pid)) this.groups.delete(pid)
   }
 
-  /** Notes a process of the scope, so that it is known when its parent is gone. */
-  remember(stat: ProcessStat): void {
-    this.seen.set(stat.pid, stat.startTick)
-    if (stat.pid === stat.group || stat.pid === stat.session) this.groups.set(stat.pid, stat.startTick)
+  /** Takes in a process that the keeper did not start. One that has ended by now is left out. */
+  adopt({ pid, startTick }: ProcessName): void {
+    this.hasForeign = true
+    // What is not known of it, for want of descriptors, another look will tell.
+    this.seen.set(pid, startTick)
+    try {
+      const stat = statOf(pid)
+      if (stat?.startTick === startTick) this.remember(stat)
+    } catch {}
   }
 
-  hasSeen(stat: ProcessStat): boolean {
-    return this.seen.get(stat.pid) === stat.startTick
-  }
-
-  /** Whether the process is in a group or session that began in this scope. */
-  holdsGroupOf(stat: ProcessStat): boolean {
-    return this.#isOwnGroup(stat.session, stat) || this.#isOwnGroup(stat.group, stat)
-  }
-
-  #isOwnGroup(number: number, stat: ProcessStat): boolean {
-    const startTick = this.groups.get(number)
-    if (startTick === undefined || stat.startTick < startTick) return false
-    // Where another process has the number by now, the group has it from that one.
-    const leader = statOf(number)
-    return leader === undefined || leader.startTick === startTick
+  /** Lets a process go. Returns whether it belonged here. */
+  release(pid: number): boolean {
+    this.groups.delete(pid)
+    const wasLeader = this.leaders.delete(pid)
+    return this.seen.delete(pid) || wasLeader
   }
 }
 

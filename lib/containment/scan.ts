@@ -6,19 +6,22 @@
 
 import { markName } from '../keeper/protocol.js'
 import { allProcesses, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
-import type { Census, Member, ScopeRecord } from './members.js'
+import { type Census, KnownProcesses, type Member, type ScopeRecord } from './members.js'
 
 // With no event for the death of a stranger, there is nothing but to look again.
 const longestPauseMs = 50
 
 interface Look {
   readonly processes: readonly ProcessStat[]
+  readonly byPid: ReadonlyMap<number, ProcessStat>
   readonly marks: ReadonlyMap<number, string>
   readonly childrenOf: ReadonlyMap<number, readonly ProcessStat[]>
 }
 
 export class ScanCensus implements Census {
   readonly containment = 'marks'
+  /** What was let go: nobody's, and never ended. */
+  readonly #released = new KnownProcesses()
   #lastLook: Look | undefined
 
   open(_scope: ScopeRecord): void {}
@@ -36,7 +39,7 @@ export class ScanCensus implements Census {
     if (look === undefined) return []
     const found = new Map<number, Member>()
     const add = (stat: ProcessStat): void => {
-      if (found.has(stat.pid)) return
+      if (found.has(stat.pid) || this.#isReleased(stat, look)) return
       const isOwnChild = scope.leaders.has(stat.pid)
       if (!stat.alive && !isOwnChild) return
       found.set(stat.pid, { stat, isOwnChild })
@@ -60,11 +63,25 @@ export class ScanCensus implements Census {
     return isKnown(scope, now) || environmentOf(now.pid, markName) === scope.mark
   }
 
-  changeWithin(ms: number): Promise<void> {
+  release(_scope: ScopeRecord, pid: number): void {
+    const stat = statOf(pid)
+    if (stat !== undefined) this.#released.remember(stat)
+  }
+
+  changeWithin(_scope: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, Math.min(ms, longestPauseMs)))
   }
 
   forget(_scope: ScopeRecord): void {}
+
+  /** Whether it, or what it descends from, was let go. */
+  #isReleased(stat: ProcessStat, look: Look): boolean {
+    if (this.#released.seen.size === 0) return false
+    for (let at: ProcessStat | undefined = stat; at !== undefined; at = look.byPid.get(at.parent)) {
+      if (this.#released.hasSeen(at) || this.#released.holdsGroupOf(at)) return true
+    }
+    return false
+  }
 
   /** One look for all scopes, for one turn of the loop: two looks in a row are two turns. */
   #look(): Look | undefined {
@@ -88,7 +105,8 @@ export class ScanCensus implements Census {
       if (siblings === undefined) childrenOf.set(stat.parent, [stat])
       else siblings.push(stat)
     }
-    this.#lastLook = { processes, marks, childrenOf }
+    const byPid = new Map(processes.map((stat) => [stat.pid, stat]))
+    this.#lastLook = { processes, byPid, marks, childrenOf }
     setImmediate(() => {
       this.#lastLook = undefined
     })

@@ -1,6 +1,6 @@
 /** The end of a scope: ask, wait, kill, prove. The one place that signals processes. */
 
-import type { EndedProcess, KeeperReport } from '../keeper/protocol.js'
+import type { EndedProcess } from '../keeper/protocol.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
 import { commandOf, executableOf, type ProcessStat, statOf } from '../platform/linux.js'
 import type { Census, Member, ScopeRecord } from './members.js'
@@ -20,7 +20,7 @@ export async function terminate(
   census: Census,
   scope: ScopeRecord,
   libc: Libc | undefined
-): Promise<KeeperReport> {
+): Promise<EndedProcess[]> {
   const ending = new Ending(census, scope, libc)
   if (await ending.isOver()) return ending.report()
   if (scope.killSignal !== 'SIGKILL') {
@@ -67,7 +67,7 @@ class Ending {
         pauseMs *= 2
         lookAt = now + pauseMs
       }
-      await this.#census.changeWithin(Math.min(until, lookAt) - now)
+      await this.#census.changeWithin(this.#scope, Math.min(until, lookAt) - now)
     }
   }
 
@@ -104,7 +104,7 @@ class Ending {
     for (let pauseMs = 1; !(await this.isOver()); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       if (performance.now() > until) return this.#nameSurvivors()
       this.#signal(this.#living(), 'SIGKILL')
-      await this.#census.changeWithin(pauseMs)
+      await this.#census.changeWithin(this.#scope, pauseMs)
     }
   }
 
@@ -115,8 +115,8 @@ class Ending {
     return this.#census.isEmpty(this.#scope)
   }
 
-  report(): KeeperReport {
-    return { processes: [...this.#signalled.values()] }
+  report(): EndedProcess[] {
+    return [...this.#signalled.values()]
   }
 
   #living(): Member[] {

@@ -1,16 +1,29 @@
 /** The keeper: carries out what the worker asks, and ends everything when the worker is gone. */
 
+import { rm } from 'node:fs/promises'
 import { AdoptionCensus } from '../containment/adoption.js'
 import { type Census, ScopeRecord } from '../containment/members.js'
+import { MixedCensus } from '../containment/mixed.js'
 import { ScanCensus } from '../containment/scan.js'
 import { terminate } from '../containment/terminate.js'
 import type { Libc } from '../platform/libc.js'
+import { processOf } from '../platform/linux.js'
 import { Launch, type LaunchEvents } from './launch.js'
-import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from './protocol.js'
+import {
+  type EndedProcess,
+  type KeeperMessage,
+  type KeeperReport,
+  type LeftFolder,
+  markOf,
+  type WorkerMessage
+} from './protocol.js'
 import type { StdioDoor } from './stdio-door.js'
 
 // For what no scope of the worker can have started, so that there are no options of its own to follow.
 const strayGraceMs = 2_000
+// How often the trees of processes that the keeper did not start are looked at while their scope is open, so
+// that a process of theirs is known when its parent is gone.
+const foreignLookMs = 1_000
 
 export interface KeeperParts {
   readonly libc: Libc | undefined
@@ -35,16 +48,18 @@ export class Keeper {
   readonly #expecting = new Map<number, Launch>()
   readonly #strays: ScopeRecord
   #isEndingStrays = false
+  #foreignLooks: NodeJS.Timeout | undefined
   readonly #launchEvents: LaunchEvents
 
   constructor(parts: KeeperParts) {
     const { libc, isSubreaper, workerMark, send } = parts
     this.#parts = parts
     this.#strays = new ScopeRecord(0, `${workerMark}/stray`, strayGraceMs, 'SIGTERM')
+    const scan = new ScanCensus()
     this.census =
       libc !== undefined && isSubreaper
-        ? new AdoptionCensus(libc, this.#strays, () => void this.#endStrays())
-        : new ScanCensus()
+        ? new MixedCensus(new AdoptionCensus(libc, this.#strays, () => void this.#endStrays()), scan)
+        : scan
     this.#launchEvents = {
       spawned: (launch, pid) => {
         this.census.launched(launch.scope, pid, launch.command)
@@ -78,6 +93,18 @@ export class Keeper {
       case 'signal':
         this.#launches.get(message.id)?.signal(message.signal)
         break
+      case 'adopt':
+        this.#adopt(message)
+        break
+      case 'release':
+        this.#release(message)
+        break
+      case 'folder':
+        this.#scopes.get(message.scope)?.folders.push(message.path)
+        break
+      case 'list':
+        this.#list(message)
+        break
       case 'close':
         this.#close(message.scope)
     }
@@ -102,7 +129,7 @@ export class Keeper {
   }
 
   #open({ scope: number, graceMs, killSignal }: WorkerMessage & { type: 'open' }): void {
-    const scope = new ScopeRecord(number, `${this.#parts.workerMark}/${number}`, graceMs, killSignal)
+    const scope = new ScopeRecord(number, markOf(this.#parts.workerMark, number), graceMs, killSignal)
     this.#scopes.set(number, scope)
     this.census.open(scope)
   }
@@ -119,6 +146,34 @@ export class Keeper {
     this.#launches.set(id, launch)
     for (const connection of launch.connections) this.#expecting.set(connection, launch)
     launch.startWhenConnected(this.#parts.door)
+  }
+
+  #adopt({ scope: number, process }: WorkerMessage & { type: 'adopt' }): void {
+    const scope = this.#scopes.get(number)
+    if (scope === undefined) return
+    scope.adopt(process)
+    this.census.members(scope)
+    this.#foreignLooks ??= setInterval(() => this.#lookAtForeign(), foreignLookMs)
+  }
+
+  #lookAtForeign(): void {
+    const scopes = [...this.#scopes.values()].filter((scope) => scope.hasForeign)
+    // A look notes whom it sees.
+    for (const scope of scopes) if (scope.state === 'open') this.census.members(scope)
+    if (scopes.length > 0) return
+    clearInterval(this.#foreignLooks)
+    this.#foreignLooks = undefined
+  }
+
+  #release({ scope: number, pid }: WorkerMessage & { type: 'release' }): void {
+    const scope = this.#scopes.get(number)
+    if (scope?.release(pid)) this.census.release(scope, pid)
+  }
+
+  #list({ id, scope: number }: WorkerMessage & { type: 'list' }): void {
+    const scope = this.#scopes.get(number)
+    const members = scope === undefined ? [] : this.census.members(scope)
+    this.#parts.send({ type: 'listed', id, processes: members.map(({ stat }) => processOf(stat)) })
   }
 
   #expectNoMore(launch: Launch): void {
@@ -142,11 +197,12 @@ export class Keeper {
   }
 
   async #end(scope: ScopeRecord): Promise<KeeperReport> {
-    const report = await terminate(this.census, scope, this.#parts.libc)
+    const processes = await terminate(this.census, scope, this.#parts.libc)
     scope.state = 'closed'
     this.census.forget(scope)
     this.#scopes.delete(scope.number)
-    return report
+    const left = await Promise.all(scope.folders.map(removeFolder))
+    return { processes, leftFolders: left.filter((folder) => folder !== undefined) }
   }
 
   async #endStrays(): Promise<void> {
@@ -155,5 +211,14 @@ export class Keeper {
     const { processes } = await this.#end(this.#strays)
     this.#isEndingStrays = false
     if (processes.length > 0) this.#parts.sayStrays(processes)
+  }
+}
+
+async function removeFolder(path: string): Promise<LeftFolder | undefined> {
+  try {
+    await rm(path, { recursive: true, force: true })
+    return undefined
+  } catch (error) {
+    return { path, why: (error as Error).message }
   }
 }

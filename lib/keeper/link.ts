@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pTimeout from 'p-timeout'
 import { SubprocessError } from '../errors.js'
+import type { ScopeProcess } from '../platform/linux.js'
 import { currentRights, type Rights } from '../platform/rights.js'
 import {
   type Containment,
@@ -17,6 +18,8 @@ import {
   type KeeperReport,
   type LaunchFailure,
   type LaunchRequest,
+  markOf,
+  type ProcessName,
   type WorkerMessage
 } from './protocol.js'
 
@@ -59,8 +62,10 @@ export class KeeperLink {
   readonly #socket: Socket
   readonly #path: string
   readonly #secret: string
+  readonly #workerMark: string
   readonly #listeners = new Map<number, LaunchListener>()
   readonly #closing = new Map<number, (report: KeeperReport | undefined) => void>()
+  readonly #lists = new Map<number, (processes: readonly ScopeProcess[]) => void>()
   /** Launches whose connections are being opened: until the keeper has answered. */
   readonly #opening = new Set<number>()
   #waiting: WaitingLaunch[] = []
@@ -134,6 +139,7 @@ export class KeeperLink {
     this.ended = ended
     this.#path = ready.path
     this.#secret = ready.secret
+    this.#workerMark = ready.workerMark
     this.#child = child
     this.#socket = socket
     // A keeper is no reason for its worker to stay.
@@ -172,6 +178,36 @@ export class KeeperLink {
       this.#closing.set(scope, resolve)
       this.#send({ type: 'close', scope })
     }).finally(() => this.unref())
+  }
+
+  /** Has the scope take in a process that the keeper did not start. */
+  adopt(scope: number, process: ProcessName): void {
+    this.#send({ type: 'adopt', scope, process })
+  }
+
+  /** Has the scope let a process go, with all that descends from it. */
+  release(scope: number, pid: number): void {
+    this.#send({ type: 'release', scope, pid })
+  }
+
+  /** Has a folder removed when every process of the scope is gone. */
+  addFolder(scope: number, path: string): void {
+    this.#send({ type: 'folder', scope, path })
+  }
+
+  /** The processes of the scope that are alive. */
+  list(scope: number): Promise<readonly ScopeProcess[]> {
+    if (this.#state === 'lost') return Promise.resolve([])
+    return new Promise((resolve) => {
+      const id = ++this.#lastLaunch
+      this.#lists.set(id, resolve)
+      this.#send({ type: 'list', id, scope })
+    })
+  }
+
+  /** The mark that the processes of the scope carry. */
+  markOf(scope: number): string {
+    return markOf(this.#workerMark, scope)
   }
 
   nextConnection(): number {
@@ -250,6 +286,10 @@ export class KeeperLink {
       case 'exited':
         this.#take(message.id)?.exited(message.code, message.signal)
         break
+      case 'listed':
+        this.#lists.get(message.id)?.(message.processes)
+        this.#lists.delete(message.id)
+        break
       case 'closed':
         this.#closing.get(message.scope)?.(message.report)
         this.#closing.delete(message.scope)
@@ -282,6 +322,8 @@ export class KeeperLink {
     }
     this.#listeners.clear()
     this.#waiting = []
+    for (const resolve of this.#lists.values()) resolve([])
+    this.#lists.clear()
     for (const resolve of this.#closing.values()) resolve(undefined)
     this.#closing.clear()
   }

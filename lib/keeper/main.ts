@@ -24,10 +24,11 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const { libc, isSubreaper, why } = await contain()
 const door = await StdioDoor.open((connection) => keeper.connectionArrived(connection))
+const workerMark = `${bootId()}.${worker}.${statOf(worker)?.startTick ?? 0}`
 const keeper = new Keeper({
   libc,
   isSubreaper,
-  workerMark: `${bootId()}.${worker}.${statOf(worker)?.startTick ?? 0}`,
+  workerMark,
   door,
   // The kernel gives an orphan another parent.
   isWorkerGone: () => process.ppid !== worker,
@@ -51,7 +52,8 @@ send({
   containment: keeper.census.containment,
   ...(why === undefined ? {} : { why }),
   path: door.path,
-  secret: door.secret
+  secret: door.secret,
+  workerMark
 })
 function send(message: KeeperMessage): void {
   if (link.writable) link.write(encode(message))

@@ -1,10 +1,17 @@
 /** The messages between a worker and its keeper: one line of JSON each, over one socket. */
 
+import type { ScopeProcess } from '../platform/linux.js'
+
 /** How the processes of a scope are found; see `docs/architecture.md`. */
 export type Containment = 'subreaper' | 'marks'
 
 /** The environment variable that every subprocess inherits, naming worker and scope. */
 export const markName = 'SUBPROCESS_GUARD_MARK'
+
+/** The value of the mark for a scope of a worker. */
+export function markOf(workerMark: string, scope: number): string {
+  return `${workerMark}/${scope}`
+}
 
 /** Where a standard stream of a subprocess leads: a connection of that number, the worker's own, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
@@ -26,6 +33,19 @@ export interface LaunchFailure {
   readonly message: string
 }
 
+/** One process, by number and start time: together they name it (proc_pid_stat(5)). */
+export interface ProcessName {
+  readonly pid: number
+  /** In clock ticks since boot. */
+  readonly startTick: number
+}
+
+/** A folder of a scope that could not be removed. */
+export interface LeftFolder {
+  readonly path: string
+  readonly why: string
+}
+
 /** How one process of a closed scope ended. */
 export interface EndedProcess {
   readonly pid: number
@@ -40,6 +60,8 @@ export interface EndedProcess {
 export interface KeeperReport {
   /** The processes that were alive when the scope closed. */
   readonly processes: readonly EndedProcess[]
+  /** The folders of the scope that could not be removed. */
+  readonly leftFolders: readonly LeftFolder[]
 }
 
 export type WorkerMessage =
@@ -47,13 +69,25 @@ export type WorkerMessage =
   | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
   | { type: 'stdio-lost'; id: number; code: string }
   | { type: 'signal'; id: number; signal: NodeJS.Signals }
+  | { type: 'adopt'; scope: number; process: ProcessName }
+  | { type: 'release'; scope: number; pid: number }
+  | { type: 'folder'; scope: number; path: string }
+  | { type: 'list'; id: number; scope: number }
   | { type: 'close'; scope: number }
 
 export type KeeperMessage =
-  | { type: 'ready'; containment: Containment; why?: string; path: string; secret: string }
+  | {
+      type: 'ready'
+      containment: Containment
+      why?: string
+      path: string
+      secret: string
+      workerMark: string
+    }
   | { type: 'spawned'; id: number; pid: number }
   | { type: 'failed'; id: number; failure: LaunchFailure }
   | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
+  | { type: 'listed'; id: number; processes: readonly ScopeProcess[] }
   | { type: 'closed'; scope: number; report: KeeperReport }
 
 /** Length in bytes of what each stdio connection sends first: the keeper's secret and its own number. */

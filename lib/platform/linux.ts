@@ -2,6 +2,18 @@
 
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
 
+/** A process that is alive, for a person to read. */
+export interface ScopeProcess {
+  readonly pid: number
+  /** Process id of its parent. */
+  readonly parent: number
+  readonly command: string
+  /** How long ago it started, in ms. */
+  readonly ageMs: number
+  /** Its resident memory, in bytes. */
+  readonly memoryBytes: number
+}
+
 /** The fields of `/proc/<pid>/stat` that name and place a process (proc_pid_stat(5)). */
 export interface ProcessStat {
   readonly pid: number
@@ -154,6 +166,23 @@ export function commandOf(stat: ProcessStat): string {
 /** A command line, cut to what fits a log. */
 export function shortCommand(command: string): string {
   return command.length > longestCommand ? `${command.slice(0, longestCommand)}…` : command
+}
+
+// Of the times in /proc: USER_HZ is 100 on every architecture that Node runs on (time(7)).
+const ticksPerSecond = 100
+
+/** What a person wants to know of a process. */
+export function processOf(stat: ProcessStat): ScopeProcess {
+  const { pid, parent, startTick } = stat
+  const uptimeMs = Number(read('/proc/uptime')?.split(' ')[0]) * 1_000
+  const ageMs = Math.max(0, Math.round(uptimeMs - (startTick * 1_000) / ticksPerSecond))
+  return { pid, parent, command: commandOf(stat), ageMs, memoryBytes: residentBytesOf(pid) }
+}
+
+/** Resident memory of a process, in bytes (VmRSS of proc_pid_status(5)); 0 when it has none or is gone. */
+function residentBytesOf(pid: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '') ?? []
+  return Number(kilobytes ?? 0) * 1_024
 }
 
 /** The file that a process runs: it changes when the process becomes another program, and only then. */

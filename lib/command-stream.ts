@@ -1,0 +1,155 @@
+/** A command as a stream that ends well only when the command does. */
+
+import { Duplex } from 'node:stream'
+import type { SpawnOptions } from './command.js'
+import { SubprocessError, SubprocessOptionError } from './errors.js'
+import { feed, type Input, inputOf } from './exec.js'
+import type { Subprocess } from './subprocess.js'
+
+/** Options of `stream`. */
+export interface StreamOptions extends Omit<SpawnOptions, 'stdio' | 'serialization'> {
+  /** The command's standard input. Without it, what is written to the stream. */
+  input?: Input | undefined
+  /** HTTP status of the error when the command fails. Default 502. */
+  statusCode?: number | undefined
+}
+
+/** Why a stream was destroyed: its command failed, or was ended. */
+export interface CommandFailure extends SubprocessError {
+  /** The exit status; null when a signal ended the command. */
+  readonly exitCode: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly cmd: string
+  /** The last 8 KiB that it wrote to standard error. */
+  readonly stderr: string
+}
+
+// Enough for the last words of an ffmpeg.
+const keptErrorBytes = 8 * 1024
+
+/** Options for the stream, apart from those for the start. */
+export function splitStreamOptions({ input, statusCode = 502, ...spawnOptions }: StreamOptions): {
+  readonly input: Input | undefined
+  readonly statusCode: number
+  readonly spawnOptions: Omit<SpawnOptions, 'stdio'>
+} {
+  if (!Number.isInteger(statusCode) || statusCode < 400 || statusCode > 599) {
+    throw new SubprocessOptionError('options.statusCode', statusCode, 'give an HTTP status from 400 to 599')
+  }
+  return { input: inputOf(input), statusCode, spawnOptions }
+}
+
+/**
+ * The standard output of a command, and its standard input where no `input` was given. It ends when the command
+ * has exited with status 0 and all its output is read; whatever else happens destroys it with an error, so that a
+ * response is an error or is cut off, and never silently short.
+ */
+export class CommandStream extends Duplex {
+  /** The command. */
+  readonly child: Subprocess
+  /**
+   * Resolves with the stream at the first byte, or at the end of a command that succeeds without output. Rejects
+   * when it fails before that: the answer can still be an error then.
+   */
+  readonly ready: Promise<this>
+  readonly #statusCode: number
+  readonly #cmd: string
+  readonly #hasInput: boolean
+  #errorTail = Buffer.alloc(0)
+  #startError: Error | undefined
+
+  /** @internal */
+  constructor(child: Subprocess, cmd: string, input: Input | undefined, statusCode: number) {
+    super()
+    this.child = child
+    this.#cmd = cmd
+    this.#statusCode = statusCode
+    this.#hasInput = input !== undefined
+    this.ready = new Promise((resolve, reject) => {
+      child.stdout?.once('data', () => resolve(this))
+      this.once('end', () => resolve(this))
+      this.once('error', reject)
+      this.once('close', () => {
+        if (!this.readableEnded && this.errored === null) reject(this.#failure())
+      })
+    })
+    // Whoever does not ask for it hears of the failure by 'error'.
+    this.ready.catch(() => {})
+    child.stdout?.on('data', (chunk: Buffer) => {
+      if (!this.push(chunk)) child.stdout?.pause()
+    })
+    child.stderr?.on('data', (chunk: Buffer) => {
+      this.#errorTail = Buffer.concat([this.#errorTail, chunk]).subarray(-keptErrorBytes)
+    })
+    child.once('error', (error) => {
+      this.#startError = error
+    })
+    child.once('close', (code, signal) => {
+      if (code === 0 && signal === null && this.#startError === undefined) this.push(null)
+      else this.destroy(this.#failure())
+    })
+    if (input === undefined) {
+      child.stdin?.on('error', (error) => this.#stopWriting(error))
+    } else {
+      feed(child, input, (error) => this.destroy(error))
+      this.end()
+    }
+  }
+
+  override _read(): void {
+    this.child.stdout?.resume()
+  }
+
+  override _write(chunk: Buffer, encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    const { stdin } = this.child
+    // A command that reads no more is no failure: the rest is dropped, and its status tells.
+    if (stdin === null || stdin.destroyed || stdin.writableEnded) callback()
+    else if (stdin.write(chunk, encoding)) callback()
+    else this.#whenDrained(callback)
+  }
+
+  override _final(callback: (error?: Error | null) => void): void {
+    if (!this.#hasInput) this.child.stdin?.end()
+    callback()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    // Nobody reads any more. Its tree ends with its scope.
+    this.child.kill()
+    this.child.stdout?.destroy()
+    this.child.stdin?.destroy()
+    callback(error)
+  }
+
+  #whenDrained(callback: () => void): void {
+    const { stdin } = this.child
+    const go = (): void => {
+      stdin?.off('drain', go)
+      stdin?.off('close', go)
+      callback()
+    }
+    stdin?.once('drain', go)
+    stdin?.once('close', go)
+  }
+
+  #stopWriting(error: NodeJS.ErrnoException): void {
+    if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') this.destroy(error)
+  }
+
+  #failure(): SubprocessError {
+    const { exitCode, signalCode } = this.child
+    const stderr = this.#errorTail.toString('utf8')
+    const code = (this.#startError as NodeJS.ErrnoException | undefined)?.code
+    const how = code ?? (signalCode === null ? `status ${exitCode}` : `ended by ${signalCode}`)
+    // The message may be sent to the client: no arguments, and nothing that the command has said.
+    const detail = `${this.child.spawnfile}: ${how}`
+    const error = new SubprocessError('ERR_SUBPROCESS_FAILED', detail, this.#startError)
+    return Object.assign(error, {
+      statusCode: this.#statusCode,
+      exitCode: this.#startError === undefined ? exitCode : null,
+      signal: signalCode,
+      cmd: this.#cmd,
+      stderr
+    })
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * The census of a subreaper for scopes that have processes which it did not start: those that the worker
+ * started, and those that it was told to take in. Their orphans do not come to it, so it looks for them as
+ * one must without a subreaper.
+ */
+
+import type { AdoptionCensus } from './adoption.js'
+import type { Census, Member, ScopeRecord } from './members.js'
+import type { ScanCensus } from './scan.js'
+
+export class MixedCensus implements Census {
+  readonly containment = 'subreaper'
+  readonly #adoption: AdoptionCensus
+  readonly #scan: ScanCensus
+
+  constructor(adoption: AdoptionCensus, scan: ScanCensus) {
+    this.#adoption = adoption
+    this.#scan = scan
+  }
+
+  open(scope: ScopeRecord): void {
+    this.#adoption.open(scope)
+  }
+
+  launched(scope: ScopeRecord, pid: number, command: string): void {
+    this.#adoption.launched(scope, pid, command)
+  }
+
+  leaderEnded(scope: ScopeRecord, pid: number): void {
+    this.#adoption.leaderEnded(scope, pid)
+  }
+
+  members(scope: ScopeRecord): Member[] {
+    const members = this.#adoption.members(scope)
+    if (!scope.hasForeign) return members
+    const known = new Set(members.map(({ stat }) => stat.pid))
+    return [...members, ...this.#scan.members(scope).filter(({ stat }) => !known.has(stat.pid))]
+  }
+
+  isEmpty(scope: ScopeRecord): boolean {
+    return this.#adoption.isEmpty(scope) && (!scope.hasForeign || this.#scan.isEmpty(scope))
+  }
+
+  isStill(scope: ScopeRecord, member: Member): boolean {
+    if (this.#adoption.isStill(scope, member)) return true
+    return scope.hasForeign && this.#scan.isStill(scope, member)
+  }
+
+  async changeWithin(scope: ScopeRecord, ms: number): Promise<void> {
+    const changes = [this.#adoption.changeWithin(scope, ms)]
+    if (scope.hasForeign) changes.push(this.#scan.changeWithin(scope, ms))
+    await Promise.race(changes)
+  }
+
+  release(scope: ScopeRecord, pid: number): void {
+    this.#scan.release(scope, pid)
+    this.#adoption.release(scope, pid)
+  }
+
+  forget(scope: ScopeRecord): void {
+    this.#adoption.forget(scope)
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * Launch by the worker itself, for what cannot cross a socket to the keeper: a channel for messages, descriptors
+ * above 2, streams and numbers as stdio. The keeper is told in the same step, and ends it like the rest.
+ */
+
+import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+import { captureIn } from './capture.js'
+import { refuseOptions, type SpawnOptions } from './command.js'
+import { markName } from './keeper/protocol.js'
+import { statOf } from './platform/linux.js'
+import { endWhenSilent } from './stdio.js'
+import { endOne, type Subprocess, type SubprocessOwner } from './subprocess.js'
+
+// What `fork` has beyond `spawn`.
+const forkNames = ['execPath', 'execArgv', 'silent']
+
+/** Starts a command as a child of the worker. Throws what `child_process.spawn` throws. */
+export function spawnDirect(
+  owner: SubprocessOwner,
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions
+): Subprocess {
+  refuseOptions(options)
+  const given = { ...options, ...contained(owner, options.env) } as object
+  return takeIn(owner, () => spawn(command, args, given))
+}
+
+/** Starts a Node program with a channel for messages. Throws what `child_process.fork` throws. */
+export function forkDirect(
+  owner: SubprocessOwner,
+  modulePath: string | URL,
+  args: readonly string[],
+  options: ForkOptions
+): Subprocess {
+  refuseOptions(options, forkNames)
+  const given = { ...options, ...contained(owner, options.env) }
+  return takeIn(owner, () => fork(modulePath, args, given))
+}
+
+/** A session of its own, so that its group's number is its own, and the mark of its scope. */
+function contained(owner: SubprocessOwner, env = process.env) {
+  const mark = owner.link.markOf(owner.keeperScope)
+  return { detached: true, env: { ...env, [markName]: mark } }
+}
+
+function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
+  // It belongs to this scope, whichever one captures what else is created here.
+  const child = captureIn(undefined, start)
+  const { pid } = child
+  // We are its parent and have not reaped it: the number is its own.
+  if (pid !== undefined) {
+    owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
+  }
+  child.on('error', (error) => {
+    if (child.listenerCount('error') === 1) owner.logError(error, child)
+  })
+  // A server does not end because a command closed its standard input early.
+  child.stdin?.on('error', (error) => {
+    if (child.stdin?.listenerCount('error') === 1) owner.logError(error, child)
+  })
+  child.once('exit', () => {
+    for (const output of [child.stdout, child.stderr]) if (output !== null) endWhenSilent(output as Socket)
+  })
+  child.once('close', () => owner.subprocessEnded(child))
+  return Object.assign(child, {
+    [Symbol.asyncDispose]: () => endOne(child, owner.graceMs)
+  }) as Subprocess
+}

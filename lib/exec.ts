@@ -1,0 +1,162 @@
+/** A command run to its end: what it wrote, or an error that tells how it failed. */
+
+import { finished, Readable } from 'node:stream'
+import { isUint8Array } from 'node:util/types'
+import type { SpawnOptions } from './command.js'
+import { SubprocessOptionError } from './errors.js'
+import type { Subprocess } from './subprocess.js'
+
+/** What a command reads from its standard input. */
+export type Input = string | Uint8Array | NodeJS.ReadableStream | AsyncIterable<string | Uint8Array>
+
+/** Options of `execFile` and `exec`, as of their namesakes in `child_process`. */
+export interface ExecOptions extends Omit<SpawnOptions, 'stdio' | 'serialization'> {
+  /** How output becomes text; `'buffer'` or null for a Buffer. Default `'utf8'`. */
+  encoding?: BufferEncoding | 'buffer' | null | undefined
+  /** The command is ended when it writes more to stdout, or to stderr, in bytes. Default 1,048,576. */
+  maxBuffer?: number | undefined
+  /** Its standard input. Default: nothing. */
+  input?: Input | undefined
+}
+
+/** What a command wrote. */
+export interface Output<Text extends string | Buffer = string> {
+  readonly stdout: Text
+  readonly stderr: Text
+}
+
+/** How a command failed, as `child_process.execFile` tells it. */
+export interface ExecError extends Error {
+  /** The exit status, or the code of the failed system call or check; null when a signal ended it. */
+  readonly code: number | string | null
+  readonly signal: NodeJS.Signals | null
+  /** Whether `timeout`, `maxBuffer` or `signal` ended it. */
+  readonly killed: boolean
+  /** The command line. */
+  readonly cmd: string
+  /** What it had written until then. */
+  readonly stdout: string | Buffer
+  readonly stderr: string | Buffer
+}
+
+/** The output to come, and the command that gives it. */
+export type PromiseWithChild<Result> = Promise<Result> & { readonly child: Subprocess }
+
+// As in child_process.
+const defaultMaxBufferBytes = 1024 * 1024
+
+/** Options for the run, apart from those for the start. */
+export function splitExecOptions({ encoding = 'utf8', maxBuffer, input, ...spawnOptions }: ExecOptions): {
+  readonly run: RunOptions
+  readonly spawnOptions: Omit<SpawnOptions, 'stdio'>
+} {
+  if (encoding !== null && encoding !== 'buffer' && !Buffer.isEncoding(encoding)) {
+    throw new SubprocessOptionError('options.encoding', encoding, "give an encoding of Buffer, or 'buffer'")
+  }
+  const maxBufferBytes = maxBuffer ?? defaultMaxBufferBytes
+  if (typeof maxBufferBytes !== 'number' || !(maxBufferBytes >= 0)) {
+    throw new SubprocessOptionError('options.maxBuffer', maxBuffer, 'give a number of bytes, or Infinity')
+  }
+  return { run: { encoding, maxBufferBytes, input: inputOf(input) }, spawnOptions }
+}
+
+export interface RunOptions {
+  readonly encoding: BufferEncoding | 'buffer' | null
+  readonly maxBufferBytes: number
+  readonly input: Input | undefined
+}
+
+/** Throws a TypeError for what cannot be a standard input. */
+export function inputOf(input: unknown): Input | undefined {
+  if (input === undefined || typeof input === 'string' || isUint8Array(input)) return input
+  if (typeof input === 'object' && input !== null && Symbol.asyncIterator in input) return input as Input
+  throw new SubprocessOptionError('options.input', input, 'give a string, bytes, or a readable stream')
+}
+
+/**
+ * Writes the input and ends it. That a command does not read all of it is no failure, and the rest is read away:
+ * the input may be the body of a request, whose end would be the end of the connection. Calls back when the
+ * input itself fails; the command's standard input is then left open, or it would take a part for the whole.
+ */
+export function feed(child: Subprocess, input: Input | undefined, onError: (error: Error) => void): void {
+  const { stdin } = child
+  if (stdin === null) return
+  // EPIPE: it reads no more.
+  stdin.on('error', () => {})
+  if (input === undefined || typeof input === 'string' || isUint8Array(input)) {
+    stdin.end(input)
+    return
+  }
+  const source = input instanceof Readable ? input : Readable.from(input)
+  source.pipe(stdin, { end: false })
+  stdin.once('close', () => {
+    source.unpipe(stdin)
+    source.resume()
+  })
+  finished(source, { writable: false }, (error) => {
+    if (error) onError(error)
+    else stdin.end()
+  })
+}
+
+/** Collects what a command writes, and resolves or rejects when it has ended. */
+export async function collect(child: Subprocess, cmd: string, options: RunOptions): Promise<Output<never>> {
+  const stdout = new Collected('stdout', options)
+  const stderr = new Collected('stderr', options)
+  let failure: Error | undefined
+  let wasKilled = false
+  const stop = (error: Error): void => {
+    failure ??= error
+    wasKilled = true
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+    child.kill()
+  }
+  stdout.from(child, stop)
+  stderr.from(child, stop)
+  child.once('error', (error) => {
+    failure ??= error
+    // Of a command that was never started there is nothing more to come but 'close'.
+    if (child.pid !== undefined) stop(error)
+  })
+  feed(child, options.input, stop)
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+    child.once('close', (code, signal) => resolve([code, signal]))
+  })
+  const output = { stdout: stdout.value, stderr: stderr.value }
+  if (failure === undefined && code === 0 && signal === null) return output as Output<never>
+  const killed = wasKilled || child.killed
+  if (failure !== undefined) throw Object.assign(failure, { killed, cmd, ...output })
+  const error = new Error(`Command failed: ${cmd}\n${output.stderr}`)
+  throw Object.assign(error, { code, signal, killed, cmd, ...output })
+}
+
+class Collected {
+  readonly #name: 'stdout' | 'stderr'
+  readonly #options: RunOptions
+  readonly #chunks: Buffer[] = []
+  #bytes = 0
+
+  constructor(name: 'stdout' | 'stderr', options: RunOptions) {
+    this.#name = name
+    this.#options = options
+  }
+
+  from(child: Subprocess, stop: (error: Error) => void): void {
+    const { maxBufferBytes } = this.#options
+    child[this.#name]?.on('data', (chunk: Buffer) => {
+      const room = maxBufferBytes - this.#bytes
+      this.#bytes += chunk.length
+      this.#chunks.push(chunk.length > room ? chunk.subarray(0, Math.max(room, 0)) : chunk)
+      if (chunk.length <= room) return
+      const error = new RangeError(`${this.#name} maxBuffer length exceeded`)
+      stop(Object.assign(error, { code: 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER' }))
+    })
+  }
+
+  get value(): string | Buffer {
+    const bytes = Buffer.concat(this.#chunks)
+    const { encoding } = this.#options
+    return encoding === 'buffer' || encoding === null ? bytes : bytes.toString(encoding)
+  }
+}

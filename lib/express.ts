@@ -1,0 +1,183 @@
+/** The Express middleware: `req.spawn()`, deadlines, and shutdown. It works in front of any `node:http` handler. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { SubprocessOptionError } from './errors.js'
+import { type Carrier, Exchanges, type Framework } from './exchange.js'
+import { Guard } from './guard.js'
+import { defaultLogger, type Logger } from './log.js'
+import {
+  type RouteGuardOptions,
+  resolveOptions,
+  resolveRouteOptions,
+  type SubprocessGuardOptions
+} from './options.js'
+import type { Scope } from './scope.js'
+import type { Subprocess } from './subprocess.js'
+
+declare global {
+  namespace Express {
+    interface Request {
+      /** The subprocesses of this request. Opened when it is first asked for. */
+      readonly subprocesses: Scope
+      /** Starts a command that ends with this request, as `child_process.spawn` does. See `Scope.spawn`. */
+      spawn: Scope['spawn']
+    }
+  }
+}
+
+/** Options of the middleware. */
+export interface ExpressGuardOptions extends SubprocessGuardOptions {
+  /**
+   * Where the guard's lines go, unless a request has a `log` of its own, as with pino-http. Default: JSON lines on
+   * standard error, for warnings and errors.
+   */
+  logger?: Logger
+}
+
+type Next = (error?: unknown) => void
+
+/** What Express and its like call for each request. */
+export type RequestHandler = (req: IncomingMessage, res: ServerResponse, next: Next) => void
+
+/** The middleware, and its shutdown. */
+export interface ExpressGuard extends RequestHandler {
+  /** Resolves with the guard when its keeper is ready; until then requests wait. Rejects when it cannot start. */
+  readonly ready: Promise<Guard>
+  /**
+   * Lets requests in flight go on for `drain`, then answers them with `ERR_SUBPROCESS_SHUTDOWN`, and resolves when
+   * all processes are gone. Close the server before, so that no more requests come.
+   */
+  close(): Promise<void>
+}
+
+/** What Express adds to a request, and pino-http. */
+interface Request extends IncomingMessage {
+  readonly app?: { readonly request?: object }
+  readonly baseUrl?: string
+  readonly route?: { readonly path?: unknown }
+  readonly log?: Logger
+}
+
+type ExpressExchanges = Exchanges<Request, ServerResponse>
+
+/** Which guard a request has come through. */
+const guarding = new WeakMap<Request, ExpressExchanges>()
+const nextOf = new WeakMap<ServerResponse, Next>()
+
+/**
+ * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all others. At
+ * the deadline, before the headers are sent, the error goes to `next(error)`, and with it to your error handler.
+ *
+ * @throws {TypeError} for a wrong option.
+ */
+export function subprocessGuard({
+  logger = defaultLogger,
+  ...given
+}: ExpressGuardOptions = {}): ExpressGuard {
+  const options = resolveOptions(given)
+  const ready = Guard.start(options, logger)
+  // A keeper that does not start is told to each request, and to whoever asks.
+  ready.catch(() => {})
+  let exchanges: ExpressExchanges | undefined
+  const started = ready.then((guard) => {
+    exchanges = new Exchanges(guard, frameworkOf(logger))
+    return exchanges
+  })
+  started.catch(() => {})
+
+  function enter(exchanges: ExpressExchanges, req: Request, res: ServerResponse, next: Next): void {
+    if (guarding.has(req)) {
+      const wayOut =
+        'the request has come through one already: use it once, and subprocessGuard.route() after it'
+      next(new SubprocessOptionError('subprocessGuard()', 'used twice', wayOut))
+      return
+    }
+    guarding.set(req, exchanges)
+    nextOf.set(res, next)
+    decorate(req)
+    exchanges.arrive(req, res, options)
+    exchanges.inCourseOf(req, next)
+  }
+
+  const handler: RequestHandler = (req, res, next) => {
+    if (exchanges !== undefined) enter(exchanges, req, res, next)
+    else started.then((exchanges) => enter(exchanges, req, res, next), next)
+  }
+  return Object.assign(handler, {
+    ready,
+    async close(): Promise<void> {
+      const exchanges = await started
+      await exchanges.drained(options.drainMs)
+      exchanges.guard.refuse()
+      exchanges.cutAllShort('shutdown')
+      await exchanges.guard.close()
+      exchanges.clear()
+    }
+  })
+}
+
+/**
+ * Middleware for one route, after `subprocessGuard()`: its own `timeout`, `grace` and `killSignal`, or `false` for no
+ * deadline and no subprocesses. The deadline counts from the arrival of the request all the same. Put it before
+ * whatever asks for the request's subprocesses.
+ *
+ * @throws {TypeError} for a wrong option.
+ */
+subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler => {
+  const where = 'subprocessGuard.route()'
+  // A mistake is an error where the route is declared.
+  resolveRouteOptions(override, resolveOptions({}), where)
+  return (req, _res, next) => {
+    const exchanges = guarding.get(req)
+    if (exchanges === undefined) {
+      const wayOut = 'the request has not come through subprocessGuard(): use that before'
+      next(new SubprocessOptionError(where, override, wayOut))
+      return
+    }
+    exchanges.override(req, override, where)
+    next()
+  }
+}
+
+function frameworkOf(logger: Logger): Framework<Request, ServerResponse> {
+  return {
+    rawOf: (response) => response,
+    // The types know of HTTP/1 alone.
+    carrierOf: (request) => (request as { stream?: Carrier }).stream ?? request.socket,
+    logOf: (request) => request.log ?? logger,
+    routeOf: ({ method, baseUrl = '', route }) =>
+      route === undefined ? undefined : `${method} ${baseUrl}${route.path}`,
+    isUpgrade: ({ headers }) => headers.upgrade !== undefined,
+    canAnswer: (response) => !response.headersSent,
+    answer(response, error) {
+      const { req } = response
+      // The client may still be sending its body. Nobody will read it, and the connection is of no more use.
+      if (!req.complete && req.httpVersionMajor === 1) response.setHeader('connection', 'close')
+      nextOf.get(response)?.(error)
+    }
+  }
+}
+
+const decoration: PropertyDescriptorMap & ThisType<Request> = {
+  subprocesses: {
+    configurable: true,
+    get(): Scope {
+      return (guarding.get(this) as ExpressExchanges).scopeOf(this)
+    }
+  },
+  spawn: {
+    configurable: true,
+    writable: true,
+    value(this: { subprocesses: Scope }, ...args: Parameters<Scope['spawn']>): Subprocess {
+      return this.subprocesses.spawn(...args)
+    }
+  }
+}
+
+/** Express keeps a prototype of requests for each app. Without Express each request is decorated by itself. */
+function decorate(request: Request): void {
+  const target = request.app?.request ?? request
+  if (!Object.hasOwn(target, 'subprocesses')) Object.defineProperties(target, decoration)
+}
+
+export default subprocessGuard
