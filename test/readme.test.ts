@@ -1,0 +1,153 @@
+/** Every code block of the README that is a program: copied into a file, and run. */
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, suite, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { type Ask, ask } from './harness/client.js'
+import { eventually } from './harness/expectations.js'
+import { Witness } from './harness/witness.js'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const startedWithinMs = 20_000
+
+// Stand-ins for the programs that the README's servers run. Each says to the witness that it is there.
+const programs = {
+  ffmpeg:
+    'echo "alive $$ ffmpeg" >&9; case "$*" in *missing*) exit 1;; *pipe:0*) cat >/dev/null;; esac; echo frame',
+  ffprobe: 'echo "alive $$ ffprobe" >&9; echo "{\\"format\\":\\"$4\\"}"',
+  python3: 'echo "alive $$ python3" >&9; exit 3',
+  soffice: 'echo "alive $$ soffice" >&9; exec sleep 1000'
+}
+
+/** What is asked of a server: method and path, and the answer. */
+type Question = [path: string, status: number, body: string | RegExp, ask?: Ask]
+
+const video = { method: 'POST', headers: { 'content-type': 'video/mp4', 'content-length': 0 } }
+
+/** By a line that only that block has. A block that no entry knows fails the test. */
+const blocks: [line: string, questions: Question[] | { prints: string }][] = [
+  [
+    "app.get('/frame/:file'",
+    [
+      ['/frame/a.mp4', 200, 'frame\n'],
+      ['/frame/missing', 502, /ERR_SUBPROCESS_FAILED/]
+    ]
+  ],
+  [
+    "app.post('/import'",
+    [
+      ['/import', 200, '{"code":3}', { method: 'POST' }],
+      ['/probe/a.mp4', 200, '{"format":"a.mp4"}'],
+      ['/thumb', 200, 'frame\n', video]
+    ]
+  ],
+  [
+    "from 'fastify-subprocess-guard/express'",
+    [
+      ['/thumb/a.mp4', 200, 'frame\n'],
+      ['/thumb/missing', 502, /A command failed/]
+    ]
+  ],
+  ['createGuard', { prints: '2000 bytes\n' }],
+  ['capture: true', [['/convert', 200, 'started']]]
+]
+
+suite('the README', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'readme-'))
+  const bin = join(folder, 'bin')
+  after(() => rmSync(folder, { recursive: true, force: true }))
+
+  const project = join(folder, 'project')
+  mkdirSync(join(project, 'node_modules'), { recursive: true })
+  writeFileSync(join(project, 'package.json'), '{"type":"module","private":true}')
+  for (const name of ['fastify', 'express']) {
+    symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name))
+  }
+  symlinkSync(root, join(project, 'node_modules/fastify-subprocess-guard'))
+  mkdirSync(bin)
+  for (const [name, program] of Object.entries(programs)) {
+    writeFileSync(join(bin, name), `#!/bin/sh\nexec 9>"$WITNESS"\n${program}\n`)
+    chmodSync(join(bin, name), 0o755)
+  }
+
+  const found = codeBlocksOf(readFileSync(join(root, 'README.md'), 'utf8'))
+
+  test('has no code block that is not run here', () => {
+    assert.equal(found.length, blocks.length)
+  })
+
+  for (const [line, expected] of blocks) {
+    test(`shows a program that runs: ${line}`, async (t) => {
+      const code = found.filter((block) => block.includes(line))
+      assert.equal(code.length, 1, `${code.length} blocks have this line`)
+      const file = join(project, `block-${blocks.findIndex(([known]) => known === line)}.js`)
+      writeFileSync(file, code[0] as string)
+      if (Array.isArray(expected)) await askServer(t, file, expected)
+      else assert.equal(await text(start(t, file, new Witness()).stdout as never), expected.prints)
+    })
+  }
+
+  async function askServer(t: TestContext, file: string, questions: Question[]): Promise<void> {
+    const witness = new Witness()
+    t.after(() => witness.close())
+    const port = await freePort()
+    const server = start(t, file, witness, port)
+    await eventually(
+      'the server listens',
+      () => server.exitCode !== null || isListening(port),
+      startedWithinMs
+    )
+    for (const [path, status, body, given] of questions) {
+      const answer = await ask(port, path, given).answer
+      assert.equal(answer.status, status, answer.body)
+      assert.match(answer.body, typeof body === 'string' ? new RegExp(`^${asPattern(body)}$`) : body)
+    }
+    server.kill('SIGTERM')
+    await once(server, 'exit')
+    assert.ok(witness.announced.length > 0)
+    assert.ok(await witness.goneWithin(5_000), JSON.stringify(witness.living()))
+  }
+
+  function start(t: TestContext, file: string, witness: Witness, port = 0): ChildProcess {
+    const env = { ...witness.env, PATH: `${bin}:${process.env.PATH}`, PORT: String(port) }
+    const server = spawn(process.execPath, [file], { cwd: project, env, stdio: ['ignore', 'pipe', 'ignore'] })
+    t.after(() => server.kill('SIGKILL'))
+    return server
+  }
+})
+
+function codeBlocksOf(markdown: string): string[] {
+  return [...markdown.matchAll(/^```(?:js|ts|cjs)\n(.*?)^```$/gms)].map(([, code]) => code as string)
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** By the kernel's own table, in which state 0A is LISTEN (proc_pid_net(5)). */
+function isListening(port: number): boolean {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0')
+  return ['tcp', 'tcp6'].some((table) => {
+    const lines = readFileSync(`/proc/${process.pid}/net/${table}`, 'utf8').split('\n')
+    return lines.some((line) => {
+      const [, local, , state] = line.trim().split(/\s+/)
+      return state === '0A' && local?.endsWith(`:${hex}`) === true
+    })
+  })
+}
+
+function asPattern(literal: string): string {
+  return literal.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}
