@@ -23,13 +23,16 @@ export type SubprocessErrorCode = keyof typeof table
  * beneath, where there is something.
  */
 export class SubprocessError extends Error {
+  /** The name of the class. */
   override readonly name = 'SubprocessError'
+  /** Names the error: the table in the README says what to do. */
   readonly code: SubprocessErrorCode
   /** HTTP status of the answer, when the error reaches the framework's error handler. */
   readonly statusCode: number
   /** Why the scope closed, where that is what the error tells of. */
   declare readonly reason?: CloseReason
 
+  /** @internal */
   constructor(code: SubprocessErrorCode, detail?: string, cause?: unknown) {
     super(message(code, detail), cause === undefined ? undefined : { cause })
     this.code = code
@@ -39,10 +42,14 @@ export class SubprocessError extends Error {
 
 /** An option that is unknown, of the wrong shape, or without effect. The message names the way out. */
 export class SubprocessOptionError extends TypeError {
+  /** The name of the class. */
   override readonly name = 'SubprocessOptionError'
+  /** Names the error. */
   readonly code = 'ERR_SUBPROCESS_OPTION'
+  /** HTTP status of the answer, when the error reaches the framework's error handler. */
   readonly statusCode = table.ERR_SUBPROCESS_OPTION.statusCode
 
+  /** @internal */
   constructor(option: string, value: unknown, wayOut: string) {
     super(`${option} is ${show(value)}: ${wayOut}`)
   }

@@ -2,8 +2,11 @@
 
 /** Where the guard's lines go. Fastify's `request.log` and every pino logger are such. */
 export interface Logger {
+  /** For what is as it should be. */
   info(fields: object, message: string): void
+  /** For what had to be ended. */
   warn(fields: object, message: string): void
+  /** For what could not be ended, and for failures that nobody listens to. */
   error(fields: object, message: string): void
 }
 

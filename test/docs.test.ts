@@ -1,0 +1,41 @@
+/** The documentation says what the code says. */
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const pages = ['README.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+
+suite('the documentation', () => {
+  test('has every public name with its docstring in docs/api.md', () => {
+    const script = join(root, 'scripts/api.js')
+    const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
+    assert.equal(stderr, '')
+    assert.equal(status, 0)
+  })
+
+  test('has the errors of the table with their statuses, and no others', () => {
+    const inCode = [...read('lib/errors.ts').matchAll(/^ {2}(ERR_\w+): \{ statusCode: (\d+)/gm)]
+    const inReadme = [...read('README.md').matchAll(/^\| `(ERR_\w+)` +\| (\d+|) +\|/gm)]
+    // Two never are the answer to a request.
+    const noAnswer = ['ERR_SUBPROCESS_SURVIVORS', 'ERR_SUBPROCESS_OPTION']
+    const expected = inCode.map(([, code, status]) => [code, noAnswer.includes(code as string) ? '' : status])
+    assert.deepEqual(
+      new Map(inReadme.map(([, code, status]) => [code, status]) as never),
+      new Map(expected as never)
+    )
+  })
+
+  for (const page of pages) {
+    test(`leads nowhere that is not there: ${page}`, () => {
+      for (const [, link] of read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
+        assert.ok(existsSync(join(root, dirname(page), link as string)), link)
+      }
+    })
+  }
+})
