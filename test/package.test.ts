@@ -48,9 +48,11 @@ suite('the packed package', () => {
     const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']
     npm(['install', ...flags, join(folder, tarball), `fastify@${version}`], project, env)
 
-    // What every TypeScript project on Node has, without another download.
+    // What TypeScript projects have, without another download.
     mkdirSync(join(project, 'node_modules/@types'), { recursive: true })
-    symlinkSync(join(root, 'node_modules/@types/node'), join(project, 'node_modules/@types/node'))
+    for (const path of ['@types/node', '@types/express', 'express']) {
+      symlinkSync(join(root, 'node_modules', path), join(project, 'node_modules', path))
+    }
   })
 
   test('holds the compiled sources, the README and the licence, and nothing else', () => {
@@ -64,10 +66,12 @@ suite('the packed package', () => {
     assert.deepEqual(given, ['LICENSE', 'README.md', 'package.json', ...compiled].sort())
   })
 
-  test('gives out its entry and its package.json, and nothing within', () => {
+  test('gives out its entries and its package.json, and nothing within', () => {
     assert.deepEqual(runProgram('exports.mjs').split('\n'), [
       'package.json resolves',
       'package.json resolves',
+      'express resolves',
+      'express resolves',
       'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
       'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
       ''
@@ -99,14 +103,31 @@ suite('the packed package', () => {
   ] as const) {
     test(`works from TypeScript: ${title}`, () => {
       copyFileSync(join(sources, 'consumer.mts'), join(project, file))
-      const tsc = join(root, 'node_modules/typescript/bin/tsc')
       // Our own declarations are checked too.
       const all = ['--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--types', 'node']
-      const { status, stdout } = run(process.execPath, [tsc, ...all, ...flags, file], project)
+      const { status, stdout } = compile([...all, ...flags, file])
       assert.equal(stdout, '')
       assert.equal(status, 0)
       assert.match(runInProject(compiled), answers)
     })
+  }
+
+  for (const [resolution, module, file, compiled] of [
+    ['node16', 'node16', 'express.mts', 'express.mjs'],
+    ['bundler', 'esnext', 'express.ts', 'express.js']
+  ] as const) {
+    test(`works with Express from TypeScript, and needs no Fastify: moduleResolution ${resolution}`, () => {
+      copyFileSync(join(sources, 'express.mts'), join(project, file))
+      const all = ['--strict', '--target', 'es2022', '--types', 'node', '--listFiles']
+      const { status, stdout } = compile([...all, '--module', module, '--moduleResolution', resolution, file])
+      assert.equal(status, 0, stdout)
+      assert.doesNotMatch(stdout, /node_modules\/fastify\//)
+      assert.match(runInProject(compiled), answers)
+    })
+  }
+
+  function compile(args: string[]): SpawnSyncReturns<string> {
+    return run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), ...args], project)
   }
 
   function runProgram(file: string): string {

@@ -1,0 +1,35 @@
+/** An Express server in TypeScript: prints its answers. */
+
+import type { AddressInfo } from 'node:net'
+import express, { type ErrorRequestHandler } from 'express'
+import { subprocessGuard } from 'fastify-subprocess-guard/express'
+
+const app = express()
+const silent = () => {}
+const guard = subprocessGuard({ timeout: 10_000, logger: { info: silent, warn: silent, error: silent } })
+app.use(guard)
+app.get('/spawns', (req, res) => {
+  const echo = req.spawn('echo', ['spawned'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  echo.stdout.pipe(res)
+})
+app.get('/hangs', subprocessGuard.route({ timeout: 200 }), (req) => {
+  // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.
+  req.spawn('sleep', ['60'], { stdio: ['ignore', 'inherit', 'ignore'] })
+})
+const tell: ErrorRequestHandler = ({ statusCode, code, message }, _req, res, _next) => {
+  res.status(statusCode).json({ code, message })
+}
+app.use(tell)
+
+// @ts-expect-error: a time is a number of ms.
+if (process.argv.includes('never')) subprocessGuard({ timeout: 'soon' })
+
+const server = app.listen(0, '127.0.0.1', async () => {
+  const { port } = server.address() as AddressInfo
+  for (const path of ['/spawns', '/hangs']) {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`)
+    console.log(answer.status, await answer.text())
+  }
+  server.close()
+  await guard.close()
+})
