@@ -152,7 +152,7 @@ function interfacesIn(declaration) {
 }
 
 function headOf(declaration, source) {
-  return signatureOf(declaration, source).replace(/\s*\{\n[^]*$/, '')
+  return signatureOf(declaration, source).replace(/\s*\{\n.*$/s, '')
 }
 
 function signatureOf(node, source) {

@@ -1,7 +1,7 @@
 /** Who belongs to a scope: what is known of each scope, and what a census of its processes answers. */
 
 import type { Containment, ProcessName } from '../keeper/protocol.js'
-import { type ProcessStat, statOf } from '../platform/linux.js'
+import { childrenOf, type ProcessStat, statOf } from '../platform/linux.js'
 
 /** One process of a scope, as it was at the last look. */
 export interface Member {
@@ -82,8 +82,8 @@ export class ScopeRecord extends KnownProcesses {
   readonly folders: string[] = []
   /** No process of the scope started earlier, in clock ticks since boot. */
   firstStartTick = Number.POSITIVE_INFINITY
-  /** Whether it has processes that the keeper did not start: their orphans do not come to the keeper. */
-  hasForeign = false
+  /** Start time by pid of the processes that the keeper did not start: their orphans do not come to it. */
+  readonly #foreign = new Map<number, number>()
   state: 'open' | 'closing' | 'closed' = 'open'
 
   constructor(number: number, mark: string, graceMs: number, killSignal: NodeJS.Signals) {
@@ -116,20 +116,43 @@ export class ScopeRecord extends KnownProcesses {
     if (this.state === 'open' && isEmptyGroup(pid)) this.groups.delete(pid)
   }
 
-  /** Takes in a process that the keeper did not start. One that has ended by now is left out. */
+  get hasForeign(): boolean {
+    return this.#foreign.size > 0
+  }
+
+  /** Takes in a process that the keeper did not start. */
   adopt({ pid, startTick }: ProcessName): void {
-    this.hasForeign = true
-    // What is not known of it, for want of descriptors, another look will tell.
+    this.#foreign.set(pid, startTick)
+    this.firstStartTick = Math.min(this.firstStartTick, startTick)
+    // What cannot be read of it now, for want of descriptors, another look will tell.
     this.seen.set(pid, startTick)
+    this.lookAtForeign()
+  }
+
+  /**
+   * Notes what the processes that the keeper did not start have started in turn, so that it is known when its
+   * parent is gone.
+   */
+  lookAtForeign(): void {
+    const look = (stat: ProcessStat | undefined): void => {
+      if (!stat?.alive) return
+      this.remember(stat)
+      for (const child of childrenOf(stat)) look(statOf(child))
+    }
     try {
-      const stat = statOf(pid)
-      if (stat?.startTick === startTick) this.remember(stat)
-    } catch {}
+      for (const [pid, startTick] of this.#foreign) {
+        const stat = statOf(pid)
+        if (stat?.startTick === startTick) look(stat)
+      }
+    } catch {
+      // For want of descriptors; there is another look.
+    }
   }
 
   /** Lets a process go. Returns whether it belonged here. */
   release(pid: number): boolean {
     this.groups.delete(pid)
+    this.#foreign.delete(pid)
     const wasLeader = this.leaders.delete(pid)
     return this.seen.delete(pid) || wasLeader
   }

@@ -20,6 +20,7 @@ export class MixedCensus implements Census {
 
   open(scope: ScopeRecord): void {
     this.#adoption.open(scope)
+    this.#scan.open(scope)
   }
 
   launched(scope: ScopeRecord, pid: number, command: string): void {
@@ -59,5 +60,6 @@ export class MixedCensus implements Census {
 
   forget(scope: ScopeRecord): void {
     this.#adoption.forget(scope)
+    this.#scan.forget(scope)
   }
 }

@@ -22,9 +22,12 @@ export class ScanCensus implements Census {
   readonly containment = 'marks'
   /** What was let go: nobody's, and never ended. */
   readonly #released = new KnownProcesses()
+  readonly #scopes = new Set<ScopeRecord>()
   #lastLook: Look | undefined
 
-  open(_scope: ScopeRecord): void {}
+  open(scope: ScopeRecord): void {
+    this.#scopes.add(scope)
+  }
 
   launched(scope: ScopeRecord, pid: number, command: string): void {
     scope.addLeader(pid, command)
@@ -72,7 +75,9 @@ export class ScanCensus implements Census {
     return new Promise((resolve) => setTimeout(resolve, Math.min(ms, longestPauseMs)))
   }
 
-  forget(_scope: ScopeRecord): void {}
+  forget(scope: ScopeRecord): void {
+    this.#scopes.delete(scope)
+  }
 
   /** Whether it, or what it descends from, was let go. */
   #isReleased(stat: ProcessStat, look: Look): boolean {
@@ -98,8 +103,10 @@ export class ScanCensus implements Census {
     const processes = allProcesses().filter((stat) => stat.pid !== process.pid)
     const marks = new Map<number, string>()
     const childrenOf = new Map<number, ProcessStat[]>()
+    // What is older than every scope has no mark of theirs: environments are the greater part of a look.
+    const firstStartTick = Math.min(...[...this.#scopes].map((scope) => scope.firstStartTick))
     for (const stat of processes) {
-      const mark = environmentOf(stat.pid, markName)
+      const mark = stat.startTick < firstStartTick ? undefined : environmentOf(stat.pid, markName)
       if (mark !== undefined) marks.set(stat.pid, mark)
       const siblings = childrenOf.get(stat.parent)
       if (siblings === undefined) childrenOf.set(stat.parent, [stat])

@@ -152,14 +152,12 @@ export class Keeper {
     const scope = this.#scopes.get(number)
     if (scope === undefined) return
     scope.adopt(process)
-    this.census.members(scope)
     this.#foreignLooks ??= setInterval(() => this.#lookAtForeign(), foreignLookMs)
   }
 
   #lookAtForeign(): void {
     const scopes = [...this.#scopes.values()].filter((scope) => scope.hasForeign)
-    // A look notes whom it sees.
-    for (const scope of scopes) if (scope.state === 'open') this.census.members(scope)
+    for (const scope of scopes) if (scope.state === 'open') scope.lookAtForeign()
     if (scopes.length > 0) return
     clearInterval(this.#foreignLooks)
     this.#foreignLooks = undefined
