@@ -80,10 +80,11 @@ export class ScopeRecord extends KnownProcesses {
   readonly orphans = new Set<number>()
   /** Folders to remove when every process is gone. */
   readonly folders: string[] = []
-  /** No process of the scope started earlier, in clock ticks since boot. */
+  /** No process that the keeper started for the scope, nor what these started, is older, in clock ticks since boot. */
   firstStartTick = Number.POSITIVE_INFINITY
   /** Start time by pid of the processes that the keeper did not start: their orphans do not come to it. */
   readonly #foreign = new Map<number, number>()
+  #firstForeignTick = Number.POSITIVE_INFINITY
   state: 'open' | 'closing' | 'closed' = 'open'
 
   constructor(number: number, mark: string, graceMs: number, killSignal: NodeJS.Signals) {
@@ -116,6 +117,11 @@ export class ScopeRecord extends KnownProcesses {
     if (this.state === 'open' && isEmptyGroup(pid)) this.groups.delete(pid)
   }
 
+  /** Nothing that carries the mark is older. */
+  get firstMarkedTick(): number {
+    return Math.min(this.firstStartTick, this.#firstForeignTick)
+  }
+
   get hasForeign(): boolean {
     return this.#foreign.size > 0
   }
@@ -123,7 +129,7 @@ export class ScopeRecord extends KnownProcesses {
   /** Takes in a process that the keeper did not start. */
   adopt({ pid, startTick }: ProcessName): void {
     this.#foreign.set(pid, startTick)
-    this.firstStartTick = Math.min(this.firstStartTick, startTick)
+    this.#firstForeignTick = Math.min(this.#firstForeignTick, startTick)
     // What cannot be read of it now, for want of descriptors, another look will tell.
     this.seen.set(pid, startTick)
     this.lookAtForeign()

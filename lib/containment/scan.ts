@@ -104,9 +104,9 @@ export class ScanCensus implements Census {
     const marks = new Map<number, string>()
     const childrenOf = new Map<number, ProcessStat[]>()
     // What is older than every scope has no mark of theirs: environments are the greater part of a look.
-    const firstStartTick = Math.min(...[...this.#scopes].map((scope) => scope.firstStartTick))
+    const firstMarkedTick = Math.min(...[...this.#scopes].map((scope) => scope.firstMarkedTick))
     for (const stat of processes) {
-      const mark = stat.startTick < firstStartTick ? undefined : environmentOf(stat.pid, markName)
+      const mark = stat.startTick < firstMarkedTick ? undefined : environmentOf(stat.pid, markName)
       if (mark !== undefined) marks.set(stat.pid, mark)
       const siblings = childrenOf.get(stat.parent)
       if (siblings === undefined) childrenOf.set(stat.parent, [stat])
