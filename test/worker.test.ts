@@ -70,6 +70,25 @@ for (const terminal of [false, true]) {
   })
 }
 
+suite('a worker that starts its commands itself', () => {
+  // The daemon with an empty environment is at once an orphan of nobody we know: it escapes a direct launch.
+  const found = ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh']
+
+  for (const death of deaths) {
+    test(`and ${death.how} leaves nothing`, async (t) => {
+      const worker = await Worker.start({ launch: 'direct', nodeFlags: death.nodeFlags ?? [] })
+      t.after(() => worker.close())
+      for (const program of found) worker.run(program)
+      await worker.witness.present(1 + 2 + 4)
+      death.die(worker)
+      await worker.dead()
+      await assertAllGone(worker)
+      await assertKeeperGone(worker)
+      assert.deepEqual(worker.heirs(), [])
+    })
+  }
+})
+
 // Nothing here has to be quick.
 suite('a worker without the guard', { concurrency: true }, () => {
   for (const { how, die, nodeFlags = [] } of [...deaths, ...deathsByTerminal]) {

@@ -10,7 +10,8 @@ import { grace } from './server.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 const programs = new URL('../../../test/programs/', import.meta.url)
-const isGuarded = process.argv[2] === 'guarded'
+const launch = process.argv[2] as 'keeper' | 'direct' | 'unguarded'
+const isGuarded = launch !== 'unguarded'
 
 const endings: Record<string, () => void> = {
   exit: () => process.exit(),
@@ -28,7 +29,7 @@ const endings: Record<string, () => void> = {
 }
 
 const app = Fastify({ forceCloseConnections: true })
-if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace })
+if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, launch })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
   const { program, times } = request.query

@@ -18,6 +18,8 @@ const longestWaitMs = 30_000
 export interface WorkerSetup {
   /** False for the negative control. Default true. */
   guard?: boolean
+  /** Who starts commands. Default `'keeper'`. */
+  launch?: 'keeper' | 'direct'
   /** Whether it runs in the foreground of a terminal. Default false. */
   terminal?: boolean
   /** Options of Node on the worker's command line. */
@@ -66,10 +68,11 @@ export class Worker {
     }
   }
 
-  private constructor({ guard = true, terminal = false, nodeFlags = [], env }: WorkerSetup) {
+  private constructor({ guard = true, launch = 'keeper', terminal = false, ...setup }: WorkerSetup) {
+    const { nodeFlags = [], env } = setup
     this.#isInTerminal = terminal
     mkdirSync(this.#tmp)
-    const command = [process.execPath, ...nodeFlags, entry, guard ? 'guarded' : 'unguarded']
+    const command = [process.execPath, ...nodeFlags, entry, guard ? launch : 'unguarded']
     const [file, ...args] = terminal ? inTerminal(command) : command
     this.#process = spawn(file as string, args, {
       // A core dump of its end would be left here.
