@@ -146,6 +146,8 @@ for (const [level, setup] of levels) {
           served.run(request, 'leaves-a-zombie.sh')
           const [parent] = await served.witness.present(1)
           const zombie = Number(parent?.name.split('-').at(-1))
+          await eventually('the shell is no shell any more', () => nameOf(parent?.pid as number) === 'sleep')
+          process.kill(zombie, 'SIGKILL')
           await eventually('the child is a zombie', () => statOf(zombie)?.state === 'Z')
           return 'answer'
         })
@@ -302,3 +304,8 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   await ask(served.port, '/run').answer
   assert.match(mark, new RegExp(`=[0-9a-f-]{36}\\.${process.pid}\\.\\d+/\\d+$`))
 })
+
+/** The name that the kernel has of a process: that of its program. */
+function nameOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+}

@@ -1,5 +1,6 @@
-# Has a child that has ended and that it never waits for.
+# Has a child that it never waits for: whoever ends that child makes it a zombie.
 exec 9>"$WITNESS"
-(exit 0) &
+sleep 1000 &
 echo "alive $$ parent-of-$!" >&9
+# A shell might still wait for it.
 exec sleep 1000
