@@ -173,7 +173,8 @@ export class Keeper {
   #list({ id, scope: number }: WorkerMessage & { type: 'list' }): void {
     const scope = this.#scopes.get(number)
     const members = scope === undefined ? [] : this.census.members(scope)
-    this.#parts.send({ type: 'listed', id, processes: members.map(({ stat }) => processOf(stat)) })
+    const living = members.filter(({ stat }) => stat.alive)
+    this.#parts.send({ type: 'listed', id, processes: living.map(({ stat }) => processOf(stat)) })
   }
 
   #expectNoMore(launch: Launch): void {
