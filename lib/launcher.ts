@@ -1,6 +1,6 @@
 /** The ways to start a command in a scope: as a handle, for its output, with a channel, as a stream. */
 
-import type { ForkOptions } from 'node:child_process'
+import type { ChildProcess, ForkOptions } from 'node:child_process'
 import type { SpawnOptions, StdioOption } from './command.js'
 import { CommandStream, type StreamOptions, splitStreamOptions } from './command-stream.js'
 import { collect, type ExecOptions, type Output, type PromiseWithChild, splitExecOptions } from './exec.js'
@@ -20,6 +20,9 @@ export abstract class Launcher {
     args: readonly string[],
     options: ForkOptions
   ): Subprocess
+
+  /** Called with what would be an unhandled `'error'` event. */
+  protected abstract logUnheard(error: Error, child: ChildProcess): void
 
   /**
    * Starts a command, as `child_process.spawn` does. It ends with the scope, with all that it has started.
@@ -115,9 +118,11 @@ export abstract class Launcher {
     options?: StreamOptions
   ): CommandStream {
     const [args, given] = split(argsOrOptions, options)
-    const { input, statusCode, spawnOptions } = splitStreamOptions(given)
+    const { run, spawnOptions } = splitStreamOptions(given)
     const child = this.launch(command, args, { ...spawnOptions, stdio: 'pipe' })
-    return new CommandStream(child, [command, ...args].join(' '), input, statusCode)
+    return new CommandStream(child, [command, ...args].join(' '), run, (error) =>
+      this.logUnheard(error, child)
+    )
   }
 }
 

@@ -73,6 +73,7 @@ export class Scope extends Launcher {
   readonly #link: KeeperLink
   readonly #owner: SubprocessOwner
   readonly #running = new Set<ChildProcess>()
+  readonly #released = new WeakSet<ChildProcess>()
   readonly #deferred: (() => unknown)[] = []
   readonly #folders: string[] = []
   readonly #openedAt = performance.now()
@@ -96,14 +97,7 @@ export class Scope extends Launcher {
       keeperScope: link.openScope(context.graceMs, context.killSignal),
       graceMs: context.graceMs,
       errorOf: (failure, command) => this.#errorOf(failure, command),
-      logError: (err, { spawnfile: command, pid }) => {
-        // That a command was not started since its scope had closed is no fault of anybody.
-        const level = err instanceof SubprocessError ? 'info' : 'error'
-        context.log[level](
-          { err, scope: id, command, pid },
-          'a subprocess failed and nobody listens to its error'
-        )
-      },
+      logError: (error, child) => this.logUnheard(error, child),
       subprocessEnded: (subprocess) => this.#running.delete(subprocess)
     }
   }
@@ -131,7 +125,8 @@ export class Scope extends Launcher {
   /**
    * Lets a command outlive the scope, with all that it starts: nobody ends it any more, not even when the worker
    * is gone. Before `'spawn'` it takes effect then. A daemon of it that leaves its session while the scope is open
-   * may still be taken for the scope's. Returns what it was given.
+   * may still be taken for the scope's. Its handle tells of its end as long as the guard is open, and then of the
+   * keeper's by `'error'`. Returns what it was given.
    *
    * @throws {TypeError} for what is no subprocess of this scope.
    */
@@ -141,6 +136,7 @@ export class Scope extends Launcher {
     }
     const release = (): void => {
       this.#running.delete(child)
+      this.#released.add(child)
       this.#link.release(this.#owner.keeperScope, child.pid as number)
     }
     if (child.pid === undefined) child.once('spawn', release)
@@ -185,7 +181,8 @@ export class Scope extends Launcher {
 
   /** When the deadline passes, in ms by the clock of `Date.now()`; `Infinity` without one. */
   get deadline(): number {
-    return performance.timeOrigin + this.#deadlineAt
+    // Not by `performance.timeOrigin`: since then the clock may have been set.
+    return Date.now() + this.#deadlineAt - performance.now()
   }
 
   /** How long it is to the deadline, in ms and never below 0; `Infinity` without one. */
@@ -256,6 +253,16 @@ export class Scope extends Launcher {
 
   #refuseWhenClosed(): void {
     if (this.#state.name !== 'open') throw errorOfReason(this.#state.reason)
+  }
+
+  protected override logUnheard(err: Error, child: ChildProcess): void {
+    // It outlived the keeper, as it was meant to.
+    if (this.#released.has(child)) return
+    const { spawnfile: command, pid } = child
+    // That a command was not started since its scope had closed is no fault of anybody.
+    const level = err instanceof SubprocessError && err.reason !== undefined ? 'info' : 'error'
+    const fields = { err, scope: this.id, command, pid }
+    this.#context.log[level](fields, 'a subprocess failed and nobody listens to its error')
   }
 
   #started(child: Subprocess): Subprocess {

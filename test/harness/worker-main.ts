@@ -1,8 +1,9 @@
 /** The entry of a worker that a test ends: its routes start programs, and end the worker itself. */
 
 import { spawn } from 'node:child_process'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyRequest } from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
@@ -27,12 +28,30 @@ const endings: Record<string, () => void> = {
   }
 }
 
+/** What a route does with its scope; the worker ends before the route does. */
+const acts: Record<string, (request: FastifyRequest) => void> = {
+  adopt(request) {
+    request.subprocesses.adopt(spawn(...commandOf('background-child.sh'), { stdio: 'ignore' }))
+  },
+  release(request) {
+    request.subprocesses.release(request.spawn(...commandOf('background-child.sh'), { stdio: 'ignore' }))
+  },
+  'temp-dir'(request) {
+    writeFileSync(join(request.subprocesses.tempDir(), 'file'), 'content')
+    run(request, 'waits.sh')
+  }
+}
+
 const app = Fastify({ forceCloseConnections: true })
 if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
   const { program, times } = request.query
   for (let i = 0; i < Number(times); i++) run(request, program)
+  await never()
+})
+app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
+  acts[request.params.act]?.(request)
   await never()
 })
 app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
@@ -46,8 +65,12 @@ tell({
   keeper: isGuarded ? app.subprocessGuard.keeper : undefined
 })
 
+function commandOf(program: string): [command: string, args: string[]] {
+  return ['sh', [fileURLToPath(new URL(program, programs))]]
+}
+
 function run(request: FastifyRequest, program: string): void {
-  const command = ['sh', [fileURLToPath(new URL(program, programs))]] as const
+  const command = commandOf(program)
   if (isGuarded) request.spawn(...command, { stdio: 'ignore' })
   // Without a guard: the same as its keeper does, short of the keeper.
   else spawn(...command, { stdio: 'ignore', detached: true })

@@ -91,6 +91,11 @@ export class Worker {
     ask(this.port, `/run?program=${program}&times=${times}`)
   }
 
+  /** Has the worker use a scope's other methods, in a request that it never answers. */
+  withScope(act: string): void {
+    ask(this.port, `/with-scope/${act}`)
+  }
+
   /** Has the worker end itself. */
   end(ending: string): void {
     ask(this.port, `/end/${ending}`)
