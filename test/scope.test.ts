@@ -78,7 +78,7 @@ suite('adopt', () => {
 
   test('ends it when the worker is killed', async (t) => {
     const worker = await startWorker(t)
-    worker.withScope('adopt')
+    await worker.withScope('adopt')
     await worker.witness.present(2)
     worker.kill('SIGKILL')
     await assertGone(worker, 5_000)
@@ -173,7 +173,7 @@ suite('release', () => {
 
   test('lets it outlive a worker that is killed', async (t) => {
     const worker = await startWorker(t)
-    worker.withScope('release')
+    await worker.withScope('release')
     await worker.witness.present(2)
     worker.run('waits.sh')
     await worker.witness.present(3)
@@ -435,7 +435,7 @@ suite('tempDir', () => {
 
   test('is removed by the keeper when the worker is killed', async (t) => {
     const worker = await startWorker(t)
-    worker.withScope('temp-dir')
+    await worker.withScope('temp-dir')
     await worker.witness.present(1)
     assert.equal(worker.temporaryFiles().length, 2)
     worker.kill('SIGKILL')

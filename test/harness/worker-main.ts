@@ -1,6 +1,7 @@
 /** The entry of a worker that a test ends: its routes start programs, and end the worker itself. */
 
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { appendFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -29,12 +30,14 @@ const endings: Record<string, () => void> = {
 }
 
 /** What a route does with its scope; the worker ends before the route does. */
-const acts: Record<string, (request: FastifyRequest) => void> = {
+const acts: Record<string, (request: FastifyRequest) => unknown> = {
   adopt(request) {
     request.subprocesses.adopt(spawn(...commandOf('background-child.sh'), { stdio: 'ignore' }))
   },
-  release(request) {
-    request.subprocesses.release(request.spawn(...commandOf('background-child.sh'), { stdio: 'ignore' }))
+  async release({ subprocesses: scope }) {
+    const child = scope.spawn(...commandOf('background-child.sh'), { stdio: 'ignore' })
+    scope.release(child)
+    await once(child, 'spawn')
   },
   'temp-dir'(request) {
     writeFileSync(join(request.subprocesses.tempDir(), 'file'), 'content')
@@ -51,7 +54,8 @@ app.get<{ Querystring: { program: string; times: string } }>('/run', async (requ
   await never()
 })
 app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
-  acts[request.params.act]?.(request)
+  await acts[request.params.act]?.(request)
+  say('acted')
   await never()
 })
 app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
@@ -78,5 +82,9 @@ function run(request: FastifyRequest, program: string): void {
 
 /** By the witness, since a terminal would mix it with what else is shown there. */
 function tell(fact: object): void {
-  appendFileSync(process.env.WITNESS as string, `worker ${JSON.stringify(fact)}\n`)
+  say(`worker ${JSON.stringify(fact)}`)
+}
+
+function say(text: string): void {
+  appendFileSync(process.env.WITNESS as string, `${text}\n`)
 }

@@ -91,9 +91,10 @@ export class Worker {
     ask(this.port, `/run?program=${program}&times=${times}`)
   }
 
-  /** Has the worker use a scope's other methods, in a request that it never answers. */
-  withScope(act: string): void {
+  /** Has the worker use a scope's other methods, in a request that it never answers. Resolves when that is done. */
+  async withScope(act: string): Promise<void> {
     ask(this.port, `/with-scope/${act}`)
+    await this.witness.heard('acted')
   }
 
   /** Has the worker end itself. */
