@@ -129,7 +129,7 @@ export class CommandStream extends Duplex {
     // Nobody reads any more. Its tree ends with its scope.
     this.child.kill()
     this.child.stdout?.destroy()
-    this.child.stdin?.destroy()
+    // Its standard input stays open until it has ended, or it would take a part for the whole.
     callback(error)
   }
 
