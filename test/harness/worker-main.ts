@@ -6,6 +6,7 @@ import { appendFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyRequest } from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 import { grace } from './server.js'
@@ -46,7 +47,7 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
 }
 
 const app = Fastify({ forceCloseConnections: true })
-if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace })
+if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, drain: 0 })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
   const { program, times } = request.query
@@ -62,6 +63,9 @@ app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
   endings[request.params.ending]?.()
   await never()
 })
+if (process.env.CLOSE_WITH_GRACE !== undefined) {
+  closeWithGrace({ delay: 10_000, logger: false }, () => app.close())
+}
 await app.listen({ port: 0, host: '127.0.0.1' })
 tell({
   pid: process.pid,
