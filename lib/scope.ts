@@ -43,6 +43,8 @@ type State = { readonly name: 'open' } | { readonly name: 'closing' | 'closed'; 
 
 // How long a deferred function may take before the scope closes without it.
 const deferredMs = 10_000
+// How long the end of a scope waits for the start of a command that is to outlive it.
+const releasedWithinMs = 2_000
 
 const codeByReason: Partial<Record<CloseReason, SubprocessErrorCode>> = {
   deadline: 'ERR_SUBPROCESS_DEADLINE',
@@ -74,6 +76,8 @@ export class Scope extends Launcher {
   readonly #owner: SubprocessOwner
   readonly #running = new Set<ChildProcess>()
   readonly #released = new WeakSet<ChildProcess>()
+  /** Each resolves when a released command has been started, or will not be. */
+  readonly #releasing: Promise<void>[] = []
   readonly #deferred: (() => unknown)[] = []
   readonly #folders: string[] = []
   readonly #openedAt = performance.now()
@@ -124,7 +128,7 @@ export class Scope extends Launcher {
 
   /**
    * Lets a command outlive the scope, with all that it starts: nobody ends it any more, not even when the worker
-   * is gone. Before `'spawn'` it takes effect then. A daemon of it that leaves its session while the scope is open
+   * is gone. One that has not been started yet is waited for when the scope closes. A daemon of it that leaves its session while the scope is open
    * may still be taken for the scope's. Its handle tells of its end as long as the guard is open, and then of the
    * keeper's by `'error'`. Returns what it was given.
    *
@@ -134,13 +138,20 @@ export class Scope extends Launcher {
     if (!this.#running.has(child)) {
       throw new SubprocessOptionError('child', child?.pid, 'give a running subprocess of this scope')
     }
+    this.#running.delete(child)
     const release = (): void => {
-      this.#running.delete(child)
       this.#released.add(child)
       this.#link.release(this.#owner.keeperScope, child.pid as number)
     }
-    if (child.pid === undefined) child.once('spawn', release)
-    else release()
+    if (child.pid === undefined) {
+      const started = new Promise<void>((resolve) => {
+        child.once('spawn', () => resolve(release()))
+        child.once('close', () => resolve())
+      })
+      this.#releasing.push(started)
+    } else {
+      release()
+    }
     return child
   }
 
@@ -273,6 +284,11 @@ export class Scope extends Launcher {
   async #end(reason: CloseReason): Promise<void> {
     const closingAt = performance.now()
     const unaccounted = this.#unaccounted()
+    // A command that is to outlive the scope must have left it.
+    if (this.#releasing.length > 0) {
+      const left = Promise.all(this.#releasing)
+      await pTimeout(left, { milliseconds: releasedWithinMs, fallback: () => {} })
+    }
     const found = await this.#link.closeScope(this.#owner.keeperScope)
     const processes = found?.processes ?? unaccounted
     const leftFolders = found?.leftFolders ?? this.#removeFolders()

@@ -74,8 +74,8 @@ suite('a response that is the output of a command', () => {
       message: 'A command failed: sh: ended by SIGKILL'
     },
     'does not exist': {
-      stream: (request) => request.subprocesses.stream('no-such-program'),
-      message: 'A command failed: no-such-program: ENOENT'
+      stream: (request) => request.subprocesses.stream('/no/such/program'),
+      message: 'A command failed: /no/such/program: ENOENT'
     }
   }
   for (const [how, { stream, message }] of Object.entries(failures)) {

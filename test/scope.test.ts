@@ -160,15 +160,24 @@ suite('release', () => {
     })
   }
 
-  test('before the start takes effect at the start', async (t) => {
+  test('before the start holds, though the scope closes at once', async (t) => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
     const child = scope.release(guarded.run(scope, 'waits.sh'))
     assert.equal(child.pid, undefined)
-    await once(child, 'spawn')
-    await guarded.witness.present(1)
+    assert.throws(() => scope.release(child), isTypeError)
     assert.deepEqual((await scope.close()).processes, [])
+    await guarded.witness.present(1)
     assert.equal(guarded.witness.living().length, 1)
+  })
+
+  test('of a command that cannot be started holds nothing up', async (t) => {
+    const guarded = await startGuarded(t)
+    const scope = guarded.guard.open()
+    scope.release(scope.spawn('/no/such/program', { stdio: 'ignore' }))
+    const { closeMs } = await scope.close()
+    assert.ok(closeMs < 1_000, `${closeMs}`)
+    assert.equal(guarded.lines('nobody listens').length, 1)
   })
 
   test('lets it outlive a worker that is killed', async (t) => {
