@@ -452,6 +452,22 @@ suite('tempDir', () => {
     assert.deepEqual(worker.temporaryFiles(), [])
   })
 
+  test('that the keeper cannot remove when the worker is killed is in its line', async (t) => {
+    const worker = await startWorker(t)
+    await worker.withScope('temp-dir')
+    await worker.witness.present(1)
+    const [path] = worker.said('folder')
+    const empty = fillTooDeep(path as string)
+    worker.kill('SIGKILL')
+    await worker.keeperDead()
+    empty()
+    const [line] = await worker.keeperLines()
+    assert.deepEqual(
+      line?.leftFolders?.map(({ path }) => path),
+      [path]
+    )
+  })
+
   test('is removed by the worker when the keeper is killed', async (t) => {
     const { guard } = await startGuarded(t)
     const scope = guard.open()
@@ -467,10 +483,7 @@ suite('tempDir', () => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
     const path = scope.tempDir()
-    // Whoever runs the test may remove anything here, but not by a path that is too long for the system.
-    const deep = 'n=0; while [ $n -lt 30 ]; do mkdir "$0" && cd -P "$0" || exit 1; n=$((n + 1)); done'
-    execFileSync('sh', ['-c', deep, 'd'.repeat(200)], { cwd: path })
-    t.after(() => execFileSync('rm', ['-rf', path]))
+    t.after(fillTooDeep(path))
     const { leftFolders } = await scope.close()
     assert.equal(leftFolders.length, 1)
     assert.equal(leftFolders[0]?.path, path)
@@ -541,4 +554,14 @@ suite('closed', () => {
 function isGone(pid: number): boolean {
   const state = statOf(pid)?.state
   return state === undefined || state === 'Z'
+}
+
+/**
+ * Fills a folder so that it cannot be removed. Whoever runs the test may remove anything there, but not by a path that
+ * is too long for the system. Returns how to remove it.
+ */
+function fillTooDeep(path: string): () => void {
+  const deep = 'n=0; while [ $n -lt 30 ]; do mkdir "$0" && cd -P "$0" || exit 1; n=$((n + 1)); done'
+  execFileSync('sh', ['-c', deep, 'd'.repeat(200)], { cwd: path })
+  return () => void execFileSync('rm', ['-rf', path])
 }

@@ -41,7 +41,9 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
     await once(child, 'spawn')
   },
   'temp-dir'(request) {
-    writeFileSync(join(request.subprocesses.tempDir(), 'file'), 'content')
+    const path = request.subprocesses.tempDir()
+    writeFileSync(join(path, 'file'), 'content')
+    say(`folder ${path}`)
     run(request, 'waits.sh')
   }
 }

@@ -30,6 +30,7 @@ export interface KeeperLine {
   readonly worker: number
   readonly msg: string
   readonly processes: readonly { pid: number; command: string; ended: string }[]
+  readonly leftFolders?: readonly { path: string }[]
 }
 
 /** Why there can be no terminal here; undefined where there can. */
