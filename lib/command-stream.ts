@@ -27,16 +27,23 @@ export interface CommandFailure extends SubprocessError {
 // Enough for the last words of an ffmpeg.
 const keptErrorBytes = 8 * 1024
 
-/** Options for the stream, apart from those for the start. */
-export function splitStreamOptions({ input, statusCode = 502, ...spawnOptions }: StreamOptions): {
+export interface StreamRun {
   readonly input: Input | undefined
   readonly statusCode: number
+}
+
+/** Called with what would be an unhandled `'error'` event: on a server that is a log line, not the end. */
+export type Unheard = (error: Error, child: Subprocess) => void
+
+/** Options for the stream, apart from those for the start. */
+export function splitStreamOptions({ input, statusCode = 502, ...spawnOptions }: StreamOptions): {
+  readonly run: StreamRun
   readonly spawnOptions: Omit<SpawnOptions, 'stdio'>
 } {
   if (!Number.isInteger(statusCode) || statusCode < 400 || statusCode > 599) {
     throw new SubprocessOptionError('options.statusCode', statusCode, 'give an HTTP status from 400 to 599')
   }
-  return { input: inputOf(input), statusCode, spawnOptions }
+  return { run: { input: inputOf(input), statusCode }, spawnOptions }
 }
 
 /**
@@ -59,25 +66,30 @@ export class CommandStream extends Duplex {
   #startError: Error | undefined
 
   /** @internal */
-  constructor(child: Subprocess, cmd: string, input: Input | undefined, statusCode: number) {
+  constructor(child: Subprocess, cmd: string, { input, statusCode }: StreamRun, onUnheard: Unheard) {
     super()
     this.child = child
     this.#cmd = cmd
     this.#statusCode = statusCode
     this.#hasInput = input !== undefined
+    this.on('error', (error) => {
+      if (this.listenerCount('error') === 1) onUnheard(error, child)
+    })
     this.ready = new Promise((resolve, reject) => {
       child.stdout?.once('data', () => resolve(this))
-      this.once('end', () => resolve(this))
-      this.once('error', reject)
-      this.once('close', () => {
-        if (!this.readableEnded && this.errored === null) reject(this.#failure())
+      // Not at 'end', which does not come before somebody reads.
+      child.once('close', (code, signal) => {
+        if (this.#hasSucceeded(code, signal)) resolve(this)
       })
+      this.once('close', () => reject(this.errored ?? this.#failure()))
     })
     // Whoever does not ask for it hears of the failure by 'error'.
     this.ready.catch(() => {})
     child.stdout?.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) child.stdout?.pause()
     })
+    // What it wrote may not have come whole, whatever its status.
+    child.stdout?.on('error', (error) => this.destroy(error))
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#errorTail = Buffer.concat([this.#errorTail, chunk]).subarray(-keptErrorBytes)
     })
@@ -85,7 +97,7 @@ export class CommandStream extends Duplex {
       this.#startError = error
     })
     child.once('close', (code, signal) => {
-      if (code === 0 && signal === null && this.#startError === undefined) this.push(null)
+      if (this.#hasSucceeded(code, signal)) this.push(null)
       else this.destroy(this.#failure())
     })
     if (input === undefined) {
@@ -117,7 +129,7 @@ export class CommandStream extends Duplex {
     // Nobody reads any more. Its tree ends with its scope.
     this.child.kill()
     this.child.stdout?.destroy()
-    this.child.stdin?.destroy()
+    // Its standard input stays open until it has ended, or it would take a part for the whole.
     callback(error)
   }
 
@@ -132,15 +144,21 @@ export class CommandStream extends Duplex {
     stdin?.once('close', go)
   }
 
+  #hasSucceeded(code: number | null, signal: NodeJS.Signals | null): boolean {
+    return code === 0 && signal === null && this.#startError === undefined
+  }
+
   #stopWriting(error: NodeJS.ErrnoException): void {
     if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') this.destroy(error)
   }
 
   #failure(): SubprocessError {
+    // Its scope closed before it was started.
+    if (this.#startError instanceof SubprocessError) return this.#startError
     const { exitCode, signalCode } = this.child
     const stderr = this.#errorTail.toString('utf8')
     const code = (this.#startError as NodeJS.ErrnoException | undefined)?.code
-    const how = code ?? (signalCode === null ? `status ${exitCode}` : `ended by ${signalCode}`)
+    const how = code ?? howItEnded(exitCode, signalCode)
     // The message may be sent to the client: no arguments, and nothing that the command has said.
     const detail = `${this.child.spawnfile}: ${how}`
     const error = new SubprocessError('ERR_SUBPROCESS_FAILED', detail, this.#startError)
@@ -152,4 +170,9 @@ export class CommandStream extends Duplex {
       stderr
     })
   }
+}
+
+function howItEnded(exitCode: number | null, signal: NodeJS.Signals | null): string {
+  if (signal !== null) return `ended by ${signal}`
+  return exitCode === null ? 'its output was not read to the end' : `status ${exitCode}`
 }

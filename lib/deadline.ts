@@ -79,11 +79,10 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
 
   /** The entries that are not over. */
   *[Symbol.iterator](): Generator<Entry> {
-    for (let entry = this.#first; entry !== undefined; ) {
-      const { next } = entry
-      if (!entry.isOver) yield entry
-      entry = next
-    }
+    const entries: Entry[] = []
+    for (let entry = this.#first; entry !== undefined; entry = entry.next) entries.push(entry)
+    // What is done to one may move another to another queue.
+    for (const entry of entries) if (!entry.isOver) yield entry
   }
 
   /** Forgets all deadlines. */
@@ -110,11 +109,15 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       if (entry.isOver) {
         this.remove(entry)
         entry.letGo()
+        entry = next
       } else if (entry.deadlineAt <= now) {
         this.remove(entry)
         entry.expire()
+        // That may have moved the next one to another queue. What has expired comes first, so look from there.
+        entry = this.#first
+      } else {
+        entry = next
       }
-      entry = next
     }
     this.#setTimer()
   }

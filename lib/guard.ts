@@ -33,6 +33,8 @@ export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
 }
 
 const told = new WeakSet<KeeperLink>()
+// Of all guards of this worker, so that the log tells their scopes apart.
+let lastScope = 0
 
 /** All open scopes of a worker, or of one context of a framework. */
 export class Guard {
@@ -46,7 +48,6 @@ export class Guard {
   readonly #stopCapture: () => void
   #state: 'open' | 'refusing' | 'closed' = 'open'
   #closing: Promise<void> | undefined
-  #lastScope = 0
 
   /**
    * @internal Starts the keeper, or shares the one of this worker. Rejects with `ERR_SUBPROCESS_KEEPER_START`.
@@ -91,7 +92,7 @@ export class Guard {
   /**
    * Runs a job in a scope of its own. Resolves with what it returns, when every process of the scope is gone.
    * At the deadline, at an abort and at shutdown the scope closes and the promise rejects, whether the job has
-   * ended or not.
+   * ended or not. A job that closes its own scope goes on.
    *
    * @throws {TypeError} for a wrong option.
    * @throws {SubprocessError} `ERR_SUBPROCESS_DEADLINE`, `ERR_SUBPROCESS_SHUTDOWN` or
@@ -100,19 +101,27 @@ export class Guard {
    */
   async run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
     if (typeof job !== 'function') throw new SubprocessOptionError('job', job, 'give a function')
+    const { signal } = options
     const scope = this.open(options)
     let end: CloseReason = 'failed'
+    let cause: unknown
     try {
-      const cutShort = scope.closed.then(() => this.#throwReason(scope, options.signal))
-      // Nobody hears it when the job has settled before.
-      cutShort.catch(() => {})
       const adopt = this.#options.capture ? scope.adopt.bind(scope) : undefined
-      const result = await Promise.race([captureIn(adopt, async () => job(scope)), cutShort])
-      end = 'finished'
-      return result
+      const settled = captureIn(adopt, async () => job(scope))
+      // With its processes the job loses what it waits for, so that its failure is not what went wrong.
+      const result = await Promise.race([settled, cutShort(scope, signal)])
+      if (!isCutShort(scope, signal)) {
+        end = 'finished'
+        return result
+      }
+    } catch (error) {
+      if (!isCutShort(scope, signal)) throw error
+      cause = error
     } finally {
       await scope.close(end)
     }
+    if (signal?.aborted && scope.reason === 'closed') throw signal.reason
+    throw errorOfReason(scope.reason as CloseReason, undefined, cause)
   }
 
   /**
@@ -167,7 +176,7 @@ export class Guard {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
     if (!this.#share.link.isOpen) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST')
     const { launch } = this.#options
-    const scope = new Scope(`${process.pid}.${++this.#lastScope}`, this.#share.link, { ...context, launch })
+    const scope = new Scope(`${process.pid}.${++lastScope}`, this.#share.link, { ...context, launch })
     this.#scopes.add(scope)
     void scope.closed.then(() => this.#scopes.delete(scope))
     return scope
@@ -196,11 +205,18 @@ export class Guard {
     this.#stopListening()
     await this.#share.release()
   }
+}
 
-  #throwReason(scope: Scope, signal: AbortSignal | undefined): never {
-    if (scope.reason === 'closed' && signal?.aborted) throw signal.reason
-    throw errorOfReason(scope.reason as CloseReason)
-  }
+/** Whether a job lost its scope before it ended. One that closes its own scope goes on. */
+function isCutShort(scope: Scope, signal: AbortSignal | undefined): boolean {
+  return scope.reason !== undefined && (scope.reason !== 'closed' || signal?.aborted === true)
+}
+
+/** Rejects when a scope was closed under its job. */
+async function cutShort(scope: Scope, signal: AbortSignal | undefined): Promise<never> {
+  const { reason } = await scope.closed
+  if (isCutShort(scope, signal)) throw errorOfReason(reason)
+  return new Promise(() => {})
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Public exports. */
 
+export type { Adoptable } from './adoptable.js'
 export type { CloseReason } from './close-reason.js'
 export type { SpawnOptions, StdioEntry, StdioOption } from './command.js'
 export type { CommandFailure, CommandStream, StreamOptions } from './command-stream.js'
@@ -11,5 +12,6 @@ export type { Containment, EndedProcess, LeftFolder } from './keeper/protocol.js
 export type { Logger } from './log.js'
 export type { RouteGuardOptions, SubprocessGuardOptions } from './options.js'
 export type { ScopeProcess } from './platform/linux.js'
-export type { Adoptable, Scope, ScopeReport } from './scope.js'
+export type { ScopeReport } from './report.js'
+export type { Scope } from './scope.js'
 export type { Subprocess, SubprocessOf } from './subprocess.js'

@@ -3,6 +3,7 @@
 import type { KeeperLink } from './keeper/link.js'
 import type { ProcessName } from './keeper/protocol.js'
 import type { Logger } from './log.js'
+import { errorOfSurvivors } from './report.js'
 
 /** What is known of the scope, or of the request that never had one. */
 export interface Late {
@@ -14,9 +15,23 @@ export interface Late {
 
 /** Ends a process, with all that it has started, in a scope of its own, and says so. */
 export async function endLate(link: KeeperLink, process: ProcessName, late: Late): Promise<void> {
+  const { log, route } = late
   const scope = link.openScope(late.graceMs, late.killSignal)
   link.adopt(scope, process)
   const report = await link.closeScope(scope)
-  const fields = { route: late.route, processes: report?.processes ?? [] }
-  late.log.warn(fields, 'a process was adopted after its scope had closed, and was ended')
+  if (report === undefined) {
+    const fields = { route, pid: process.pid }
+    log.error(fields, 'a process was adopted after its scope had closed, and no keeper is left to end it')
+    return
+  }
+  const { processes } = report
+  // It had ended by itself.
+  if (processes.length === 0) return
+  const survivors = processes.filter(({ ended }) => ended === 'survived')
+  if (survivors.length === 0) {
+    log.warn({ route, processes }, 'a process was adopted after its scope had closed, and was ended')
+  } else {
+    const fields = { route, processes, survivors, err: errorOfSurvivors(survivors) }
+    log.error(fields, 'a process was adopted after its scope had closed, and could not be ended')
+  }
 }

@@ -3,27 +3,22 @@
 import type { ChildProcess, ForkOptions } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import pTimeout from 'p-timeout'
+import { type Adoptable, adoptablePid } from './adoptable.js'
 import type { CloseReason } from './close-reason.js'
-import {
-  type Command,
-  needsDirectLaunch,
-  resolveCommand,
-  type SpawnOptions,
-  type StdioOption
-} from './command.js'
-import { CommandStream, type StreamOptions, splitStreamOptions } from './command-stream.js'
+import { type Command, needsDirectLaunch, resolveCommand, type SpawnOptions } from './command.js'
 import { forkDirect, spawnDirect } from './direct.js'
 import { SubprocessError, type SubprocessErrorCode, SubprocessOptionError } from './errors.js'
-import { collect, type ExecOptions, type Output, type PromiseWithChild, splitExecOptions } from './exec.js'
 import type { KeeperLink } from './keeper/link.js'
 import type { EndedProcess, LaunchFailure, LeftFolder } from './keeper/protocol.js'
 import { endLate } from './late.js'
+import { Launcher } from './launcher.js'
 import type { Logger } from './log.js'
 import { milliseconds } from './options.js'
 import { type ScopeProcess, statOf } from './platform/linux.js'
-import { KeeperSubprocess, type Subprocess, type SubprocessOf, type SubprocessOwner } from './subprocess.js'
+import { logReport, type ScopeReport } from './report.js'
+import { KeeperSubprocess, type Subprocess, type SubprocessOwner } from './subprocess.js'
 
 /** What a scope is opened with. */
 export interface ScopeContext {
@@ -44,35 +39,12 @@ export interface Term {
   extend(ms: number): void
 }
 
-/** What `adopt` takes: a process id, or something that has one. */
-export type Adoptable = number | { readonly pid?: number | undefined }
-
-interface BufferEncodingOption {
-  encoding: 'buffer' | null
-}
-
-/** What became of a scope. */
-export interface ScopeReport {
-  readonly scope: string
-  readonly route: string | undefined
-  readonly reason: CloseReason
-  /** How long the scope was open, in ms. */
-  readonly openMs: number
-  /** How long it took from then until every process was proven gone, in ms. */
-  readonly closeMs: number
-  /** The processes that were alive when the scope closed, and how each ended. */
-  readonly processes: readonly EndedProcess[]
-  /** Those of them that could not be ended. */
-  readonly survivors: readonly EndedProcess[]
-  /** Folders of `tempDir()` that could not be removed, and why. */
-  readonly leftFolders: readonly LeftFolder[]
-}
-
 type State = { readonly name: 'open' } | { readonly name: 'closing' | 'closed'; readonly reason: CloseReason }
 
-const mostProcessesLogged = 50
 // How long a deferred function may take before the scope closes without it.
 const deferredMs = 10_000
+// How long the end of a scope waits for the start of a command that is to outlive it.
+const releasedWithinMs = 2_000
 
 const codeByReason: Partial<Record<CloseReason, SubprocessErrorCode>> = {
   deadline: 'ERR_SUBPROCESS_DEADLINE',
@@ -91,7 +63,7 @@ export function errorOfReason(reason: CloseReason, detail?: string, cause?: unkn
  * The subprocesses of one request. When the scope closes, every process of it ends, with all that these have
  * started. See the README for what each containment level finds.
  */
-export class Scope {
+export class Scope extends Launcher {
   /** Names the scope in logs, by worker and number. */
   readonly id: string
   /**
@@ -103,6 +75,9 @@ export class Scope {
   readonly #link: KeeperLink
   readonly #owner: SubprocessOwner
   readonly #running = new Set<ChildProcess>()
+  readonly #released = new WeakSet<ChildProcess>()
+  /** Each resolves when a released command has been started, or will not be. */
+  readonly #releasing: Promise<void>[] = []
   readonly #deferred: (() => unknown)[] = []
   readonly #folders: string[] = []
   readonly #openedAt = performance.now()
@@ -114,6 +89,7 @@ export class Scope {
 
   /** @internal */
   constructor(id: string, link: KeeperLink, context: ScopeContext) {
+    super()
     this.id = id
     this.#link = link
     this.#context = context
@@ -125,116 +101,9 @@ export class Scope {
       keeperScope: link.openScope(context.graceMs, context.killSignal),
       graceMs: context.graceMs,
       errorOf: (failure, command) => this.#errorOf(failure, command),
-      logError: (err, { spawnfile: command, pid }) => {
-        // That a command was not started since its scope had closed is no fault of anybody.
-        const level = err instanceof SubprocessError ? 'info' : 'error'
-        context.log[level](
-          { err, scope: id, command, pid },
-          'a subprocess failed and nobody listens to its error'
-        )
-      },
+      logError: (error, child) => this.logUnheard(error, child),
       subprocessEnded: (subprocess) => this.#running.delete(subprocess)
     }
-  }
-
-  /**
-   * Starts a command, as `child_process.spawn` does. It ends with the scope, with all that it has started.
-   *
-   * @throws {TypeError} for an argument or option of the wrong shape.
-   * @throws {SubprocessError} when the scope is closed: `ERR_SUBPROCESS_DEADLINE`,
-   *   `ERR_SUBPROCESS_DISCONNECTED`, `ERR_SUBPROCESS_SHUTDOWN`, `ERR_SUBPROCESS_KEEPER_LOST` or
-   *   `ERR_SUBPROCESS_SCOPE_CLOSED`.
-   */
-  spawn<const S extends StdioOption | undefined = 'pipe'>(
-    command: string,
-    options?: SpawnOptions<S>
-  ): SubprocessOf<S>
-  spawn<const S extends StdioOption | undefined = 'pipe'>(
-    command: string,
-    args?: readonly string[] | null,
-    options?: SpawnOptions<S>
-  ): SubprocessOf<S>
-  spawn(
-    command: string,
-    argsOrOptions?: readonly string[] | SpawnOptions | null,
-    options?: SpawnOptions
-  ): Subprocess {
-    const [args, given] = split(argsOrOptions, options)
-    return this.#spawn(command, args, given)
-  }
-
-  /**
-   * Runs a program to its end and resolves with what it wrote.
-   *
-   * @throws as `spawn` does, by rejection, and `ExecError` when the command fails, is ended, or writes more
-   *   than `maxBuffer`.
-   */
-  execFile(file: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
-  execFile(
-    file: string,
-    args: readonly string[] | null | undefined,
-    options: ExecOptions & BufferEncodingOption
-  ): PromiseWithChild<Output<Buffer>>
-  execFile(file: string, options?: ExecOptions): PromiseWithChild<Output>
-  execFile(file: string, args?: readonly string[] | null, options?: ExecOptions): PromiseWithChild<Output>
-  execFile(
-    file: string,
-    argsOrOptions?: readonly string[] | ExecOptions | null,
-    options?: ExecOptions
-  ): PromiseWithChild<Output<never>> {
-    const [args, given] = split(argsOrOptions, options)
-    const { run, spawnOptions } = splitExecOptions(given)
-    const child = this.#spawn(file, args, spawnOptions)
-    return Object.assign(collect(child, [file, ...args].join(' '), run), { child })
-  }
-
-  /**
-   * Runs a line of shell to its end and resolves with what it wrote. Never put unchecked input into it.
-   *
-   * @throws as `execFile` does.
-   */
-  exec(command: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
-  exec(command: string, options?: ExecOptions): PromiseWithChild<Output>
-  exec(command: string, options: ExecOptions = {}): PromiseWithChild<Output<never>> {
-    return this.execFile(command, [], { shell: true, ...options }) as PromiseWithChild<Output<never>>
-  }
-
-  /**
-   * Starts a Node program with a channel for messages, as `child_process.fork` does. The worker is its parent; the
-   * keeper ends it like the rest.
-   *
-   * @throws as `spawn` does.
-   */
-  fork(modulePath: string | URL, options?: ForkOptions): Subprocess
-  fork(modulePath: string | URL, args?: readonly string[] | null, options?: ForkOptions): Subprocess
-  fork(
-    modulePath: string | URL,
-    argsOrOptions?: readonly string[] | ForkOptions | null,
-    options?: ForkOptions
-  ): Subprocess {
-    this.#refuseWhenClosed()
-    const [args, given] = split(argsOrOptions, options)
-    return this.#started(forkDirect(this.#owner, modulePath, args, given))
-  }
-
-  /**
-   * Starts a command as a stream: its standard output, and its standard input unless `input` is given. The stream is
-   * destroyed with `ERR_SUBPROCESS_FAILED` when the command fails or is ended, so that a response is an error
-   * or is cut off, and never silently short.
-   *
-   * @throws as `spawn` does.
-   */
-  stream(command: string, options?: StreamOptions): CommandStream
-  stream(command: string, args?: readonly string[] | null, options?: StreamOptions): CommandStream
-  stream(
-    command: string,
-    argsOrOptions?: readonly string[] | StreamOptions | null,
-    options?: StreamOptions
-  ): CommandStream {
-    const [args, given] = split(argsOrOptions, options)
-    const { input, statusCode, spawnOptions } = splitStreamOptions(given)
-    const child = this.#spawn(command, args, { ...spawnOptions, stdio: 'pipe' })
-    return new CommandStream(child, [command, ...args].join(' '), input, statusCode)
   }
 
   /**
@@ -259,8 +128,9 @@ export class Scope {
 
   /**
    * Lets a command outlive the scope, with all that it starts: nobody ends it any more, not even when the worker
-   * is gone. Before `'spawn'` it takes effect then. A daemon of it that leaves its session while the scope is open
-   * may still be taken for the scope's. Returns what it was given.
+   * is gone. One that has not been started yet is waited for when the scope closes. A daemon of it that leaves its session while the scope is open
+   * may still be taken for the scope's. Its handle tells of its end as long as the guard is open, and then of the
+   * keeper's by `'error'`. Returns what it was given.
    *
    * @throws {TypeError} for what is no subprocess of this scope.
    */
@@ -268,12 +138,20 @@ export class Scope {
     if (!this.#running.has(child)) {
       throw new SubprocessOptionError('child', child?.pid, 'give a running subprocess of this scope')
     }
+    this.#running.delete(child)
     const release = (): void => {
-      this.#running.delete(child)
+      this.#released.add(child)
       this.#link.release(this.#owner.keeperScope, child.pid as number)
     }
-    if (child.pid === undefined) child.once('spawn', release)
-    else release()
+    if (child.pid === undefined) {
+      const started = new Promise<void>((resolve) => {
+        child.once('spawn', () => resolve(release()))
+        child.once('close', () => resolve())
+      })
+      this.#releasing.push(started)
+    } else {
+      release()
+    }
     return child
   }
 
@@ -295,7 +173,8 @@ export class Scope {
    */
   tempDir(): string {
     this.#refuseWhenClosed()
-    const path = mkdtempSync(join(tmpdir(), 'subprocess-'))
+    // TMPDIR may be relative, and the keeper is in another folder.
+    const path = mkdtempSync(resolve(tmpdir(), 'subprocess-'))
     this.#folders.push(path)
     this.#link.addFolder(this.#owner.keeperScope, path)
     return path
@@ -313,7 +192,8 @@ export class Scope {
 
   /** When the deadline passes, in ms by the clock of `Date.now()`; `Infinity` without one. */
   get deadline(): number {
-    return performance.timeOrigin + this.#deadlineAt
+    // Not by `performance.timeOrigin`: since then the clock may have been set.
+    return Date.now() + this.#deadlineAt - performance.now()
   }
 
   /** How long it is to the deadline, in ms and never below 0; `Infinity` without one. */
@@ -354,6 +234,30 @@ export class Scope {
     return this.closed
   }
 
+  /** Closes the scope, and waits for that. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  protected override launch(command: string, args: readonly string[], options: SpawnOptions): Subprocess {
+    this.#refuseWhenClosed()
+    if (this.#context.launch === 'direct' || needsDirectLaunch(options)) {
+      return this.#started(spawnDirect(this.#owner, command, args, options))
+    }
+    return this.#started(
+      new KeeperSubprocess(resolveCommand(this.#link.rights, command, args, options), this.#owner)
+    )
+  }
+
+  protected override launchFork(
+    modulePath: string | URL,
+    args: readonly string[],
+    options: ForkOptions
+  ): Subprocess {
+    this.#refuseWhenClosed()
+    return this.#started(forkDirect(this.#owner, modulePath, args, options))
+  }
+
   get #deadlineAt(): number {
     return this.#state.name === 'open' ? this.#context.term.deadlineAt : this.#lastDeadlineAt
   }
@@ -362,14 +266,14 @@ export class Scope {
     if (this.#state.name !== 'open') throw errorOfReason(this.#state.reason)
   }
 
-  #spawn(command: string, args: readonly string[], options: SpawnOptions): Subprocess {
-    this.#refuseWhenClosed()
-    if (this.#context.launch === 'direct' || needsDirectLaunch(options)) {
-      return this.#started(spawnDirect(this.#owner, command, args, options))
-    }
-    return this.#started(
-      new KeeperSubprocess(resolveCommand(this.#link.rights, command, args, options), this.#owner)
-    )
+  protected override logUnheard(err: Error, child: ChildProcess): void {
+    // It outlived the keeper, as it was meant to.
+    if (this.#released.has(child)) return
+    const { spawnfile: command, pid } = child
+    // That a command was not started since its scope had closed is no fault of anybody.
+    const level = err instanceof SubprocessError && err.reason !== undefined ? 'info' : 'error'
+    const fields = { err, scope: this.id, command, pid }
+    this.#context.log[level](fields, 'a subprocess failed and nobody listens to its error')
   }
 
   #started(child: Subprocess): Subprocess {
@@ -380,6 +284,11 @@ export class Scope {
   async #end(reason: CloseReason): Promise<void> {
     const closingAt = performance.now()
     const unaccounted = this.#unaccounted()
+    // A command that is to outlive the scope must have left it.
+    if (this.#releasing.length > 0) {
+      const left = Promise.all(this.#releasing)
+      await pTimeout(left, { milliseconds: releasedWithinMs, fallback: () => {} })
+    }
     const found = await this.#link.closeScope(this.#owner.keeperScope)
     const processes = found?.processes ?? unaccounted
     const leftFolders = found?.leftFolders ?? this.#removeFolders()
@@ -397,7 +306,7 @@ export class Scope {
       survivors: processes.filter(({ ended }) => ended === 'survived'),
       leftFolders
     }
-    this.#logEnd(report)
+    logReport(this.#context.log, report)
     this.#resolveClosed(report)
   }
 
@@ -439,25 +348,6 @@ export class Scope {
     )
   }
 
-  #logEnd({ processes, survivors, leftFolders, ...report }: ScopeReport): void {
-    if (leftFolders.length > 0) {
-      this.#context.log.error({ ...report, leftFolders }, 'folders of a closed scope could not be removed')
-    }
-    if (processes.length === 0) return
-    const fields = { ...report, processes: processes.slice(0, mostProcessesLogged) }
-    const ended = processes.length - survivors.length
-    const message = `scope closed (${report.reason}): ended ${ended} processes, ${survivors.length} survived`
-    if (survivors.length > 0) {
-      const named = survivors.map(({ pid, command, why }) => `${pid} ${command} (${why})`).join('; ')
-      const err = new SubprocessError('ERR_SUBPROCESS_SURVIVORS', named)
-      this.#context.log.error({ ...fields, survivors, err }, message)
-    } else if (report.reason === 'deadline' || report.reason === 'failed' || report.reason === 'finished') {
-      this.#context.log.warn(fields, message)
-    } else {
-      this.#context.log.info(fields, message)
-    }
-  }
-
   #errorOf(failure: LaunchFailure, { file, args }: Command): Error {
     // The scope closed between the call and the start.
     if (failure.code === 'ECANCELED' && this.#state.name !== 'open') return errorOfReason(this.#state.reason)
@@ -470,36 +360,4 @@ export class Scope {
       spawnargs: args.slice(1)
     })
   }
-}
-
-/** The two forms of a call: with arguments, and without. */
-function split<Options extends object>(
-  argsOrOptions: readonly string[] | Options | null | undefined,
-  options: Options | undefined
-): [args: readonly string[], options: Options] {
-  const isOptions =
-    typeof argsOrOptions === 'object' && argsOrOptions !== null && !Array.isArray(argsOrOptions)
-  if (isOptions) return [[], argsOrOptions as Options]
-  return [(argsOrOptions as readonly string[] | null | undefined) ?? [], options ?? ({} as Options)]
-}
-
-/** The process to adopt; undefined where none was started. Throws a TypeError for one that must not be ended. */
-function adoptablePid(child: Adoptable, keeper: number): number | undefined {
-  const isObject = (typeof child === 'object' || typeof child === 'function') && child !== null
-  const pid = isObject ? child.pid : child
-  if (isObject && pid === undefined) return undefined
-  if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 0) {
-    throw new SubprocessOptionError('child', child, 'give a ChildProcess, or the id of a process')
-  }
-  if (pid === keeper)
-    throw new SubprocessOptionError('child', pid, 'that is the keeper: give a process to be ended')
-  for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = statOf(at)?.parent) {
-    if (at !== pid) continue
-    throw new SubprocessOptionError(
-      'child',
-      pid,
-      'the worker runs in it: give a process that the worker started'
-    )
-  }
-  return pid
 }

@@ -88,6 +88,26 @@ suite('an expiry queue', () => {
     assert.deepEqual(said, ['moved expired'])
   })
 
+  test('stays whole when an entry that expires moves its neighbour to another', (t) => {
+    const tick = clock(t)
+    const said: string[] = []
+    const [short, long] = [new ExpiryQueue<Entry>(10), new ExpiryQueue<Entry>(100)]
+    const moved = new Entry('moved', said)
+    const mover = new Entry('mover', said)
+    mover.expire = () => {
+      said.push('mover expired')
+      long.add(moved)
+    }
+    const later = new Entry('later', said)
+    for (const entry of [mover, moved, new Entry('third', said)]) short.add(entry)
+    long.add(later)
+    tick(10)
+    assert.deepEqual(said, ['mover expired', 'third expired'])
+    assert.deepEqual([[...short], [...long]], [[], [later, moved]])
+    tick(100)
+    assert.deepEqual(said.slice(2), ['later expired', 'moved expired'])
+  })
+
   test('lets what is over go within a second, whatever its length', (t) => {
     const tick = clock(t)
     for (const length of [60_000, Number.POSITIVE_INFINITY]) {

@@ -116,16 +116,19 @@ export class Keeper {
   }
 
   /**
-   * Closes every scope that is still open and resolves with what was alive in them, when all of it is gone
-   * or named as a survivor.
+   * Closes every scope that is still open and resolves with what was found in them, when all of it is gone
+   * or named as left.
    */
-  async endAll(): Promise<EndedProcess[]> {
+  async endAll(): Promise<KeeperReport> {
     const scopes = [...this.#scopes.values()].filter((scope) => scope.state === 'open')
     // All gates first: an orphan of unknown origin is ended at once when no open scope can claim it.
     for (const scope of scopes) this.#gate(scope)
     const reports = await Promise.all(scopes.map((scope) => this.#end(scope)))
     reports.push(await this.#end(this.#strays))
-    return reports.flatMap((report) => report.processes)
+    return {
+      processes: reports.flatMap(({ processes }) => processes),
+      leftFolders: reports.flatMap(({ leftFolders }) => leftFolders)
+    }
   }
 
   #open({ scope: number, graceMs, killSignal }: WorkerMessage & { type: 'open' }): void {
@@ -171,7 +174,8 @@ export class Keeper {
   #list({ id, scope: number }: WorkerMessage & { type: 'list' }): void {
     const scope = this.#scopes.get(number)
     const members = scope === undefined ? [] : this.census.members(scope)
-    this.#parts.send({ type: 'listed', id, processes: members.map(({ stat }) => processOf(stat)) })
+    const living = members.filter(({ stat }) => stat.alive)
+    this.#parts.send({ type: 'listed', id, processes: living.map(({ stat }) => processOf(stat)) })
   }
 
   #expectNoMore(launch: Launch): void {

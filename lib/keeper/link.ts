@@ -86,6 +86,8 @@ export class KeeperLink {
     const child = spawnKeeper()
     // Node opens no streams at all when it runs out of descriptors; 'error' follows.
     const socket = child.stdio?.[3] as Socket | undefined
+    // A keeper that was killed with messages unread resets the connection. 'close' follows.
+    socket?.on('error', () => {})
     const decoder = new Decoder<KeeperMessage>()
     const ended = new Promise<void>((resolve) => {
       child.once('exit', () => resolve())

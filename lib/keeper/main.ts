@@ -5,7 +5,7 @@ import { Socket } from 'node:net'
 import { type Libc, loadLibc } from '../platform/libc.js'
 import { bootId, canListChildren, statOf } from '../platform/linux.js'
 import { Keeper } from './keeper.js'
-import { Decoder, type EndedProcess, encode, type KeeperMessage, type WorkerMessage } from './protocol.js'
+import { Decoder, encode, type KeeperMessage, type KeeperReport, type WorkerMessage } from './protocol.js'
 import { StdioDoor } from './stdio-door.js'
 
 const linkDescriptor = 3
@@ -33,7 +33,7 @@ const keeper = new Keeper({
   // The kernel gives an orphan another parent.
   isWorkerGone: () => process.ppid !== worker,
   send,
-  sayStrays: (processes) => void say('processes that belong to no open scope', processes)
+  sayStrays: (processes) => void say('processes that belong to no open scope', { processes, leftFolders: [] })
 })
 const decoder = new Decoder<WorkerMessage>()
 
@@ -80,20 +80,21 @@ async function leave(cause: string, status: number): Promise<void> {
   isLeaving = true
   const startedAt = performance.now()
   // Whatever fails here, this process ends: nobody is served by one that hangs.
-  const processes = await keeper.endAll().catch(() => [])
+  const report = await keeper.endAll().catch(() => ({ processes: [], leftFolders: [] }))
   door.close()
   // Nobody may read the worker's standard error any more, and a full pipe would hold us for ever.
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), lineWithinMs)
-  if (processes.length > 0 || status !== 0) await say(cause, processes, performance.now() - startedAt)
+  const hasNews = report.processes.length > 0 || report.leftFolders.length > 0
+  if (hasNews || status !== 0) await say(cause, report, performance.now() - startedAt)
   process.exit(status)
 }
 
 /** Writes one line to the worker's standard error: there is no worker left whose log could have it. */
-function say(cause: string, processes: readonly EndedProcess[], durationMs?: number): Promise<void> {
+function say(cause: string, { processes, leftFolders }: KeeperReport, durationMs?: number): Promise<void> {
   const survivors = processes.filter(({ ended }) => ended === 'survived')
   const others = processes.filter(({ ended }) => ended !== 'survived')
   const line = {
-    level: survivors.length > 0 ? errorLevel : warnLevel,
+    level: survivors.length > 0 || leftFolders.length > 0 ? errorLevel : warnLevel,
     time: Date.now(),
     pid: process.pid,
     name: 'fastify-subprocess-guard',
@@ -101,6 +102,7 @@ function say(cause: string, processes: readonly EndedProcess[], durationMs?: num
     ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs) }),
     // Survivors first: they are what somebody has to look after.
     processes: [...survivors, ...others].slice(0, mostProcessesNamed),
+    ...(leftFolders.length === 0 ? {} : { leftFolders }),
     msg: `${cause}: ended ${others.length} processes, ${survivors.length} survived`
   }
   return new Promise((resolve) => write(2, `${JSON.stringify(line)}\n`, () => resolve()))

@@ -22,18 +22,20 @@ export interface Asked {
 export interface Ask {
   method?: string
   json?: unknown
+  /** A body that is no JSON; its type is among the headers. */
+  body?: string | Buffer
   headers?: OutgoingHttpHeaders
 }
 
 /** Sends a request on a connection of its own. */
-export function ask(port: number, path: string, { method, json, headers }: Ask = {}): Asked {
-  const body = json === undefined ? undefined : JSON.stringify(json)
+export function ask(port: number, path: string, { method, json, body: given, headers }: Ask = {}): Asked {
+  const body = json === undefined ? given : JSON.stringify(json)
   const sent = httpRequest({
     port,
     path,
     agent: false,
     method: method ?? (body === undefined ? 'GET' : 'POST'),
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers }
+    headers: { ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...headers }
   })
   const head = new Promise<IncomingMessage>((resolve, reject) => {
     sent.once('response', resolve)

@@ -1,9 +1,12 @@
 /** The entry of a worker that a test ends: its routes start programs, and end the worker itself. */
 
 import { spawn } from 'node:child_process'
-import { appendFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { appendFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyRequest } from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 import { grace } from './server.js'
@@ -28,18 +31,44 @@ const endings: Record<string, () => void> = {
   }
 }
 
+/** What a route does with its scope; the worker ends before the route does. */
+const acts: Record<string, (request: FastifyRequest) => unknown> = {
+  adopt(request) {
+    request.subprocesses.adopt(spawn(...commandOf('background-child.sh'), { stdio: 'ignore' }))
+  },
+  async release({ subprocesses: scope }) {
+    const child = scope.spawn(...commandOf('background-child.sh'), { stdio: 'ignore' })
+    scope.release(child)
+    await once(child, 'spawn')
+  },
+  'temp-dir'(request) {
+    const path = request.subprocesses.tempDir()
+    writeFileSync(join(path, 'file'), 'content')
+    say(`folder ${path}`)
+    run(request, 'waits.sh')
+  }
+}
+
 const app = Fastify({ forceCloseConnections: true })
-if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, launch })
+if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, drain: 0, launch })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
   const { program, times } = request.query
   for (let i = 0; i < Number(times); i++) run(request, program)
   await never()
 })
+app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
+  await acts[request.params.act]?.(request)
+  say('acted')
+  await never()
+})
 app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
   endings[request.params.ending]?.()
   await never()
 })
+if (process.env.CLOSE_WITH_GRACE !== undefined) {
+  closeWithGrace({ delay: 10_000, logger: false }, () => app.close())
+}
 await app.listen({ port: 0, host: '127.0.0.1' })
 tell({
   pid: process.pid,
@@ -47,8 +76,12 @@ tell({
   keeper: isGuarded ? app.subprocessGuard.keeper : undefined
 })
 
+function commandOf(program: string): [command: string, args: string[]] {
+  return ['sh', [fileURLToPath(new URL(program, programs))]]
+}
+
 function run(request: FastifyRequest, program: string): void {
-  const command = ['sh', [fileURLToPath(new URL(program, programs))]] as const
+  const command = commandOf(program)
   if (isGuarded) request.spawn(...command, { stdio: 'ignore' })
   // Without a guard: the same as its keeper does, short of the keeper.
   else spawn(...command, { stdio: 'ignore', detached: true })
@@ -56,5 +89,9 @@ function run(request: FastifyRequest, program: string): void {
 
 /** By the witness, since a terminal would mix it with what else is shown there. */
 function tell(fact: object): void {
-  appendFileSync(process.env.WITNESS as string, `worker ${JSON.stringify(fact)}\n`)
+  say(`worker ${JSON.stringify(fact)}`)
+}
+
+function say(text: string): void {
+  appendFileSync(process.env.WITNESS as string, `${text}\n`)
 }

@@ -32,6 +32,7 @@ export interface KeeperLine {
   readonly worker: number
   readonly msg: string
   readonly processes: readonly { pid: number; command: string; ended: string }[]
+  readonly leftFolders?: readonly { path: string }[]
 }
 
 /** Why there can be no terminal here; undefined where there can. */
@@ -92,6 +93,12 @@ export class Worker {
   /** Has the worker run a program in a request that it never answers. */
   run(program: string, times = 1): void {
     ask(this.port, `/run?program=${program}&times=${times}`)
+  }
+
+  /** Has the worker use a scope's other methods, in a request that it never answers. Resolves when that is done. */
+  async withScope(act: string): Promise<void> {
+    ask(this.port, `/with-scope/${act}`)
+    await this.witness.heard('acted')
   }
 
   /** Has the worker end itself. */

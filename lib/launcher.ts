@@ -1,0 +1,138 @@
+/** The ways to start a command in a scope: as a handle, for its output, with a channel, as a stream. */
+
+import type { ChildProcess, ForkOptions } from 'node:child_process'
+import type { SpawnOptions, StdioOption } from './command.js'
+import { CommandStream, type StreamOptions, splitStreamOptions } from './command-stream.js'
+import { collect, type ExecOptions, type Output, type PromiseWithChild, splitExecOptions } from './exec.js'
+import type { Subprocess, SubprocessOf } from './subprocess.js'
+
+interface BufferEncodingOption {
+  encoding: 'buffer' | null
+}
+
+export abstract class Launcher {
+  /** Starts a command. Throws when the scope is closed, and for what is no command. */
+  protected abstract launch(command: string, args: readonly string[], options: SpawnOptions): Subprocess
+
+  /** Starts a Node program with a channel for messages. Throws as `launch` does. */
+  protected abstract launchFork(
+    modulePath: string | URL,
+    args: readonly string[],
+    options: ForkOptions
+  ): Subprocess
+
+  /** Called with what would be an unhandled `'error'` event. */
+  protected abstract logUnheard(error: Error, child: ChildProcess): void
+
+  /**
+   * Starts a command, as `child_process.spawn` does. It ends with the scope, with all that it has started.
+   *
+   * @throws {TypeError} for an argument or option of the wrong shape.
+   * @throws {SubprocessError} when the scope is closed: `ERR_SUBPROCESS_DEADLINE`,
+   *   `ERR_SUBPROCESS_DISCONNECTED`, `ERR_SUBPROCESS_SHUTDOWN`, `ERR_SUBPROCESS_KEEPER_LOST` or
+   *   `ERR_SUBPROCESS_SCOPE_CLOSED`.
+   */
+  spawn<const S extends StdioOption | undefined = 'pipe'>(
+    command: string,
+    options?: SpawnOptions<S>
+  ): SubprocessOf<S>
+  spawn<const S extends StdioOption | undefined = 'pipe'>(
+    command: string,
+    args?: readonly string[] | null,
+    options?: SpawnOptions<S>
+  ): SubprocessOf<S>
+  spawn(
+    command: string,
+    argsOrOptions?: readonly string[] | SpawnOptions | null,
+    options?: SpawnOptions
+  ): Subprocess {
+    const [args, given] = split(argsOrOptions, options)
+    return this.launch(command, args, given)
+  }
+
+  /**
+   * Runs a program to its end and resolves with what it wrote.
+   *
+   * @throws as `spawn` does, by rejection, and `ExecError` when the command fails, is ended, or writes more
+   *   than `maxBuffer`.
+   */
+  execFile(file: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
+  execFile(
+    file: string,
+    args: readonly string[] | null | undefined,
+    options: ExecOptions & BufferEncodingOption
+  ): PromiseWithChild<Output<Buffer>>
+  execFile(file: string, options?: ExecOptions): PromiseWithChild<Output>
+  execFile(file: string, args?: readonly string[] | null, options?: ExecOptions): PromiseWithChild<Output>
+  execFile(
+    file: string,
+    argsOrOptions?: readonly string[] | ExecOptions | null,
+    options?: ExecOptions
+  ): PromiseWithChild<Output<never>> {
+    const [args, given] = split(argsOrOptions, options)
+    const { run, spawnOptions } = splitExecOptions(given)
+    const child = this.launch(file, args, spawnOptions)
+    return Object.assign(collect(child, [file, ...args].join(' '), run), { child })
+  }
+
+  /**
+   * Runs a line of shell to its end and resolves with what it wrote. Never put unchecked input into it.
+   *
+   * @throws as `execFile` does.
+   */
+  exec(command: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
+  exec(command: string, options?: ExecOptions): PromiseWithChild<Output>
+  exec(command: string, options: ExecOptions = {}): PromiseWithChild<Output<never>> {
+    return this.execFile(command, [], { shell: true, ...options }) as PromiseWithChild<Output<never>>
+  }
+
+  /**
+   * Starts a Node program with a channel for messages, as `child_process.fork` does. The worker is its parent; the
+   * keeper ends it like the rest.
+   *
+   * @throws as `spawn` does.
+   */
+  fork(modulePath: string | URL, options?: ForkOptions): Subprocess
+  fork(modulePath: string | URL, args?: readonly string[] | null, options?: ForkOptions): Subprocess
+  fork(
+    modulePath: string | URL,
+    argsOrOptions?: readonly string[] | ForkOptions | null,
+    options?: ForkOptions
+  ): Subprocess {
+    const [args, given] = split(argsOrOptions, options)
+    return this.launchFork(modulePath, args, given)
+  }
+
+  /**
+   * Starts a command as a stream: its standard output, and its standard input unless `input` is given. The stream is
+   * destroyed with `ERR_SUBPROCESS_FAILED` when the command fails or is ended, so that a response is an error
+   * or is cut off, and never silently short.
+   *
+   * @throws as `spawn` does.
+   */
+  stream(command: string, options?: StreamOptions): CommandStream
+  stream(command: string, args?: readonly string[] | null, options?: StreamOptions): CommandStream
+  stream(
+    command: string,
+    argsOrOptions?: readonly string[] | StreamOptions | null,
+    options?: StreamOptions
+  ): CommandStream {
+    const [args, given] = split(argsOrOptions, options)
+    const { run, spawnOptions } = splitStreamOptions(given)
+    const child = this.launch(command, args, { ...spawnOptions, stdio: 'pipe' })
+    return new CommandStream(child, [command, ...args].join(' '), run, (error) =>
+      this.logUnheard(error, child)
+    )
+  }
+}
+
+/** The two forms of a call: with arguments, and without. */
+function split<Options extends object>(
+  argsOrOptions: readonly string[] | Options | null | undefined,
+  options: Options | undefined
+): [args: readonly string[], options: Options] {
+  const isOptions =
+    typeof argsOrOptions === 'object' && argsOrOptions !== null && !Array.isArray(argsOrOptions)
+  if (isOptions) return [[], argsOrOptions as Options]
+  return [(argsOrOptions as readonly string[] | null | undefined) ?? [], options ?? ({} as Options)]
+}

@@ -1,0 +1,423 @@
+/** A command as a stream: a response is whole, or an error, or cut off, and never silently short. */
+
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
+import { suite, type TestContext, test } from 'node:test'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type {
+  CommandFailure,
+  CommandStream,
+  StreamOptions,
+  SubprocessError,
+  SubprocessGuardOptions
+} from 'fastify-subprocess-guard'
+import { ask } from './harness/client.js'
+import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
+import { commandOf } from './harness/guarded.js'
+import { type Served, serve } from './harness/server.js'
+
+async function serveStreams(
+  t: TestContext,
+  routes: (app: FastifyInstance, served: Served) => void,
+  guard: SubprocessGuardOptions = {}
+): Promise<Served> {
+  const served = await serve({ guard }, routes)
+  t.after(() => served.close())
+  return served
+}
+
+/** Streams a line of shell. Its standard input is what is written to the stream. */
+function shell(request: FastifyRequest, line: string, options: StreamOptions = {}): CommandStream {
+  return request.subprocesses.stream('sh', ['-c', line], options)
+}
+
+function program(request: FastifyRequest, served: Served, name: string): CommandStream {
+  return request.subprocesses.stream(...commandOf(name), { env: served.witness.env })
+}
+
+suite('a response that is the output of a command', () => {
+  test('is whole when the command succeeds', async (t) => {
+    const bytes = 5_000_000
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request) => shell(request, `yes 0123456 | head -c ${bytes}`))
+    })
+    const { status, body, isCut } = await ask(served.port, '/').answer
+    assert.deepEqual({ status, bytes: body.length, isCut }, { status: 200, bytes, isCut: false })
+    const expected = '0123456\n'.repeat(bytes / 8)
+    assert.equal(
+      createHash('sha1').update(body).digest('hex'),
+      createHash('sha1').update(expected).digest('hex')
+    )
+    await assertClean(served)
+  })
+
+  test('is empty when the command succeeds in silence', async (t) => {
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request) => shell(request, 'exit 0'))
+    })
+    const { status, body, isCut } = await ask(served.port, '/').answer
+    assert.deepEqual({ status, body, isCut }, { status: 200, body: '', isCut: false })
+    await assertClean(served)
+  })
+
+  const failures: Record<string, { stream: (request: FastifyRequest) => CommandStream; message: string }> = {
+    'exits with another status': {
+      stream: (request) => shell(request, 'exit 3'),
+      message: 'A command failed: sh: status 3'
+    },
+    'is ended by a signal': {
+      stream: (request) => shell(request, 'kill -KILL $$'),
+      message: 'A command failed: sh: ended by SIGKILL'
+    },
+    'does not exist': {
+      stream: (request) => request.subprocesses.stream('/no/such/program'),
+      message: 'A command failed: /no/such/program: ENOENT'
+    }
+  }
+  for (const [how, { stream, message }] of Object.entries(failures)) {
+    test(`is 502 when the command ${how} before the first byte`, async (t) => {
+      const served = await serveStreams(t, (app) => {
+        app.get('/', async (request) => stream(request))
+      })
+      const { status, body, isCut } = await ask(served.port, '/').answer
+      assert.deepEqual(
+        { status, ...JSON.parse(body), isCut },
+        {
+          status: 502,
+          statusCode: 502,
+          code: 'ERR_SUBPROCESS_FAILED',
+          error: 'Bad Gateway',
+          message,
+          isCut: false
+        }
+      )
+      await assertClean(served)
+    })
+  }
+
+  test('is what the error handler makes of it, which is told everything', async (t) => {
+    let failure: CommandFailure | undefined
+    const served = await serveStreams(t, (app) => {
+      app.setErrorHandler<CommandFailure>((error, _request, reply) => {
+        failure = error
+        return reply.code(418).send('handled')
+      })
+      app.get('/', async (request) => shell(request, 'echo "last words" >&2; exit 3'))
+    })
+    const { status, body } = await ask(served.port, '/').answer
+    assert.deepEqual([status, body], [418, 'handled'])
+    assert.equal(failure?.exitCode, 3)
+    assert.equal(failure?.signal, null)
+    assert.equal(failure?.stderr, 'last words\n')
+    assert.equal(failure?.cmd, 'sh -c echo "last words" >&2; exit 3')
+  })
+
+  test('keeps arguments and standard error from the client', async (t) => {
+    const script = 'echo secret-said >&2; : secret-argument; exit 1'
+    const served = await serveStreams(t, (app) => {
+      app.get('/args', async (request) =>
+        shell(request, script, { env: { ...process.env, KEY: 'secret-key' } })
+      )
+      app.get('/shell', async (request) => request.subprocesses.stream(script, { shell: true }))
+    })
+    for (const path of ['/args', '/shell']) {
+      const { status, body } = await ask(served.port, path).answer
+      assert.equal(status, 502)
+      assert.doesNotMatch(body, /secret/)
+    }
+  })
+
+  test('has the status that the route gives it', async (t) => {
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request) => shell(request, 'exit 1', { statusCode: 422 }))
+      app.get('/wrong', async (request) => shell(request, 'exit 1', { statusCode: 200 }))
+    })
+    assert.equal((await ask(served.port, '/').answer).status, 422)
+    const { status, body } = await ask(served.port, '/wrong').answer
+    assert.equal(status, 500)
+    assert.match(JSON.parse(body).message, /^options\.statusCode is 200: /)
+  })
+
+  test('is cut off when the command fails after the first byte', async (t) => {
+    let stream: CommandStream | undefined
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request) => {
+        stream = shell(request, 'echo part; read line; exit 3')
+        return stream
+      })
+    })
+    const asked = ask(served.port, '/')
+    await once(await asked.head, 'data')
+    stream?.write('\n')
+    const { status, isCut } = await asked.answer
+    assert.deepEqual({ status, isCut }, { status: 200, isCut: true })
+    await assertClean(served)
+  })
+
+  test('is short and looks whole without stream()', async (t) => {
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request) => request.spawn('sh', ['-c', 'echo part; exit 3']).stdout)
+    })
+    const { status, body, isCut } = await ask(served.port, '/').answer
+    assert.deepEqual({ status, body, isCut }, { status: 200, body: 'part\n', isCut: false })
+  })
+
+  test('is 503 at the deadline before the first byte, and is cut off after it', async (t) => {
+    const served = await serveStreams(
+      t,
+      (app, served) => {
+        app.get('/silent', async (request) => program(request, served, 'waits.sh'))
+        app.get('/begun', async (request) => program(request, served, 'streams-then-waits.sh'))
+      },
+      { timeout: 300 }
+    )
+    const [silent, begun] = await Promise.all(
+      ['/silent', '/begun'].map((path) => ask(served.port, path).answer)
+    )
+    assert.equal(silent?.status, 503)
+    assert.equal(JSON.parse(silent?.body ?? '').code, 'ERR_SUBPROCESS_DEADLINE')
+    assert.deepEqual([begun?.status, begun?.body, begun?.isCut], [200, 'start\n', true])
+    await assertGone(served)
+    await assertClean(served)
+  })
+
+  test('ends its command when the client leaves', async (t) => {
+    const served = await serveStreams(t, (app, served) => {
+      app.get('/', async (request) => program(request, served, 'chatty.sh'))
+    })
+    const asked = ask(served.port, '/')
+    await once(await asked.head, 'data')
+    asked.leave()
+    await assertGone(served)
+    await eventually('its scope is closed', () => served.app.subprocessGuard.scopes().length === 0)
+    await assertClean(served)
+  })
+
+  test('waits for a slow reader, and buffers little meanwhile', async (t) => {
+    let stream: CommandStream | undefined
+    let raw: { writableLength: number } | undefined
+    const served = await serveStreams(t, (app, served) => {
+      app.get('/', async (request, reply) => {
+        raw = reply.raw
+        stream = program(request, served, 'chatty.sh')
+        return stream
+      })
+    })
+    const asked = ask(served.port, '/')
+    const head = await asked.head
+    head.pause()
+    const output = stream?.child.stdout as Socket
+    let steadyLooks = 0
+    let lastBytes = -1
+    await eventually('the command is held up', () => {
+      steadyLooks = output.bytesRead === lastBytes ? steadyLooks + 1 : 0
+      lastBytes = output.bytesRead
+      return lastBytes > 0 && steadyLooks === 20
+    })
+    const buffered = (stream?.readableLength ?? 0) + output.readableLength + (raw?.writableLength ?? 0)
+    assert.ok(buffered <= 1_000_000, `${buffered} bytes`)
+    // It goes on when the reader does.
+    head.resume()
+    await eventually('more has come', () => output.bytesRead > lastBytes + 5_000_000)
+    asked.leave()
+    await assertGone(served)
+  })
+})
+
+suite('the input of a streamed command', () => {
+  const type = 'application/octet-stream'
+  const megabytes = Buffer.alloc(8_000_000, 'x')
+
+  function takeStreams(app: FastifyInstance): void {
+    app.addContentTypeParser(type, (_request, payload, done) => done(null, payload))
+    app.post<{ Body: NodeJS.ReadableStream }>('/body', async (request) =>
+      shell(request, 'cat', { input: request.body })
+    )
+    app.post('/raw', async (request) => shell(request, 'cat', { input: request.raw }))
+    app.post('/part', async (request) => shell(request, 'head -c 5', { input: request.raw }))
+    app.post('/fails', async (request) =>
+      shell(request, 'head -c 5 >/dev/null; exit 4', { input: request.raw })
+    )
+    app.post('/piped', (request, reply) => {
+      const stream = shell(request, 'head -c 5')
+      reply.hijack()
+      void pipeline(request.raw, stream, reply.raw)
+    })
+  }
+
+  for (const path of ['/body', '/raw']) {
+    test(`is the body of the request (${path})`, async (t) => {
+      const served = await serveStreams(t, takeStreams)
+      const { status, body, isCut } = await ask(served.port, path, {
+        body: megabytes,
+        method: 'POST',
+        headers: { 'content-type': type }
+      }).answer
+      assert.deepEqual([status, body.length, isCut], [200, megabytes.length, false])
+      await assertClean(served)
+    })
+  }
+
+  for (const path of ['/part', '/piped']) {
+    test(`need not be read to its end (${path})`, async (t) => {
+      const served = await serveStreams(t, takeStreams)
+      const { status, body, isCut } = await ask(served.port, path, {
+        body: megabytes,
+        method: 'POST',
+        headers: { 'content-type': type }
+      }).answer
+      assert.deepEqual([status, body, isCut], [200, 'xxxxx', false])
+      await assertClean(served)
+    })
+  }
+
+  test('that is not read to its end is no excuse for a command that fails', async (t) => {
+    const served = await serveStreams(t, takeStreams)
+    const { status } = await ask(served.port, '/fails', {
+      body: megabytes,
+      method: 'POST',
+      headers: { 'content-type': type }
+    }).answer
+    assert.equal(status, 502)
+    await assertClean(served)
+  })
+
+  test('that breaks off is not taken for the whole', async (t) => {
+    const served = await serveStreams(t, (app, served) => {
+      takeStreams(app)
+      app.post('/witnessed', async (request) => {
+        return shell(
+          request,
+          'exec 9>"$WITNESS"; echo "alive $$ reads" >&9; cat >/dev/null; echo whole >&9',
+          {
+            input: request.raw,
+            env: served.witness.env
+          }
+        )
+      })
+    })
+    const asked = ask(served.port, '/witnessed', {
+      body: 'part',
+      method: 'POST',
+      headers: { 'content-type': type, 'content-length': 100 }
+    })
+    await served.witness.present(1)
+    asked.leave()
+    await assertGone(served)
+    assert.deepEqual(served.witness.said, [])
+    await assertOneLineOrNone(served)
+  })
+
+  for (const [what, input] of Object.entries({
+    'a string': 'words',
+    bytes: Buffer.from('words'),
+    'an iterable': (async function* () {
+      yield 'wo'
+      yield Buffer.from('rds')
+    })()
+  })) {
+    test(`may be ${what}`, async (t) => {
+      const served = await serveStreams(t, () => {})
+      const output = await served.inRequest((request) => text(shell(request, 'cat', { input })))
+      assert.equal(output, 'words')
+    })
+  }
+
+  test('is what is written to the stream where none is given', async (t) => {
+    const served = await serveStreams(t, () => {})
+    const output = await served.inRequest((request) => {
+      const stream = shell(request, 'cat')
+      stream.write('wo')
+      stream.end('rds')
+      return text(stream)
+    })
+    assert.equal(output, 'words')
+  })
+
+  test('is refused where it is nothing to read from', async (t) => {
+    const served = await serveStreams(t, () => {})
+    const attempt = served.inRequest(async (request) => shell(request, 'cat', { input: 5 as never }))
+    await assert.rejects(attempt, (error) => error instanceof TypeError)
+  })
+})
+
+suite('ready', () => {
+  test('resolves at the first byte, and all of the output is still there', async (t) => {
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request, reply) => {
+        const stream = shell(request, 'echo first; read line; echo second')
+        assert.equal(await stream.ready, stream)
+        stream.end('\n')
+        return reply.type('text/plain').send(stream)
+      })
+    })
+    const { status, body } = await ask(served.port, '/').answer
+    assert.deepEqual([status, body], [200, 'first\nsecond\n'])
+  })
+
+  test('resolves when a command succeeds in silence', async (t) => {
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request) => shell(request, 'exit 0').ready)
+    })
+    const { status, body } = await ask(served.port, '/').answer
+    assert.deepEqual([status, body], [200, ''])
+  })
+
+  test('rejects when the command fails before it, so that the answer can be another', async (t) => {
+    const served = await serveStreams(t, (app) => {
+      app.get('/', async (request, reply) => {
+        const stream = shell(request, 'exit 3')
+        stream.on('error', () => {})
+        return stream.ready.catch((error: CommandFailure) => reply.code(404).send(`status ${error.exitCode}`))
+      })
+    })
+    const { status, body } = await ask(served.port, '/').answer
+    assert.deepEqual([status, body], [404, 'status 3'])
+  })
+
+  test('rejects when the stream is destroyed before it', async (t) => {
+    const served = await serveStreams(t, () => {})
+    const error = await served.inRequest(async (request) => {
+      const stream = shell(request, 'sleep 1000')
+      stream.destroy()
+      return stream.ready.catch((error: SubprocessError) => error)
+    })
+    assert.equal((error as SubprocessError).code, 'ERR_SUBPROCESS_FAILED')
+  })
+})
+
+test('a failure that nobody listens to is logged, and the worker lives', async (t) => {
+  const served = await serveStreams(t, (app) => {
+    app.get('/', async (request) => {
+      const stream = shell(request, 'exit 3')
+      stream.resume()
+      // Unlike `once`, which would listen to 'error'.
+      await new Promise<void>((resolve) => stream.once('close', resolve))
+      return 'done'
+    })
+  })
+  assert.equal((await ask(served.port, '/').answer).body, 'done')
+  const line = served.log.find(({ msg }) => msg.includes('nobody listens'))
+  assert.equal(line?.level, 50)
+  assert.equal(line?.command, 'sh')
+  await assertClean(served)
+})
+
+test('a stream in a scope that is closed throws the reason', async (t) => {
+  const served = await serveStreams(t, () => {})
+  await served.inRequest(async (request) => {
+    const scope = request.subprocesses
+    await scope.close('failed')
+    assert.throws(() => scope.stream('true'), { reason: 'failed', code: 'ERR_SUBPROCESS_SCOPE_CLOSED' })
+  })
+})
+
+/** The command may have ended with its stream, before its scope was closed. */
+async function assertOneLineOrNone(served: Served): Promise<void> {
+  await eventually('its scope is closed', () => served.app.subprocessGuard.scopes().length === 0)
+  if (served.scopeLines.length > 0) await assertOneLine(served, 'disconnected')
+}

@@ -1,0 +1,257 @@
+/** The guard in contexts of Fastify, and beside other plugins. */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { suite, test } from 'node:test'
+import multipart from '@fastify/multipart'
+import underPressure from '@fastify/under-pressure'
+import websocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import subprocessGuard from 'fastify-subprocess-guard'
+import WebSocket from 'ws'
+import { ask } from './harness/client.js'
+import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
+import { type Served, serve } from './harness/server.js'
+import { statOf } from './harness/witness.js'
+import { Worker } from './harness/worker.js'
+
+const timeout = 300
+const never = (): Promise<never> => new Promise(() => {})
+
+function hangAt(app: FastifyInstance, served: Served, url: string): void {
+  app.get(url, async (request) => {
+    served.run(request, 'daemon.sh')
+    await never()
+  })
+}
+
+suite('a guard in a context', () => {
+  test('guards that context alone', async (t) => {
+    const served = await serve({ guard: false }, (app, served) => {
+      app.get('/outside', async (request) => ({ isGuarded: 'subprocesses' in request }))
+      app.register(async (child) => {
+        await child.register(subprocessGuard, { timeout, grace: 0 })
+        child.get('/inside', async (request) => {
+          request.spawn('sh', ['-c', 'exec 9>"$WITNESS"; echo "alive $$ inside" >&9; exec sleep 1000'], {
+            stdio: 'ignore',
+            env: served.witness.env
+          })
+          await never()
+        })
+      })
+    })
+    t.after(() => served.close())
+    assert.deepEqual(JSON.parse((await ask(served.port, '/outside').answer).body), { isGuarded: false })
+    const { status, body } = await ask(served.port, '/inside').answer
+    assert.deepEqual([status, JSON.parse(body).code], [503, 'ERR_SUBPROCESS_DEADLINE'])
+    await assertGone(served)
+  })
+
+  test('has the options of that context, and siblings share the keeper', async (t) => {
+    const keepers: number[] = []
+    const ids: string[] = []
+    let closeLong = (): void => {}
+    const served = await serve({ guard: false }, (app) => {
+      for (const [prefix, options] of [
+        ['/short', { timeout, grace: 100 }],
+        ['/long', { timeout: 60_000, grace: 0 }]
+      ] as const) {
+        app.register(
+          async (child) => {
+            await child.register(subprocessGuard, options)
+            keepers.push(child.subprocessGuard.keeper)
+            child.get('/hang', async (request) => {
+              ids.push(request.subprocesses.id)
+              const { stdout } = request.spawn('sh', [
+                '-c',
+                'trap "" TERM; echo ready; while :; do sleep 1000; done'
+              ])
+              if (prefix === '/long') closeLong = () => void request.subprocesses.close()
+              await once(stdout, 'data')
+              await never()
+            })
+          },
+          { prefix }
+        )
+      }
+    })
+    t.after(() => served.close())
+    const long = ask(served.port, '/long/hang')
+    assert.equal((await ask(served.port, '/short/hang').answer).status, 503)
+    await eventually('the short one is closed', () => served.scopeLines.length === 1)
+    assert.equal(served.scopeLines[0]?.reason, 'deadline')
+    assert.ok((served.scopeLines[0]?.closeMs as number) >= 100)
+    closeLong()
+    await eventually('the long one is closed', () => served.scopeLines.length === 2)
+    assert.equal(served.scopeLines[1]?.reason, 'closed')
+    long.leave()
+    assert.equal(keepers[0], keepers[1])
+    assert.notEqual(ids[0], ids[1])
+    await served.app.close()
+    await eventually('the keeper is gone', () => statOf(keepers[0] as number) === undefined)
+  })
+
+  for (const isNested of [false, true]) {
+    test(`is the only one in a line of contexts (${isNested ? 'in a child' : 'twice in one'})`, async (t) => {
+      const app = Fastify()
+      t.after(() => app.close())
+      await app.register(subprocessGuard)
+      const { keeper } = app.subprocessGuard
+      if (isNested) app.register(async (child) => void (await child.register(subprocessGuard)))
+      else app.register(subprocessGuard)
+      await assert.rejects(
+        async () => app.ready(),
+        (error: Error) => {
+          assert.ok(error instanceof TypeError)
+          assert.match(
+            error.message,
+            /used twice.*this context has a guard already: .*config\.subprocessGuard/
+          )
+          return true
+        }
+      )
+      await app.close()
+      await eventually('the keeper is gone', () => statOf(keeper) === undefined)
+    })
+  }
+
+  test('guards the children of that context', async (t) => {
+    const served = await serve({}, (app, served) => {
+      app.register(async (child) => {
+        hangAt(child, served, '/child')
+      })
+    })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/child')
+    await served.witness.present(2)
+    asked.leave()
+    await assertGone(served)
+    await assertOneLine(served, 'disconnected')
+    await assertClean(served)
+  })
+})
+
+suite('beside @fastify/under-pressure', () => {
+  for (const isFirst of [true, false]) {
+    test(`a refused request is answered with 503 and has no scope (guard ${isFirst ? 'before' : 'after'} it)`, async (t) => {
+      let handled = 0
+      const app = Fastify()
+      t.after(() => app.close())
+      if (isFirst) await app.register(subprocessGuard)
+      await app.register(underPressure, { healthCheck: async () => false, healthCheckInterval: 60_000 })
+      if (!isFirst) await app.register(subprocessGuard)
+      app.get('/', async (request) => {
+        handled++
+        request.spawn('true')
+      })
+      await app.listen({ port: 0, host: '127.0.0.1' })
+      const { port } = app.server.address() as AddressInfo
+      const { status, body } = await ask(port, '/').answer
+      assert.deepEqual([status, JSON.parse(body).code], [503, 'FST_UNDER_PRESSURE'])
+      assert.equal(handled, 0)
+      assert.deepEqual(app.subprocessGuard.scopes(), [])
+    })
+  }
+})
+
+test('beside @fastify/websocket a subprocess ends with its connection', async (t) => {
+  const served = await serve({}, (app, served) => {
+    app.register(websocket)
+    app.register(async (child) => {
+      child.get('/socket', { websocket: true }, (socket, request) => {
+        const { stdin, stdout } = request.spawn('cat')
+        served.run(request, 'daemon.sh')
+        socket.on('message', (data) => stdin.write(`${data}\n`))
+        stdout.on('data', (data: Buffer) => socket.send(`${data}`))
+      })
+    })
+  })
+  t.after(() => served.close())
+  const socket = new WebSocket(`ws://127.0.0.1:${served.port}/socket`)
+  await once(socket, 'open')
+  socket.send('echo')
+  const [data] = await once(socket, 'message')
+  assert.equal(`${data}`, 'echo\n')
+  await served.witness.present(2)
+  socket.terminate()
+  await assertGone(served)
+  assert.equal((await assertOneLine(served, 'disconnected')).processes.length, 3)
+  await assertClean(served)
+})
+
+suite('beside @fastify/multipart', () => {
+  const boundary = 'boundary'
+  const file = Buffer.alloc(3_000_000, 'x')
+  const body = Buffer.concat([
+    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n`),
+    file,
+    Buffer.from(`\r\n--${boundary}--\r\n`)
+  ])
+  const upload = { method: 'POST', headers: { 'content-type': `multipart/form-data; boundary=${boundary}` } }
+
+  async function inputOf(request: FastifyRequest) {
+    const part = await request.file({ limits: { fileSize: file.length + 1 } })
+    return part?.file
+  }
+
+  function serveUploads(): Promise<Served> {
+    return serve({}, (app, served) => {
+      app.register(multipart)
+      app.post('/count', async (request) =>
+        request.subprocesses.stream('wc', ['-c'], { input: await inputOf(request) })
+      )
+      app.post('/fail', async (request) =>
+        request.subprocesses.stream('sh', ['-c', 'exit 5'], { input: await inputOf(request) })
+      )
+      app.post('/hang', async (request) => {
+        const input = await inputOf(request)
+        served.run(request, 'daemon.sh')
+        return request.subprocesses.stream('wc', ['-c'], { input })
+      })
+    })
+  }
+
+  test('an uploaded file is the input of a command', async (t) => {
+    const served = await serveUploads()
+    t.after(() => served.close())
+    const answer = await ask(served.port, '/count', { ...upload, body }).answer
+    assert.deepEqual([answer.status, answer.body.trim()], [200, `${file.length}`])
+    await assertClean(served)
+  })
+
+  test('a command that reads none of it and fails is 502', async (t) => {
+    const served = await serveUploads()
+    t.after(() => served.close())
+    assert.equal((await ask(served.port, '/fail', { ...upload, body }).answer).status, 502)
+    await assertClean(served)
+  })
+
+  test('an upload that breaks off ends its command', async (t) => {
+    const served = await serveUploads()
+    t.after(() => served.close())
+    const headers = { ...upload.headers, 'content-length': body.length }
+    const asked = ask(served.port, '/hang', { ...upload, headers, body: body.subarray(0, 1_000_000) })
+    await served.witness.present(2)
+    asked.leave()
+    await assertGone(served)
+    await assertClean(served)
+  })
+})
+
+test('beside close-with-grace a worker that gets SIGTERM leaves nothing', async (t) => {
+  const worker = await Worker.start({ env: { CLOSE_WITH_GRACE: '1' } })
+  t.after(() => worker.close())
+  worker.run('tree-ignores-term.sh')
+  worker.run('daemon-empty-environment.sh')
+  await worker.witness.present(6)
+  worker.kill('SIGTERM')
+  await worker.dead()
+  assert.equal(await worker.status(), 0)
+  assert.deepEqual(worker.witness.living(), [])
+  await worker.keeperDead()
+  await assertGone(worker)
+  // The worker has ended its scopes itself: nothing was left to the keeper.
+  assert.deepEqual(await worker.keeperLines(), [])
+  assert.deepEqual(worker.temporaryFiles(), [])
+})

@@ -1,0 +1,5 @@
+# Says, when it is asked to end, whether the folder that is its first argument is still there.
+exec 9>"$WITNESS"
+trap 'test -d "$1" && echo "folder is there" >&9; exit 0' TERM
+echo "alive $$ keeps-folder" >&9
+while :; do sleep 1000 & wait $!; done

@@ -1,0 +1,108 @@
+/** What the types promise: this file is compiled, and that is its test. */
+
+import type { ChildProcess } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
+import Fastify, { type FastifyRequest } from 'fastify'
+import subprocessGuard, {
+  type CommandStream,
+  createGuard,
+  type Guard,
+  type Output,
+  type PromiseWithChild,
+  type Scope,
+  type SpawnOptions,
+  type Subprocess
+} from 'fastify-subprocess-guard'
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+
+/** Compiles where the two types are one. */
+function same<A, B>(_isSame: Equal<A, B>): void {}
+
+type Streams<Child extends Subprocess> = [Child['stdin'], Child['stdout'], Child['stderr']]
+
+/** Never called. */
+export async function types(request: FastifyRequest, scope: Scope, guard: Guard): Promise<void> {
+  const byDefault = request.spawn('command')
+  same<Streams<typeof byDefault>, [Writable, Readable, Readable]>(true)
+  const withArgs = request.spawn('command', ['argument'])
+  same<Streams<typeof withArgs>, [Writable, Readable, Readable]>(true)
+  const withEmptyOptions = scope.spawn('command', {})
+  same<Streams<typeof withEmptyOptions>, [Writable, Readable, Readable]>(true)
+  const withOtherOptions = scope.spawn('command', [], { cwd: '/' })
+  same<Streams<typeof withOtherOptions>, [Writable, Readable, Readable]>(true)
+
+  const ignored = request.spawn('command', { stdio: 'ignore' })
+  same<Streams<typeof ignored>, [null, null, null]>(true)
+  const inherited = request.spawn('command', [], { stdio: 'inherit' })
+  same<Streams<typeof inherited>, [null, null, null]>(true)
+  const piped = request.spawn('command', [], { stdio: 'pipe' })
+  same<Streams<typeof piped>, [Writable, Readable, Readable]>(true)
+
+  const mixed = request.spawn('command', [], { stdio: ['ignore', 'pipe', 'inherit'] })
+  same<Streams<typeof mixed>, [null, Readable, null]>(true)
+  const shorter = request.spawn('command', [], { stdio: ['ignore'] })
+  same<Streams<typeof shorter>, [null, Readable, Readable]>(true)
+  const holes = request.spawn('command', [], { stdio: [undefined, null, 'ignore'] })
+  same<Streams<typeof holes>, [Writable, Readable, null]>(true)
+  const longer = request.spawn('command', [], { stdio: ['pipe', 'ignore', 2, 'ipc'] })
+  same<Streams<typeof longer>, [Writable, null, null]>(true)
+
+  const options: SpawnOptions = { stdio: 'ignore' }
+  const unknown = request.spawn('command', [], options)
+  same<Streams<typeof unknown>, [Writable | null, Readable | null, Readable | null]>(true)
+  const stdio: ('pipe' | 'ignore')[] = ['pipe']
+  const unknownLength = request.spawn('command', [], { stdio })
+  same<Streams<typeof unknownLength>, [Writable | null, Readable | null, Readable | null]>(true)
+
+  // What takes a ChildProcess takes a Subprocess.
+  for (const child of [byDefault, ignored, unknown, longer] satisfies ChildProcess[]) scope.release(child)
+  scope.adopt(byDefault)
+  scope.adopt(1234)
+  // @ts-expect-error A name is no process.
+  scope.adopt('1234')
+  // @ts-expect-error The command is a name.
+  request.spawn(['command'])
+  // @ts-expect-error There is no such place for a stream.
+  request.spawn('command', [], { stdio: 'nowhere' })
+
+  const text = scope.execFile('command', ['argument'])
+  same<typeof text, PromiseWithChild<Output<string>>>(true)
+  const inEncoding = scope.execFile('command', { encoding: 'latin1' })
+  same<typeof inEncoding, PromiseWithChild<Output<string>>>(true)
+  const bytes = scope.execFile('command', [], { encoding: 'buffer' })
+  same<typeof bytes, PromiseWithChild<Output<Buffer>>>(true)
+  const bytesWithoutArgs = scope.execFile('command', { encoding: null, maxBuffer: 1 })
+  same<typeof bytesWithoutArgs, PromiseWithChild<Output<Buffer>>>(true)
+  const bytesOfShell = scope.exec('command', { encoding: 'buffer' })
+  same<typeof bytesOfShell, PromiseWithChild<Output<Buffer>>>(true)
+  // @ts-expect-error Its standard streams are what it is for.
+  scope.execFile('command', [], { stdio: 'ignore' })
+
+  const stream = scope.stream('command', ['argument'], { input: request.raw, statusCode: 422 })
+  same<typeof stream, CommandStream>(true)
+  same<Awaited<typeof stream.ready>, CommandStream>(true)
+
+  const result = await guard.run({ timeout: 1_000 }, async (scope) => scope.remaining)
+  same<typeof result, number>(true)
+  // @ts-expect-error It is for servers.
+  await createGuard({ drain: 1 })
+
+  const app = Fastify()
+  await app.register(subprocessGuard, {
+    timeout: false,
+    grace: 1,
+    killSignal: 'SIGINT',
+    launch: 'direct',
+    capture: true
+  })
+  // @ts-expect-error Milliseconds are a number.
+  app.register(subprocessGuard, { timeout: '30s' })
+  same<typeof app.subprocessGuard, Guard>(true)
+  app.get('/', { config: { subprocessGuard: { timeout: 5_000 } } }, async (request) => {
+    same<typeof request.subprocesses, Scope>(true)
+  })
+  app.get('/off', { config: { subprocessGuard: false } }, async () => {})
+  // @ts-expect-error Milliseconds are a number.
+  app.get('/text', { config: { subprocessGuard: { timeout: '5s' } } }, async () => {})
+}
