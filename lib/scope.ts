@@ -196,7 +196,9 @@ export class Scope {
   exec(command: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
   exec(command: string, options?: ExecOptions): PromiseWithChild<Output>
   exec(command: string, options: ExecOptions = {}): PromiseWithChild<Output<never>> {
-    return this.execFile(command, [], { shell: true, ...options }) as PromiseWithChild<Output<never>>
+    return this.execFile(command, [], { ...options, shell: options.shell || true }) as PromiseWithChild<
+      Output<never>
+    >
   }
 
   /**
