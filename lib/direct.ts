@@ -69,7 +69,8 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
     // Of pipes above descriptor 2, too: 'close' waits for each.
     for (const output of child.stdio.slice(1)) if (output instanceof Socket) endWhenSilent(output)
   })
-  child.once('close', () => owner.subprocessEnded(child))
+  // Not 'close', which Node leaves out for a channel that the worker has closed.
+  child.once(pid === undefined ? 'error' : 'exit', () => owner.subprocessEnded(child))
   return Object.assign(child, {
     [Symbol.asyncDispose]: () => endOne(child, owner.graceMs)
   }) as Subprocess
