@@ -59,6 +59,7 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
     owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
   }
   child.on('error', (error) => {
+    if (pid === undefined) owner.subprocessEnded(child)
     if (child.listenerCount('error') === 1) owner.logError(error, child)
   })
   // A server does not end because a command closed its standard input early.
@@ -70,7 +71,7 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
     for (const output of child.stdio.slice(1)) if (output instanceof Socket) endWhenSilent(output)
   })
   // Not 'close', which Node leaves out for a channel that the worker has closed.
-  child.once(pid === undefined ? 'error' : 'exit', () => owner.subprocessEnded(child))
+  child.once('exit', () => owner.subprocessEnded(child))
   return Object.assign(child, {
     [Symbol.asyncDispose]: () => endOne(child, owner.graceMs)
   }) as Subprocess

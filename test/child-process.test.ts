@@ -515,6 +515,22 @@ forEachLauncher((launcher) => {
       child[Symbol.dispose]()
     })
 
+    test('ref() keeps the worker, and unref() lets it end', async () => {
+      const held = (): number => process.getActiveResourcesInfo().length
+      const child = launcher.spawn('sleep', ['1000'], { stdio: 'ignore' })
+      await once(child, 'spawn')
+      const before = held()
+      child.unref()
+      assert.equal(held(), before - 1)
+      child.unref()
+      assert.equal(held(), before - 1)
+      child.ref()
+      child.ref()
+      assert.equal(held(), before)
+      child.kill()
+      await closed(child)
+    })
+
     test('ref() and unref() return nothing, at any time', async () => {
       const child = launcher.spawn('cat')
       child.unref()

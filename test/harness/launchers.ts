@@ -74,7 +74,7 @@ export class Launcher {
     const keep = (fields: object, message: string): void => void this.log.push({ ...fields, message })
     const logger = { info: keep, warn: keep, error: keep }
     this.guard = await createGuard({ grace: 300, launch: this.name, logger })
-    this.scope = this.guard.open()
+    this.scope = this.guard.open({ timeout: false })
   }
 
   /** Asserts that nothing is left of what was started. */
