@@ -166,8 +166,8 @@ export class Scope {
   /**
    * Runs a program to its end and resolves with what it wrote.
    *
-   * @throws as `spawn` does, by rejection, and `ExecError` when the command fails, is ended, or writes more
-   *   than `maxBuffer`.
+   * @throws as `spawn` does, at the call. Rejects with an `ExecError` when the command fails, is ended, or writes
+   *   more than `maxBuffer`.
    */
   execFile(file: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
   execFile(
