@@ -147,7 +147,7 @@ forEachLauncher((launcher) => {
     test('timeout: none for a process that ends before it, and none for 0', async () => {
       const late = launcher.spawn('true', [], { timeout: veryLate })
       const never = launcher.spawn('sleep', ['0.05'], { timeout: 0 })
-      for (const events of [await eventsOf(late), await eventsOf(never)]) {
+      for (const events of await Promise.all([eventsOf(late), eventsOf(never)])) {
         assert.deepEqual(events.at(-1), ['close', 0, null])
       }
       assert.equal(late.killed, false)
