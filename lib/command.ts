@@ -89,11 +89,11 @@ export interface Command {
 export function refuseOptions(options: object, moreNames: readonly string[] = []): void {
   const names = [...optionNames, ...moreNames]
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || names.includes(name)) continue
+    if (value === undefined || value === null || names.includes(name)) continue
     throw new SubprocessOptionError(`options.${name}`, value, `there are ${names.join(', ')}`)
   }
   const { detached } = options as SpawnOptions
-  if (detached !== undefined && detached !== false) {
+  if (detached !== undefined && detached !== null && detached !== false) {
     const wayOut =
       'leave it out, and give what spawn() returns to release() of the scope to let it outlive that'
     throw new SubprocessOptionError('options.detached', detached, wayOut)
@@ -102,7 +102,7 @@ export function refuseOptions(options: object, moreNames: readonly string[] = []
 
 /** Whether the worker has to start such a command itself, since its streams cannot cross a socket. */
 export function needsDirectLaunch({ stdio, serialization }: SpawnOptions): boolean {
-  if (serialization !== undefined) return true
+  if (serialization !== undefined && serialization !== null) return true
   if (!Array.isArray(stdio)) return false
   const crosses = ['pipe', 'overlapped', 'ignore', 'inherit', undefined, null]
   return stdio.length > 3 || stdio.some((entry) => !crosses.includes(entry))
@@ -128,21 +128,22 @@ export function resolveCommand(
   )
   const cwd = folder(options.cwd)
   const { uid, gid } = identity(options, parentRights)
-  const argv0 =
-    options.argv0 === undefined ? undefined : text('options.argv0', options.argv0, 'give a string')
+  const argv0 = isLeftOut(options.argv0) ? undefined : text('options.argv0', options.argv0, 'give a string')
+  for (const name of ['windowsHide', 'windowsVerbatimArguments'] as const) flag(name, options[name])
   const shell = shellOf(options.shell)
   const program = shell ?? file
   const programArgs = shell === undefined ? given : ['-c', [file, ...given].join(' ')]
   const finalArgs = [argv0 ?? program, ...programArgs]
-  const env = environment(options.env ?? process.env)
+  const env = environment(options.env)
   return {
     file: program,
     args: finalArgs,
     stdio: stdioOf(options.stdio),
     timeoutMs: timeoutOf(options.timeout),
     signal: signalOf(options.signal),
-    killSignal:
-      options.killSignal === undefined ? 'SIGTERM' : signalName('options.killSignal', options.killSignal),
+    killSignal: isLeftOut(options.killSignal)
+      ? 'SIGTERM'
+      : signalName('options.killSignal', options.killSignal),
     request: (stdio) => ({
       file: program,
       args: finalArgs,
@@ -155,27 +156,41 @@ export function resolveCommand(
   }
 }
 
+/** Node takes null for an option that is left out. */
+function isLeftOut(value: unknown): value is undefined | null {
+  return value === undefined || value === null
+}
+
+function flag(name: string, value: unknown): void {
+  if (isLeftOut(value) || typeof value === 'boolean') return
+  throw new SubprocessOptionError(`options.${name}`, value, 'give true or false')
+}
+
 function text(name: string, value: unknown, wayOut: string): string {
   if (typeof value === 'string' && !value.includes('\0')) return value
   throw new SubprocessOptionError(name, value, wayOut)
 }
 
 function folder(cwd: string | URL | undefined): string {
-  if (cwd === undefined) return process.cwd()
+  if (isLeftOut(cwd)) return process.cwd()
   return text('options.cwd', cwd instanceof URL ? fileURLToPath(cwd) : cwd, 'give a path or a file: URL')
 }
 
 function shellOf(shell: unknown): string | undefined {
-  if (shell === undefined || shell === false || shell === '') return undefined
+  if (isLeftOut(shell) || shell === false || shell === '') return undefined
   if (shell === true) return '/bin/sh'
   return text('options.shell', shell, 'give true, false or the path of a shell')
 }
 
-function environment(env: NodeJS.ProcessEnv): Record<string, string> {
+/** Every variable with a value. What the object inherits counts, as it does for Node. */
+export function environment(env: NodeJS.ProcessEnv | null | undefined): Record<string, string> {
+  const given = env ?? process.env
   const result: Record<string, string> = {}
-  for (const [name, value] of Object.entries(env)) {
-    if (value !== undefined)
-      result[name] = text(`options.env.${name}`, String(value), 'values hold no zero byte')
+  for (const name in given) {
+    const value = given[name]
+    if (value === undefined) continue
+    text('a name in options.env', name, 'names hold no zero byte')
+    result[name] = text(`options.env.${name}`, String(value), 'values hold no zero byte')
   }
   return result
 }
@@ -190,14 +205,14 @@ function identity(options: SpawnOptions, parent: Rights): Rights {
 }
 
 function idOf(name: string, value: unknown): number | undefined {
-  if (value === undefined) return undefined
+  if (isLeftOut(value)) return undefined
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 2_147_483_647)
     return value
   throw new SubprocessOptionError(name, value, 'give the number of a user or a group')
 }
 
 function timeoutOf(timeout: unknown): number {
-  if (timeout === undefined) return 0
+  if (isLeftOut(timeout)) return 0
   if (typeof timeout === 'number' && Number.isInteger(timeout) && timeout >= 0 && timeout <= longestTimeoutMs)
     return timeout
   throw new SubprocessOptionError(
@@ -222,7 +237,7 @@ export function signalName(option: string, signal: unknown): NodeJS.Signals {
 }
 
 function stdioOf(stdio: unknown): [Stdio, Stdio, Stdio] {
-  if (stdio === undefined || typeof stdio === 'string') {
+  if (isLeftOut(stdio) || typeof stdio === 'string') {
     const target = stdioTarget('options.stdio', stdio)
     return [target, target, target]
   }
@@ -241,7 +256,7 @@ function stdioOf(stdio: unknown): [Stdio, Stdio, Stdio] {
 }
 
 function stdioTarget(name: string, value: unknown): Stdio {
-  if (value === undefined || value === null || value === 'overlapped') return 'pipe'
+  if (isLeftOut(value) || value === 'overlapped') return 'pipe'
   if (value === 'pipe' || value === 'ignore' || value === 'inherit') return value
   throw new SubprocessOptionError(name, value, "give 'pipe', 'ignore' or 'inherit'")
 }

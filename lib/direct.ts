@@ -4,9 +4,9 @@
  */
 
 import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_process'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { captureIn } from './capture.js'
-import { refuseOptions, type SpawnOptions } from './command.js'
+import { environment, refuseOptions, type SpawnOptions } from './command.js'
 import { markName } from './keeper/protocol.js'
 import { statOf } from './platform/linux.js'
 import { endWhenSilent } from './stdio.js'
@@ -23,7 +23,7 @@ export function spawnDirect(
   options: SpawnOptions
 ): Subprocess {
   refuseOptions(options)
-  const given = { ...options, ...contained(owner, options.env) } as object
+  const given = { ...options, ...contained(owner, options) } as object
   return takeIn(owner, () => spawn(command, args, given))
 }
 
@@ -35,14 +35,19 @@ export function forkDirect(
   options: ForkOptions
 ): Subprocess {
   refuseOptions(options, forkNames)
-  const given = { ...options, ...contained(owner, options.env) }
+  const given = { ...options, ...contained(owner, options) } as object
   return takeIn(owner, () => fork(modulePath, args, given))
 }
 
 /** A session of its own, so that its group's number is its own, and the mark of its scope. */
-function contained(owner: SubprocessOwner, env = process.env) {
+function contained(owner: SubprocessOwner, { env, stdio }: SpawnOptions | ForkOptions): object {
   const mark = owner.link.markOf(owner.keeperScope)
-  return { detached: true, env: { ...env, [markName]: mark } }
+  return {
+    detached: true,
+    env: { ...environment(env), [markName]: mark },
+    // Node fills up an array that is short, and this one is the caller's.
+    stdio: Array.isArray(stdio) ? [...stdio] : stdio
+  }
 }
 
 function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
@@ -54,6 +59,7 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
     owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
   }
   child.on('error', (error) => {
+    if (pid === undefined) owner.subprocessEnded(child)
     if (child.listenerCount('error') === 1) owner.logError(error, child)
   })
   // A server does not end because a command closed its standard input early.
@@ -61,9 +67,11 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
     if (child.stdin?.listenerCount('error') === 1) owner.logError(error, child)
   })
   child.once('exit', () => {
-    for (const output of [child.stdout, child.stderr]) if (output !== null) endWhenSilent(output as Socket)
+    // Of pipes above descriptor 2, too: 'close' waits for each.
+    for (const output of child.stdio.slice(1)) if (output instanceof Socket) endWhenSilent(output)
   })
-  child.once('close', () => owner.subprocessEnded(child))
+  // Not 'close', which Node leaves out for a channel that the worker has closed.
+  child.once('exit', () => owner.subprocessEnded(child))
   return Object.assign(child, {
     [Symbol.asyncDispose]: () => endOne(child, owner.graceMs)
   }) as Subprocess

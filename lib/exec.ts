@@ -57,12 +57,14 @@ export function splitExecOptions({ encoding = 'utf8', maxBuffer, input, ...spawn
   if (typeof maxBufferBytes !== 'number' || !(maxBufferBytes >= 0)) {
     throw new SubprocessOptionError('options.maxBuffer', maxBuffer, 'give a number of bytes, or Infinity')
   }
-  return { run: { encoding, maxBufferBytes, input: inputOf(input) }, spawnOptions }
+  const killSignal = spawnOptions.killSignal ?? undefined
+  return { run: { encoding, maxBufferBytes, killSignal, input: inputOf(input) }, spawnOptions }
 }
 
 export interface RunOptions {
   readonly encoding: BufferEncoding | 'buffer' | null
   readonly maxBufferBytes: number
+  readonly killSignal: NodeJS.Signals | number | undefined
   readonly input: Input | undefined
 }
 
@@ -80,7 +82,8 @@ export function inputOf(input: unknown): Input | undefined {
  */
 export function feed(child: Subprocess, input: Input | undefined, onError: (error: Error) => void): void {
   const { stdin } = child
-  if (stdin === null) return
+  // Undefined where Node was out of descriptors and opened no streams at all.
+  if (stdin === null || stdin === undefined) return
   // EPIPE: it reads no more.
   stdin.on('error', () => {})
   if (input === undefined || typeof input === 'string' || isUint8Array(input)) {
@@ -99,36 +102,44 @@ export function feed(child: Subprocess, input: Input | undefined, onError: (erro
   })
 }
 
-/** Collects what a command writes, and resolves or rejects when it has ended. */
-export async function collect(child: Subprocess, cmd: string, options: RunOptions): Promise<Output<never>> {
+/**
+ * Collects what a command writes. Resolves or rejects when it has ended; rejects at once when it was not started or
+ * its `signal` was aborted, as Node does: its scope sees to the rest.
+ */
+export function collect(child: Subprocess, cmd: string, options: RunOptions): Promise<Output<never>> {
   const stdout = new Collected('stdout', options)
   const stderr = new Collected('stderr', options)
   let failure: Error | undefined
   let wasKilled = false
+  const silence = (): void => {
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+  }
   const stop = (error: Error): void => {
     failure ??= error
     wasKilled = true
-    child.stdout?.destroy()
-    child.stderr?.destroy()
-    child.kill()
+    silence()
+    child.kill(options.killSignal)
   }
   stdout.from(child, stop)
   stderr.from(child, stop)
-  child.once('error', (error) => {
-    failure ??= error
-    // Of a command that was never started there is nothing more to come but 'close'.
-    if (child.pid !== undefined) stop(error)
-  })
   feed(child, options.input, stop)
-  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
-    child.once('close', (code, signal) => resolve([code, signal]))
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error, signal: NodeJS.Signals | null): void => {
+      const killed = wasKilled || child.killed
+      reject(Object.assign(error, { signal, killed, cmd, stdout: stdout.value, stderr: stderr.value }))
+    }
+    child.on('error', (error) => {
+      silence()
+      fail(failure ?? error, null)
+    })
+    child.once('close', (code, signal) => {
+      if (failure !== undefined) fail(failure, signal)
+      else if (code !== 0 || signal !== null) {
+        fail(Object.assign(new Error(`Command failed: ${cmd}\n${stderr.value}`), { code }), signal)
+      } else resolve({ stdout: stdout.value, stderr: stderr.value } as Output<never>)
+    })
   })
-  const output = { stdout: stdout.value, stderr: stderr.value }
-  if (failure === undefined && code === 0 && signal === null) return output as Output<never>
-  const killed = wasKilled || child.killed
-  if (failure !== undefined) throw Object.assign(failure, { killed, cmd, ...output })
-  const error = new Error(`Command failed: ${cmd}\n${output.stderr}`)
-  throw Object.assign(error, { code, signal, killed, cmd, ...output })
 }
 
 class Collected {

@@ -53,8 +53,8 @@ export abstract class Launcher {
   /**
    * Runs a program to its end and resolves with what it wrote.
    *
-   * @throws as `spawn` does, by rejection, and `ExecError` when the command fails, is ended, or writes more
-   *   than `maxBuffer`.
+   * @throws as `spawn` does, at the call. Rejects with an `ExecError` when the command fails, is ended, or writes
+   *   more than `maxBuffer`.
    */
   execFile(file: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
   execFile(
@@ -83,7 +83,8 @@ export abstract class Launcher {
   exec(command: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
   exec(command: string, options?: ExecOptions): PromiseWithChild<Output>
   exec(command: string, options: ExecOptions = {}): PromiseWithChild<Output<never>> {
-    return this.execFile(command, [], { shell: true, ...options }) as PromiseWithChild<Output<never>>
+    const inShell = { ...options, shell: options.shell || true }
+    return this.execFile(command, [], inShell) as PromiseWithChild<Output<never>>
   }
 
   /**

@@ -89,6 +89,9 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
   #state: State = 'starting'
   #openStreams = 0
   #isReferenced = true
+  /** What `options.signal` said before the start: nothing comes before `'spawn'`. */
+  #abortedBy: Error | undefined
+  #stopHeeding = (): void => {}
   #hasClosed = false
 
   /** @internal */
@@ -158,19 +161,18 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
 
   /** The options `timeout` and `signal`, as `child_process.spawn` has them. */
   #heed({ timeoutMs, signal, killSignal }: Command): void {
-    if (timeoutMs > 0) {
-      const timer = setTimeout(() => this.kill(killSignal), timeoutMs)
-      this.once('exit', () => clearTimeout(timer))
-    }
-    if (signal === undefined) return
+    const timer = timeoutMs > 0 ? setTimeout(() => this.kill(killSignal), timeoutMs) : undefined
     const abort = (): void => {
-      if (this.kill(killSignal)) this.#fail(abortError(signal.reason))
+      if (!this.kill(killSignal)) return
+      const error = abortError(signal?.reason)
+      if (this.#state === 'starting') this.#abortedBy = error
+      else this.#fail(error)
     }
-    if (signal.aborted) {
-      process.nextTick(abort)
-    } else {
-      signal.addEventListener('abort', abort, { once: true })
-      this.once('exit', () => signal.removeEventListener('abort', abort))
+    if (signal?.aborted) process.nextTick(abort)
+    else signal?.addEventListener('abort', abort, { once: true })
+    this.#stopHeeding = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
     }
   }
 
@@ -231,6 +233,7 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
     this.#state = 'running'
     this.#input?.open()
     this.emit('spawn')
+    if (this.#abortedBy !== undefined) this.#fail(this.#abortedBy)
   }
 
   #onFailed(failure: LaunchFailure): void {
@@ -264,6 +267,7 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
 
   #end(): void {
     this.#state = 'over'
+    this.#stopHeeding()
     this.#input?.destroy()
     if (this.#isReferenced) this.#owner.link.unref()
     this.#owner.subprocessEnded(this)

@@ -1,0 +1,192 @@
+/** What cannot cross a socket to the keeper, and so is launched directly: channels, descriptors, streams as stdio. */
+
+import assert from 'node:assert/strict'
+import type { ChildProcess, ForkOptions } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  closeSync,
+  createWriteStream,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync
+} from 'node:fs'
+import { type AddressInfo, connect, createServer, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Duplex, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { after, suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { closed, eventsOf, forEachLauncher } from './harness/launchers.js'
+import { statOf } from './harness/witness.js'
+
+const program = fileURLToPath(new URL('../../test/programs/answers.mjs', import.meta.url))
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-test-')))
+after(() => rmSync(folder, { recursive: true }))
+
+async function answer(child: ChildProcess, message: unknown): Promise<unknown> {
+  const [[answer]] = await Promise.all([once(child, 'message'), child.send(message as object)])
+  return answer
+}
+
+forEachLauncher((launcher) => {
+  /** Starts the program that answers, and resolves when it has told what it is. */
+  async function forked(options: ForkOptions = {}, args: string[] = []) {
+    const child = launcher.fork(program, args, options)
+    const [told] = await once(child, 'message')
+    return { child, told }
+  }
+
+  suite('fork and the channel', () => {
+    test('messages go both ways, and the child is the worker’s', async () => {
+      const { child, told } = await forked({}, ['a', 'b'])
+      assert.deepEqual(told.argv, ['a', 'b'])
+      assert.equal(statOf(child.pid as number)?.parent, process.pid)
+      assert.equal(child.connected, true)
+      assert.ok(child.channel)
+      assert.deepEqual([child.stdin, child.stdout, child.stderr], [null, null, null])
+      const message = { text: 'é', list: [1, null], date: new Date(0) }
+      assert.deepEqual(await answer(child, message), { ...message, date: '1970-01-01T00:00:00.000Z' })
+      child.send('end')
+      assert.deepEqual(
+        (await eventsOf(child)).filter(([name]) => name !== 'disconnect'),
+        [
+          ['exit', 3, null],
+          ['close', 3, null]
+        ]
+      )
+      assert.equal(child.connected, false)
+    })
+
+    test("serialization: 'advanced' carries what JSON cannot", async () => {
+      const { child } = await forked({ serialization: 'advanced' })
+      const message = { map: new Map([['a', 1n]]), bytes: Buffer.from([0, 255]), date: new Date(0) }
+      const answered = (await answer(child, message)) as typeof message
+      assert.deepEqual([answered.map, answered.date], [message.map, message.date])
+      assert.deepEqual([...answered.bytes], [0, 255])
+      child.kill()
+      await closed(child)
+    })
+
+    test("disconnect() from either end is 'disconnect' once, and lets the child end", async () => {
+      const { child: left } = await forked()
+      const disconnected = once(left, 'disconnect')
+      left.disconnect()
+      assert.equal(left.connected, false)
+      await disconnected
+      // Node has no 'close' for a child whose channel the worker has closed.
+      assert.deepEqual(await once(left, 'exit'), [0, null])
+      const { child: leaving } = await forked()
+      const itsEvents = eventsOf(leaving)
+      leaving.send('disconnect')
+      assert.deepEqual(await itsEvents, [['disconnect'], ['exit', 0, null], ['close', 0, null]])
+    })
+
+    test('send() after the end is an error to its callback, or an event', async () => {
+      const { child } = await forked()
+      child.send('end')
+      await closed(child)
+      const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => child.send('late', resolve))
+      assert.equal(error?.code, 'ERR_IPC_CHANNEL_CLOSED')
+      const heard = once(child, 'error')
+      assert.equal(child.send('late'), false)
+      assert.equal((await heard)[0].code, 'ERR_IPC_CHANNEL_CLOSED')
+    })
+
+    test('send() carries a connection to the child', async () => {
+      const { child } = await forked()
+      const server = createServer((socket) => child.send('take', socket)).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+      assert.equal(await text(client), 'taken')
+      server.close()
+      child.disconnect()
+      await once(child, 'exit')
+    })
+
+    test('silent, env, cwd, execArgv and execPath', async () => {
+      const env = { ...process.env, GIVEN: 'given' }
+      const options = {
+        silent: true,
+        env,
+        cwd: folder,
+        execArgv: ['--no-warnings'],
+        execPath: process.execPath
+      }
+      const { child, told } = await forked(options, ['talk'])
+      assert.deepEqual(told, { argv: ['talk'], execArgv: ['--no-warnings'], given: 'given', cwd: folder })
+      assert.equal(child.spawnfile, process.execPath)
+      const output = text(child.stdout as Readable)
+      child.disconnect()
+      assert.equal(await output, 'to stdout')
+    })
+
+    test('timeout, signal and killSignal', async () => {
+      const controller = new AbortController()
+      const { child } = await forked({ signal: controller.signal, killSignal: 'SIGINT', timeout: 100_000 })
+      const events = eventsOf(child)
+      controller.abort()
+      const names = (await events).map(([name]) => name)
+      assert.deepEqual([names[0], names.at(-1), child.signalCode], ['error', 'close', 'SIGINT'])
+    })
+
+    test("spawn has a channel with 'ipc' as stdio", async () => {
+      const stdio = ['ignore', 'pipe', 'inherit', 'ipc'] as const
+      const child = launcher.spawn(process.execPath, [program, 'talk'], {
+        stdio: [...stdio],
+        serialization: 'advanced'
+      })
+      const output = text(child.stdout as Readable)
+      await once(child, 'message')
+      assert.deepEqual(await answer(child, new Set([1])), new Set([1]))
+      assert.equal(child.stdio[3], null)
+      child.disconnect()
+      assert.equal(await output, 'to stdout')
+    })
+  })
+
+  suite('descriptors and streams as stdio', () => {
+    test('the number of a file', async () => {
+      const path = join(folder, `${launcher.name}-number`)
+      const file = openSync(path, 'w')
+      const child = launcher.spawn('sh', ['-c', 'echo out; echo err >&2'], { stdio: ['ignore', file, file] })
+      closeSync(file)
+      assert.deepEqual([child.stdin, child.stdout, child.stderr], [null, null, null])
+      await closed(child)
+      assert.equal(readFileSync(path, 'utf8'), 'out\nerr\n')
+    })
+
+    test('a stream of a file', async () => {
+      const stream = createWriteStream(join(folder, `${launcher.name}-stream`))
+      await once(stream, 'open')
+      const child = launcher.spawn('echo', ['out'], { stdio: ['ignore', stream, 'inherit'] })
+      await closed(child)
+      stream.end()
+      await once(stream, 'close')
+      assert.equal(readFileSync(stream.path, 'utf8'), 'out\n')
+    })
+
+    test('the stream of another child', async () => {
+      const last = launcher.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
+      const output = text(last.stdout as Readable)
+      await once(last, 'spawn')
+      const first = launcher.spawn('echo', ['out'], { stdio: ['ignore', last.stdin, 'inherit'] })
+      await closed(first)
+      last.stdin?.end()
+      assert.equal(await output, 'out\n')
+    })
+
+    test('a fourth pipe, both ways', async () => {
+      const child = launcher.spawn('sh', ['-c', 'read line <&3; echo "heard $line" >&3'], {
+        stdio: ['ignore', 'ignore', 'inherit', 'pipe']
+      })
+      const fourth = child.stdio[3] as unknown as Duplex
+      assert.ok(fourth instanceof Socket)
+      const output = text(fourth)
+      fourth.write('line\n')
+      assert.equal(await output, 'heard line\n')
+    })
+  })
+})

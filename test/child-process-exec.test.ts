@@ -1,0 +1,234 @@
+/** What Node documents of `execFile` and `exec`, as promises: by Node itself, by keeper and directly. */
+
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { suite, test } from 'node:test'
+import { closed, failureOf, forEachLauncher, type Launcher } from './harness/launchers.js'
+
+const missing = join(import.meta.dirname, 'no-such-command')
+const silent = { stdout: '', stderr: '' }
+
+/** Starts a command that reads, with the end of its input where the launcher leaves that to the user. */
+function ended<Run extends ReturnType<Launcher['exec']>>(launcher: Launcher, run: Run): Run {
+  if (launcher.does('`execFile` without `input`') === 'stdin open') run.child.stdin?.end()
+  return run
+}
+
+forEachLauncher((launcher) => {
+  /** `killed` and `signal`, which Node leaves out of some errors. */
+  const always = (fields: object): object =>
+    launcher.does('`killed` and `signal` of every `execFile` error') === 'all' ? fields : {}
+
+  suite('execFile and exec', () => {
+    test('resolve with what was written, and carry the child', async () => {
+      const run = launcher.execFile('sh', ['-c', 'echo out; echo é >&2'])
+      assert.equal(run.child.spawnfile, 'sh')
+      assert.deepEqual({ ...(await run) }, { stdout: 'out\n', stderr: 'é\n' })
+      assert.deepEqual({ ...(await launcher.execFile('true')) }, silent)
+      assert.equal((await launcher.exec('echo "$((1 + 1)) $0"')).stdout, '2 /bin/sh\n')
+    })
+
+    test('pass cwd, env and shell on', async () => {
+      const options = { cwd: '/', env: { ...process.env, GIVEN: 'given' } }
+      assert.equal((await launcher.exec('echo $PWD $GIVEN', options)).stdout, '/ given\n')
+      assert.equal((await launcher.execFile('echo', ['$PWD'], { cwd: '/', shell: true })).stdout, '/\n')
+      assert.equal((await launcher.exec('echo $0', { shell: undefined })).stdout, '/bin/sh\n')
+      assert.equal(
+        (await launcher.exec('echo said', { shell: '/bin/sh', windowsHide: true })).stdout,
+        'said\n'
+      )
+    })
+
+    test('a status that is not 0 is an error with all fields', async () => {
+      const command = 'echo out; echo err >&2; exit 3'
+      for (const [error, cmd] of [
+        [await failureOf(launcher.execFile('sh', ['-c', command])), `sh -c ${command}`],
+        [await failureOf(launcher.exec(command)), command]
+      ] as const) {
+        assert.ok(error instanceof Error)
+        assert.equal(error.message, `Command failed: ${cmd}\nerr\n`)
+        assert.deepEqual(
+          { ...error },
+          { code: 3, killed: false, signal: null, cmd, stdout: 'out\n', stderr: 'err\n' }
+        )
+      }
+    })
+
+    test('a signal is an error with all fields', async () => {
+      const error = await failureOf(launcher.exec('echo out; kill -KILL $$'))
+      const cmd = 'echo out; kill -KILL $$'
+      assert.deepEqual(
+        { ...error },
+        { code: null, killed: false, signal: 'SIGKILL', cmd, stdout: 'out\n', stderr: '' }
+      )
+    })
+
+    test('a command that is not there is the error of its start', async () => {
+      const error = await failureOf(launcher.execFile(missing, ['a', 'b']))
+      assert.equal(error.message, `spawn ${missing} ENOENT`)
+      assert.deepEqual(
+        { ...error },
+        {
+          errno: -2,
+          code: 'ENOENT',
+          syscall: `spawn ${missing}`,
+          path: missing,
+          spawnargs: ['a', 'b'],
+          cmd: `${missing} a b`,
+          ...silent,
+          ...always({ killed: false, signal: null })
+        }
+      )
+    })
+
+    test('timeout: ended by killSignal, with what it had written', async () => {
+      for (const [options, signal] of [
+        [{}, 'SIGTERM'],
+        [{ killSignal: 'SIGINT' }, 'SIGINT']
+      ] as const) {
+        const run = launcher.execFile('sh', ['-c', 'echo out; exec sleep 1000'], { timeout: 500, ...options })
+        const { killed, code, signal: found, stdout } = await failureOf(run)
+        assert.deepEqual([killed, code, found, stdout], [true, null, signal, 'out\n'])
+      }
+      assert.deepEqual({ ...(await launcher.execFile('true', [], { timeout: 100_000 })) }, silent)
+    })
+
+    test('maxBuffer: ended by killSignal, with as much as was allowed', async () => {
+      for (const name of ['stdout', 'stderr'] as const) {
+        const command = `echo 0123456789 >&${name === 'stdout' ? 1 : 2}; exec sleep 1000`
+        const run = launcher.exec(command, { maxBuffer: 4, killSignal: 'SIGINT' })
+        const error = await failureOf(run)
+        assert.ok(error instanceof RangeError)
+        assert.equal(error.message, `${name} maxBuffer length exceeded`)
+        assert.deepEqual(
+          { ...error },
+          {
+            code: 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER',
+            cmd: command,
+            ...silent,
+            [name]: '0123',
+            ...always({ killed: true, signal: 'SIGINT' })
+          }
+        )
+        assert.equal(run.child.signalCode, 'SIGINT')
+      }
+    })
+
+    test('maxBuffer: 1 MiB by default, just as much is none too many, Infinity is no limit', async () => {
+      const mebibyte = 1024 * 1024
+      const write = (bytes: number): string => `head -c ${bytes} /dev/zero`
+      assert.equal((await launcher.exec(write(mebibyte))).stdout.length, mebibyte)
+      const error = await failureOf(launcher.exec(write(mebibyte + 1)))
+      assert.equal(error.code, 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER')
+      assert.equal(error.stdout.length, mebibyte)
+      const all = await launcher.exec(write(3 * mebibyte), { maxBuffer: Number.POSITIVE_INFINITY })
+      assert.equal(all.stdout.length, 3 * mebibyte)
+    })
+
+    test('encoding: text in it, or a Buffer', async () => {
+      const command = "printf '\\303\\251'"
+      assert.equal((await launcher.exec(command)).stdout, 'é')
+      for (const [encoding, expected] of [
+        ['utf8', 'é'],
+        ['hex', 'c3a9'],
+        ['latin1', 'Ã©'],
+        ['buffer', Buffer.from('é')],
+        [null, Buffer.from('é')]
+      ]) {
+        assert.deepEqual((await launcher.exec(command, { encoding })).stdout, expected)
+      }
+      const { stdout, stderr } = await failureOf(launcher.exec(`${command}; exit 1`, { encoding: 'buffer' }))
+      assert.deepEqual([stdout, stderr], [Buffer.from('é'), Buffer.alloc(0)])
+    })
+
+    test('encoding: an unknown one', async () => {
+      const run = (): ReturnType<Launcher['exec']> => launcher.exec('echo out', { encoding: 'unknown' })
+      if (launcher.does('`execFile` with an unknown `encoding`') === 'Buffer') {
+        assert.deepEqual((await run()).stdout, Buffer.from('out\n'))
+      } else assert.throws(run, /options\.encoding is "unknown"/)
+    })
+
+    test('signal: an AbortError at once, with what was written until then', async () => {
+      const controller = new AbortController()
+      const command = 'trap "" TERM; echo out; exec sleep 1000'
+      const run = launcher.exec(command, { signal: controller.signal })
+      run.child.stdout?.once('data', () => controller.abort('reason'))
+      const error = await failureOf(run)
+      assert.deepEqual([error.name, error.code, error.cmd], ['AbortError', 'ABORT_ERR', command])
+      assert.deepEqual([error.stdout, error.stderr, error.cause], ['out\n', '', 'reason'])
+      assert.equal(run.child.killed, true)
+      run.child.kill('SIGKILL')
+      await closed(run.child)
+    })
+
+    test('signal: aborted before the call', async () => {
+      const error = await failureOf(launcher.execFile('sleep', ['1000'], { signal: AbortSignal.abort() }))
+      assert.deepEqual([error.name, error.code], ['AbortError', 'ABORT_ERR'])
+    })
+
+    test('child: killed by the user', async () => {
+      const run = launcher.execFile('sleep', ['1000'])
+      run.child.kill('SIGHUP')
+      const { killed, signal, code } = await failureOf(run)
+      assert.deepEqual([killed, signal, code], [true, 'SIGHUP', null])
+    })
+
+    test('throw at the call for what they cannot be given', () => {
+      for (const options of [{ maxBuffer: -1 }, { timeout: -1 }, { killSignal: 'SIGNONE' }, { shell: 1 }]) {
+        assert.throws(() => launcher.execFile('true', [], options))
+      }
+      assert.throws(() => launcher.execFile(''), TypeError)
+    })
+
+    test('standard input: it ends', async () => {
+      assert.equal((await ended(launcher, launcher.execFile('cat'))).stdout, '')
+    })
+  })
+})
+
+forEachLauncher((launcher) => {
+  const skip = launcher.name === 'node' && 'Node has `input` only where it blocks'
+  suite('input', { skip }, () => {
+    const inputs: [string, () => unknown, string][] = [
+      ['text', () => 'é', 'é'],
+      ['bytes', () => new TextEncoder().encode('é'), 'é'],
+      ['a stream', () => Readable.from(['a', 'b']), 'ab'],
+      [
+        'what can be iterated',
+        async function* () {
+          yield 'a'
+          yield Buffer.from('b')
+        },
+        'ab'
+      ],
+      ['no text at all', () => '', '']
+    ]
+    for (const [law, input, expected] of inputs) {
+      test(`is ${law}`, async () => {
+        assert.equal((await launcher.execFile('cat', [], { input: input() })).stdout, expected)
+        assert.equal((await launcher.exec('cat', { input: input() })).stdout, expected)
+      })
+    }
+
+    test('need not be read', async () => {
+      assert.equal((await launcher.exec('echo out', { input: 'x'.repeat(4_000_000) })).stdout, 'out\n')
+    })
+
+    test('that fails is the error of the run, and ends the command', async () => {
+      const input = new Readable({
+        read() {
+          this.destroy(new Error('input failed'))
+        }
+      })
+      const run = launcher.execFile('cat', [], { input, killSignal: 'SIGINT' })
+      const error = await failureOf(run)
+      assert.equal(error.message, 'input failed')
+      assert.deepEqual([error.killed, error.signal, error.cmd], [true, 'SIGINT', 'cat'])
+    })
+
+    test('of another kind is a TypeError', () => {
+      assert.throws(() => launcher.execFile('cat', [], { input: 1 }), /options\.input is 1/)
+    })
+  })
+})

@@ -1,0 +1,723 @@
+/** What Node documents of `spawn` and `ChildProcess`, item by item, by Node itself, by keeper and directly. */
+
+import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { ChildProcess, type SpawnOptions } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  writeFileSync
+} from 'node:fs'
+import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+import { buffer, text } from 'node:stream/consumers'
+import { after, suite, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { eventually } from './harness/expectations.js'
+import { closed, differences, eventsOf, forEachLauncher } from './harness/launchers.js'
+import { statOf } from './harness/witness.js'
+
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-test-')))
+const missing = join(folder, 'no-such-command')
+const plain = join(folder, 'not-executable')
+writeFileSync(plain, '#!/bin/sh\n')
+chmodSync(plain, 0o644)
+after(() => rmSync(folder, { recursive: true }))
+
+const isRoot = process.getuid?.() === 0
+/** For a test of the far end of a timeout: no process of a test lives as long. */
+const veryLate = 100_000
+
+function streamsOf(child: ChildProcess): { stdin: Writable; stdout: Readable; stderr: Readable } {
+  return child as never
+}
+
+/** Runs a line of shell and resolves with what it wrote to standard output. */
+async function said(child: ChildProcess): Promise<string> {
+  const [output] = await Promise.all([text(streamsOf(child).stdout), closed(child)])
+  return output
+}
+
+/** Resolves at the first line on standard output: the process is there and has said so. */
+async function firstLine(child: ChildProcess): Promise<string> {
+  let output = ''
+  while (!output.includes('\n')) output += String((await once(streamsOf(child).stdout, 'data'))[0])
+  return output.slice(0, output.indexOf('\n'))
+}
+
+/** Whether what was written went out without the command reading it: the next turns of the loop tell. */
+async function drainedAtOnce(stdin: Writable): Promise<boolean> {
+  for (let turn = 0; turn < 10 && stdin.writableNeedDrain; turn++) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return !stdin.writableNeedDrain
+}
+
+test('docs/child-process.md names every difference', () => {
+  const docs = readFileSync(new URL('../../docs/child-process.md', import.meta.url), 'utf8')
+  const unnamed = Object.keys(differences).filter((difference) => !docs.includes(difference))
+  assert.deepEqual(unnamed, [])
+})
+
+forEachLauncher((launcher) => {
+  suite('spawn(command[, args][, options])', () => {
+    test('takes a command alone, with options, with arguments, and with both', async () => {
+      assert.deepEqual(await eventsOf(launcher.spawn('true')), [
+        ['spawn'],
+        ['exit', 0, null],
+        ['close', 0, null]
+      ])
+      assert.equal(await said(launcher.spawn('pwd', { cwd: folder })), `${folder}\n`)
+      assert.equal(await said(launcher.spawn('echo', ['a', ' b'])), 'a  b\n')
+      assert.equal(await said(launcher.spawn('pwd', [], { cwd: folder })), `${folder}\n`)
+      assert.equal(await said(launcher.spawn('pwd', undefined, { cwd: folder })), `${folder}\n`)
+      assert.equal(await said(launcher.spawn('pwd', null as never, { cwd: folder })), `${folder}\n`)
+    })
+
+    test('cwd: a path, a file: URL, or the worker’s', async () => {
+      assert.equal(await said(launcher.spawn('pwd', [], { cwd: pathToFileURL(folder) })), `${folder}\n`)
+      assert.equal(await said(launcher.spawn('pwd')), `${process.cwd()}\n`)
+    })
+
+    test('env: as given, without what is undefined, with what the object inherits; or the worker’s', async () => {
+      const env = Object.assign(Object.create({ INHERITED: 'i' }), {
+        PATH: process.env.PATH,
+        GIVEN: 'é=\n',
+        NUMBER: 1,
+        UNDEFINED: undefined
+      })
+      const variables = JSON.parse(
+        await said(launcher.spawn(process.execPath, ['-p', 'JSON.stringify(process.env)'], { env }))
+      )
+      const added = launcher.does('variables added to the environment') as string[]
+      for (const name of added) {
+        assert.equal(typeof variables[name], 'string')
+        delete variables[name]
+      }
+      assert.deepEqual(variables, { PATH: process.env.PATH, GIVEN: 'é=\n', NUMBER: '1', INHERITED: 'i' })
+      process.env.SET_LATER = 'set'
+      assert.equal(await said(launcher.spawn('sh', ['-c', 'echo $SET_LATER'])), 'set\n')
+      delete process.env.SET_LATER
+    })
+
+    test('argv0: what the command is told to be its name', async () => {
+      const child = launcher.spawn('sh', ['-c', 'echo $0'], { argv0: 'named' })
+      assert.equal(child.spawnfile, 'sh')
+      assert.deepEqual(child.spawnargs, ['named', '-c', 'echo $0'])
+      assert.equal(await said(child), 'named\n')
+    })
+
+    test('shell: true for /bin/sh, or the path of another', async () => {
+      const child = launcher.spawn('echo $((1 + 1)); echo $0', { shell: true })
+      assert.equal(child.spawnfile, '/bin/sh')
+      assert.deepEqual(child.spawnargs, ['/bin/sh', '-c', 'echo $((1 + 1)); echo $0'])
+      assert.equal(await said(child), '2\n/bin/sh\n')
+      assert.equal(launcher.spawn('true', { shell: '/usr/bin/env' }).spawnfile, '/usr/bin/env')
+      assert.equal(launcher.spawn('true', { shell: '' }).spawnfile, 'true')
+      assert.equal(launcher.spawn('true', { shell: false }).spawnfile, 'true')
+    })
+
+    test('uid, gid: the rights of the process', {
+      skip: !isRoot && 'only root may change users'
+    }, async () => {
+      const child = launcher.spawn('sh', ['-c', 'id -u; id -g'], { uid: 65_534, gid: 65_534 })
+      assert.equal(await said(child), '65534\n65534\n')
+    })
+
+    test('timeout: killSignal, SIGTERM by default, and no error', async () => {
+      const plain = eventsOf(launcher.spawn('sleep', ['1000'], { timeout: 50 }))
+      const given = eventsOf(launcher.spawn('sleep', ['1000'], { timeout: 50, killSignal: 'SIGINT' }))
+      const number = eventsOf(launcher.spawn('sleep', ['1000'], { timeout: 50, killSignal: 9 }))
+      for (const [events, signal] of [
+        [await plain, 'SIGTERM'],
+        [await given, 'SIGINT'],
+        [await number, 'SIGKILL']
+      ] as const) {
+        assert.deepEqual(events, [['spawn'], ['exit', null, signal], ['close', null, signal]])
+      }
+    })
+
+    test('timeout: none for a process that ends before it, and none for 0', async () => {
+      const late = launcher.spawn('true', [], { timeout: veryLate })
+      const never = launcher.spawn('sleep', ['0.05'], { timeout: 0 })
+      for (const events of await Promise.all([eventsOf(late), eventsOf(never)])) {
+        assert.deepEqual(events.at(-1), ['close', 0, null])
+      }
+      assert.equal(late.killed, false)
+    })
+
+    test('signal: aborted later, it is a signal and an AbortError', async () => {
+      const controller = new AbortController()
+      const child = launcher.spawn('sleep', ['1000'], { signal: controller.signal, killSignal: 'SIGINT' })
+      const events = eventsOf(child)
+      await once(child, 'spawn')
+      const reason = new Error('enough')
+      controller.abort(reason)
+      const [, [name, error], ...rest] = (await events) as [unknown, [string, NodeJS.ErrnoException]]
+      assert.equal(name, 'error')
+      assert.equal(error.name, 'AbortError')
+      assert.equal(error.code, 'ABORT_ERR')
+      assert.equal(error.message, 'The operation was aborted')
+      assert.equal(error.cause, reason)
+      assert.deepEqual(rest, [
+        ['exit', null, 'SIGINT'],
+        ['close', null, 'SIGINT']
+      ])
+      assert.equal(child.killed, true)
+    })
+
+    for (const [law, abort] of [
+      ['before the call', (controller: AbortController) => controller.abort()],
+      ['right after it', (controller: AbortController) => setImmediate(() => controller.abort())]
+    ] as const) {
+      test(`signal: aborted ${law}, the process was there and 'spawn' comes first`, async () => {
+        const controller = new AbortController()
+        abort(controller)
+        const events = await eventsOf(launcher.spawn('sleep', ['1000'], { signal: controller.signal }))
+        assert.deepEqual(
+          events.map(([name]) => name),
+          ['spawn', 'error', 'exit', 'close']
+        )
+        assert.deepEqual(events.at(-1), ['close', null, 'SIGTERM'])
+      })
+    }
+
+    test('signal: without effect on a process that has ended or was not started', async () => {
+      const controller = new AbortController()
+      const ended = launcher.spawn('true', [], { signal: controller.signal })
+      await closed(ended)
+      ended.on('error', (error) => assert.fail(error))
+      controller.abort()
+      assert.equal(ended.killed, false)
+
+      const events = await eventsOf(launcher.spawn(missing, [], { signal: AbortSignal.abort() }))
+      assert.deepEqual(
+        events.map(([name, value]) => [name, (value as NodeJS.ErrnoException).code]),
+        [
+          ['error', 'ENOENT'],
+          ['close', undefined]
+        ]
+      )
+    })
+
+    test('windowsHide, windowsVerbatimArguments, serialization, detached: false and null are accepted', async () => {
+      const options = { windowsHide: true, windowsVerbatimArguments: false, detached: false }
+      assert.equal(await said(launcher.spawn('echo', ['said'], options)), 'said\n')
+      assert.equal(await said(launcher.spawn('echo', ['said'], { serialization: 'json' })), 'said\n')
+      const names = 'cwd env argv0 shell uid gid timeout killSignal detached windowsHide'.split(' ')
+      const nulls = Object.fromEntries(names.map((name) => [name, null]))
+      assert.equal(await said(launcher.spawn('echo', ['said'], nulls as never)), 'said\n')
+    })
+
+    test('leaves arguments and options as they are', async () => {
+      const args = Object.freeze(['-c', 'true'])
+      const options = Object.freeze({
+        env: Object.freeze({ ...process.env }),
+        stdio: Object.freeze(['ignore', 'ignore', 'ignore'])
+      })
+      await closed(launcher.spawn('sh', args, options as never))
+      assert.deepEqual(args, ['-c', 'true'])
+      const short = ['ignore']
+      await closed(launcher.spawn('true', [], { stdio: short as never }))
+      const isFilled = launcher.does('array for `stdio` shorter than three') === 'filled up'
+      assert.equal(short.length, isFilled ? 3 : 1)
+    })
+
+    const wrong: [string, [string, (readonly string[] | SpawnOptions)?, object?]][] = [
+      ['command', ['']],
+      ['command', [1 as never]],
+      ['command', ['a\0b']],
+      ['args', ['true', 'args' as never]],
+      ['args', ['true', ['a\0b']]],
+      ['cwd', ['true', [], { cwd: 1 }]],
+      ['cwd', ['true', [], { cwd: 'a\0b' }]],
+      ['env', ['true', [], { env: { NAME: 'a\0b' } }]],
+      ['argv0', ['true', [], { argv0: 1 }]],
+      ['shell', ['true', [], { shell: 1 }]],
+      ['stdio', ['true', [], { stdio: 'pip' }]],
+      ['stdio', ['true', [], { stdio: 1 }]],
+      ['uid', ['true', [], { uid: 1.5 }]],
+      ['gid', ['true', [], { gid: 'root' }]],
+      ['timeout', ['true', [], { timeout: -1 }]],
+      ['timeout', ['true', [], { timeout: '1' }]],
+      ['signal', ['true', [], { signal: 'SIGTERM' }]],
+      ['killSignal', ['true', [], { killSignal: 'SIGNONE' }]],
+      ['windowsHide', ['true', [], { windowsHide: 1 }]],
+      ['windowsVerbatimArguments', ['true', [], { windowsVerbatimArguments: 1 }]]
+    ]
+    for (const [name, [command, args, options]] of wrong) {
+      test(`throws for a wrong ${name}: ${JSON.stringify(options ?? args ?? command)}`, () => {
+        const codes = launcher.does('`code` of a wrong option') as string[]
+        assert.throws(
+          () => launcher.spawn(command, args, options),
+          (error: NodeJS.ErrnoException) => codes.includes(error.code as string)
+        )
+      })
+    }
+
+    test('detached: true', async () => {
+      const spawn = (): ChildProcess => launcher.spawn('true', [], { detached: true })
+      if (launcher.does('`detached: true`') === 'accepted') await closed(spawn())
+      else assert.throws(spawn, /options\.detached is true.*release\(\)/)
+    })
+
+    test('an unknown option', async () => {
+      const spawn = (): ChildProcess => launcher.spawn('true', [], { unknown: 1 } as never)
+      if (launcher.does('unknown option') === 'ignored') await closed(spawn())
+      else assert.throws(spawn, /options\.unknown is 1/)
+    })
+
+    test('the process has a parent and a group', async () => {
+      const child = launcher.spawn('cat')
+      await once(child, 'spawn')
+      const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
+      const [, parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const parents = { worker: process.pid, keeper: launcher.guard?.keeper }
+      assert.equal(Number(parent), parents[launcher.does('parent of the process') as 'worker'])
+      assert.equal(Number(group) === child.pid, launcher.does('process group') === 'its own')
+      child.stdin?.end()
+      await closed(child)
+    })
+  })
+
+  suite('events', () => {
+    test("come as 'spawn', output, 'exit', 'close', each once", async () => {
+      const child = launcher.spawn('sh', ['-c', 'cat; echo errors >&2; exit 3'])
+      const order: string[] = []
+      for (const name of ['spawn', 'exit', 'close']) child.on(name, () => order.push(name))
+      const { stdin, stdout, stderr } = streamsOf(child)
+      stdout.once('data', () => order.push('data'))
+      for (const stream of [stdout, stderr]) stream.once('end', () => order.push('end'))
+      stderr.resume()
+      stdin.end('input')
+      const events = await eventsOf(child)
+      assert.deepEqual(events, [['spawn'], ['exit', 3, null], ['close', 3, null]])
+      assert.deepEqual(order.slice(0, 2), ['spawn', 'data'])
+      assert.equal(order.at(-1), 'close')
+      assert.deepEqual(order.toSorted(), ['close', 'data', 'end', 'end', 'exit', 'spawn'])
+    })
+
+    test("'exit' and 'close' have the status, or the signal that ended it", async () => {
+      for (const status of [0, 1, 42, 255]) {
+        const child = launcher.spawn('sh', ['-c', `exit ${status}`])
+        assert.deepEqual((await eventsOf(child)).slice(1), [
+          ['exit', status, null],
+          ['close', status, null]
+        ])
+        assert.deepEqual([child.exitCode, child.signalCode], [status, null])
+      }
+      for (const signal of ['SIGKILL', 'SIGTERM', 'SIGHUP', 'SIGUSR1']) {
+        const child = launcher.spawn('sh', ['-c', `kill -${signal.slice(3)} $$`])
+        assert.deepEqual((await eventsOf(child)).slice(1), [
+          ['exit', null, signal],
+          ['close', null, signal]
+        ])
+        assert.deepEqual([child.exitCode, child.signalCode], [null, signal])
+      }
+    })
+
+    test("'close' comes where nobody reads the output", async () => {
+      const child = launcher.spawn('sh', ['-c', 'echo unread; echo unread >&2'])
+      assert.deepEqual((await eventsOf(child)).at(-1), ['close', 0, null])
+    })
+
+    test("'close' while a grandchild holds the standard streams", async () => {
+      const child = launcher.spawn('sh', ['-c', 'sleep 1000 & echo $!'])
+      const grandchild = Number(await firstLine(child))
+      const close = closed(child)
+      if (child.exitCode === null) await once(child, 'exit')
+      const isWaiting = launcher.does('`close` while a grandchild holds stdout') === 'waits'
+      if (!isWaiting) await close
+      assert.ok(statOf(grandchild) !== undefined)
+      process.kill(grandchild, 'SIGKILL')
+      await close
+    })
+
+    const failures: [string, string, string[], object, string][] = [
+      ['is not found', missing, ['a', 'b'], {}, 'ENOENT'],
+      ['is not executable', plain, [], {}, 'EACCES'],
+      ['has no such folder', 'true', ['a'], { cwd: missing }, 'ENOENT'],
+      ['has no such shell', 'true', ['a'], { shell: missing }, 'ENOENT']
+    ]
+    for (const [law, command, args, options, code] of failures) {
+      test(`'error' and 'close' alone when the command ${law}`, async () => {
+        const child = launcher.spawn(command, args, options)
+        const ends = [child.stdin, child.stdout, child.stderr].map((stream) =>
+          once(stream as Socket, 'close')
+        )
+        const [[name, error], ...rest] = (await eventsOf(child)) as [[string, NodeJS.ErrnoException]]
+        const file = 'shell' in options ? missing : command
+        const { errno, syscall, path, message } = error
+        assert.equal(name, 'error')
+        assert.deepEqual(
+          { ...error },
+          { errno, code, syscall: `spawn ${file}`, path: file, spawnargs: child.spawnargs.slice(1) }
+        )
+        assert.equal(message, `spawn ${file} ${code}`)
+        assert.deepEqual({ syscall, path }, { syscall: `spawn ${file}`, path: file })
+        assert.ok((errno as number) < 0)
+        assert.deepEqual(rest, [['close', errno, null]])
+        assert.deepEqual([child.pid, child.exitCode, child.signalCode], [undefined, errno, null])
+        assert.equal(child.kill(), false)
+        assert.equal(child.killed, false)
+        await Promise.all(ends)
+      })
+    }
+
+    test('a start that Node refuses at once (E2BIG)', async () => {
+      const spawn = (): ChildProcess => launcher.spawn('true', ['x'.repeat(4 * 1024 * 1024)])
+      if (launcher.does('start refused with E2BIG') === 'throws') assert.throws(spawn, { code: 'E2BIG' })
+      else {
+        const [error] = await once(spawn(), 'error')
+        assert.equal(error.code, 'E2BIG')
+      }
+    })
+
+    test("an 'error' that nobody listens to", async () => {
+      const child = launcher.spawn(missing)
+      if (launcher.does('`error` without a listener') === 'throws') {
+        // Here it would be the end of this process.
+        child.once('error', () => {})
+        await closed(child)
+        assert.throws(() => child.emit('error', new Error('unheard')), /unheard/)
+      } else {
+        await closed(child)
+        assert.match(String(launcher.log.at(-1)?.err), /ENOENT/)
+      }
+    })
+
+    test('come in the asynchronous context of the call', async () => {
+      const storage = new AsyncLocalStorage<string>()
+      const seen = await storage.run('context', () => {
+        const child = launcher.spawn('echo', ['said'])
+        const heard = (emitter: NodeJS.EventEmitter, name: string): Promise<unknown> =>
+          new Promise((resolve) => emitter.once(name, () => resolve(storage.getStore())))
+        return Promise.all([
+          heard(child, 'spawn'),
+          heard(streamsOf(child).stdout, 'data'),
+          heard(child, 'exit'),
+          heard(child, 'close')
+        ])
+      })
+      assert.deepEqual(seen, Array(4).fill('context'))
+    })
+  })
+
+  suite('a ChildProcess', () => {
+    test('is one, with every documented property, from start to end', async () => {
+      const child = launcher.spawn('cat')
+      assert.ok(child instanceof ChildProcess)
+      assert.equal(typeof child.pid, launcher.does('`pid` before `spawn`'))
+      const { stdin, stdout, stderr } = streamsOf(child)
+      for (const stream of [stdin, stdout, stderr]) assert.ok(stream instanceof Socket)
+      assert.deepEqual([...child.stdio], [stdin, stdout, stderr])
+      assert.deepEqual([stdin.writable, (stdin as Socket).readable, stdout.readable], [true, false, true])
+      const { connected, channel, exitCode, signalCode, killed, spawnfile, spawnargs } = child
+      assert.deepEqual(
+        { connected, channel, exitCode, signalCode, killed, spawnfile, spawnargs },
+        {
+          connected: false,
+          channel: undefined,
+          exitCode: null,
+          signalCode: null,
+          killed: false,
+          spawnfile: 'cat',
+          spawnargs: ['cat']
+        }
+      )
+      assert.deepEqual([typeof child.send, typeof child.disconnect], ['undefined', 'undefined'])
+      await once(child, 'spawn')
+      assert.ok(statOf(child.pid as number) !== undefined)
+      const { pid } = child
+      stdin.end()
+      await closed(child)
+      assert.deepEqual([child.exitCode, child.signalCode, child.killed, child.pid], [0, null, false, pid])
+      assert.deepEqual([child.stdin, child.stdout, child.stderr], [stdin, stdout, stderr])
+    })
+
+    test('kill() sends SIGTERM, or the signal of that name or number', async () => {
+      for (const [given, signal] of [
+        [undefined, 'SIGTERM'],
+        ['SIGHUP', 'SIGHUP'],
+        [9, 'SIGKILL']
+      ] as const) {
+        const child = launcher.spawn('cat')
+        await once(child, 'spawn')
+        assert.equal(child.killed, false)
+        assert.equal(child.kill(given), true)
+        assert.equal(child.killed, true)
+        assert.deepEqual(await once(child, 'exit'), [null, signal])
+        assert.deepEqual([child.kill(), child.kill(0), child.killed], [false, false, true])
+      }
+    })
+
+    test("kill() before 'spawn' ends a process that has run", async () => {
+      const child = launcher.spawn('sleep', ['1000'])
+      assert.equal(child.kill('SIGINT'), true)
+      assert.equal(child.killed, true)
+      assert.deepEqual(await eventsOf(child), [
+        ['spawn'],
+        ['exit', null, 'SIGINT'],
+        ['close', null, 'SIGINT']
+      ])
+    })
+
+    test('kill() before a failed start', async () => {
+      const child = launcher.spawn(missing)
+      const events = eventsOf(child)
+      assert.equal(child.kill(), launcher.does('`kill()` before a failed start is known'))
+      assert.deepEqual(
+        (await events).map(([name]) => name),
+        ['error', 'close']
+      )
+      assert.equal(child.kill(), false)
+    })
+
+    test('kill(0) asks whether it is there', async () => {
+      const child = launcher.spawn('cat')
+      assert.equal(child.kill(0), true)
+      await once(child, 'spawn')
+      assert.equal(child.kill(0), true)
+      child.stdin?.end()
+      assert.deepEqual(await once(child, 'exit'), [0, null])
+      assert.equal(child.kill(0), false)
+    })
+
+    test('kill() sends what does not end it, too', async () => {
+      const child = launcher.spawn('sh', [
+        '-c',
+        'trap "echo heard; exit 7" USR1; echo ready; while :; do sleep 0.05; done'
+      ])
+      assert.equal(await firstLine(child), 'ready')
+      assert.equal(child.kill('SIGSTOP'), true)
+      await eventually('it is stopped', () => statOf(child.pid as number)?.state === 'T')
+      child.kill('SIGCONT')
+      child.kill('SIGUSR1')
+      assert.equal(await firstLine(child), 'heard')
+      if (child.exitCode === null) await once(child, 'exit')
+      assert.deepEqual([child.exitCode, child.signalCode], [7, null])
+    })
+
+    test('kill() throws a TypeError for a signal that does not exist', async () => {
+      const child = launcher.spawn('cat')
+      for (const signal of ['SIGNONE', 1000, {}, 'sigterm ']) {
+        assert.throws(() => child.kill(signal as never), TypeError)
+      }
+      assert.equal(child.killed, false)
+      child.stdin?.end()
+      await closed(child)
+    })
+
+    test('[Symbol.dispose]() sends SIGTERM, once', async () => {
+      const child = launcher.spawn('cat')
+      await once(child, 'spawn')
+      child[Symbol.dispose]()
+      assert.deepEqual(await once(child, 'exit'), [null, 'SIGTERM'])
+      child[Symbol.dispose]()
+    })
+
+    test('ref() keeps the worker, and unref() lets it end', async () => {
+      const held = (): number => process.getActiveResourcesInfo().length
+      const child = launcher.spawn('sleep', ['1000'], { stdio: 'ignore' })
+      await once(child, 'spawn')
+      const before = held()
+      child.unref()
+      assert.equal(held(), before - 1)
+      child.unref()
+      assert.equal(held(), before - 1)
+      child.ref()
+      child.ref()
+      assert.equal(held(), before)
+      child.kill()
+      await closed(child)
+    })
+
+    test('ref() and unref() return nothing, at any time', async () => {
+      const child = launcher.spawn('cat')
+      child.unref()
+      child.ref()
+      child.ref()
+      child.stdin?.end()
+      await closed(child)
+      assert.equal(child.ref(), undefined)
+      assert.equal(child.unref(), undefined)
+    })
+  })
+
+  suite('stdin, stdout, stderr', () => {
+    test('half close: the end of the input is heard, and the output goes on', async () => {
+      const child = launcher.spawn('sh', ['-c', 'cat >&2; echo after'])
+      const { stdin, stdout, stderr } = streamsOf(child)
+      const output = Promise.all([text(stdout), text(stderr)])
+      stdin.write('a')
+      stdin.write(Buffer.from('b'))
+      stdin.end('c')
+      await once(stdin, 'finish')
+      assert.deepEqual(await output, ['after\n', 'abc'])
+      assert.equal(stdin.destroyed, true)
+    })
+
+    test('talk back and forth', async () => {
+      const child = launcher.spawn('cat')
+      for (const line of ['one', 'two', 'three']) {
+        child.stdin?.write(`${line}\n`)
+        assert.equal(await firstLine(child), line)
+      }
+      child.stdin?.end()
+      await closed(child)
+    })
+
+    test('EPIPE where the command has closed its input', async () => {
+      const child = launcher.spawn('sh', ['-c', 'exec 0<&-; echo closed; exec sleep 1000'])
+      assert.equal(await firstLine(child), 'closed')
+      const { stdin } = streamsOf(child)
+      const errors = once(stdin, 'error')
+      stdin.write('nobody reads this')
+      const [error] = await errors
+      assert.deepEqual([error.code, error.syscall, error.errno], ['EPIPE', 'write', -32])
+      assert.equal(stdin.destroyed, true)
+      child.kill()
+      await closed(child)
+    })
+
+    test('an EPIPE that nobody listens to', async () => {
+      const child = launcher.spawn('sh', ['-c', 'exec 0<&-; echo closed; exec sleep 1000'])
+      assert.equal(await firstLine(child), 'closed')
+      const { stdin } = streamsOf(child)
+      const throws = launcher.does('stdin `error` without a listener') === 'throws'
+      // Here it would be the end of this process.
+      if (throws) stdin.once('error', () => {})
+      stdin.write('nobody reads this')
+      // Not once(), which would listen to 'error'.
+      await new Promise<void>((resolve) => stdin.once('close', () => resolve()))
+      if (!throws) assert.match(String(launcher.log.at(-1)?.err), /EPIPE/)
+      child.kill()
+      await closed(child)
+    })
+
+    test('a write after the end of the process fails', async () => {
+      const child = launcher.spawn('true')
+      await closed(child)
+      const [error] = await new Promise<[NodeJS.ErrnoException]>((resolve) => {
+        streamsOf(child).stdin.on('error', () => {})
+        streamsOf(child).stdin.write('late', (error) => resolve([error as NodeJS.ErrnoException]))
+      })
+      assert.equal(error.code, 'ERR_STREAM_DESTROYED')
+    })
+
+    test('back-pressure on the input: write() is false until the command reads', async () => {
+      const child = launcher.spawn('sh', ['-c', 'echo ready; kill -STOP $$; exec wc -c'])
+      const { stdin, stdout } = streamsOf(child)
+      assert.equal(await firstLine(child), 'ready')
+      await eventually('it is stopped', () => statOf(child.pid as number)?.state === 'T')
+      const chunk = Buffer.alloc(65_536, 1)
+      let bytes = 0
+      let hasRoom = true
+      // A socket takes some for itself before the stream is full.
+      while (hasRoom) {
+        hasRoom = stdin.write(chunk)
+        bytes += chunk.length
+        if (!hasRoom) hasRoom = await drainedAtOnce(stdin)
+      }
+      assert.ok(stdin.writableNeedDrain)
+      assert.ok(bytes < 10_000_000)
+      const drained = once(stdin, 'drain')
+      child.kill('SIGCONT')
+      await drained
+      stdin.end()
+      assert.equal(Number(await text(stdout)), bytes)
+    })
+
+    test('back-pressure on the output: the command waits until somebody reads, and nothing is lost', async () => {
+      const child = launcher.spawn('head', ['-c', '20000000', '/dev/zero'], {
+        stdio: ['ignore', 'pipe', 'inherit']
+      })
+      const { stdout } = streamsOf(child)
+      await once(stdout, 'readable')
+      await eventually('it waits in a write', () => statOf(child.pid as number)?.state === 'S')
+      assert.ok(stdout.readableLength < 1_000_000)
+      assert.equal(child.exitCode, null)
+      assert.equal((await buffer(stdout)).length, 20_000_000)
+    })
+
+    test('binary data both ways, whole', async () => {
+      const data = Buffer.from(
+        Array.from({ length: 2_000_003 }, (_, index) => (index * 7 + (index >> 8)) & 0xff)
+      )
+      const child = launcher.spawn('cat')
+      const { stdin, stdout } = streamsOf(child)
+      stdin.end(data)
+      assert.ok((await buffer(stdout)).equals(data))
+    })
+
+    test('setEncoding() on the output, and defaultEncoding on the input', async () => {
+      const child = launcher.spawn('cat')
+      const { stdin, stdout } = streamsOf(child)
+      stdout.setEncoding('utf8')
+      stdin.setDefaultEncoding('latin1')
+      stdin.write(Buffer.from([0xe2, 0x82]))
+      stdin.write(Buffer.from([0xac]))
+      stdin.end('é', 'utf8')
+      let output = ''
+      for await (const part of stdout) output += part
+      assert.equal(output, '€é')
+    })
+
+    test('an output that is destroyed ends a command that writes on', async () => {
+      const child = launcher.spawn('sh', ['-c', 'echo ready; exec cat /dev/zero'])
+      await firstLine(child)
+      streamsOf(child).stdout.destroy()
+      const [status, signal] = await once(child, 'exit')
+      // Where it had written more than was read, the kernel says ECONNRESET first: a status of its own.
+      assert.ok(signal === 'SIGPIPE' || status === 1)
+    })
+  })
+
+  suite('options.stdio', () => {
+    const shapes: [unknown, string][] = [
+      [undefined, 'stream stream stream'],
+      [null, 'stream stream stream'],
+      ['pipe', 'stream stream stream'],
+      ['overlapped', 'stream stream stream'],
+      ['ignore', 'null null null'],
+      [[], 'stream stream stream'],
+      [['ignore'], 'null stream stream'],
+      [[null, undefined, 'ignore'], 'stream stream null'],
+      [['pipe', 'overlapped', 'inherit'], 'stream stream null'],
+      [['ignore', 'inherit', 'inherit'], 'null null null'],
+      [[0, 1, 2], 'null null null'],
+      [['pipe', 'pipe', 'pipe', 'pipe'], 'stream stream stream stream'],
+      [['ignore', 'pipe', 'ignore', null], 'null stream null null'],
+      [['ignore', 'pipe', 'ignore', 'ignore', 'pipe'], 'null stream null null stream']
+    ]
+    for (const [stdio, shape] of shapes) {
+      test(`${JSON.stringify(stdio)} gives ${shape}`, async () => {
+        const child = launcher.spawn('true', [], { stdio } as never)
+        const found = child.stdio.map((stream) => (stream instanceof Socket ? 'stream' : String(stream)))
+        assert.equal(found.join(' '), shape)
+        assert.deepEqual(child.stdio.slice(0, 3), [child.stdin, child.stdout, child.stderr])
+        await closed(child)
+        assert.equal(child.exitCode, 0)
+      })
+    }
+
+    test("'inherit' is the worker’s own, and 'ignore' /dev/null", async () => {
+      const child = launcher.spawn('sleep', ['1000'], { stdio: ['ignore', 'inherit', 'inherit'] })
+      await once(child, 'spawn')
+      assert.equal(readlinkSync(`/proc/${child.pid}/fd/0`), '/dev/null')
+      for (const descriptor of [1, 2]) {
+        const [own, its] = ['self', child.pid].map((pid) => readlinkSync(`/proc/${pid}/fd/${descriptor}`))
+        assert.equal(its, own)
+      }
+      child.kill()
+      await closed(child)
+    })
+  })
+})

@@ -1,0 +1,153 @@
+/** Three ways to start a command behind one face: Node's own, a scope's by its keeper, and a scope's directly. */
+
+import assert from 'node:assert/strict'
+import {
+  type ChildProcess,
+  exec,
+  execFile,
+  type ForkOptions,
+  fork,
+  type SpawnOptions,
+  spawn
+} from 'node:child_process'
+import { after, before, suite } from 'node:test'
+import { promisify } from 'node:util'
+import { createGuard, type ExecError, type Guard, type Scope } from 'fastify-subprocess-guard'
+import { childrenOf, eventually } from './expectations.js'
+
+type LauncherName = 'node' | 'keeper' | 'direct'
+
+/**
+ * Where the launchers knowingly differ: what each one does. `docs/child-process.md` names every one of them; a test
+ * sees to that.
+ */
+export const differences = {
+  '`pid` before `spawn`': { node: 'number', keeper: 'undefined', direct: 'number' },
+  '`kill()` before a failed start is known': { node: false, keeper: true, direct: false },
+  'start refused with E2BIG': { node: 'throws', keeper: 'error', direct: 'throws' },
+  '`error` without a listener': { node: 'throws', keeper: 'logs', direct: 'logs' },
+  'stdin `error` without a listener': { node: 'throws', keeper: 'logs', direct: 'logs' },
+  '`close` while a grandchild holds stdout': { node: 'waits', keeper: 'comes', direct: 'comes' },
+  '`detached: true`': { node: 'accepted', keeper: 'refused', direct: 'refused' },
+  'unknown option': { node: 'ignored', keeper: 'refused', direct: 'refused' },
+  '`code` of a wrong option': {
+    node: ['ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_VALUE', 'ERR_OUT_OF_RANGE', 'ERR_UNKNOWN_SIGNAL'],
+    keeper: ['ERR_SUBPROCESS_OPTION'],
+    direct: [
+      'ERR_INVALID_ARG_TYPE',
+      'ERR_INVALID_ARG_VALUE',
+      'ERR_OUT_OF_RANGE',
+      'ERR_UNKNOWN_SIGNAL',
+      'ERR_SUBPROCESS_OPTION'
+    ]
+  },
+  'array for `stdio` shorter than three': { node: 'filled up', keeper: 'left alone', direct: 'left alone' },
+  'variables added to the environment': {
+    node: [],
+    keeper: ['SUBPROCESS_GUARD_MARK'],
+    direct: ['SUBPROCESS_GUARD_MARK']
+  },
+  'process group': { node: 'the worker’s', keeper: 'its own', direct: 'its own' },
+  'parent of the process': { node: 'worker', keeper: 'keeper', direct: 'worker' },
+  '`execFile` without `input`': { node: 'stdin open', keeper: 'stdin ended', direct: 'stdin ended' },
+  '`execFile` with an unknown `encoding`': { node: 'Buffer', keeper: 'refused', direct: 'refused' },
+  '`killed` and `signal` of every `execFile` error': { node: 'some', keeper: 'all', direct: 'all' }
+} satisfies Record<string, Record<LauncherName, unknown>>
+
+type ExecOptions = Record<string, unknown>
+type Run = Promise<{ stdout: string | Buffer; stderr: string | Buffer }> & { child: ChildProcess }
+
+/** The functions of `node:child_process`, by their Node types, whoever carries them out. */
+export class Launcher {
+  readonly name: LauncherName
+  guard: Guard | undefined
+  scope: Scope | undefined
+  /** What the guard has logged. */
+  readonly log: { message: string; err?: unknown }[] = []
+
+  constructor(name: LauncherName) {
+    this.name = name
+  }
+
+  async open(): Promise<void> {
+    if (this.name === 'node') return
+    const keep = (fields: object, message: string): void => void this.log.push({ ...fields, message })
+    const logger = { info: keep, warn: keep, error: keep }
+    this.guard = await createGuard({ grace: 300, launch: this.name, logger })
+    this.scope = this.guard.open({ timeout: false })
+  }
+
+  /** Asserts that nothing is left of what was started. */
+  async close(): Promise<void> {
+    const { guard, scope } = this
+    if (guard === undefined || scope === undefined) return
+    assert.deepEqual((await scope.close()).processes, [])
+    await eventually('the keeper has no child', () => childrenOf(guard.keeper).length === 0)
+    await guard.close()
+  }
+
+  spawn(command: string, args?: readonly string[] | SpawnOptions, options?: SpawnOptions): ChildProcess {
+    const start = (this.scope === undefined ? spawn : this.scope.spawn.bind(this.scope)) as typeof spawn
+    return args === undefined && options === undefined
+      ? start(command)
+      : start(command, args as readonly string[], options as SpawnOptions)
+  }
+
+  fork(modulePath: string, args: readonly string[] = [], options: ForkOptions = {}): ChildProcess {
+    return this.scope === undefined
+      ? fork(modulePath, args, options)
+      : this.scope.fork(modulePath, args, options)
+  }
+
+  execFile(file: string, args: readonly string[] = [], options: ExecOptions = {}): Run {
+    if (this.scope === undefined) return promisify(execFile)(file, args, options) as Run
+    return this.scope.execFile(file, args, options) as Run
+  }
+
+  exec(command: string, options: ExecOptions = {}): Run {
+    if (this.scope === undefined) return promisify(exec)(command, options) as Run
+    return this.scope.exec(command, options) as Run
+  }
+
+  /** What this launcher does where the three differ. */
+  does(difference: keyof typeof differences): unknown {
+    return differences[difference][this.name]
+  }
+}
+
+/** Runs one body of tests for each launcher. */
+export function forEachLauncher(body: (launcher: Launcher) => void): void {
+  for (const name of ['node', 'keeper', 'direct'] as const) {
+    suite(`by ${name}`, () => {
+      const launcher = new Launcher(name)
+      before(() => launcher.open())
+      after(() => launcher.close())
+      body(launcher)
+    })
+  }
+}
+
+/** Resolves with every event of a child and its arguments, in the order they came, at `'close'`. */
+export async function eventsOf(child: ChildProcess): Promise<[string, ...unknown[]][]> {
+  const events: [string, ...unknown[]][] = []
+  for (const name of ['spawn', 'error', 'message', 'disconnect', 'exit', 'close']) {
+    child.on(name, (...args: unknown[]) => events.push([name, ...args]))
+  }
+  await closed(child)
+  return events
+}
+
+/** Resolves at `'close'`, whatever `'error'` says before it. */
+export function closed(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => child.once('close', () => resolve()))
+}
+
+/** The error that a run rejects with. */
+export async function failureOf(run: Promise<unknown>): Promise<ExecError & NodeJS.ErrnoException> {
+  try {
+    await run
+  } catch (error) {
+    return error as never
+  }
+  return assert.fail('it did not fail')
+}
