@@ -26,6 +26,9 @@ const first = [
 const rankOf = (name) => (first.includes(name) ? first.indexOf(name) : first.length)
 
 const undocumented = []
+const exportedNames = new Set(
+  entries.flatMap(([, file]) => exportsOf(join(root, file)).map(([name]) => name))
+)
 const lines = [
   '# API',
   '',
@@ -107,7 +110,9 @@ function describe(name, declarations, source) {
     const doc = docOf(declaration)
     if (doc === '') undocumented.push(name)
     else lines.push('', doc)
-    if (isType) describeMembers(name, declaration.members, source)
+    if (!isType) continue
+    describeMembers(name, declaration.members, source)
+    for (const [base, from] of basesOf(declaration, source)) describeMembers(name, base.members, from)
   }
 }
 
@@ -130,14 +135,36 @@ function describeMembers(owner, members, source) {
   }
 }
 
+/** The classes that it extends and that have no entry of their own. */
+function basesOf(declaration, source) {
+  const found = []
+  for (const { types } of declaration.heritageClauses ?? []) {
+    for (const { expression } of types) {
+      const base = expression.getText(source)
+      const imported = source.statements.find(
+        (statement) =>
+          ts.isImportDeclaration(statement) &&
+          statement.moduleSpecifier.text.startsWith('./') &&
+          statement.importClause?.namedBindings?.elements?.some(({ name }) => name.text === base)
+      )
+      if (imported === undefined || exportedNames.has(base)) continue
+      const file = join(dirname(source.fileName), imported.moduleSpecifier.text.replace(/\.js$/, '.d.ts'))
+      const [declarations, from] = declarationsOf(file, base)
+      for (const one of declarations) found.push([one, from])
+    }
+  }
+  return found
+}
+
 /** A field that says all by its name and type. */
 function isPlain(member) {
   return ts.isPropertySignature(member)
 }
 
 function isHidden(member) {
-  const isPrivate = member.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.PrivateKeyword) === true
-  return isPrivate || ts.getJSDocTags(member).some(({ tagName }) => tagName.text === 'internal')
+  const hiding = [ts.SyntaxKind.PrivateKeyword, ts.SyntaxKind.ProtectedKeyword]
+  const isClosed = member.modifiers?.some(({ kind }) => hiding.includes(kind)) === true
+  return isClosed || ts.getJSDocTags(member).some(({ tagName }) => tagName.text === 'internal')
 }
 
 /** The interfaces that `declare module 'fastify'` and `declare global` add to. */
