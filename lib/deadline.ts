@@ -99,6 +99,8 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     if (first === undefined) return
     const leftMs = Math.max(first.deadlineAt - performance.now(), 0)
     this.#timer = setTimeout(() => this.#look(), Math.min(leftMs, sweepMs))
+    // To sweep is no reason for a worker to stay.
+    if (leftMs === Number.POSITIVE_INFINITY) this.#timer.unref()
   }
 
   #look(): void {
