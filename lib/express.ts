@@ -50,6 +50,14 @@ export interface ExpressGuard extends RequestHandler {
   close(): Promise<void>
 }
 
+/** A request that has come through the middleware, for servers without Express, whose types do not know of it. */
+export interface GuardedRequest extends IncomingMessage {
+  /** The subprocesses of this request. Opened when it is first asked for. */
+  readonly subprocesses: Scope
+  /** Starts a command that ends with this request, as `child_process.spawn` does. See `Scope.spawn`. */
+  spawn: Scope['spawn']
+}
+
 /** What Express adds to a request, and pino-http. */
 interface Request extends IncomingMessage {
   readonly app?: { readonly request?: object }

@@ -1,0 +1,82 @@
+/** The examples do what they say, and leave nothing. */
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { suite, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
+import { ask } from './harness/client.js'
+import { childrenOf, eventually } from './harness/expectations.js'
+import { statOf } from './harness/witness.js'
+
+interface Example {
+  readonly port: number
+  readonly server: ChildProcess
+}
+
+/** Starts an example, and resolves when it listens. */
+async function start(t: TestContext, name: string): Promise<Example> {
+  const file = fileURLToPath(new URL(`../examples/${name}.js`, import.meta.url))
+  const port = await freePort()
+  const env = { ...process.env, PORT: String(port) }
+  const server = spawn(process.execPath, [file], { env, stdio: ['ignore', 'pipe', 'ignore'] })
+  t.after(() => server.kill('SIGKILL'))
+  const [said] = await once(server.stdout as NodeJS.ReadableStream, 'data')
+  assert.equal(String(said), 'listening\n')
+  return { port, server }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** The processes below one, at any depth. */
+function treeOf(pid: number): number[] {
+  return childrenOf(pid).flatMap((child) => [child, ...treeOf(child)])
+}
+
+/** Asserts that the deadline answers and ends what hangs, and that SIGTERM ends the rest. */
+async function assertEnds({ port, server }: Example): Promise<void> {
+  const [keeper] = childrenOf(server.pid as number)
+  const { answer } = ask(port, '/hang')
+  await eventually('the command and its child run', () => treeOf(keeper as number).length >= 3)
+  const hanging = treeOf(keeper as number)
+  const { status, body } = await answer
+  assert.equal(status, 503)
+  assert.match(body, /The request did not end within its deadline/)
+  await eventually('what hung is gone', () => treeOf(keeper as number).length === 0)
+  server.kill('SIGTERM')
+  const [code] = await once(server, 'exit')
+  assert.equal(code, 0)
+  for (const pid of [keeper as number, ...hanging]) {
+    await eventually(`${pid} is gone`, () => ['Z', undefined].includes(statOf(pid)?.state))
+  }
+}
+
+suite('an example', () => {
+  test('guards a plain node:http server', async (t) => {
+    const example = await start(t, 'http')
+    const { status, body } = await ask(example.port, '/').answer
+    assert.equal(status, 200)
+    assert.match(body, /^node$/m)
+    await assertEnds(example)
+  })
+
+  test('guards an Express server', async (t) => {
+    const example = await start(t, 'express')
+    const answer = await fetch(`http://127.0.0.1:${example.port}/compress`, {
+      method: 'POST',
+      body: 'the body'
+    })
+    assert.equal(answer.status, 200)
+    assert.equal(gunzipSync(Buffer.from(await answer.arrayBuffer())).toString(), 'the body')
+    await assertEnds(example)
+  })
+})
