@@ -98,7 +98,8 @@ export class Exchanges<Request extends object, Response extends object> {
   /** Resolves when all that is under way has ended, after so many ms at the latest. */
   async drained(ms: number): Promise<void> {
     const ends = [...this.deadlines].map((exchange) => exchange.ended)
-    await pTimeout(Promise.all(ends), { milliseconds: ms, fallback: () => {} })
+    // A bound of no time is none to p-timeout.
+    if (ms > 0) await pTimeout(Promise.all(ends), { milliseconds: ms, fallback: () => {} })
   }
 
   /** Runs a function in the course of the request, so that children which it creates can be captured. */

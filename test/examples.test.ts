@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { ask } from './harness/client.js'
 import { childrenOf, eventually } from './harness/expectations.js'
+import { freePort } from './harness/free-port.js'
 import { statOf } from './harness/witness.js'
 
 interface Example {
@@ -26,15 +26,6 @@ async function start(t: TestContext, name: string): Promise<Example> {
   const [said] = await once(server.stdout as NodeJS.ReadableStream, 'data')
   assert.equal(String(said), 'listening\n')
   return { port, server }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** The processes below one, at any depth. */

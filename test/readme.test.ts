@@ -4,7 +4,6 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -12,6 +11,7 @@ import { after, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Ask, ask } from './harness/client.js'
 import { eventually } from './harness/expectations.js'
+import { freePort } from './harness/free-port.js'
 import { Witness } from './harness/witness.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -125,15 +125,6 @@ suite('the README', () => {
 
 function codeBlocksOf(markdown: string): string[] {
   return [...markdown.matchAll(/^```(?:js|ts|cjs)\n(.*?)^```$/gms)].map(([, code]) => code as string)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** By the kernel's own table, in which state 0A is LISTEN (proc_pid_net(5)). */

@@ -1,0 +1,32 @@
+/** The kinds of server for which the laws hold: each framework, by keeper and by direct launch. */
+
+import express from 'express'
+import express4 from 'express4'
+import { ExpressServed } from './express-server.js'
+import type { Served, ServedSetup } from './served.js'
+import { Served as FastifyServed } from './server.js'
+
+export interface Kind {
+  readonly name: string
+  serve(setup: ServedSetup, routes: (served: Served) => void): Promise<Served>
+}
+
+type Serve = Kind['serve']
+
+const serveFastify: Serve = (setup, routes) =>
+  new FastifyServed(setup).start((_app, served) => routes(served))
+const serveExpress: Serve = (setup, routes) => new ExpressServed(express, setup).start(routes)
+const serveExpress4: Serve = (setup, routes) => new ExpressServed(express4, setup).start(routes)
+
+function byDirectLaunch(serve: Serve): Serve {
+  return ({ guard, ...setup }, routes) =>
+    serve({ ...setup, guard: guard === false ? false : { launch: 'direct', ...guard } }, routes)
+}
+
+export const kinds: readonly Kind[] = [
+  { name: 'Fastify', serve: serveFastify },
+  { name: 'Fastify, direct launch', serve: byDirectLaunch(serveFastify) },
+  { name: 'Express 5', serve: serveExpress },
+  { name: 'Express 4', serve: serveExpress4 },
+  { name: 'Express 5, direct launch', serve: byDirectLaunch(serveExpress) }
+]
