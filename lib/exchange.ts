@@ -97,6 +97,8 @@ export class Exchanges<Request extends object, Response extends object> {
 
   /** Resolves when all that is under way has ended, after so many ms at the latest. */
   async drained(ms: number): Promise<void> {
+    // p-timeout takes no 0.
+    if (ms === 0) return
     const ends = [...this.deadlines].map((exchange) => exchange.ended)
     await pTimeout(Promise.all(ends), { milliseconds: ms, fallback: () => {} })
   }
