@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from './client.js'
-import { goneMs, type Served } from './server.js'
+import { goneMs, type Served } from './served.js'
 
 /** Asserts that every process the witness knows of ends in time. */
 export async function assertGone({ witness }: Served, ms = goneMs): Promise<void> {
@@ -27,14 +27,14 @@ export async function assertLeft({ witness }: Served, count: number): Promise<vo
 export async function assertClean(served: Served): Promise<void> {
   const { answer } = ask(served.port, '/ping')
   assert.equal((await answer).body, 'pong')
-  const guard = served.app.subprocessGuard
+  const guard = served.guard
   await eventually('no scope is open', () => guard.scopes().length === 0)
   await eventually('the keeper has no child, dead or alive', () => childrenOf(guard.keeper).length === 0)
 }
 
 /** Asserts that exactly one line tells of a closed scope, and returns it. */
 export async function assertOneLine(served: Served, reason: string) {
-  await eventually('the scope is closed', () => served.app.subprocessGuard.scopes().length === 0)
+  await eventually('the scope is closed', () => served.guard.scopes().length === 0)
   assert.equal(served.scopeLines.length, 1, JSON.stringify(served.scopeLines))
   const [line] = served.scopeLines
   assert.equal(line?.reason, reason)

@@ -1,45 +1,33 @@
-/** A real Fastify server with the guard on, or off for the negative control, and what a test asks of it. */
+/** A real Fastify server with the guard on, or off for the negative control. */
 
-import { spawn as nodeSpawn } from 'node:child_process'
 import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import subprocessGuard, { type SpawnOptions, type SubprocessGuardOptions } from 'fastify-subprocess-guard'
+import subprocessGuard, { type Guard, type RouteGuardOptions } from 'fastify-subprocess-guard'
 import { ask } from './client.js'
-import { Witness } from './witness.js'
+import { grace, type Handle, Served as ServedBase, type ServedSetup } from './served.js'
 
-/** Time between SIGTERM and SIGKILL in tests, in ms. */
-export const grace = 300
-/** Within so many ms of its end, nothing of a scope may be alive: the law of `FAULTS`. */
-export const goneMs = grace + 250
+export { goneMs, grace, type LogLine } from './served.js'
 
-const programs = new URL('../../../test/programs/', import.meta.url)
-
-export type LogLine = Record<string, unknown> & { msg: string; level: number }
-
-export interface Setup {
-  /** Options of the guard; false for none. */
-  guard?: SubprocessGuardOptions | false
+export interface Setup extends ServedSetup {
   plugin?: typeof subprocessGuard
   /** Options of Fastify. */
   server?: object
 }
 
-export class Served {
+export class Served extends ServedBase {
   readonly app: FastifyInstance
-  readonly witness = new Witness()
-  readonly log: LogLine[] = []
-  readonly isGuarded: boolean
   readonly #setup: Setup
   #task: (request: FastifyRequest) => Promise<unknown> = async () => {}
 
   constructor(setup: Setup) {
+    super(setup)
     this.#setup = setup
-    this.isGuarded = setup.guard !== false
     const stream = { write: (line: string) => void this.log.push(JSON.parse(line)) }
     // Without a guard a handler that hangs would hold up the end of its server for ever.
     const closing = this.isGuarded ? {} : { forceCloseConnections: true }
-    this.app = Fastify({ logger: { level: 'info', stream }, ...closing, ...setup.server }) as never
+    const answering = setup.answerAfter === undefined ? {} : { handlerTimeout: setup.answerAfter }
+    const options = { logger: { level: 'info', stream }, ...closing, ...answering, ...setup.server }
+    this.app = Fastify(options) as never
   }
 
   async start(routes: (app: FastifyInstance, served: Served) => void): Promise<this> {
@@ -55,8 +43,21 @@ export class Served {
     return this
   }
 
+  get guard(): Guard {
+    return this.app.subprocessGuard
+  }
+
   get port(): number {
     return (this.app.server.address() as AddressInfo).port
+  }
+
+  route(method: string, url: string, handler: Handle, override?: RouteGuardOptions | false): void {
+    const config = override === undefined ? {} : { subprocessGuard: override }
+    this.app.route({ method, url, config, handler })
+  }
+
+  onError(handle: () => unknown): void {
+    this.app.setErrorHandler(handle)
   }
 
   /** Does something inside a request, and resolves when that has its answer. Rejects as the handler does. */
@@ -70,23 +71,8 @@ export class Served {
     return handled as Promise<Result>
   }
 
-  /** Runs a program of `test/programs` as the route of a guarded, or of an unguarded server would. */
-  run(request: FastifyRequest, program: string, args: string[] = [], options: SpawnOptions = {}) {
-    const command = ['sh', [fileURLToPath(new URL(program, programs)), ...args]] as const
-    const given = { stdio: 'ignore', env: this.witness.env, ...options } as const
-    // Without a guard: the same as its keeper does, short of the keeper.
-    if (!this.isGuarded) return nodeSpawn(...command, given as never)
-    return request.spawn(...command, given)
-  }
-
-  /** What the guard has said of scopes that it closed. */
-  get scopeLines(): LogLine[] {
-    return this.log.filter(({ msg }) => msg.startsWith('scope closed'))
-  }
-
-  async close(): Promise<void> {
+  protected async stop(): Promise<void> {
     await this.app.close()
-    this.witness.close()
   }
 }
 

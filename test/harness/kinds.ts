@@ -1,0 +1,34 @@
+/** The kinds of server for which the laws hold: each framework, by keeper and by direct launch. */
+
+import express from 'express'
+import express4 from 'express4'
+import { ExpressServed } from './express-server.js'
+import type { Served, ServedSetup } from './served.js'
+import { Served as FastifyServed } from './server.js'
+
+export interface Kind {
+  readonly name: string
+  /** Why a scope closes whose handler threw. Middleware in front of Express is not told: it sees an answer. */
+  readonly reasonOfThrow: 'failed' | 'finished'
+  serve(setup: ServedSetup, routes: (served: Served) => void): Promise<Served>
+}
+
+type Serve = Kind['serve']
+
+const serveFastify: Serve = (setup, routes) =>
+  new FastifyServed(setup).start((_app, served) => routes(served))
+const serveExpress: Serve = (setup, routes) => new ExpressServed(express, setup).start(routes)
+const serveExpress4: Serve = (setup, routes) => new ExpressServed(express4, setup).start(routes)
+
+function byDirectLaunch(serve: Serve): Serve {
+  return ({ guard, ...setup }, routes) =>
+    serve({ ...setup, guard: guard === false ? false : { launch: 'direct', ...guard } }, routes)
+}
+
+export const kinds: readonly Kind[] = [
+  { name: 'Fastify', reasonOfThrow: 'failed', serve: serveFastify },
+  { name: 'Fastify, direct launch', reasonOfThrow: 'failed', serve: byDirectLaunch(serveFastify) },
+  { name: 'Express 5', reasonOfThrow: 'finished', serve: serveExpress },
+  { name: 'Express 4', reasonOfThrow: 'finished', serve: serveExpress4 },
+  { name: 'Express 5, direct launch', reasonOfThrow: 'finished', serve: byDirectLaunch(serveExpress) }
+]

@@ -1,0 +1,80 @@
+/** What a test needs of a server, whichever framework it is made with: routes that do something in a request. */
+
+import { spawn as nodeSpawn } from 'node:child_process'
+import type { IncomingMessage } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import type {
+  Guard,
+  RouteGuardOptions,
+  Scope,
+  SpawnOptions,
+  SubprocessGuardOptions
+} from 'fastify-subprocess-guard'
+import { Witness } from './witness.js'
+
+/** Time between SIGTERM and SIGKILL in tests, in ms. */
+export const grace = 300
+/** Within so many ms of its end, nothing of a scope may be alive: the law of `FAULTS`. */
+export const goneMs = grace + 250
+
+const programs = new URL('../../../test/programs/', import.meta.url)
+
+export type LogLine = Record<string, unknown> & { msg: string; level: number }
+
+/** A request in any framework. */
+export interface GuardedRequest {
+  readonly raw: IncomingMessage
+  readonly subprocesses: Scope
+  spawn: Scope['spawn']
+}
+
+/** A text, a stream or an object is the answer; an error goes the framework's way. */
+export type Handle = (request: GuardedRequest) => Promise<unknown>
+
+export interface ServedSetup {
+  /** Options of the guard; false for none. */
+  guard?: SubprocessGuardOptions | false
+  /** After so many ms the framework answers with 503 by itself, and ends nothing. */
+  answerAfter?: number
+}
+
+export abstract class Served {
+  readonly witness = new Witness()
+  readonly log: LogLine[] = []
+  readonly isGuarded: boolean
+
+  constructor({ guard }: ServedSetup) {
+    this.isGuarded = guard !== false
+  }
+
+  abstract readonly guard: Guard
+  abstract readonly port: number
+  /** Declares a route. */
+  abstract route(method: string, path: string, handle: Handle, override?: RouteGuardOptions | false): void
+  /** Has an error handler that does this in place of an answer. */
+  abstract onError(handle: () => unknown): void
+  protected abstract stop(): Promise<void>
+
+  get(path: string, handle: Handle, override?: RouteGuardOptions | false): void {
+    this.route('GET', path, handle, override)
+  }
+
+  /** Runs a program of `test/programs` as the route of a guarded, or of an unguarded server would. */
+  run(request: GuardedRequest, program: string, args: string[] = [], options: SpawnOptions = {}) {
+    const command = ['sh', [fileURLToPath(new URL(program, programs)), ...args]] as const
+    const given = { stdio: 'ignore', env: this.witness.env, ...options } as const
+    // Without a guard: the same as its keeper does, short of the keeper.
+    if (!this.isGuarded) return nodeSpawn(...command, given as never)
+    return request.spawn(...command, given)
+  }
+
+  /** What the guard has said of scopes that it closed. */
+  get scopeLines(): LogLine[] {
+    return this.log.filter(({ msg }) => msg.startsWith('scope closed'))
+  }
+
+  async close(): Promise<void> {
+    await this.stop()
+    this.witness.close()
+  }
+}
