@@ -97,9 +97,10 @@ export class Exchanges<Request extends object, Response extends object> {
 
   /** Resolves when all that is under way has ended, after so many ms at the latest. */
   async drained(ms: number): Promise<void> {
+    // p-timeout takes no 0.
+    if (ms === 0) return
     const ends = [...this.deadlines].map((exchange) => exchange.ended)
-    // A bound of no time is none to p-timeout.
-    if (ms > 0) await pTimeout(Promise.all(ends), { milliseconds: ms, fallback: () => {} })
+    await pTimeout(Promise.all(ends), { milliseconds: ms, fallback: () => {} })
   }
 
   /** Runs a function in the course of the request, so that children which it creates can be captured. */

@@ -111,17 +111,23 @@ export function subprocessGuard({
     if (exchanges !== undefined) enter(exchanges, req, res, next)
     else started.then((exchanges) => enter(exchanges, req, res, next), next)
   }
-  return Object.assign(handler, {
-    ready,
-    async close(): Promise<void> {
-      const exchanges = await started
-      await exchanges.drained(options.drainMs)
-      exchanges.guard.refuse()
-      exchanges.cutAllShort('shutdown')
-      await exchanges.guard.close()
-      exchanges.clear()
-    }
-  })
+  async function end(): Promise<void> {
+    const exchanges = await started.catch(() => undefined)
+    // A keeper that did not start has nothing to end.
+    if (exchanges === undefined) return
+    await exchanges.drained(options.drainMs)
+    exchanges.guard.refuse()
+    exchanges.cutAllShort('shutdown')
+    await exchanges.guard.close()
+    exchanges.clear()
+  }
+
+  let ending: Promise<void> | undefined
+  const close = (): Promise<void> => {
+    ending ??= end()
+    return ending
+  }
+  return Object.assign(handler, { ready, close })
 }
 
 /**

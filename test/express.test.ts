@@ -228,6 +228,7 @@ for (const [version, framework] of [
       t.after(() => server.close())
       await once(server, 'listening')
       await assert.rejects(guard.ready, { code: 'ERR_SUBPROCESS_KEEPER_START' })
+      await guard.close()
       const { status, body } = await ask((server.address() as AddressInfo).port, '/').answer
       assert.equal(status, 500)
       assert.match(body, /ERR_SUBPROCESS_KEEPER_START.*ENOENT/)

@@ -7,167 +7,383 @@ import { connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
 import websocket from '@fastify/websocket'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
 import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
 import WebSocket from 'ws'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
-import { type Served, type Setup, serve } from './harness/server.js'
+import { type Kind, kinds } from './harness/kinds.js'
+import type { Served, ServedSetup } from './harness/served.js'
+import { serve } from './harness/server.js'
 
 const timeout = 300
 const never = (): Promise<never> => new Promise(() => {})
 
 /** A server whose route starts a daemon beside its command and then never answers. */
-function serveHanging(setup: Setup): Promise<Served> {
-  return serve(setup, (app, served) => {
-    app.route({
-      method: ['GET', 'POST'],
-      url: '/hang',
-      handler: async (request) => {
+function serveHanging(kind: Kind, setup: ServedSetup): Promise<Served> {
+  return kind.serve(setup, (served) => {
+    for (const method of ['GET', 'POST']) {
+      served.route(method, '/hang', async (request) => {
         served.run(request, 'daemon.sh')
         await never()
+      })
+    }
+  })
+}
+
+for (const kind of kinds) {
+  suite(kind.name, () => {
+    suite('a request past its deadline', () => {
+      for (const [method, json] of [
+        ['GET', undefined],
+        ['POST', { a: 1 }]
+      ] as const) {
+        test(`${method} is answered with 503, and its processes are gone`, async (t) => {
+          const served = await serveHanging(kind, { guard: { timeout } })
+          t.after(() => served.close())
+          const { status, body } = await ask(served.port, '/hang', { json }).answer
+          assert.equal(status, 503)
+          assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
+          await assertGone(served)
+          const line = await assertOneLine(served, 'deadline')
+          assert.equal(line.route, `${method} /hang`)
+          assert.equal(line.processes.length, 2)
+          await assertClean(served)
+        })
       }
+
+      test('without the guard leaves its processes: its framework answers and ends none of them', async (t) => {
+        const served = await serveHanging(kind, { guard: false, answerAfter: timeout })
+        t.after(() => served.close())
+        const { status } = await ask(served.port, '/hang').answer
+        assert.equal(status, 503)
+        await assertLeft(served, 2)
+      })
+
+      test('ends at its own deadline and not at that of another route', async (t) => {
+        const served = await kind.serve({ guard: { timeout: 60_000 } }, (served) => {
+          served.get(
+            '/short',
+            async (request) => {
+              served.run(request, 'waits.sh')
+              await never()
+            },
+            { timeout }
+          )
+          served.get('/long', async (request) => {
+            request.spawn('sleep', ['1000'])
+            await never()
+          })
+        })
+        t.after(() => served.close())
+        const long = ask(served.port, '/long')
+        assert.equal((await ask(served.port, '/short').answer).status, 503)
+        await assertGone(served)
+        await eventually('only the long one is left', () => served.guard.scopes().length === 1)
+        long.leave()
+        await assertClean(served)
+      })
+
+      test('goes on for as long as it likes where the route has no deadline', async (t) => {
+        const served = await kind.serve({ guard: { timeout } }, (served) => {
+          for (const [url, subprocessGuard] of [
+            ['/none', { timeout: false }],
+            ['/off', false]
+          ] as const) {
+            served.get(
+              url,
+              async () => {
+                await new Promise((resolve) => setTimeout(resolve, timeout * 2))
+                return 'late'
+              },
+              subprocessGuard
+            )
+          }
+          served.get(
+            '/unguarded',
+            async (request) => {
+              request.spawn('true')
+            },
+            false
+          )
+        })
+        t.after(() => served.close())
+        const answers = await Promise.all(['/none', '/off'].map((path) => ask(served.port, path).answer))
+        assert.deepEqual(
+          answers.map(({ body }) => body),
+          ['late', 'late']
+        )
+        const { body } = await ask(served.port, '/unguarded').answer
+        assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_UNGUARDED')
+      })
+
+      test('is answered once when it completes in the tick of its deadline', async (t) => {
+        const served = await kind.serve({ guard: { timeout } }, (served) => {
+          served.get('/tie', async (request) => {
+            request.spawn('sleep', ['1000'], { stdio: 'ignore' })
+            await new Promise((resolve) => setTimeout(resolve, timeout))
+            return 'done'
+          })
+        })
+        t.after(() => served.close())
+        const answers = await Promise.all(Array.from({ length: 40 }, () => ask(served.port, '/tie').answer))
+        for (const { status, body, isCut } of answers) {
+          assert.ok((status === 200 && body === 'done') || (status === 503 && !isCut), `${status} ${body}`)
+        }
+        await eventually('all scopes are closed', () => served.guard.scopes().length === 0)
+        const late = answers.filter(({ status }) => status === 503).length
+        assert.equal(served.scopeLines.length, 40)
+        assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, late)
+        assert.equal(served.scopeLines.filter(({ reason }) => reason === 'finished').length, 40 - late)
+        await assertClean(served)
+      })
+
+      test('is cut off when its answer has begun, and the worker lives', async (t) => {
+        const served = await kind.serve({ guard: { timeout } }, (served) => {
+          served.get(
+            '/stream',
+            async (request) => served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
+          )
+        })
+        t.after(() => served.close())
+        const { status, body, isCut } = await ask(served.port, '/stream').answer
+        assert.deepEqual({ status, body, isCut }, { status: 200, body: 'start\n', isCut: true })
+        await assertGone(served)
+        await assertOneLine(served, 'deadline')
+        await assertClean(served)
+      })
+
+      test('is answered with 503 when its stream has not yet given a byte', async (t) => {
+        const served = await kind.serve({ guard: { timeout } }, (served) => {
+          served.get(
+            '/silent',
+            async (request) => served.run(request, 'waits.sh', [], { stdio: 'pipe' }).stdout
+          )
+        })
+        t.after(() => served.close())
+        const { status, body } = await ask(served.port, '/silent').answer
+        assert.equal(status, 503)
+        assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
+        await assertGone(served)
+        await assertClean(served)
+      })
+
+      test('is answered while its body still arrives, and its connection is closed', async (t) => {
+        const served = await kind.serve({ guard: { timeout } }, (served) => {
+          served.route('POST', '/body', async () => 'never')
+        })
+        t.after(() => served.close())
+        const socket = connect(served.port, '127.0.0.1')
+        const head = [
+          'POST /body HTTP/1.1',
+          'host: test',
+          'content-type: application/json',
+          'content-length: 100'
+        ]
+        socket.write(`${head.join('\r\n')}\r\n\r\n{"half":`)
+        assert.match(await text(socket), /^HTTP\/1\.1 503 .*ERR_SUBPROCESS_DEADLINE/s)
+        await assertClean(served)
+      })
+
+      test('is cut off when even the error handler gives no answer', async (t) => {
+        const served = await kind.serve({ guard: { timeout } }, (served) => {
+          served.onError(never)
+          served.get('/hang', async (request) => {
+            served.run(request, 'waits.sh')
+            await never()
+          })
+        })
+        t.after(() => served.close())
+        await assert.rejects(ask(served.port, '/hang').answer, { code: 'ECONNRESET' })
+        await assertGone(served)
+        await assertClean(served)
+      })
+    })
+
+    suite('a client that goes away', () => {
+      for (const method of ['GET', 'POST']) {
+        const json = method === 'POST' ? { a: 1 } : undefined
+
+        test(`before the handler spawns: ${method} starts nothing`, async (t) => {
+          let refused: Promise<SubprocessError> | undefined
+          const served = await kind.serve({}, (served) => {
+            served.route(method, '/late', async (request) => {
+              refused = once(request.raw.socket, 'close').then(() => {
+                try {
+                  request.spawn('sleep', ['1000'])
+                  throw new Error('spawned for nobody')
+                } catch (error) {
+                  return error as SubprocessError
+                }
+              })
+              asked.leave()
+              await never()
+            })
+          })
+          t.after(() => served.close())
+          const asked = ask(served.port, '/late', { json })
+          await eventually('the handler runs', () => refused !== undefined)
+          assert.equal((await refused)?.code, 'ERR_SUBPROCESS_DISCONNECTED')
+          await assertClean(served)
+        })
+
+        test(`while the handler runs: ${method} leaves nothing`, async (t) => {
+          const served = await serveHanging(kind, {})
+          t.after(() => served.close())
+          const asked = ask(served.port, '/hang', { json })
+          await served.witness.present(2)
+          asked.leave()
+          await assertGone(served)
+          await assertOneLine(served, 'disconnected')
+          await assertClean(served)
+        })
+
+        test(`while the response streams: ${method} leaves nothing`, async (t) => {
+          const served = await kind.serve({}, (served) => {
+            served.route(
+              method,
+              '/stream',
+              async (request) => served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
+            )
+          })
+          t.after(() => served.close())
+          const asked = ask(served.port, '/stream', { json })
+          await once(await asked.head, 'readable')
+          asked.leave()
+          await assertGone(served)
+          await assertOneLine(served, 'disconnected')
+          await assertClean(served)
+        })
+      }
+
+      test('without the guard leaves its processes behind', async (t) => {
+        const served = await serveHanging(kind, { guard: false })
+        t.after(() => served.close())
+        const asked = ask(served.port, '/hang')
+        await served.witness.present(2)
+        asked.leave()
+        await assertLeft(served, 2)
+      })
+    })
+
+    suite('a handler', () => {
+      test('that throws between two spawns leaves nothing, and starts nothing afterwards', async (t) => {
+        let second: unknown
+        const served = await kind.serve({}, (served) => {
+          served.get('/throws', async (request) => {
+            served.run(request, 'daemon.sh')
+            await served.witness.present(2)
+            request.raw.once('close', () => {
+              try {
+                request.spawn('sleep', ['1000'])
+              } catch (error) {
+                second = error
+              }
+            })
+            throw new Error('between')
+          })
+        })
+        t.after(() => served.close())
+        const { status, body } = await ask(served.port, '/throws').answer
+        assert.equal(status, 500)
+        assert.equal(JSON.parse(body).message, 'between')
+        await assertGone(served)
+        await assertOneLine(served, kind.reasonOfThrow)
+        await eventually('the second spawn was tried', () => second !== undefined)
+        assert.equal((second as SubprocessError).code, 'ERR_SUBPROCESS_SCOPE_CLOSED')
+        await assertClean(served)
+      })
+
+      test('that answers and leaves a subprocess: it ends with the answer', async (t) => {
+        const served = await kind.serve({}, (served) => {
+          served.get('/leaves', async (request) => {
+            served.run(request, 'daemon.sh')
+            await served.witness.present(2)
+            return 'answer'
+          })
+        })
+        t.after(() => served.close())
+        assert.equal((await ask(served.port, '/leaves').answer).body, 'answer')
+        await assertGone(served)
+        const { processes } = await assertOneLine(served, 'finished')
+        assert.deepEqual(
+          processes.map(({ ended }) => ended),
+          ['SIGTERM', 'SIGTERM']
+        )
+        await assertClean(served)
+      })
+
+      test('without the guard: what it leaves lives on', async (t) => {
+        const served = await kind.serve({ guard: false }, (served) => {
+          served.get('/leaves', async (request) => {
+            served.run(request, 'daemon.sh')
+            await served.witness.present(2)
+            return 'answer'
+          })
+        })
+        t.after(() => served.close())
+        await ask(served.port, '/leaves').answer
+        await assertLeft(served, 2)
+      })
+
+      test('can spawn nothing while its scope closes, nor when it is closed', async (t) => {
+        const errors: SubprocessError[] = []
+        const served = await kind.serve({}, (served) => {
+          served.get('/closes', async (request) => {
+            served.run(request, 'waits.sh')
+            await served.witness.present(1)
+            const closed = request.subprocesses.close()
+            errors.push(spawnError(request.subprocesses))
+            const report = await closed
+            errors.push(spawnError(request.subprocesses))
+            return report
+          })
+        })
+        t.after(() => served.close())
+        const { body } = await ask(served.port, '/closes').answer
+        assert.equal(JSON.parse(body).reason, 'closed')
+        assert.deepEqual(
+          errors.map(({ code }) => code),
+          ['ERR_SUBPROCESS_SCOPE_CLOSED', 'ERR_SUBPROCESS_SCOPE_CLOSED']
+        )
+        await assertGone(served)
+        await assertClean(served)
+      })
+    })
+
+    suite('requests on one connection', () => {
+      test('kept alive: each has its own deadline', async (t) => {
+        const served = await serveConnection(kind, t)
+        const client = served.client
+        for (const path of ['/quick', '/quick', '/hang', '/quick']) {
+          const sentAt = performance.now()
+          client.send(path)
+          const status = await client.status()
+          assert.equal(status, path === '/quick' ? 200 : 503)
+          // An earlier request's deadline must not shorten a later one's.
+          if (path === '/hang') assert.ok(performance.now() - sentAt >= timeout - 10)
+        }
+        await assertGone(served)
+        await assertClean(served)
+      })
+
+      test('pipelined: each has its own deadline and its own scope', async (t) => {
+        const served = await serveConnection(kind, t)
+        const client = served.client
+        client.send('/quick', '/hang', '/quick', '/hang')
+        const statuses = []
+        for (let i = 0; i < 4; i++) statuses.push(await client.status())
+        assert.deepEqual(statuses, [200, 503, 200, 503])
+        await assertGone(served)
+        await assertClean(served)
+        assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, 2)
+      })
     })
   })
 }
 
-suite('a request past its deadline', () => {
-  for (const [method, json] of [
-    ['GET', undefined],
-    ['POST', { a: 1 }]
-  ] as const) {
-    test(`${method} is answered with 503, and its processes are gone`, async (t) => {
-      const served = await serveHanging({ guard: { timeout } })
-      t.after(() => served.close())
-      const { status, body } = await ask(served.port, '/hang', { json }).answer
-      assert.equal(status, 503)
-      assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
-      await assertGone(served)
-      const line = await assertOneLine(served, 'deadline')
-      assert.equal(line.route, `${method} /hang`)
-      assert.equal(line.processes.length, 2)
-      await assertClean(served)
-    })
-  }
-
-  test('without the guard leaves its processes: Fastify answers and ends none of them', async (t) => {
-    const served = await serveHanging({ guard: false, server: { handlerTimeout: timeout } })
-    t.after(() => served.close())
-    const { status } = await ask(served.port, '/hang').answer
-    assert.equal(status, 503)
-    await assertLeft(served, 2)
-  })
-
-  test('ends at its own deadline and not at that of another route', async (t) => {
-    const served = await serve({ guard: { timeout: 60_000 } }, (app, served) => {
-      app.get('/short', { config: { subprocessGuard: { timeout } } }, async (request) => {
-        served.run(request, 'waits.sh')
-        await never()
-      })
-      app.get('/long', async (request) => {
-        request.spawn('sleep', ['1000'])
-        await never()
-      })
-    })
-    t.after(() => served.close())
-    const long = ask(served.port, '/long')
-    assert.equal((await ask(served.port, '/short').answer).status, 503)
-    await assertGone(served)
-    await eventually('only the long one is left', () => served.app.subprocessGuard.scopes().length === 1)
-    long.leave()
-    await assertClean(served)
-  })
-
-  test('goes on for as long as it likes where the route has no deadline', async (t) => {
-    const served = await serve({ guard: { timeout } }, (app) => {
-      for (const [url, subprocessGuard] of [
-        ['/none', { timeout: false }],
-        ['/off', false]
-      ] as const) {
-        app.get(url, { config: { subprocessGuard } }, async () => {
-          await new Promise((resolve) => setTimeout(resolve, timeout * 2))
-          return 'late'
-        })
-      }
-      app.get('/unguarded', { config: { subprocessGuard: false } }, async (request) => {
-        request.spawn('true')
-      })
-    })
-    t.after(() => served.close())
-    const answers = await Promise.all(['/none', '/off'].map((path) => ask(served.port, path).answer))
-    assert.deepEqual(
-      answers.map(({ body }) => body),
-      ['late', 'late']
-    )
-    const { body } = await ask(served.port, '/unguarded').answer
-    assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_UNGUARDED')
-  })
-
-  test('is answered once when it completes in the tick of its deadline', async (t) => {
-    const served = await serve({ guard: { timeout } }, (app) => {
-      app.get('/tie', async (request) => {
-        request.spawn('sleep', ['1000'], { stdio: 'ignore' })
-        await new Promise((resolve) => setTimeout(resolve, timeout))
-        return 'done'
-      })
-    })
-    t.after(() => served.close())
-    const answers = await Promise.all(Array.from({ length: 40 }, () => ask(served.port, '/tie').answer))
-    for (const { status, body, isCut } of answers) {
-      assert.ok((status === 200 && body === 'done') || (status === 503 && !isCut), `${status} ${body}`)
-    }
-    await eventually('all scopes are closed', () => served.app.subprocessGuard.scopes().length === 0)
-    const late = answers.filter(({ status }) => status === 503).length
-    assert.equal(served.scopeLines.length, 40)
-    assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, late)
-    assert.equal(served.scopeLines.filter(({ reason }) => reason === 'finished').length, 40 - late)
-    await assertClean(served)
-  })
-
-  test('is cut off when its answer has begun, and the worker lives', async (t) => {
-    const served = await serve({ guard: { timeout } }, (app, served) => {
-      app.get(
-        '/stream',
-        async (request) => served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
-      )
-    })
-    t.after(() => served.close())
-    const { status, body, isCut } = await ask(served.port, '/stream').answer
-    assert.deepEqual({ status, body, isCut }, { status: 200, body: 'start\n', isCut: true })
-    await assertGone(served)
-    await assertOneLine(served, 'deadline')
-    await assertClean(served)
-  })
-
-  test('is answered with 503 when its stream has not yet given a byte', async (t) => {
-    const served = await serve({ guard: { timeout } }, (app, served) => {
-      app.get('/silent', async (request) => served.run(request, 'waits.sh', [], { stdio: 'pipe' }).stdout)
-    })
-    t.after(() => served.close())
-    const { status, body } = await ask(served.port, '/silent').answer
-    assert.equal(status, 503)
-    assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
-    await assertGone(served)
-    await assertClean(served)
-  })
-
-  test('is answered while its body still arrives, and its connection is closed', async (t) => {
-    const served = await serve({ guard: { timeout } }, (app) => {
-      app.post('/body', async () => 'never')
-    })
-    t.after(() => served.close())
-    const socket = connect(served.port, '127.0.0.1')
-    const head = [
-      'POST /body HTTP/1.1',
-      'host: test',
-      'content-type: application/json',
-      'content-length: 100'
-    ]
-    socket.write(`${head.join('\r\n')}\r\n\r\n{"half":`)
-    assert.match(await text(socket), /^HTTP\/1\.1 503 .*ERR_SUBPROCESS_DEADLINE/s)
-    await assertClean(served)
-  })
-
+// What only Fastify has: hooks, hijacked replies and HTTP/2.
+suite('a request whose Fastify hooks forbid an answer', () => {
   test('is cut off when it comes while a hook of the framework forbids an answer', async (t) => {
     const served = await serve({ guard: { timeout } }, (app) => {
       app.get('/fails', { onError: never }, async () => {
@@ -177,91 +393,6 @@ suite('a request past its deadline', () => {
     t.after(() => served.close())
     await assert.rejects(ask(served.port, '/fails').answer, { code: 'ECONNRESET' })
     await assertClean(served)
-  })
-
-  test('is cut off when even the error handler gives no answer', async (t) => {
-    const served = await serve({ guard: { timeout } }, (app, served) => {
-      app.setErrorHandler(never)
-      app.get('/hang', async (request) => {
-        served.run(request, 'waits.sh')
-        await never()
-      })
-    })
-    t.after(() => served.close())
-    await assert.rejects(ask(served.port, '/hang').answer, { code: 'ECONNRESET' })
-    await assertGone(served)
-    await assertClean(served)
-  })
-})
-
-suite('a client that goes away', () => {
-  for (const method of ['GET', 'POST']) {
-    const json = method === 'POST' ? { a: 1 } : undefined
-
-    test(`before the handler spawns: ${method} starts nothing`, async (t) => {
-      let refused: Promise<SubprocessError> | undefined
-      const served = await serve({}, (app) => {
-        app.route({
-          method,
-          url: '/late',
-          handler: async (request) => {
-            refused = once(request.raw.socket, 'close').then(() => {
-              try {
-                request.spawn('sleep', ['1000'])
-                throw new Error('spawned for nobody')
-              } catch (error) {
-                return error as SubprocessError
-              }
-            })
-            asked.leave()
-            await never()
-          }
-        })
-      })
-      t.after(() => served.close())
-      const asked = ask(served.port, '/late', { json })
-      await eventually('the handler runs', () => refused !== undefined)
-      assert.equal((await refused)?.code, 'ERR_SUBPROCESS_DISCONNECTED')
-      await assertClean(served)
-    })
-
-    test(`while the handler runs: ${method} leaves nothing`, async (t) => {
-      const served = await serveHanging({})
-      t.after(() => served.close())
-      const asked = ask(served.port, '/hang', { json })
-      await served.witness.present(2)
-      asked.leave()
-      await assertGone(served)
-      await assertOneLine(served, 'disconnected')
-      await assertClean(served)
-    })
-
-    test(`while the response streams: ${method} leaves nothing`, async (t) => {
-      const served = await serve({}, (app, served) => {
-        app.route({
-          method,
-          url: '/stream',
-          handler: async (request) =>
-            served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
-        })
-      })
-      t.after(() => served.close())
-      const asked = ask(served.port, '/stream', { json })
-      await once(await asked.head, 'readable')
-      asked.leave()
-      await assertGone(served)
-      await assertOneLine(served, 'disconnected')
-      await assertClean(served)
-    })
-  }
-
-  test('without the guard leaves its processes behind', async (t) => {
-    const served = await serveHanging({ guard: false })
-    t.after(() => served.close())
-    const asked = ask(served.port, '/hang')
-    await served.witness.present(2)
-    asked.leave()
-    await assertLeft(served, 2)
   })
 })
 
@@ -388,91 +519,6 @@ suite('a stream of HTTP/2', () => {
   })
 })
 
-suite('a handler', () => {
-  test('that throws between two spawns leaves nothing, and starts nothing afterwards', async (t) => {
-    let second: unknown
-    const served = await serve({}, (app, served) => {
-      app.get('/throws', async (request) => {
-        served.run(request, 'daemon.sh')
-        await served.witness.present(2)
-        request.raw.once('close', () => {
-          try {
-            request.spawn('sleep', ['1000'])
-          } catch (error) {
-            second = error
-          }
-        })
-        throw new Error('between')
-      })
-    })
-    t.after(() => served.close())
-    const { status, body } = await ask(served.port, '/throws').answer
-    assert.equal(status, 500)
-    assert.equal(JSON.parse(body).message, 'between')
-    await assertGone(served)
-    await assertOneLine(served, 'failed')
-    await eventually('the second spawn was tried', () => second !== undefined)
-    assert.equal((second as SubprocessError).code, 'ERR_SUBPROCESS_SCOPE_CLOSED')
-    await assertClean(served)
-  })
-
-  test('that answers and leaves a subprocess: it ends with the answer', async (t) => {
-    const served = await serve({}, (app, served) => {
-      app.get('/leaves', async (request) => {
-        served.run(request, 'daemon.sh')
-        await served.witness.present(2)
-        return 'answer'
-      })
-    })
-    t.after(() => served.close())
-    assert.equal((await ask(served.port, '/leaves').answer).body, 'answer')
-    await assertGone(served)
-    const { processes } = await assertOneLine(served, 'finished')
-    assert.deepEqual(
-      processes.map(({ ended }) => ended),
-      ['SIGTERM', 'SIGTERM']
-    )
-    await assertClean(served)
-  })
-
-  test('without the guard: what it leaves lives on', async (t) => {
-    const served = await serve({ guard: false }, (app, served) => {
-      app.get('/leaves', async (request) => {
-        served.run(request, 'daemon.sh')
-        await served.witness.present(2)
-        return 'answer'
-      })
-    })
-    t.after(() => served.close())
-    await ask(served.port, '/leaves').answer
-    await assertLeft(served, 2)
-  })
-
-  test('can spawn nothing while its scope closes, nor when it is closed', async (t) => {
-    const errors: SubprocessError[] = []
-    const served = await serve({}, (app, served) => {
-      app.get('/closes', async (request) => {
-        served.run(request, 'waits.sh')
-        await served.witness.present(1)
-        const closed = request.subprocesses.close()
-        errors.push(spawnError(request.subprocesses))
-        const report = await closed
-        errors.push(spawnError(request.subprocesses))
-        return report
-      })
-    })
-    t.after(() => served.close())
-    const { body } = await ask(served.port, '/closes').answer
-    assert.equal(JSON.parse(body).reason, 'closed')
-    assert.deepEqual(
-      errors.map(({ code }) => code),
-      ['ERR_SUBPROCESS_SCOPE_CLOSED', 'ERR_SUBPROCESS_SCOPE_CLOSED']
-    )
-    await assertGone(served)
-    await assertClean(served)
-  })
-})
-
 suite('a request that spawns nothing', () => {
   test('opens no scope, whatever becomes of it', async (t) => {
     const opened: FastifyRequest[] = []
@@ -514,35 +560,6 @@ suite('a request that spawns nothing', () => {
   })
 })
 
-suite('requests on one connection', () => {
-  test('kept alive: each has its own deadline', async (t) => {
-    const served = await serveConnection(t)
-    const client = served.client
-    for (const path of ['/quick', '/quick', '/hang', '/quick']) {
-      const sentAt = performance.now()
-      client.send(path)
-      const status = await client.status()
-      assert.equal(status, path === '/quick' ? 200 : 503)
-      // An earlier request's deadline must not shorten a later one's.
-      if (path === '/hang') assert.ok(performance.now() - sentAt >= timeout - 10)
-    }
-    await assertGone(served)
-    await assertClean(served)
-  })
-
-  test('pipelined: each has its own deadline and its own scope', async (t) => {
-    const served = await serveConnection(t)
-    const client = served.client
-    client.send('/quick', '/hang', '/quick', '/hang')
-    const statuses = []
-    for (let i = 0; i < 4; i++) statuses.push(await client.status())
-    assert.deepEqual(statuses, [200, 503, 200, 503])
-    await assertGone(served)
-    await assertClean(served)
-    assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, 2)
-  })
-})
-
 function spawnError(scope: Scope): SubprocessError {
   try {
     scope.spawn('sleep', ['1000'])
@@ -553,10 +570,10 @@ function spawnError(scope: Scope): SubprocessError {
 }
 
 /** A server, and one connection to it that sends requests and reads the statuses of their answers. */
-async function serveConnection(t: { after(fn: () => Promise<void>): void }) {
-  const served = await serve({ guard: { timeout } }, (app: FastifyInstance, served) => {
-    app.get('/quick', async () => 'quick')
-    app.get('/hang', async (request: FastifyRequest, _reply: FastifyReply) => {
+async function serveConnection(kind: Kind, t: { after(fn: () => Promise<void>): void }) {
+  const served = await kind.serve({ guard: { timeout } }, (served) => {
+    served.get('/quick', async () => 'quick')
+    served.get('/hang', async (request) => {
       served.run(request, 'waits.sh')
       await never()
     })

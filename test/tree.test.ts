@@ -26,7 +26,7 @@ process.once('exit', withoutKoffi.remove)
 const serveWithoutKoffi: Kind['serve'] = (setup, routes) =>
   new FastifyServed({ ...setup, plugin: withoutKoffi.plugin }).start((_app, served) => routes(served))
 
-const ways: readonly (Kind & { readonly containment: string })[] = [
+const ways: readonly (Pick<Kind, 'name' | 'serve'> & { readonly containment: string })[] = [
   ...kinds.map((kind) => ({ ...kind, containment: 'subreaper' })),
   { name: 'Fastify, containment "marks"', serve: serveWithoutKoffi, containment: 'marks' }
 ]

@@ -8,6 +8,8 @@ import { Served as FastifyServed } from './server.js'
 
 export interface Kind {
   readonly name: string
+  /** Why a scope closes whose handler threw. Middleware in front of Express is not told: it sees an answer. */
+  readonly reasonOfThrow: 'failed' | 'finished'
   serve(setup: ServedSetup, routes: (served: Served) => void): Promise<Served>
 }
 
@@ -24,9 +26,9 @@ function byDirectLaunch(serve: Serve): Serve {
 }
 
 export const kinds: readonly Kind[] = [
-  { name: 'Fastify', serve: serveFastify },
-  { name: 'Fastify, direct launch', serve: byDirectLaunch(serveFastify) },
-  { name: 'Express 5', serve: serveExpress },
-  { name: 'Express 4', serve: serveExpress4 },
-  { name: 'Express 5, direct launch', serve: byDirectLaunch(serveExpress) }
+  { name: 'Fastify', reasonOfThrow: 'failed', serve: serveFastify },
+  { name: 'Fastify, direct launch', reasonOfThrow: 'failed', serve: byDirectLaunch(serveFastify) },
+  { name: 'Express 5', reasonOfThrow: 'finished', serve: serveExpress },
+  { name: 'Express 4', reasonOfThrow: 'finished', serve: serveExpress4 },
+  { name: 'Express 5, direct launch', reasonOfThrow: 'finished', serve: byDirectLaunch(serveExpress) }
 ]
