@@ -5,6 +5,7 @@ import { EventEmitter, once } from 'node:events'
 import { Agent, createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { suite, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import express, { type Express, type Request, type Response } from 'express'
 import express4 from 'express4'
 import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
@@ -13,8 +14,9 @@ import subprocessGuard, {
   type ExpressGuardOptions
 } from 'fastify-subprocess-guard/express'
 import { ask } from './harness/client.js'
-import { eventually } from './harness/expectations.js'
-import { grace } from './harness/served.js'
+import { childrenOf, eventually } from './harness/expectations.js'
+import { goneMs, grace } from './harness/served.js'
+import { Witness } from './harness/witness.js'
 
 type Line = { msg: string; route?: string; reason?: string }
 
@@ -204,6 +206,49 @@ for (const [version, framework] of [
       assert.equal(codeOf((await hung.answer).body), 'ERR_SUBPROCESS_SHUTDOWN')
       assert.equal((await soon.answer).body, 'drained')
       assert.throws(() => process.kill(keeper, 0), { code: 'ESRCH' })
+    })
+
+    test('opens no scope for what spawns nothing, whatever becomes of it', async (t) => {
+      const { port, guard, log } = await start(t, framework, {}, (app) => {
+        app.set('env', 'test')
+        app.get('/plain', (_req, res) => void res.send('plain'))
+        app.get('/throws', () => {
+          throw new Error('no')
+        })
+      })
+      const asked = [
+        ['GET', '/nowhere', 404],
+        ['POST', '/nowhere', 404],
+        ['GET', '/throws', 500],
+        ['HEAD', '/plain', 200],
+        ['OPTIONS', '/plain', 200]
+      ] as const
+      const running = await guard.ready
+      for (const [method, path, status] of asked) {
+        assert.equal((await ask(port, path, { method }).answer).status, status, `${method} ${path}`)
+        assert.deepEqual(running.scopes(), [])
+      }
+      assert.deepEqual(log, [])
+      assert.equal(childrenOf(running.keeper).length, 0)
+    })
+
+    test('ends what server-sent events have started with their connection', async (t) => {
+      const witness = new Witness()
+      const { port, log } = await start(t, framework, { timeout: false }, (app) => {
+        app.get('/events', (req, res) => {
+          res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: first\n\n')
+          const program = fileURLToPath(new URL('../../test/programs/waits.sh', import.meta.url))
+          req.spawn('sh', [program], { stdio: 'ignore', env: witness.env })
+        })
+      })
+      t.after(() => witness.close())
+      const events = ask(port, '/events')
+      await events.head
+      await witness.present(1)
+      events.leave()
+      assert.ok(await witness.goneWithin(goneMs))
+      await eventually('the log tells of it', () => log.length === 1)
+      assert.equal(log[0]?.reason, 'disconnected')
     })
 
     test('lets requests wait for the keeper', async (t) => {
