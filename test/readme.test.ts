@@ -89,14 +89,19 @@ suite('the README', () => {
       assert.equal(code.length, 1, `${code.length} blocks have this line`)
       const file = join(project, `block-${blocks.findIndex(([known]) => known === line)}.js`)
       writeFileSync(file, code[0] as string)
-      if (Array.isArray(expected)) await askServer(t, file, expected)
-      else assert.equal(await text(start(t, file, new Witness()).stdout as never), expected.prints)
+      const witness = new Witness()
+      t.after(() => witness.close())
+      if (Array.isArray(expected)) await askServer(t, file, witness, expected)
+      else assert.equal(await text(start(t, file, witness).stdout as never), expected.prints)
     })
   }
 
-  async function askServer(t: TestContext, file: string, questions: Question[]): Promise<void> {
-    const witness = new Witness()
-    t.after(() => witness.close())
+  async function askServer(
+    t: TestContext,
+    file: string,
+    witness: Witness,
+    questions: Question[]
+  ): Promise<void> {
     const port = await freePort()
     const server = start(t, file, witness, port)
     await eventually(

@@ -1,0 +1,124 @@
+/** Trees that grow while they are being ended, and processes that hide (FAULTS 15, 22 and 23). */
+
+import { spawnSync } from 'node:child_process'
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, suite, test } from 'node:test'
+import { ask } from './harness/client.js'
+import { assertClean, assertGone, assertLeft } from './harness/expectations.js'
+import { type Kind, kinds } from './harness/kinds.js'
+import type { Served, ServedSetup } from './harness/served.js'
+import { serve } from './harness/server.js'
+
+/** A server whose route starts the program and answers as soon as so many processes are there. */
+function serveProgram(
+  kind: Pick<Kind, 'serve'>,
+  setup: ServedSetup,
+  program: string,
+  count: number,
+  args: string[] = [],
+  env: NodeJS.ProcessEnv = {}
+): Promise<Served> {
+  return kind.serve(setup, (served) => {
+    served.get('/run', async (request) => {
+      served.run(request, program, args, { env: { ...served.witness.env, ...env } })
+      await served.witness.present(count)
+      return 'answer'
+    })
+  })
+}
+
+// As deep as the bomb goes, and how many processes that makes.
+const depth = 6
+const bombCount = 2 ** (depth + 1) - 1
+
+// A direct launch has no group to signal once its leader has exited, and looks at all of /proc are slower than
+// processes that live for a millisecond: these escape it, as the README says.
+const byKeeper = kinds.filter(({ name }) => !name.includes('direct'))
+
+suite('a tree that grows while it is being ended', () => {
+  for (const kind of kinds) {
+    test(`is a fork bomb that is still going off: ${kind.name}`, async (t) => {
+      const served = await serveProgram(kind, {}, 'bomb.sh', 10, [String(depth)])
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertClean(served)
+    })
+  }
+
+  for (const kind of byKeeper) {
+    test(`forks and exits for ever, in one group: ${kind.name}`, async (t) => {
+      const served = await serveProgram(kind, {}, 'hops-in-group.sh', 1)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test(`forks and exits for ever, each in a session of its own: ${kind.name}`, async (t) => {
+      const served = await serveProgram(kind, {}, 'hops.sh', 1)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertClean(served)
+    })
+  }
+
+  test('lives on without the guard', async (t) => {
+    const served = await serveProgram({ serve: serveFastify }, { guard: false }, 'bomb.sh', bombCount, [
+      String(depth)
+    ])
+    t.after(() => served.close())
+    await ask(served.port, '/run').answer
+    await assertLeft(served, bombCount)
+  })
+})
+
+suite('a process that may not be read', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'unreadable-'))
+  after(() => rmSync(folder, { recursive: true }))
+  const sleep = join(folder, 'sleep')
+  copyFileSync(spawnSync('sh', ['-c', 'command -v sleep'], { encoding: 'utf8' }).stdout.trim(), sleep)
+  chmodSync(sleep, 0o111)
+  const env = { UNREADABLE_SLEEP: sleep }
+
+  for (const kind of kinds) {
+    test(`ends with its scope: ${kind.name}`, async (t) => {
+      const served = await serveProgram(kind, {}, 'unreadable-child.sh', 2, [], env)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertClean(served)
+    })
+  }
+
+  for (const kind of byKeeper) {
+    test(`ends with its scope as a daemon, too: ${kind.name}`, async (t) => {
+      const served = await serveProgram(kind, {}, 'unreadable-daemon.sh', 2, [], env)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await assertGone(served)
+      await assertClean(served)
+    })
+  }
+
+  test('lives on without the guard', async (t) => {
+    const served = await serveProgram(
+      { serve: serveFastify },
+      { guard: false },
+      'unreadable-daemon.sh',
+      2,
+      [],
+      env
+    )
+    t.after(() => served.close())
+    await ask(served.port, '/run').answer
+    await assertLeft(served, 2)
+  })
+})
+
+function serveFastify(setup: ServedSetup, routes: (served: Served) => void): Promise<Served> {
+  return serve(setup, (_app, served) => routes(served))
+}

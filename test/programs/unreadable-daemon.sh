@@ -1,0 +1,5 @@
+# A daemon that left its session, and that may be executed and not read.
+exec 9>>"$WITNESS"
+setsid -f sh -c 'echo "alive $$ unreadable" >&9; exec "$UNREADABLE_SLEEP" 1000'
+echo "alive $$ leader" >&9
+exec sleep 1000
