@@ -1,6 +1,6 @@
 /** One scope: the subprocesses of one request, from its first spawn to the proof that all are gone. */
 
-import type { ChildProcess, ForkOptions } from 'node:child_process'
+import { ChildProcess, type ForkOptions } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
@@ -122,7 +122,9 @@ export class Scope extends Launcher {
       void endLate(this.#link, process, this.#context)
       throw errorOfReason(this.#state.reason)
     }
-    this.#link.adopt(this.#owner.keeperScope, process)
+    const { keeperScope } = this.#owner
+    this.#link.adopt(keeperScope, process)
+    if (child instanceof ChildProcess) child.once('exit', () => this.#link.left(keeperScope, pid))
     return child
   }
 

@@ -13,7 +13,8 @@ import {
   type ProcessStat,
   statOf
 } from '../platform/linux.js'
-import { type Census, KnownProcesses, type Member, type ScopeRecord } from './members.js'
+import { KnownProcesses } from './known.js'
+import type { Census, Member, ScopeRecord } from './members.js'
 
 export class AdoptionCensus implements Census {
   readonly containment = 'subreaper'

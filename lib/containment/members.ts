@@ -1,7 +1,10 @@
 /** Who belongs to a scope: what is known of each scope, and what a census of its processes answers. */
 
-import type { Containment, ProcessName } from '../keeper/protocol.js'
-import { childrenOf, type ProcessStat, statOf } from '../platform/linux.js'
+import type { Containment } from '../keeper/protocol.js'
+import type { Libc } from '../platform/libc.js'
+import { type ProcessStat, statOf } from '../platform/linux.js'
+import { Foreign } from './foreign.js'
+import { isEmptyGroup, KnownProcesses } from './known.js'
 
 /** One process of a scope, as it was at the last look. */
 export interface Member {
@@ -36,37 +39,6 @@ export interface Census {
   forget(scope: ScopeRecord): void
 }
 
-/** Processes that were seen, and the groups and sessions that they began. */
-export class KnownProcesses {
-  /** Start time by pid of every process that was once seen to belong here. */
-  readonly seen = new Map<number, number>()
-  /** Groups and sessions that began here: their number, with the start time of the process that gave it. */
-  readonly groups = new Map<number, number>()
-
-  /** Notes a process, so that it is known when its parent is gone. */
-  remember(stat: ProcessStat): void {
-    this.seen.set(stat.pid, stat.startTick)
-    if (stat.pid === stat.group || stat.pid === stat.session) this.groups.set(stat.pid, stat.startTick)
-  }
-
-  hasSeen(stat: ProcessStat): boolean {
-    return this.seen.get(stat.pid) === stat.startTick
-  }
-
-  /** Whether the process is in a group or session that began here. */
-  holdsGroupOf(stat: ProcessStat): boolean {
-    return this.#isOwnGroup(stat.session, stat) || this.#isOwnGroup(stat.group, stat)
-  }
-
-  #isOwnGroup(number: number, stat: ProcessStat): boolean {
-    const startTick = this.groups.get(number)
-    if (startTick === undefined || stat.startTick < startTick) return false
-    // Where another process has the number by now, the group has it from that one.
-    const leader = statOf(number)
-    return leader === undefined || leader.startTick === startTick
-  }
-}
-
 /** What the keeper knows of a scope. */
 export class ScopeRecord extends KnownProcesses {
   readonly number: number
@@ -82,18 +54,24 @@ export class ScopeRecord extends KnownProcesses {
   readonly folders: string[] = []
   /** No process that the keeper started for the scope, nor what these started, is older, in clock ticks since boot. */
   firstStartTick = Number.POSITIVE_INFINITY
-  /** Start time by pid of the processes that the keeper did not start: their orphans do not come to it. */
-  readonly #foreign = new Map<number, number>()
-  #firstForeignTick = Number.POSITIVE_INFINITY
+  /** Those that the keeper did not start: their orphans do not come to it. */
+  readonly foreign: Foreign
   state: 'open' | 'closing' | 'closed' = 'open'
 
-  constructor(number: number, mark: string, graceMs: number, killSignal: NodeJS.Signals) {
+  constructor(
+    number: number,
+    mark: string,
+    graceMs: number,
+    killSignal: NodeJS.Signals,
+    libc: Libc | undefined
+  ) {
     super()
     if (mark === '') throw new RangeError('a mark must not be empty')
     this.number = number
     this.mark = mark
     this.graceMs = graceMs
     this.killSignal = killSignal
+    this.foreign = new Foreign(this, libc)
   }
 
   /** Takes a started command in. It leads its own session and group. */
@@ -119,57 +97,14 @@ export class ScopeRecord extends KnownProcesses {
 
   /** Nothing that carries the mark is older. */
   get firstMarkedTick(): number {
-    return Math.min(this.firstStartTick, this.#firstForeignTick)
-  }
-
-  get hasForeign(): boolean {
-    return this.#foreign.size > 0
-  }
-
-  /** Takes in a process that the keeper did not start. */
-  adopt({ pid, startTick }: ProcessName): void {
-    this.#foreign.set(pid, startTick)
-    this.#firstForeignTick = Math.min(this.#firstForeignTick, startTick)
-    // What cannot be read of it now, for want of descriptors, another look will tell.
-    this.seen.set(pid, startTick)
-    this.lookAtForeign()
-  }
-
-  /**
-   * Notes what the processes that the keeper did not start have started in turn, so that it is known when its
-   * parent is gone.
-   */
-  lookAtForeign(): void {
-    const look = (stat: ProcessStat | undefined): void => {
-      if (!stat?.alive) return
-      this.remember(stat)
-      for (const child of childrenOf(stat)) look(statOf(child))
-    }
-    try {
-      for (const [pid, startTick] of this.#foreign) {
-        const stat = statOf(pid)
-        if (stat?.startTick === startTick) look(stat)
-      }
-    } catch {
-      // For want of descriptors; there is another look.
-    }
+    return Math.min(this.firstStartTick, this.foreign.firstTick)
   }
 
   /** Lets a process go. Returns whether it belonged here. */
   release(pid: number): boolean {
     this.groups.delete(pid)
-    this.#foreign.delete(pid)
+    this.foreign.release(pid)
     const wasLeader = this.leaders.delete(pid)
     return this.seen.delete(pid) || wasLeader
-  }
-}
-
-function isEmptyGroup(group: number): boolean {
-  try {
-    process.kill(-group, 0)
-    return false
-  } catch (error) {
-    // EPERM means that there is somebody.
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
   }
 }

@@ -33,23 +33,23 @@ export class MixedCensus implements Census {
 
   members(scope: ScopeRecord): Member[] {
     const members = this.#adoption.members(scope)
-    if (!scope.hasForeign) return members
+    if (!scope.foreign.any) return members
     const known = new Set(members.map(({ stat }) => stat.pid))
     return [...members, ...this.#scan.members(scope).filter(({ stat }) => !known.has(stat.pid))]
   }
 
   isEmpty(scope: ScopeRecord): boolean {
-    return this.#adoption.isEmpty(scope) && (!scope.hasForeign || this.#scan.isEmpty(scope))
+    return this.#adoption.isEmpty(scope) && (!scope.foreign.any || this.#scan.isEmpty(scope))
   }
 
   isStill(scope: ScopeRecord, member: Member): boolean {
     if (this.#adoption.isStill(scope, member)) return true
-    return scope.hasForeign && this.#scan.isStill(scope, member)
+    return scope.foreign.any && this.#scan.isStill(scope, member)
   }
 
   async changeWithin(scope: ScopeRecord, ms: number): Promise<void> {
     const changes = [this.#adoption.changeWithin(scope, ms)]
-    if (scope.hasForeign) changes.push(this.#scan.changeWithin(scope, ms))
+    if (scope.foreign.any) changes.push(this.#scan.changeWithin(scope, ms))
     await Promise.race(changes)
   }
 

@@ -6,7 +6,8 @@
 
 import { markName } from '../keeper/protocol.js'
 import { allProcesses, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
-import { type Census, KnownProcesses, type Member, type ScopeRecord } from './members.js'
+import { KnownProcesses } from './known.js'
+import type { Census, Member, ScopeRecord } from './members.js'
 
 // With no event for the death of a stranger, there is nothing but to look again.
 const longestPauseMs = 50
@@ -40,6 +41,7 @@ export class ScanCensus implements Census {
   members(scope: ScopeRecord): Member[] {
     const look = this.#look()
     if (look === undefined) return []
+    scope.foreign.look()
     const found = new Map<number, Member>()
     const add = (stat: ProcessStat): void => {
       if (found.has(stat.pid) || this.#isReleased(stat, look)) return

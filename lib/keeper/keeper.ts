@@ -54,7 +54,7 @@ export class Keeper {
   constructor(parts: KeeperParts) {
     const { libc, isSubreaper, workerMark, send } = parts
     this.#parts = parts
-    this.#strays = new ScopeRecord(0, `${workerMark}/stray`, strayGraceMs, 'SIGTERM')
+    this.#strays = new ScopeRecord(0, `${workerMark}/stray`, strayGraceMs, 'SIGTERM', libc)
     const scan = new ScanCensus()
     this.census =
       libc !== undefined && isSubreaper
@@ -96,6 +96,9 @@ export class Keeper {
       case 'adopt':
         this.#adopt(message)
         break
+      case 'left':
+        this.#scopes.get(message.scope)?.foreign.forget(message.pid)
+        break
       case 'release':
         this.#release(message)
         break
@@ -132,7 +135,8 @@ export class Keeper {
   }
 
   #open({ scope: number, graceMs, killSignal }: WorkerMessage & { type: 'open' }): void {
-    const scope = new ScopeRecord(number, markOf(this.#parts.workerMark, number), graceMs, killSignal)
+    const { libc, workerMark } = this.#parts
+    const scope = new ScopeRecord(number, markOf(workerMark, number), graceMs, killSignal, libc)
     this.#scopes.set(number, scope)
     this.census.open(scope)
   }
@@ -154,13 +158,13 @@ export class Keeper {
   #adopt({ scope: number, process }: WorkerMessage & { type: 'adopt' }): void {
     const scope = this.#scopes.get(number)
     if (scope === undefined) return
-    scope.adopt(process)
+    scope.foreign.adopt(process)
     this.#foreignLooks ??= setInterval(() => this.#lookAtForeign(), foreignLookMs)
   }
 
   #lookAtForeign(): void {
-    const scopes = [...this.#scopes.values()].filter((scope) => scope.hasForeign)
-    for (const scope of scopes) if (scope.state === 'open') scope.lookAtForeign()
+    const scopes = [...this.#scopes.values()].filter((scope) => scope.foreign.any)
+    for (const scope of scopes) if (scope.state === 'open') scope.foreign.look()
     if (scopes.length > 0) return
     clearInterval(this.#foreignLooks)
     this.#foreignLooks = undefined
@@ -202,6 +206,7 @@ export class Keeper {
     const processes = await terminate(this.census, scope, this.#parts.libc)
     scope.state = 'closed'
     this.census.forget(scope)
+    scope.foreign.close()
     this.#scopes.delete(scope.number)
     const left = await Promise.all(scope.folders.map(removeFolder))
     return { processes, leftFolders: left.filter((folder) => folder !== undefined) }

@@ -187,6 +187,11 @@ export class KeeperLink {
     this.#send({ type: 'adopt', scope, process })
   }
 
+  /** A process that the scope took in has ended and was collected: its number is anybody's now. */
+  left(scope: number, pid: number): void {
+    this.#send({ type: 'left', scope, pid })
+  }
+
   /** Has the scope let a process go, with all that descends from it. */
   release(scope: number, pid: number): void {
     this.#send({ type: 'release', scope, pid })

@@ -70,6 +70,7 @@ export type WorkerMessage =
   | { type: 'stdio-lost'; id: number; code: string }
   | { type: 'signal'; id: number; signal: NodeJS.Signals }
   | { type: 'adopt'; scope: number; process: ProcessName }
+  | { type: 'left'; scope: number; pid: number }
   | { type: 'release'; scope: number; pid: number }
   | { type: 'folder'; scope: number; path: string }
   | { type: 'list'; id: number; scope: number }

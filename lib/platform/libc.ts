@@ -9,6 +9,10 @@ export interface Libc {
   becomeSubreaper(): boolean
   /** Collects a child that has ended. False while it runs, and when it is no child. */
   reap(pid: number): boolean
+  /** A descriptor that means this one process for ever; undefined where there is none to be had. */
+  hold(pid: number): number | undefined
+  /** Whether the process of such a descriptor has ended and was collected. */
+  isOver(descriptor: number): boolean
   /**
    * Sends a signal to the process that `isStill` confirms, and to no other one that has its number later.
    * Returns the error's code, or undefined when the signal was sent.
@@ -33,6 +37,14 @@ export async function loadLibc(): Promise<Libc | Error> {
     return {
       becomeSubreaper: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
       reap: (pid) => waitpid(pid, null, WNOHANG) === pid,
+      hold(pid) {
+        const descriptor = syscall(SYS_pidfd_open, 'int', pid, 'uint', 0)
+        return descriptor < 0 ? undefined : descriptor
+      },
+      isOver(descriptor) {
+        const arguments_ = ['int', descriptor, 'int', 0, 'void *', null, 'uint', 0]
+        return syscall(SYS_pidfd_send_signal, ...arguments_) !== 0 && errorCode() === 'ESRCH'
+      },
       signalConfirmed(pid, signal, isStill) {
         const fd = syscall(SYS_pidfd_open, 'int', pid, 'uint', 0)
         if (fd < 0) {

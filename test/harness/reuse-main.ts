@@ -1,0 +1,51 @@
+/**
+ * Runs in a PID namespace of its own, in which it can choose the next process id: a stranger gets the number, and
+ * where it can be had the start time, of a process that a scope once had. It says whether the stranger lives.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createGuard } from 'fastify-subprocess-guard'
+import { statOf } from './witness.js'
+
+const attempts = 200
+const how = process.argv[2] as 'adopted' | 'direct' | 'keeper'
+
+const guard = await createGuard({
+  grace: 100,
+  timeout: false,
+  launch: how === 'direct' ? 'direct' : 'keeper'
+})
+
+/** A process of the scope that has been and is gone. */
+async function formerMember(scope: ReturnType<typeof guard.open>) {
+  const child: ChildProcess =
+    how === 'adopted'
+      ? scope.adopt(spawn('sleep', ['1000'], { stdio: 'ignore', detached: true }))
+      : scope.spawn('sleep', ['1000'], { stdio: 'ignore' })
+  if (child.pid === undefined) await once(child, 'spawn')
+  const pid = child.pid as number
+  const startTick = statOf(pid)?.startTick
+  const gone = once(child, 'exit')
+  child.kill('SIGKILL')
+  await gone
+  return { pid, startTick }
+}
+
+for (let attempt = 0; attempt < attempts; attempt++) {
+  const scope = guard.open()
+  // Something has to be there when the scope closes, so that it is looked for.
+  scope.spawn('sleep', ['1000'], { stdio: 'ignore' })
+  const former = await formerMember(scope)
+  writeFileSync('/proc/sys/kernel/ns_last_pid', String(former.pid - 1))
+  const stranger = spawn('sleep', ['1000'], { stdio: 'ignore', detached: true })
+  const isSame = stranger.pid === former.pid && statOf(former.pid)?.startTick === former.startTick
+  await scope.close()
+  const lives = stranger.exitCode === null && stranger.signalCode === null && stranger.kill('SIGKILL')
+  if (!lives || isSame) {
+    console.log(lives ? 'the stranger lives' : 'the stranger was ended')
+    break
+  }
+}
+await guard.close()
