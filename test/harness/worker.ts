@@ -2,7 +2,7 @@
 
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
@@ -25,13 +25,15 @@ export interface WorkerSetup {
   /** Options of Node on the worker's command line. */
   nodeFlags?: readonly string[]
   env?: NodeJS.ProcessEnv
+  /** Whose rights it has: a user and the group of that number. Default: those of the test. */
+  user?: number
 }
 
 /** What a keeper says on standard error when its worker is gone. */
 export interface KeeperLine {
   readonly worker: number
   readonly msg: string
-  readonly processes: readonly { pid: number; command: string; ended: string }[]
+  readonly processes: readonly { pid: number; command: string; ended: string; why?: string }[]
   readonly leftFolders?: readonly { path: string }[]
 }
 
@@ -70,15 +72,17 @@ export class Worker {
   }
 
   private constructor({ guard = true, launch = 'keeper', terminal = false, ...setup }: WorkerSetup) {
-    const { nodeFlags = [], env } = setup
+    const { nodeFlags = [], env, user } = setup
     this.#isInTerminal = terminal
     mkdirSync(this.#tmp)
+    if (user !== undefined) for (const folder of [this.#home, this.#tmp]) chownSync(folder, user, user)
     const command = [process.execPath, ...nodeFlags, entry, guard ? launch : 'unguarded']
     const [file, ...args] = terminal ? inTerminal(command) : command
     this.#process = spawn(file as string, args, {
       // A core dump of its end would be left here.
       cwd: this.#home,
-      env: { ...this.witness.env, SHELL: '/bin/sh', TMPDIR: this.#tmp, ...env }
+      env: { ...this.witness.env, SHELL: '/bin/sh', TMPDIR: this.#tmp, ...env },
+      ...(user === undefined ? {} : { uid: user, gid: user })
     })
     this.#closed = once(this.#process, 'close')
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
@@ -126,8 +130,8 @@ export class Worker {
   }
 
   /** Resolves when the keeper is dead, too. */
-  async keeperDead(): Promise<void> {
-    await eventually('the keeper is dead', () => !this.#isKeeperAlive())
+  async keeperDead(ms?: number): Promise<void> {
+    await eventually('the keeper is dead', () => !this.#isKeeperAlive(), ms)
   }
 
   /** The status with which it ended, as a shell tells it. */
