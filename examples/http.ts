@@ -1,5 +1,5 @@
 /**
- * A plain `node:http` server: `GET /` answers with the list of processes, `GET /hang` starts a command that never ends.
+ * A plain `node:http` server: `GET /` answers with what is in a folder, `GET /hang` starts a command that never ends.
  *
  * npm run --silent build && PORT=3000 node build/examples/http.js
  */
@@ -25,7 +25,7 @@ const server = createServer((req, res) => {
       subprocesses.spawn('sh', ['-c', 'trap "" TERM; sleep 1000 & sleep 1000'], { stdio: 'ignore' })
       return
     }
-    const list = subprocesses.stream('sh', ['-c', 'cat /proc/[0-9]*/comm'])
+    const list = subprocesses.stream('ls', ['-l', '/'])
     await list.ready
     res.setHeader('content-type', 'text/plain')
     await pipeline(list, res)
