@@ -5,6 +5,7 @@ import type { Stream } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from './errors.js'
 import type { LaunchRequest, StdioTarget } from './keeper/protocol.js'
+import { abortSignal, milliseconds } from './options.js'
 import { currentRights, type Rights } from './platform/rights.js'
 
 /** Where a standard stream that the keeper sets up leads: a stream of the handle, nowhere, or where the worker's own leads. */
@@ -67,9 +68,6 @@ const optionNames = [
   'windowsHide',
   'windowsVerbatimArguments'
 ]
-
-// The longest delay of a Node timer.
-const longestTimeoutMs = 2_147_483_647
 
 /** A command in the one shape that the keeper takes. */
 export interface Command {
@@ -139,8 +137,8 @@ export function resolveCommand(
     file: program,
     args: finalArgs,
     stdio: stdioOf(options.stdio),
-    timeoutMs: timeoutOf(options.timeout),
-    signal: signalOf(options.signal),
+    timeoutMs: isLeftOut(options.timeout) ? 0 : milliseconds('options.timeout', options.timeout),
+    signal: abortSignal('options.signal', options.signal),
     killSignal: isLeftOut(options.killSignal)
       ? 'SIGTERM'
       : signalName('options.killSignal', options.killSignal),
@@ -209,23 +207,6 @@ function idOf(name: string, value: unknown): number | undefined {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 2_147_483_647)
     return value
   throw new SubprocessOptionError(name, value, 'give the number of a user or a group')
-}
-
-function timeoutOf(timeout: unknown): number {
-  if (isLeftOut(timeout)) return 0
-  if (typeof timeout === 'number' && Number.isInteger(timeout) && timeout >= 0 && timeout <= longestTimeoutMs)
-    return timeout
-  throw new SubprocessOptionError(
-    'options.timeout',
-    timeout,
-    'give a whole number of milliseconds, 0 for none'
-  )
-}
-
-function signalOf(signal: unknown): AbortSignal | undefined {
-  if (signal === undefined || (typeof signal === 'object' && signal !== null && 'aborted' in signal))
-    return signal as AbortSignal | undefined
-  throw new SubprocessOptionError('options.signal', signal, 'give an AbortSignal')
 }
 
 /** The name of a signal. Throws a TypeError where there is none of that name or number. */

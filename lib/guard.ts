@@ -10,6 +10,7 @@ import type { Containment } from './keeper/protocol.js'
 import { endLate } from './late.js'
 import { defaultLogger, type Logger } from './log.js'
 import {
+  abortSignal,
   type ResolvedOptions,
   type ResolvedRouteOptions,
   type RouteGuardOptions,
@@ -132,10 +133,8 @@ export class Guard {
    * @throws {SubprocessError} when the guard is closed, or its keeper is lost.
    */
   open(options: JobOptions = {}): Scope {
-    const { signal, ...times } = options
-    if (signal !== undefined && !(typeof signal === 'object' && signal !== null && 'aborted' in signal)) {
-      throw new SubprocessOptionError('signal', signal, 'give an AbortSignal')
-    }
+    const { signal: givenSignal, ...times } = options
+    const signal = abortSignal('signal', givenSignal)
     const { timeoutMs, graceMs, killSignal } = resolveRouteOptions(
       times,
       this.#options,

@@ -149,6 +149,13 @@ export function milliseconds(option: string, value: unknown): number {
   )
 }
 
+/** Throws a TypeError for what is no AbortSignal, whosever it is. */
+export function abortSignal(option: string, value: unknown): AbortSignal | undefined {
+  if (value === undefined || (typeof value === 'object' && value !== null && 'aborted' in value))
+    return value as AbortSignal | undefined
+  throw new SubprocessOptionError(option, value, 'give an AbortSignal')
+}
+
 function launchOf(value: unknown): 'keeper' | 'direct' {
   if (value === 'keeper' || value === 'direct') return value
   throw new SubprocessOptionError('launch', value, "set it to 'keeper' or 'direct'")
