@@ -7,7 +7,7 @@ import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_pro
 import { Socket } from 'node:net'
 import { captureIn } from './capture.js'
 import { environment, refuseOptions, type SpawnOptions } from './command.js'
-import { markName } from './keeper/protocol.js'
+import { markName } from './mark.js'
 import { statOf } from './platform/linux.js'
 import { endWhenSilent } from './stdio.js'
 import { endOne, type Subprocess, type SubprocessOwner } from './subprocess.js'

@@ -4,7 +4,7 @@
  * looking for its processes costs what its own tree costs.
  */
 
-import { markName } from '../keeper/protocol.js'
+import { markName } from '../mark.js'
 import type { Libc } from '../platform/libc.js'
 import {
   childrenOf,

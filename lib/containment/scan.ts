@@ -4,7 +4,7 @@
  * session and emptied its environment before any look saw it is not found.
  */
 
-import { markName } from '../keeper/protocol.js'
+import { markName } from '../mark.js'
 import { allProcesses, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
 import { KnownProcesses } from './known.js'
 import type { Census, Member, ScopeRecord } from './members.js'

@@ -6,17 +6,11 @@ import { type Census, ScopeRecord } from '../containment/members.js'
 import { MixedCensus } from '../containment/mixed.js'
 import { ScanCensus } from '../containment/scan.js'
 import { terminate } from '../containment/terminate.js'
+import { markOf } from '../mark.js'
 import type { Libc } from '../platform/libc.js'
 import { processOf } from '../platform/linux.js'
 import { Launch, type LaunchEvents } from './launch.js'
-import {
-  type EndedProcess,
-  type KeeperMessage,
-  type KeeperReport,
-  type LeftFolder,
-  markOf,
-  type WorkerMessage
-} from './protocol.js'
+import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, WorkerMessage } from './protocol.js'
 import type { StdioDoor } from './stdio-door.js'
 
 // For what no scope of the worker can have started, so that there are no options of its own to follow.

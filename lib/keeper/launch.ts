@@ -3,8 +3,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/members.js'
+import { markName } from '../mark.js'
 import { shortCommand } from '../platform/linux.js'
-import { type LaunchFailure, type LaunchRequest, markName } from './protocol.js'
+import type { LaunchFailure, LaunchRequest } from './protocol.js'
 import type { StdioDoor } from './stdio-door.js'
 
 // Connections that were made come at once. One that has not come by then was dropped: no descriptors left.

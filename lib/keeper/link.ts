@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pTimeout from 'p-timeout'
 import { SubprocessError } from '../errors.js'
+import { markOf } from '../mark.js'
 import type { ScopeProcess } from '../platform/linux.js'
 import { currentRights, type Rights } from '../platform/rights.js'
 import {
@@ -18,7 +19,6 @@ import {
   type KeeperReport,
   type LaunchFailure,
   type LaunchRequest,
-  markOf,
   type ProcessName,
   type WorkerMessage
 } from './protocol.js'

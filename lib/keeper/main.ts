@@ -2,8 +2,9 @@
 
 import { write } from 'node:fs'
 import { Socket } from 'node:net'
+import { workerMarkOf } from '../mark.js'
 import { type Libc, loadLibc } from '../platform/libc.js'
-import { bootId, canListChildren, statOf } from '../platform/linux.js'
+import { canListChildren } from '../platform/linux.js'
 import { Keeper } from './keeper.js'
 import { Decoder, encode, type KeeperMessage, type KeeperReport, type WorkerMessage } from './protocol.js'
 import { StdioDoor } from './stdio-door.js'
@@ -24,7 +25,7 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const { libc, isSubreaper, why } = await contain()
 const door = await StdioDoor.open((connection) => keeper.connectionArrived(connection))
-const workerMark = `${bootId()}.${worker}.${statOf(worker)?.startTick ?? 0}`
+const workerMark = workerMarkOf(worker)
 const keeper = new Keeper({
   libc,
   isSubreaper,

@@ -5,14 +5,6 @@ import type { ScopeProcess } from '../platform/linux.js'
 /** How the processes of a scope are found; see `docs/architecture.md`. */
 export type Containment = 'subreaper' | 'marks'
 
-/** The environment variable that every subprocess inherits, naming worker and scope. */
-export const markName = 'SUBPROCESS_GUARD_MARK'
-
-/** The value of the mark for a scope of a worker. */
-export function markOf(workerMark: string, scope: number): string {
-  return `${workerMark}/${scope}`
-}
-
 /** Where a standard stream of a subprocess leads: a connection of that number, the worker's own, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
 

@@ -12,6 +12,8 @@ export interface ScopeProcess {
   readonly ageMs: number
   /** Its resident memory, in bytes. */
   readonly memoryBytes: number
+  /** The processor time that it has used, in ms. */
+  readonly cpuMs: number
 }
 
 /** The fields of `/proc/<pid>/stat` that name and place a process (proc_pid_stat(5)). */
@@ -25,6 +27,8 @@ export interface ProcessStat {
   readonly session: number
   /** When the process started, in clock ticks since boot. With the pid it names one process. */
   readonly startTick: number
+  /** The processor time that it has used, in clock ticks. */
+  readonly cpuTicks: number
   readonly threads: number
   /** Whether any of its threads still runs. A zombie's does not. */
   readonly alive: boolean
@@ -99,6 +103,7 @@ export function statOf(pid: number): ProcessStat | undefined {
     group: Number(fields[2]),
     session: Number(fields[3]),
     startTick: Number(fields[19]),
+    cpuTicks: Number(fields[11]) + Number(fields[12]),
     threads,
     // A process whose main thread has ended shows as a zombie while its other threads run on.
     alive: (state !== 'Z' && state !== 'X') || threads > 1
@@ -169,14 +174,20 @@ export function shortCommand(command: string): string {
 }
 
 // Of the times in /proc: USER_HZ is 100 on every architecture that Node runs on (time(7)).
-const ticksPerSecond = 100
+const msPerTick = 10
 
 /** What a person wants to know of a process. */
 export function processOf(stat: ProcessStat): ScopeProcess {
-  const { pid, parent, startTick } = stat
+  const { pid, parent, startTick, cpuTicks } = stat
   const uptimeMs = Number(read('/proc/uptime')?.split(' ')[0]) * 1_000
-  const ageMs = Math.max(0, Math.round(uptimeMs - (startTick * 1_000) / ticksPerSecond))
-  return { pid, parent, command: commandOf(stat), ageMs, memoryBytes: residentBytesOf(pid) }
+  return {
+    pid,
+    parent,
+    command: commandOf(stat),
+    ageMs: Math.max(0, Math.round(uptimeMs - startTick * msPerTick)),
+    memoryBytes: residentBytesOf(pid),
+    cpuMs: cpuTicks * msPerTick
+  }
 }
 
 /** Resident memory of a process, in bytes (VmRSS of proc_pid_status(5)); 0 when it has none or is gone. */
@@ -198,6 +209,16 @@ export function executableOf(pid: number): string | undefined {
 /** A text that no other boot of any machine has. */
 export function bootId(): string {
   return read('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown-boot'
+}
+
+/** Names the PID namespace of this process: numbers of processes mean something in it alone. */
+export function pidNamespace(): string {
+  try {
+    return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0'
+  } catch {
+    // A kernel without namespaces has one.
+    return '0'
+  }
 }
 
 function numbersIn(folder: string): number[] {

@@ -1,0 +1,43 @@
+/** The mark: the environment variable that every subprocess inherits, naming its worker and its scope. */
+
+import { bootId, pidNamespace, statOf } from './platform/linux.js'
+
+/** The variable of every subprocess. */
+export const markName = 'SUBPROCESS_GUARD_MARK'
+/** The variable of a keeper itself: the mark of its worker. */
+export const keeperMarkName = 'SUBPROCESS_GUARD_KEEPER'
+/** The scope of what a worker starts behind the guard's back: it belongs to no request. */
+export const workerScope = 0
+
+/** What a worker is known by: of all processes of this boot no other one has all of it. */
+export interface WorkerName {
+  readonly bootId: string
+  /** The PID namespace in which the number is the worker's. */
+  readonly pidNamespace: string
+  readonly pid: number
+  /** In clock ticks since boot. */
+  readonly startTick: number
+}
+
+/** What the marks of all scopes of a worker begin with. */
+export function workerMarkOf(worker: number): string {
+  return `${bootId()}.${pidNamespace()}.${worker}.${statOf(worker)?.startTick ?? 0}`
+}
+
+/** The value of the mark for a scope of a worker. */
+export function markOf(workerMark: string, scope: number): string {
+  return `${workerMark}/${scope}`
+}
+
+/** What the mark of a scope begins with; undefined for what is no mark. */
+export function workerMarkIn(mark: string): string | undefined {
+  return /^([^/]+)\/\d+$/.exec(mark)?.[1]
+}
+
+/** The worker that a mark names, be it of a scope or of the worker; undefined for what is no mark. */
+export function workerIn(mark: string): WorkerName | undefined {
+  const [, bootId, pidNamespace, pid, startTick] =
+    /^([0-9a-z-]+)\.(\d+)\.(\d+)\.(\d+)(?:\/\d+)?$/.exec(mark) ?? []
+  if (bootId === undefined || pidNamespace === undefined) return undefined
+  return { bootId, pidNamespace, pid: Number(pid), startTick: Number(startTick) }
+}
