@@ -93,6 +93,7 @@ export class Exchanges<Request extends object, Response extends object> {
       exchange.options = options
       this.deadlines.change(exchange, options.timeoutMs)
     }
+    this.#scopes.get(request)?.tellDeadline()
   }
 
   /** Resolves when all that is under way has ended, after so many ms at the latest. */
@@ -275,6 +276,7 @@ export class Exchange<Request extends object, Response extends object>
   /** The request is not guarded. */
   forget(): void {
     this.queue?.remove(this)
+    this.deadlineAt = Number.POSITIVE_INFINITY
     this.letGo()
   }
 

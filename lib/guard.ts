@@ -5,8 +5,9 @@ import type { CloseReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
 import { Job } from './job.js'
-import { type KeeperLink, type KeeperShare, shareKeeper } from './keeper/link.js'
+import type { KeeperLink } from './keeper/link.js'
 import type { Containment } from './keeper/protocol.js'
+import { type KeeperShare, shareKeeper } from './keeper/share.js'
 import { endLate } from './late.js'
 import { defaultLogger, type Logger } from './log.js'
 import {
@@ -33,20 +34,21 @@ export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
   logger?: Logger
 }
 
+// What all guards of a worker have to say of a keeper is said once.
 const told = new WeakSet<KeeperLink>()
+const toldLost = new WeakSet<KeeperLink>()
 // Of all guards of this worker, so that the log tells their scopes apart.
 let lastScope = 0
 
 /** All open scopes of a worker, or of one context of a framework. */
 export class Guard {
-  readonly #share: KeeperShare
+  #share!: KeeperShare
   readonly #options: ResolvedOptions
   readonly #log: Logger
   readonly #scopes = new Set<Scope>()
   readonly #jobs = new Deadlines<Job>()
   readonly #keeperLost: (() => void)[] = []
-  readonly #stopListening: () => void
-  readonly #stopCapture: () => void
+  #stopCapture = (): void => {}
   #state: 'open' | 'refusing' | 'closed' = 'open'
   #closing: Promise<void> | undefined
 
@@ -54,35 +56,31 @@ export class Guard {
    * @internal Starts the keeper, or shares the one of this worker. Rejects with `ERR_SUBPROCESS_KEEPER_START`.
    */
   static async start(options: ResolvedOptions, log: Logger): Promise<Guard> {
-    const share = await shareKeeper()
-    const { containment, why } = share.link
-    if (containment !== 'subreaper' && !told.has(share.link)) {
-      told.add(share.link)
-      const consequence = 'a daemon that leaves its session and empties its environment can escape'
-      log.warn({ containment, why }, `subprocess containment is "${containment}": ${consequence}`)
-    }
-    return new Guard(share, options, log)
+    const guard = new Guard(options, log)
+    const { graceMs, killSignal } = options
+    guard.#share = await shareKeeper({
+      settings: { graceMs, killSignal },
+      keeperLost: () => guard.#closeWithKeeper(),
+      keeperReplaced: () => log.warn({ keeper: guard.keeper }, 'another keeper is starting')
+    })
+    guard.#stopCapture = options.capture ? startCapture() : () => {}
+    guard.#sayWhatIsWeak()
+    return guard
   }
 
-  private constructor(share: KeeperShare, options: ResolvedOptions, log: Logger) {
-    this.#share = share
+  private constructor(options: ResolvedOptions, log: Logger) {
     this.#options = options
     this.#log = log
-    this.#stopCapture = options.capture ? startCapture() : () => {}
-    this.#stopListening = share.link.onLost(() => {
-      for (const callback of this.#keeperLost) callback()
-      for (const scope of this.#scopes) void scope.close('keeper-lost')
-    })
   }
 
   /** How the processes of a scope are found on this machine: `subreaper`, or the weaker `marks`. */
   get containment(): Containment {
-    return this.#share.link.containment
+    return this.#share.containment
   }
 
-  /** Process id of the keeper. */
+  /** Process id of the keeper; 0 while there is none. */
   get keeper(): number {
-    return this.#share.link.pid
+    return this.#share.link.isOpen ? this.#share.link.pid : 0
   }
 
   /** The scopes that are not closed yet. */
@@ -142,9 +140,8 @@ export class Guard {
     ) as ResolvedRouteOptions
     if (signal?.aborted) throw signal.reason
     const job = new Job(this.#jobs)
-    const scope = this.openScope({ graceMs, killSignal, log: this.#log, route: undefined, term: job })
-    job.scope = scope
     this.#jobs.start(job, timeoutMs)
+    const scope = this.#openFor(job, { graceMs, killSignal })
     if (signal !== undefined) {
       const close = (): void => void scope.close('closed')
       signal.addEventListener('abort', close, { once: true })
@@ -173,7 +170,10 @@ export class Guard {
   /** @internal Opens a scope. Throws when the guard is closed or its keeper is lost. */
   openScope(context: Omit<ScopeContext, 'launch'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
-    if (!this.#share.link.isOpen) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST')
+    if (!this.#share.link.isOpen) {
+      const detail = `there will be another one in ${this.#share.absentMs} ms`
+      throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', detail)
+    }
     const { launch } = this.#options
     const scope = new Scope(`${process.pid}.${++lastScope}`, this.#share.link, { ...context, launch })
     this.#scopes.add(scope)
@@ -195,13 +195,49 @@ export class Guard {
     return this.#closing
   }
 
+  #openFor(job: Job, { graceMs, killSignal }: Pick<ScopeContext, 'graceMs' | 'killSignal'>): Scope {
+    try {
+      job.scope = this.openScope({ graceMs, killSignal, log: this.#log, route: undefined, term: job })
+      return job.scope
+    } catch (error) {
+      job.queue?.remove(job)
+      throw error
+    }
+  }
+
+  #sayWhatIsWeak(): void {
+    const { link, containment } = this.#share
+    if (told.has(link)) return
+    told.add(link)
+    if (containment !== 'subreaper') {
+      const consequence = 'a daemon that leaves its session and empties its environment can escape'
+      const fields = { containment, why: link.why }
+      this.#log.warn(fields, `subprocess containment is "${containment}": ${consequence}`)
+    }
+    if (process.pid === 1) {
+      const consequence = 'orphans become its children, and it never collects them when they end'
+      const wayOut = 'run an init in front of it, such as `docker run --init` or tini'
+      this.#log.warn({}, `this worker is process 1: ${consequence}; ${wayOut}`)
+    }
+  }
+
+  #closeWithKeeper(): void {
+    const { link } = this.#share
+    if (!toldLost.has(link)) {
+      toldLost.add(link)
+      const fields = { keeper: link.pid, scopes: this.#scopes.size }
+      this.#log.error(fields, 'the keeper was lost: the worker ends what it had running')
+    }
+    for (const callback of this.#keeperLost) callback()
+    for (const scope of this.#scopes) void scope.close('keeper-lost')
+  }
+
   async #close(): Promise<void> {
     this.refuse()
     await Promise.all(this.scopes().map((scope) => scope.close('shutdown')))
     this.#state = 'closed'
     this.#jobs.clear()
     this.#stopCapture()
-    this.#stopListening()
     await this.#share.release()
   }
 }

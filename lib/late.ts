@@ -16,7 +16,7 @@ export interface Late {
 /** Ends a process, with all that it has started, in a scope of its own, and says so. */
 export async function endLate(link: KeeperLink, process: ProcessName, late: Late): Promise<void> {
   const { log, route } = late
-  const scope = link.openScope(late.graceMs, late.killSignal)
+  const scope = link.openScope({ id: 'late', route, graceMs: late.graceMs, killSignal: late.killSignal })
   link.adopt(scope, process)
   const report = await link.closeScope(scope)
   if (report === undefined) {

@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import pTimeout from 'p-timeout'
 import { type Adoptable, adoptablePid } from './adoptable.js'
+import { sharedTimeOf } from './clock.js'
 import type { CloseReason } from './close-reason.js'
 import { type Command, needsDirectLaunch, resolveCommand, type SpawnOptions } from './command.js'
 import { forkDirect, spawnDirect } from './direct.js'
 import { SubprocessError, type SubprocessErrorCode, SubprocessOptionError } from './errors.js'
 import type { KeeperLink } from './keeper/link.js'
-import type { EndedProcess, LaunchFailure, LeftFolder } from './keeper/protocol.js'
+import type { LaunchFailure, LeftFolder, ProcessName } from './keeper/protocol.js'
+import { endWithoutKeeper, type LostScope } from './keeper-loss.js'
 import { endLate } from './late.js'
 import { Launcher } from './launcher.js'
 import type { Logger } from './log.js'
@@ -75,7 +77,9 @@ export class Scope extends Launcher {
   readonly #link: KeeperLink
   readonly #owner: SubprocessOwner
   readonly #running = new Set<ChildProcess>()
-  readonly #released = new WeakSet<ChildProcess>()
+  readonly #released = new Set<ChildProcess>()
+  /** What was taken in, by process id: should the keeper be lost, the worker has to end it. */
+  readonly #adopted = new Map<number, ProcessName>()
   /** Each resolves when a released command has been started, or will not be. */
   readonly #releasing: Promise<void>[] = []
   readonly #deferred: (() => unknown)[] = []
@@ -98,11 +102,20 @@ export class Scope extends Launcher {
     })
     this.#owner = {
       link,
-      keeperScope: link.openScope(context.graceMs, context.killSignal),
+      keeperScope: link.openScope({
+        id,
+        route: context.route,
+        graceMs: context.graceMs,
+        killSignal: context.killSignal,
+        deadlineAt: this.#sharedDeadline
+      }),
       graceMs: context.graceMs,
       errorOf: (failure, command) => this.#errorOf(failure, command),
       logError: (error, child) => this.logUnheard(error, child),
-      subprocessEnded: (subprocess) => this.#running.delete(subprocess)
+      subprocessEnded: (subprocess) => {
+        // The end of its keeper is not the end of a process.
+        if (link.isOpen) this.#running.delete(subprocess)
+      }
     }
   }
 
@@ -124,7 +137,13 @@ export class Scope extends Launcher {
     }
     const { keeperScope } = this.#owner
     this.#link.adopt(keeperScope, process)
-    if (child instanceof ChildProcess) child.once('exit', () => this.#link.left(keeperScope, pid))
+    this.#adopted.set(pid, process)
+    if (child instanceof ChildProcess) {
+      child.once('exit', () => {
+        this.#link.left(keeperScope, pid)
+        this.#adopted.delete(pid)
+      })
+    }
     return child
   }
 
@@ -190,6 +209,12 @@ export class Scope extends Launcher {
   extend(ms: number): void {
     this.#refuseWhenClosed()
     this.#context.term.extend(milliseconds('ms', ms))
+    this.tellDeadline()
+  }
+
+  /** @internal Tells the keeper, which has the deadline too, of another one. */
+  tellDeadline(): void {
+    if (this.#state.name === 'open') this.#link.setDeadline(this.#owner.keeperScope, this.#sharedDeadline)
   }
 
   /** When the deadline passes, in ms by the clock of `Date.now()`; `Infinity` without one. */
@@ -264,6 +289,11 @@ export class Scope extends Launcher {
     return this.#state.name === 'open' ? this.#context.term.deadlineAt : this.#lastDeadlineAt
   }
 
+  get #sharedDeadline(): number | undefined {
+    const { deadlineAt } = this.#context.term
+    return Number.isFinite(deadlineAt) ? sharedTimeOf(deadlineAt) : undefined
+  }
+
   #refuseWhenClosed(): void {
     if (this.#state.name !== 'open') throw errorOfReason(this.#state.reason)
   }
@@ -283,17 +313,18 @@ export class Scope extends Launcher {
     return child
   }
 
-  async #end(reason: CloseReason): Promise<void> {
+  async #end(givenReason: CloseReason): Promise<void> {
     const closingAt = performance.now()
-    const unaccounted = this.#unaccounted()
     // A command that is to outlive the scope must have left it.
     if (this.#releasing.length > 0) {
       const left = Promise.all(this.#releasing)
       await pTimeout(left, { milliseconds: releasedWithinMs, fallback: () => {} })
     }
     const found = await this.#link.closeScope(this.#owner.keeperScope)
-    const processes = found?.processes ?? unaccounted
+    const processes = found?.processes ?? (await endWithoutKeeper(this.#lost()))
     const leftFolders = found?.leftFolders ?? this.#removeFolders()
+    // The keeper closed it first, while the event loop was blocked.
+    const reason = found?.isPastDeadline ? 'deadline' : givenReason
     for (let task = this.#deferred.pop(); task !== undefined; task = this.#deferred.pop()) {
       await this.#runDeferred(task)
     }
@@ -334,25 +365,25 @@ export class Scope extends Launcher {
     return left
   }
 
-  /** What runs: with the keeper lost, nobody could prove that it has ended. */
-  #unaccounted(): EndedProcess[] {
-    return [...this.#running].flatMap(({ pid, spawnargs }) =>
-      pid === undefined
-        ? []
-        : [
-            {
-              pid,
-              command: spawnargs.join(' '),
-              ended: 'survived',
-              why: 'the keeper that could end it is lost'
-            }
-          ]
-    )
+  /** What the worker knows of what ran, now that the keeper is lost. */
+  #lost(): LostScope {
+    const { graceMs, killSignal } = this.#context
+    const leaders: number[] = []
+    const foreign = [...this.#adopted.values()]
+    for (const child of this.#running) {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) continue
+      if (child instanceof KeeperSubprocess) leaders.push(child.pid)
+      else foreign.push({ pid: child.pid, startTick: statOf(child.pid)?.startTick ?? 0 })
+    }
+    const released = [...this.#released].flatMap(({ pid }) => pid ?? [])
+    const mark = this.#link.markOf(this.#owner.keeperScope)
+    return { mark, graceMs, killSignal, leaders, foreign, released }
   }
 
   #errorOf(failure: LaunchFailure, { file, args }: Command): Error {
     // The scope closed between the call and the start.
-    if (failure.code === 'ECANCELED' && this.#state.name !== 'open') return errorOfReason(this.#state.reason)
+    // While it is open here, it can only be that the keeper closed it at its deadline.
+    if (failure.code === 'ECANCELED') return errorOfReason(this.reason ?? 'deadline')
     if (failure.code === 'ERR_SUBPROCESS_KEEPER_LOST') return errorOfReason('keeper-lost')
     return Object.assign(new Error(failure.message), {
       errno: failure.errno,

@@ -6,7 +6,7 @@ import { suite, type TestContext, test } from 'node:test'
 import { createGuard, type GuardOptions, type Scope, type SubprocessError } from 'fastify-subprocess-guard'
 import { assertGone, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
-import { serve } from './harness/server.js'
+import { grace, serve } from './harness/server.js'
 import { statOf } from './harness/witness.js'
 
 const timeout = 300
@@ -179,7 +179,9 @@ suite('run', () => {
     await guarded.witness.present(4)
     process.kill(guarded.guard.keeper, 'SIGKILL')
     await assert.rejects(job, withCode('ERR_SUBPROCESS_KEEPER_LOST'))
-    assert.throws(() => guarded.guard.open(), withCode('ERR_SUBPROCESS_KEEPER_LOST'))
+    await assertGone(guarded)
+    const output = await guarded.guard.run({}, (scope) => scope.execFile('echo', ['again']))
+    assert.equal(output.stdout, 'again\n')
   })
 
   test('goes on where the job closes its own scope', async (t) => {
@@ -240,7 +242,7 @@ suite('open', () => {
 
   test('follows its own grace and first signal', async (t) => {
     const guarded = await startGuarded(t, { grace: 60_000 })
-    const scope = guarded.guard.open({ grace: 0, killSignal: 'SIGINT' })
+    const scope = guarded.guard.open({ grace, killSignal: 'SIGINT' })
     guarded.run(scope, 'tree-ignores-term.sh')
     await guarded.witness.present(4)
     const { processes } = await scope.close()

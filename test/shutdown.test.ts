@@ -132,17 +132,3 @@ suite('app.close()', () => {
     await assertLeft(served, 2)
   })
 })
-
-test('a keeper that is killed answers open requests with 503 and hangs nothing', async (t) => {
-  const served = await serveShutdown({})
-  t.after(() => served.close())
-  const asked = ask(served.port, '/hang')
-  await served.witness.present(2)
-  process.kill(served.app.subprocessGuard.keeper, 'SIGKILL')
-  const { status, body } = await asked.answer
-  assert.equal(status, 503)
-  assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_KEEPER_LOST')
-  const next = await ask(served.port, '/hang').answer
-  assert.equal(JSON.parse(next.body).code, 'ERR_SUBPROCESS_KEEPER_LOST')
-  await served.app.close()
-})

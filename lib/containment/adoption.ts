@@ -54,6 +54,11 @@ export class AdoptionCensus implements Census {
     this.#byMark.set(scope.mark, scope)
   }
 
+  /** Whether it is a process that libuv started and has not reaped: its number is surely its own. */
+  isLeader(pid: number): boolean {
+    return this.#leaders.has(pid) && !this.#released.seen.has(pid)
+  }
+
   launched(scope: ScopeRecord, pid: number, command: string): void {
     this.#leaders.add(pid)
     scope.addLeader(pid, command)

@@ -33,6 +33,11 @@ export class Foreign {
     return this.firstTick !== Number.POSITIVE_INFINITY
   }
 
+  /** There may be some that nobody has told of, none older than that, in clock ticks since boot. */
+  suspectSince(startTick: number): void {
+    this.firstTick = Math.min(this.firstTick, startTick)
+  }
+
   adopt({ pid, startTick }: ProcessName): void {
     this.release(pid)
     this.#roots.set(pid, { startTick, descriptor: this.#libc?.hold(pid) })

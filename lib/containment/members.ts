@@ -44,8 +44,8 @@ export class ScopeRecord extends KnownProcesses {
   readonly number: number
   /** The value of the mark. Never empty: an empty mark would match what carries none. */
   readonly mark: string
-  readonly graceMs: number
-  readonly killSignal: NodeJS.Signals
+  graceMs: number
+  killSignal: NodeJS.Signals
   /** The running processes that the keeper started: their commands by pid. */
   readonly leaders = new Map<number, string>()
   /** Processes of the scope that became the keeper's children when their parents died. */
@@ -61,8 +61,7 @@ export class ScopeRecord extends KnownProcesses {
   constructor(
     number: number,
     mark: string,
-    graceMs: number,
-    killSignal: NodeJS.Signals,
+    { graceMs, killSignal }: { readonly graceMs: number; readonly killSignal: NodeJS.Signals },
     libc: Libc | undefined
   ) {
     super()
@@ -72,6 +71,11 @@ export class ScopeRecord extends KnownProcesses {
     this.graceMs = graceMs
     this.killSignal = killSignal
     this.foreign = new Foreign(this, libc)
+  }
+
+  /** Whether what carries that mark belongs here. */
+  owns(mark: string): boolean {
+    return mark === this.mark
   }
 
   /** Takes a started command in. It leads its own session and group. */

@@ -6,16 +6,16 @@
 
 import type { AdoptionCensus } from './adoption.js'
 import type { Census, Member, ScopeRecord } from './members.js'
-import type { ScanCensus } from './scan.js'
+import { ScanCensus } from './scan.js'
 
 export class MixedCensus implements Census {
   readonly containment = 'subreaper'
   readonly #adoption: AdoptionCensus
   readonly #scan: ScanCensus
 
-  constructor(adoption: AdoptionCensus, scan: ScanCensus) {
+  constructor(adoption: AdoptionCensus) {
     this.#adoption = adoption
-    this.#scan = scan
+    this.#scan = new ScanCensus((pid) => adoption.isLeader(pid))
   }
 
   open(scope: ScopeRecord): void {

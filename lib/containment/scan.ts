@@ -24,7 +24,13 @@ export class ScanCensus implements Census {
   /** What was let go: nobody's, and never ended. */
   readonly #released = new KnownProcesses()
   readonly #scopes = new Set<ScopeRecord>()
+  readonly #isOthers: (pid: number) => boolean
   #lastLook: Look | undefined
+
+  /** `isOthers` tells which processes need not be looked at, since another census has them. */
+  constructor(isOthers: (pid: number) => boolean = () => false) {
+    this.#isOthers = isOthers
+  }
 
   open(scope: ScopeRecord): void {
     this.#scopes.add(scope)
@@ -52,7 +58,7 @@ export class ScanCensus implements Census {
       for (const child of look.childrenOf.get(stat.pid) ?? []) add(child)
     }
     for (const stat of look.processes) {
-      if (look.marks.get(stat.pid) === scope.mark || isKnown(scope, stat)) add(stat)
+      if (ownsMarkOf(scope, look.marks.get(stat.pid)) || isKnown(scope, stat)) add(stat)
     }
     return [...found.values()]
   }
@@ -65,7 +71,7 @@ export class ScanCensus implements Census {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     if (now.parent === stat.parent) return true
-    return isKnown(scope, now) || environmentOf(now.pid, markName) === scope.mark
+    return isKnown(scope, now) || ownsMarkOf(scope, environmentOf(now.pid, markName))
   }
 
   release(_scope: ScopeRecord, pid: number): void {
@@ -102,7 +108,7 @@ export class ScanCensus implements Census {
 
   #lookOnce(): Look {
     if (this.#lastLook !== undefined) return this.#lastLook
-    const processes = allProcesses().filter((stat) => stat.pid !== process.pid)
+    const processes = allProcesses((pid) => pid === process.pid || this.#isOthers(pid))
     const marks = new Map<number, string>()
     const childrenOf = new Map<number, ProcessStat[]>()
     // What is older than every scope has no mark of theirs: environments are the greater part of a look.
@@ -121,6 +127,10 @@ export class ScanCensus implements Census {
     })
     return this.#lastLook
   }
+}
+
+function ownsMarkOf(scope: ScopeRecord, mark: string | undefined): boolean {
+  return mark !== undefined && scope.owns(mark)
 }
 
 function isKnown(scope: ScopeRecord, stat: ProcessStat): boolean {

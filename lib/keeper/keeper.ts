@@ -6,15 +6,17 @@ import { type Census, ScopeRecord } from '../containment/members.js'
 import { MixedCensus } from '../containment/mixed.js'
 import { ScanCensus } from '../containment/scan.js'
 import { terminate } from '../containment/terminate.js'
+import { WorkerRecord } from '../containment/worker-record.js'
+import { ExpiryQueue } from '../deadline.js'
 import { markOf } from '../mark.js'
 import type { Libc } from '../platform/libc.js'
-import { processOf } from '../platform/linux.js'
+import { processOf, type ScopeProcess } from '../platform/linux.js'
+import { KeptScope } from './kept-scope.js'
 import { Launch, type LaunchEvents } from './launch.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, WorkerMessage } from './protocol.js'
+import type { WorkerStatus } from './status.js'
 import type { StdioDoor } from './stdio-door.js'
 
-// For what no scope of the worker can have started, so that there are no options of its own to follow.
-const strayGraceMs = 2_000
 // How often the trees of processes that the keeper did not start are looked at while their scope is open, so
 // that a process of theirs is known when its parent is gone.
 const foreignLookMs = 1_000
@@ -22,6 +24,8 @@ const foreignLookMs = 1_000
 export interface KeeperParts {
   readonly libc: Libc | undefined
   readonly isSubreaper: boolean
+  /** Process id of the worker. */
+  readonly worker: number
   /** What the marks of all scopes of this worker begin with. */
   readonly workerMark: string
   readonly door: StdioDoor
@@ -36,11 +40,14 @@ export interface KeeperParts {
 export class Keeper {
   readonly census: Census
   readonly #parts: KeeperParts
-  readonly #scopes = new Map<number, ScopeRecord>()
+  /** Those that are not closed, and those that the worker has not been told of. */
+  readonly #scopes = new Map<number, KeptScope>()
   readonly #launches = new Map<number, Launch>()
   /** The launches that wait for a connection, by its number. */
   readonly #expecting = new Map<number, Launch>()
-  readonly #strays: ScopeRecord
+  /** What no scope can have started, and what the worker started behind the guard's back. */
+  readonly #worker: WorkerRecord
+  readonly #deadlines = new ExpiryQueue<KeptScope>(Number.POSITIVE_INFINITY)
   #isEndingStrays = false
   #foreignLooks: NodeJS.Timeout | undefined
   readonly #launchEvents: LaunchEvents
@@ -48,12 +55,11 @@ export class Keeper {
   constructor(parts: KeeperParts) {
     const { libc, isSubreaper, workerMark, send } = parts
     this.#parts = parts
-    this.#strays = new ScopeRecord(0, `${workerMark}/stray`, strayGraceMs, 'SIGTERM', libc)
-    const scan = new ScanCensus()
+    this.#worker = new WorkerRecord(workerMark, libc)
     this.census =
       libc !== undefined && isSubreaper
-        ? new MixedCensus(new AdoptionCensus(libc, this.#strays, () => void this.#endStrays()), scan)
-        : scan
+        ? new MixedCensus(new AdoptionCensus(libc, this.#worker, () => void this.#endStrays()))
+        : new ScanCensus()
     this.#launchEvents = {
       spawned: (launch, pid) => {
         this.census.launched(launch.scope, pid, launch.command)
@@ -75,8 +81,14 @@ export class Keeper {
 
   receive(message: WorkerMessage): void {
     switch (message.type) {
+      case 'settings':
+        this.#worker.follow(message.settings)
+        break
       case 'open':
         this.#open(message)
+        break
+      case 'deadline':
+        this.#scopes.get(message.scope)?.setDeadline(message.deadlineAt)
         break
       case 'launch':
         this.#launch(message)
@@ -91,19 +103,23 @@ export class Keeper {
         this.#adopt(message)
         break
       case 'left':
-        this.#scopes.get(message.scope)?.foreign.forget(message.pid)
+        this.#scopes.get(message.scope)?.record.foreign.forget(message.pid)
         break
       case 'release':
         this.#release(message)
         break
       case 'folder':
-        this.#scopes.get(message.scope)?.folders.push(message.path)
+        this.#scopes.get(message.scope)?.record.folders.push(message.path)
         break
       case 'list':
         this.#list(message)
         break
       case 'close':
         this.#close(message.scope)
+        break
+      case 'dismiss':
+        // The worker lives on, and what it started without the guard is its own affair.
+        this.#worker.isOnItsOwn = true
     }
   }
 
@@ -112,31 +128,55 @@ export class Keeper {
     this.#expecting.get(connection)?.startWhenConnected(this.#parts.door)
   }
 
+  /** What is known of the worker's scopes, for a person to read. */
+  status(): WorkerStatus {
+    const scopes = [...this.#scopes.values()].flatMap(({ record, opening, openedAt, deadlineInMs }) => {
+      const { number, state } = record
+      if (state === 'closed') return []
+      return {
+        scope: number,
+        ...(opening.route === undefined ? {} : { route: opening.route }),
+        state,
+        openMs: Math.round(performance.now() - openedAt),
+        ...(deadlineInMs === undefined ? {} : { deadlineInMs: Math.round(deadlineInMs) }),
+        processes: this.#livingOf(record)
+      }
+    })
+    const { worker } = this.#parts
+    return { worker, keeper: process.pid, containment: this.census.containment, scopes }
+  }
+
   /**
-   * Closes every scope that is still open and resolves with what was found in them, when all of it is gone
-   * or named as left.
+   * Closes every scope that is still open and resolves with what was found in them, and what else the worker has
+   * started, when all of it is gone or named as left.
    */
   async endAll(): Promise<KeeperReport> {
-    const scopes = [...this.#scopes.values()].filter((scope) => scope.state === 'open')
+    const scopes = [...this.#scopes.values()]
     // All gates first: an orphan of unknown origin is ended at once when no open scope can claim it.
-    for (const scope of scopes) this.#gate(scope)
-    const reports = await Promise.all(scopes.map((scope) => this.#end(scope)))
-    reports.push(await this.#end(this.#strays))
+    for (const { record } of scopes) this.#gate(record)
+    const endings = scopes.map((scope) => this.#ended(scope))
+    const reports = await Promise.all([...endings, this.#endWorker()])
+    // A second time: the worker may have died between the start of a command and its announcement, and what
+    // carries the mark of a scope is that scope's affair until it is closed.
+    reports.push(await this.#endWorker())
     return {
       processes: reports.flatMap(({ processes }) => processes),
       leftFolders: reports.flatMap(({ leftFolders }) => leftFolders)
     }
   }
 
-  #open({ scope: number, graceMs, killSignal }: WorkerMessage & { type: 'open' }): void {
+  #open({ scope: number, opening }: WorkerMessage & { type: 'open' }): void {
     const { libc, workerMark } = this.#parts
-    const scope = new ScopeRecord(number, markOf(workerMark, number), graceMs, killSignal, libc)
+    const record = new ScopeRecord(number, markOf(workerMark, number), opening, libc)
+    const onDeadline = (): void => void this.#ended(scope, true)
+    const scope = new KeptScope(record, opening, this.#deadlines, onDeadline)
     this.#scopes.set(number, scope)
-    this.census.open(scope)
+    this.census.open(record)
+    this.#worker.others.add(record.mark)
   }
 
   #launch({ id, scope: number, request }: WorkerMessage & { type: 'launch' }): void {
-    const scope = this.#scopes.get(number)
+    const scope = this.#scopes.get(number)?.record
     // The end of the socket comes after all that was written to it, which may take long to start, and for nobody.
     if (scope?.state !== 'open' || this.#parts.isWorkerGone()) {
       const message = `spawn ${request.file} ECANCELED`
@@ -150,14 +190,14 @@ export class Keeper {
   }
 
   #adopt({ scope: number, process }: WorkerMessage & { type: 'adopt' }): void {
-    const scope = this.#scopes.get(number)
+    const scope = this.#scopes.get(number)?.record
     if (scope === undefined) return
     scope.foreign.adopt(process)
     this.#foreignLooks ??= setInterval(() => this.#lookAtForeign(), foreignLookMs)
   }
 
   #lookAtForeign(): void {
-    const scopes = [...this.#scopes.values()].filter((scope) => scope.foreign.any)
+    const scopes = [...this.#scopes.values()].map(({ record }) => record).filter(({ foreign }) => foreign.any)
     for (const scope of scopes) if (scope.state === 'open') scope.foreign.look()
     if (scopes.length > 0) return
     clearInterval(this.#foreignLooks)
@@ -165,15 +205,19 @@ export class Keeper {
   }
 
   #release({ scope: number, pid }: WorkerMessage & { type: 'release' }): void {
-    const scope = this.#scopes.get(number)
-    if (scope?.release(pid)) this.census.release(scope, pid)
+    const scope = this.#scopes.get(number)?.record
+    if (!scope?.release(pid)) return
+    this.census.release(scope, pid)
+    this.#worker.released.add(scope.mark)
   }
 
   #list({ id, scope: number }: WorkerMessage & { type: 'list' }): void {
-    const scope = this.#scopes.get(number)
-    const members = scope === undefined ? [] : this.census.members(scope)
-    const living = members.filter(({ stat }) => stat.alive)
-    this.#parts.send({ type: 'listed', id, processes: living.map(({ stat }) => processOf(stat)) })
+    const scope = this.#scopes.get(number)?.record
+    this.#parts.send({ type: 'listed', id, processes: scope === undefined ? [] : this.#livingOf(scope) })
+  }
+
+  #livingOf(scope: ScopeRecord): ScopeProcess[] {
+    return this.census.members(scope).flatMap(({ stat }) => (stat.alive ? processOf(stat) : []))
   }
 
   #expectNoMore(launch: Launch): void {
@@ -185,13 +229,25 @@ export class Keeper {
 
   #close(number: number): void {
     const scope = this.#scopes.get(number)
-    if (scope?.state !== 'open') return
-    this.#gate(scope)
-    void this.#end(scope).then((report) => this.#parts.send({ type: 'closed', scope: number, report }))
+    if (scope === undefined) return
+    void this.#ended(scope).then((report) => {
+      this.#scopes.delete(number)
+      this.#parts.send({ type: 'closed', scope: number, report })
+    })
+  }
+
+  /** Ends a scope once, whoever asks for it, and resolves when it is closed. */
+  #ended(scope: KeptScope, isPastDeadline = false): Promise<KeeperReport> {
+    this.#gate(scope.record)
+    scope.ending ??= this.#end(scope.record).then((report) =>
+      isPastDeadline ? { ...report, isPastDeadline } : report
+    )
+    return scope.ending
   }
 
   /** From here on the scope starts nothing. */
   #gate(scope: ScopeRecord): void {
+    if (scope.state !== 'open') return
     scope.state = 'closing'
     for (const launch of this.#launches.values()) if (launch.scope === scope) launch.abandon('ECANCELED')
   }
@@ -200,16 +256,24 @@ export class Keeper {
     const processes = await terminate(this.census, scope, this.#parts.libc)
     scope.state = 'closed'
     this.census.forget(scope)
+    // What could not be ended is named once.
+    if (processes.every(({ ended }) => ended !== 'survived')) this.#worker.others.delete(scope.mark)
     scope.foreign.close()
-    this.#scopes.delete(scope.number)
     const left = await Promise.all(scope.folders.map(removeFolder))
     return { processes, leftFolders: left.filter((folder) => folder !== undefined) }
+  }
+
+  /** Ends what the worker has started behind the guard's back, and strays. */
+  async #endWorker(): Promise<KeeperReport> {
+    if (!this.#worker.isOnItsOwn) this.#worker.lookEverywhere()
+    this.census.open(this.#worker)
+    return this.#end(this.#worker)
   }
 
   async #endStrays(): Promise<void> {
     if (this.#isEndingStrays) return
     this.#isEndingStrays = true
-    const { processes } = await this.#end(this.#strays)
+    const { processes } = await this.#end(this.#worker)
     this.#isEndingStrays = false
     if (processes.length > 0) this.#parts.sayStrays(processes)
   }

@@ -7,7 +7,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pTimeout from 'p-timeout'
 import { SubprocessError } from '../errors.js'
-import { markOf } from '../mark.js'
+import { keeperMarkName, markName, markOf, workerScope } from '../mark.js'
 import type { ScopeProcess } from '../platform/linux.js'
 import { currentRights, type Rights } from '../platform/rights.js'
 import {
@@ -20,7 +20,9 @@ import {
   type LaunchFailure,
   type LaunchRequest,
   type ProcessName,
-  type WorkerMessage
+  type ScopeOpening,
+  type WorkerMessage,
+  type WorkerSettings
 } from './protocol.js'
 
 const entry = fileURLToPath(new URL('./main.js', import.meta.url))
@@ -49,20 +51,21 @@ interface WaitingLaunch {
   readonly listener: LaunchListener
 }
 
+/** `starting`: it takes orders, and launches wait until it is ready. */
+type State = 'starting' | 'open' | 'ending' | 'lost'
+
 export class KeeperLink {
-  readonly pid: number
-  /** The rights that the keeper has: those of the worker when it was started. */
-  readonly rights: Rights
-  readonly containment: Containment
-  /** Why containment is below `subreaper`. */
-  readonly why: string | undefined
+  /** Resolves when the keeper is ready. Rejects with `ERR_SUBPROCESS_KEEPER_START`. */
+  readonly ready: Promise<void>
   /** Resolves when the keeper process has ended, as asked or not. */
   readonly ended: Promise<void>
-  readonly #child: ChildProcess
-  readonly #socket: Socket
-  readonly #path: string
-  readonly #secret: string
+  /** The rights that the keeper has: those of the worker when it was started. */
+  readonly rights: Rights = currentRights()
   readonly #workerMark: string
+  readonly #child: ChildProcess
+  /** Undefined where Node opened no streams at all, for want of descriptors. */
+  readonly #socket: Socket | undefined
+  #greeting: (KeeperMessage & { type: 'ready' }) | undefined
   readonly #listeners = new Map<number, LaunchListener>()
   readonly #closing = new Map<number, (report: KeeperReport | undefined) => void>()
   readonly #lists = new Map<number, (processes: readonly ScopeProcess[]) => void>()
@@ -72,87 +75,42 @@ export class KeeperLink {
   #references = 0
   #lastLaunch = 0
   #lastConnection = 0
-  #lastScope = 0
-  #state: 'open' | 'ending' | 'lost' = 'open'
+  #lastScope = workerScope
+  #state: State = 'starting'
   readonly #onLost = new Set<() => void>()
 
-  /** Starts a keeper and resolves when it is ready. Rejects with `ERR_SUBPROCESS_KEEPER_START`. */
-  static async start(): Promise<KeeperLink> {
-    if (process.platform !== 'linux') {
-      const detail = `it finds processes in /proc, which ${process.platform} has not; run the server on Linux`
-      throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', detail)
-    }
-    const rights = currentRights()
-    const child = spawnKeeper()
-    // Node opens no streams at all when it runs out of descriptors; 'error' follows.
-    const socket = child.stdio?.[3] as Socket | undefined
-    // A keeper that was killed with messages unread resets the connection. 'close' follows.
-    socket?.on('error', () => {})
-    const decoder = new Decoder<KeeperMessage>()
-    const ended = new Promise<void>((resolve) => {
-      child.once('exit', () => resolve())
-      child.once('error', () => resolve())
+  /** Starts a keeper for the worker of that mark. It takes orders at once. */
+  constructor(workerMark: string) {
+    this.#workerMark = workerMark
+    this.#child = spawnKeeper(workerMark)
+    this.#socket = this.#child.stdio?.[3] as Socket | undefined
+    this.ended = new Promise((resolve) => {
+      this.#child.once('exit', () => resolve())
+      this.#child.once('error', () => resolve())
     })
-    const ready = new Promise<KeeperLink>((resolve, reject) => {
-      let link: KeeperLink | undefined
-      socket?.on('data', (bytes: Buffer) => {
-        for (const message of decoder.decode(bytes)) {
-          if (link !== undefined) link.#receive(message)
-          else if (message.type === 'ready') {
-            link = new KeeperLink(child, socket as Socket, ended, rights, message)
-            resolve(link)
-          }
-        }
-      })
-      child.once('error', (error) =>
-        reject(new SubprocessError('ERR_SUBPROCESS_KEEPER_START', error.message, error))
-      )
-      child.once('exit', (code, signal) => {
-        const detail = `it ended with ${signal ?? `status ${code}`}; its standard error says why`
-        reject(new SubprocessError('ERR_SUBPROCESS_KEEPER_START', detail))
-      })
-    })
-    try {
-      return await pTimeout(ready, {
-        milliseconds: readyWithinMs,
-        message: new SubprocessError(
-          'ERR_SUBPROCESS_KEEPER_START',
-          `it was not ready after ${readyWithinMs} ms`
-        )
-      })
-    } catch (error) {
-      // Its socket's end is its own end.
-      socket?.destroy()
-      throw error
-    }
+    this.ready = this.#becomeReady()
+    // Whoever needs it waits for it; the rest hears of its loss.
+    this.ready.catch(() => {})
   }
 
-  private constructor(
-    child: ChildProcess,
-    socket: Socket,
-    ended: Promise<void>,
-    rights: Rights,
-    ready: KeeperMessage & { type: 'ready' }
-  ) {
-    this.pid = child.pid as number
-    this.rights = rights
-    this.containment = ready.containment
-    this.why = ready.why
-    this.ended = ended
-    this.#path = ready.path
-    this.#secret = ready.secret
-    this.#workerMark = ready.workerMark
-    this.#child = child
-    this.#socket = socket
-    // A keeper is no reason for its worker to stay.
-    child.unref()
-    socket.unref()
-    socket.once('close', () => this.#lose())
+  /** Process id of the keeper; 0 where none could be started. */
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  /** Undefined until the keeper is ready. */
+  get containment(): Containment | undefined {
+    return this.#greeting?.containment
+  }
+
+  /** Why containment is below `subreaper`. */
+  get why(): string | undefined {
+    return this.#greeting?.why
   }
 
   /** Whether the keeper still takes orders. */
   get isOpen(): boolean {
-    return this.#state === 'open'
+    return this.#state === 'starting' || this.#state === 'open'
   }
 
   /** Calls back when the keeper is lost. Returns how to take that back. */
@@ -162,10 +120,20 @@ export class KeeperLink {
   }
 
   /** Announces a scope and returns its number. */
-  openScope(graceMs: number, killSignal: NodeJS.Signals): number {
+  openScope(opening: ScopeOpening): number {
     const scope = ++this.#lastScope
-    this.#send({ type: 'open', scope, graceMs, killSignal })
+    this.#send({ type: 'open', scope, opening })
     return scope
+  }
+
+  /** Tells of another deadline of the scope, by the clock that all processes share; undefined for none. */
+  setDeadline(scope: number, deadlineAt: number | undefined): void {
+    this.#send({ type: 'deadline', scope, deadlineAt })
+  }
+
+  /** Tells how the worker itself is to be treated. */
+  settle(settings: WorkerSettings): void {
+    this.#send({ type: 'settings', settings })
   }
 
   /**
@@ -241,31 +209,75 @@ export class KeeperLink {
 
   /** Keeps the worker's event loop alive until `unref` is called as often. */
   ref(): void {
-    if (this.#references++ === 0) this.#socket.ref()
+    if (this.#references++ === 0) this.#socket?.ref()
   }
 
   unref(): void {
-    if (--this.#references === 0) this.#socket.unref()
+    if (--this.#references === 0) this.#socket?.unref()
   }
 
   /** Ends the keeper, and with it all that it still runs. Resolves when it is gone. */
   async end(): Promise<void> {
-    if (this.#state === 'open') this.#state = 'ending'
+    if (this.isOpen) {
+      this.#state = 'ending'
+      this.#send({ type: 'dismiss' })
+    }
     this.#child.ref()
-    this.#socket.end()
+    this.#socket?.end()
     await this.ended
   }
 
+  async #becomeReady(): Promise<void> {
+    const ready = new Promise<void>((resolve, reject) => {
+      const fail = (detail: string, cause?: unknown): void => {
+        reject(new SubprocessError('ERR_SUBPROCESS_KEEPER_START', detail, cause))
+      }
+      const decoder = new Decoder<KeeperMessage>()
+      this.#socket?.on('data', (bytes: Buffer) => {
+        for (const message of decoder.decode(bytes)) {
+          this.#receive(message)
+          if (message.type === 'ready') resolve()
+        }
+      })
+      // A keeper that was killed with messages unread resets the connection. 'close' follows.
+      this.#socket?.on('error', () => {})
+      this.#socket?.once('close', () => this.#lose())
+      this.#child.once('error', (error) => {
+        fail(error.message, error)
+        this.#lose()
+      })
+      this.#child.once('exit', (code, signal) => {
+        fail(`it ended with ${signal ?? `status ${code}`}; its standard error says why`)
+      })
+    })
+    const message = new SubprocessError(
+      'ERR_SUBPROCESS_KEEPER_START',
+      `it was not ready after ${readyWithinMs} ms`
+    )
+    try {
+      await pTimeout(ready, { milliseconds: readyWithinMs, message })
+    } catch (error) {
+      // Its socket's end is its own end.
+      this.#socket?.destroy()
+      throw error
+    }
+    // A keeper is no reason for its worker to stay.
+    this.#child.unref()
+    if (this.#references === 0) this.#socket?.unref()
+  }
+
   #send(message: WorkerMessage): void {
-    if (this.#socket.writable) this.#socket.write(encode(message))
+    if (this.#socket?.writable) this.#socket.write(encode(message))
   }
 
   #openWaiting(): void {
+    if (this.#greeting === undefined) return
+    const { path, secret } = this.#greeting
     while (this.#waiting.length > 0 && this.#opening.size < mostOpening) {
       const { id, scope, request, listener } = this.#waiting.shift() as WaitingLaunch
       this.#opening.add(id)
       this.#send({ type: 'launch', id, scope, request })
-      listener.connect(this.#path, (connection) => connectionHeader(this.#secret, connection))
+      listener.connect(path, (connection) => connectionHeader(secret, connection))
     }
   }
 
@@ -281,6 +293,9 @@ export class KeeperLink {
   #receive(message: KeeperMessage): void {
     switch (message.type) {
       case 'ready':
+        this.#greeting = message
+        if (this.#state === 'starting') this.#state = 'open'
+        this.#openWaiting()
         break
       case 'spawned':
         this.#listeners.get(message.id)?.spawned(message.pid)
@@ -315,10 +330,13 @@ export class KeeperLink {
   }
 
   #lose(): void {
+    if (this.#state === 'lost') return
     const wasAsked = this.#state === 'ending'
     this.#state = 'lost'
     // Nobody but a killed keeper leaves its folder.
-    if (!wasAsked) rmSync(dirname(this.#path), { recursive: true, force: true })
+    if (!wasAsked && this.#greeting !== undefined) {
+      rmSync(dirname(this.#greeting.path), { recursive: true, force: true })
+    }
     // Scopes first: they note what was running, and then it fails.
     if (!wasAsked) for (const callback of this.#onLost) callback()
     for (const listener of this.#listeners.values()) {
@@ -336,7 +354,7 @@ export class KeeperLink {
   }
 }
 
-function spawnKeeper(): ChildProcess {
+function spawnKeeper(workerMark: string): ChildProcess {
   return spawn(process.execPath, [...keeperFlags, entry], {
     // The worker's own streams, for subprocesses that inherit them, and the link.
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
@@ -344,45 +362,17 @@ function spawnKeeper(): ChildProcess {
     detached: true,
     // It holds no folder of the worker's; commands get the worker's current one.
     cwd: '/',
-    env: keeperEnvironment()
+    env: { ...keeperEnvironment(), [keeperMarkName]: workerMark }
   })
 }
 
-/** The worker's environment without what configures Node: a preload or a heap limit is meant for the worker. */
+/**
+ * The worker's environment without what configures Node, since a preload or a heap limit is meant for the worker, and
+ * without a mark: a keeper is nobody's subprocess.
+ */
 function keeperEnvironment(): NodeJS.ProcessEnv {
-  const entries = Object.entries(process.env).filter(([name]) => !name.startsWith('NODE_'))
+  const entries = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('NODE_') && name !== markName
+  )
   return Object.fromEntries(entries)
-}
-
-/** A share in the worker's keeper; the last one to be given back ends it. */
-export interface KeeperShare {
-  readonly link: KeeperLink
-  release(): Promise<void>
-}
-
-let shared: { readonly link: Promise<KeeperLink>; users: number } | undefined
-
-/** The keeper of this worker, started when it is first asked for: there is one, however many guards use it. */
-export async function shareKeeper(): Promise<KeeperShare> {
-  shared ??= { link: KeeperLink.start(), users: 0 }
-  const share = shared
-  const withdraw = (): void => {
-    if (shared === share) shared = undefined
-  }
-  share.users++
-  try {
-    const link = await share.link
-    link.onLost(withdraw)
-    return {
-      link,
-      async release() {
-        if (--share.users > 0) return
-        withdraw()
-        await link.end()
-      }
-    }
-  } catch (error) {
-    withdraw()
-    throw error
-  }
 }

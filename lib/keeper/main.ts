@@ -2,7 +2,7 @@
 
 import { write } from 'node:fs'
 import { Socket } from 'node:net'
-import { workerMarkOf } from '../mark.js'
+import { keeperMarkName } from '../mark.js'
 import { type Libc, loadLibc } from '../platform/libc.js'
 import { canListChildren } from '../platform/linux.js'
 import { Keeper } from './keeper.js'
@@ -25,10 +25,11 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const { libc, isSubreaper, why } = await contain()
 const door = await StdioDoor.open((connection) => keeper.connectionArrived(connection))
-const workerMark = workerMarkOf(worker)
+const workerMark = process.env[keeperMarkName] as string
 const keeper = new Keeper({
   libc,
   isSubreaper,
+  worker,
   workerMark,
   door,
   // The kernel gives an orphan another parent.
@@ -53,8 +54,7 @@ send({
   containment: keeper.census.containment,
   ...(why === undefined ? {} : { why }),
   path: door.path,
-  secret: door.secret,
-  workerMark
+  secret: door.secret
 })
 function send(message: KeeperMessage): void {
   if (link.writable) link.write(encode(message))

@@ -50,14 +50,36 @@ export interface EndedProcess {
 
 /** What the keeper found and did when it closed a scope. */
 export interface KeeperReport {
+  /** Whether the keeper had closed it by itself: its deadline passed while the worker's event loop was blocked. */
+  readonly isPastDeadline?: true
   /** The processes that were alive when the scope closed. */
   readonly processes: readonly EndedProcess[]
   /** The folders of the scope that could not be removed. */
   readonly leftFolders: readonly LeftFolder[]
 }
 
+/** What the keeper is told of a scope. */
+export interface ScopeOpening {
+  /** Names the scope in logs. */
+  readonly id: string
+  readonly route?: string | undefined
+  readonly graceMs: number
+  readonly killSignal: NodeJS.Signals
+  /** By the clock that all processes share (`clock.ts`), in ms; undefined without a deadline. */
+  readonly deadlineAt?: number | undefined
+}
+
+/** How the keeper treats the worker itself. */
+export interface WorkerSettings {
+  /** Between the first signal and SIGKILL, for what the worker started behind the guard's back. */
+  readonly graceMs: number
+  readonly killSignal: NodeJS.Signals
+}
+
 export type WorkerMessage =
-  | { type: 'open'; scope: number; graceMs: number; killSignal: NodeJS.Signals }
+  | { type: 'settings'; settings: WorkerSettings }
+  | { type: 'open'; scope: number; opening: ScopeOpening }
+  | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
   | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
   | { type: 'stdio-lost'; id: number; code: string }
   | { type: 'signal'; id: number; signal: NodeJS.Signals }
@@ -67,6 +89,8 @@ export type WorkerMessage =
   | { type: 'folder'; scope: number; path: string }
   | { type: 'list'; id: number; scope: number }
   | { type: 'close'; scope: number }
+  /** The worker needs its keeper no more. An end of the socket without it is the worker's death. */
+  | { type: 'dismiss' }
 
 export type KeeperMessage =
   | {
@@ -75,7 +99,6 @@ export type KeeperMessage =
       why?: string
       path: string
       secret: string
-      workerMark: string
     }
   | { type: 'spawned'; id: number; pid: number }
   | { type: 'failed'; id: number; failure: LaunchFailure }

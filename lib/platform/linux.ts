@@ -139,10 +139,11 @@ export function canListChildren(): boolean {
   return read(`/proc/${process.pid}/task/${process.pid}/children`) !== undefined
 }
 
-/** Every process of the machine, as far as `/proc` shows it to this user. */
-export function allProcesses(): ProcessStat[] {
+/** Every process of the machine, as far as `/proc` shows it to this user, and but for those left out. */
+export function allProcesses(isLeftOut: (pid: number) => boolean): ProcessStat[] {
   const processes: ProcessStat[] = []
   for (const pid of numbersIn('/proc')) {
+    if (isLeftOut(pid)) continue
     const stat = statOf(pid)
     if (stat !== undefined) processes.push(stat)
   }

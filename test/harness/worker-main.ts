@@ -1,8 +1,8 @@
 /** The entry of a worker that a test ends: its routes start programs, and end the worker itself. */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,7 @@ import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyRequest } from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 import { grace } from './server.js'
+import { deadlineMs } from './worker.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 const programs = new URL('../../../test/programs/', import.meta.url)
@@ -18,6 +19,7 @@ const isGuarded = launch !== 'unguarded'
 
 const endings: Record<string, () => void> = {
   exit: () => process.exit(),
+  close: () => void app.close(),
   abort: () => process.abort(),
   throw() {
     // Out of reach of Fastify, which would turn it into an answer.
@@ -49,7 +51,7 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
   }
 }
 
-const app = Fastify({ forceCloseConnections: true })
+const app = Fastify({ forceCloseConnections: true, logger: { level: 'warn' } })
 if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, drain: 0, launch })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
@@ -62,6 +64,19 @@ app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
   say('acted')
   await never()
 })
+// Answers, or waits for its deadline, when the event loop has come back.
+app.get<{ Params: { then: string }; Querystring: { program: string } }>(
+  '/block/:then',
+  { config: { subprocessGuard: { timeout: deadlineMs } } },
+  async (request) => {
+    const child = run(request, request.query.program)
+    if (child.pid === undefined) await once(child, 'spawn')
+    say('blocking')
+    while (!existsSync(process.env.GO_ON as string));
+    if (request.params.then !== 'answer') await never()
+    return 'answer'
+  }
+)
 app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
   endings[request.params.ending]?.()
   await never()
@@ -80,11 +95,11 @@ function commandOf(program: string): [command: string, args: string[]] {
   return ['sh', [fileURLToPath(new URL(program, programs))]]
 }
 
-function run(request: FastifyRequest, program: string): void {
+function run(request: FastifyRequest, program: string): ChildProcess {
   const command = commandOf(program)
-  if (isGuarded) request.spawn(...command, { stdio: 'ignore' })
+  if (isGuarded) return request.spawn(...command, { stdio: 'ignore' })
   // Without a guard: the same as its keeper does, short of the keeper.
-  else spawn(...command, { stdio: 'ignore', detached: true })
+  return spawn(...command, { stdio: 'ignore', detached: true })
 }
 
 /** By the witness, since a terminal would mix it with what else is shown there. */

@@ -2,18 +2,20 @@
 
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { ask } from './client.js'
+import { type Asked, ask } from './client.js'
 import { eventually } from './expectations.js'
 import { statOf, Witness } from './witness.js'
 
 const entry = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 // Enough for a heap to fill up and a thousand programs to start, on a machine that has other work.
 const longestWaitMs = 30_000
+/** The deadline of its route that blocks the event loop. */
+export const deadlineMs = 500
 
 export interface WorkerSetup {
   /** False for the negative control. Default true. */
@@ -54,6 +56,7 @@ export class Worker {
   readonly #isInTerminal: boolean
   readonly #home = mkdtempSync(join(tmpdir(), 'worker-'))
   readonly #tmp = join(this.#home, 'tmp')
+  readonly #goOn = join(this.#home, 'go-on')
   /** The worker itself, or script(1), which is its terminal. */
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #closed: Promise<unknown>
@@ -81,7 +84,7 @@ export class Worker {
     this.#process = spawn(file as string, args, {
       // A core dump of its end would be left here.
       cwd: this.#home,
-      env: { ...this.witness.env, SHELL: '/bin/sh', TMPDIR: this.#tmp, ...env },
+      env: { ...this.witness.env, SHELL: '/bin/sh', TMPDIR: this.#tmp, GO_ON: this.#goOn, ...env },
       ...(user === undefined ? {} : { uid: user, gid: user })
     })
     this.#closed = once(this.#process, 'close')
@@ -103,6 +106,18 @@ export class Worker {
   async withScope(act: string): Promise<void> {
     ask(this.port, `/with-scope/${act}`)
     await this.witness.heard('acted')
+  }
+
+  /** Has the worker run a program and block its event loop, until it is told to go on. Resolves when it is blocked. */
+  async block(program: string, then: 'answer' | 'wait'): Promise<Asked> {
+    const asked = ask(this.port, `/block/${then}?program=${program}`)
+    await this.witness.heard('blocking')
+    return asked
+  }
+
+  /** Lets a blocked worker go on. */
+  goOn(): void {
+    writeFileSync(this.#goOn, '')
   }
 
   /** Has the worker end itself. */

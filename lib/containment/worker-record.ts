@@ -1,0 +1,39 @@
+/**
+ * What belongs to a worker and to none of its scopes: what it started behind the guard's back, which inherits the
+ * worker's own environment, and strays of unknown origin.
+ */
+
+import type { WorkerSettings } from '../keeper/protocol.js'
+import { markOf, workerIn, workerMarkIn, workerScope } from '../mark.js'
+import type { Libc } from '../platform/libc.js'
+import { ScopeRecord } from './members.js'
+
+export class WorkerRecord extends ScopeRecord {
+  /** The marks of the scopes that are not closed: what carries one is that scope's affair. */
+  readonly others = new Set<string>()
+  /** The marks of scopes that let something go: of all that carries one nothing else is left. */
+  readonly released = new Set<string>()
+  /** Whether the worker lives on without its keeper. */
+  isOnItsOwn = false
+  readonly #workerMark: string
+
+  constructor(workerMark: string, libc: Libc | undefined) {
+    super(workerScope, markOf(workerMark, workerScope), { graceMs: 2_000, killSignal: 'SIGTERM' }, libc)
+    this.#workerMark = workerMark
+  }
+
+  /** As the worker wants it. */
+  follow({ graceMs, killSignal }: WorkerSettings): void {
+    this.graceMs = graceMs
+    this.killSignal = killSignal
+  }
+
+  /** Whoever is no child of the keeper is looked for, too. */
+  lookEverywhere(): void {
+    this.foreign.suspectSince(workerIn(this.#workerMark)?.startTick ?? 0)
+  }
+
+  override owns(mark: string): boolean {
+    return workerMarkIn(mark) === this.#workerMark && !this.others.has(mark) && !this.released.has(mark)
+  }
+}

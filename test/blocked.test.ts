@@ -1,0 +1,57 @@
+/** A worker whose event loop is blocked past a deadline: the keeper has the deadline, too (FAULTS 33). */
+
+import assert from 'node:assert/strict'
+import { suite, type TestContext, test } from 'node:test'
+import { ask } from './harness/client.js'
+import { goneMs } from './harness/served.js'
+import { deadlineMs, Worker, type WorkerSetup } from './harness/worker.js'
+
+const program = 'tree-ignores-term.sh'
+const processCount = 4
+
+async function block(t: TestContext, then: 'answer' | 'wait', setup: WorkerSetup) {
+  const worker = await Worker.start(setup)
+  t.after(() => worker.close())
+  const asked = await worker.block(program, then)
+  await worker.witness.present(processCount)
+  return { worker, asked }
+}
+
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`with its event loop blocked past the deadline of a request (${launch})`, () => {
+    test('a worker loses the subprocesses of the request at the deadline', async (t) => {
+      const { worker, asked } = await block(t, 'wait', { launch })
+      assert.ok(await worker.witness.goneWithin(deadlineMs + goneMs))
+      worker.goOn()
+      const { status, body } = await asked.answer
+      assert.equal(status, 503)
+      assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
+      assert.deepEqual(await scopeLines(worker), [{ reason: 'deadline', processes: processCount }])
+    })
+
+    test('a handler that has its answer by then gives it, and the log tells of the deadline', async (t) => {
+      const { worker, asked } = await block(t, 'answer', { launch })
+      assert.ok(await worker.witness.goneWithin(deadlineMs + goneMs))
+      worker.goOn()
+      const { status, body } = await asked.answer
+      assert.equal(status, 200)
+      assert.equal(body, 'answer')
+      assert.deepEqual(await scopeLines(worker), [{ reason: 'deadline', processes: processCount }])
+    })
+  })
+}
+
+test('without the guard they are left', async (t) => {
+  const { worker } = await block(t, 'wait', { guard: false })
+  assert.equal(await worker.witness.goneWithin(deadlineMs + goneMs), false)
+})
+
+/** What the worker's log tells of closed scopes, once the worker is asked and has closed its server. */
+async function scopeLines(worker: Worker): Promise<object[]> {
+  ask(worker.port, '/end/close')
+  const lines = (await worker.output()).split('\n').filter((line) => line.includes('"scope closed'))
+  return lines.map((line) => {
+    const { reason, processes } = JSON.parse(line)
+    return { reason, processes: processes.length }
+  })
+}
