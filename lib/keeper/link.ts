@@ -261,7 +261,8 @@ export class KeeperLink {
       this.#socket?.destroy()
       throw error
     }
-    // A keeper is no reason for its worker to stay.
+    // A keeper is no reason for its worker to stay, but for the wait for its end.
+    if (this.#state !== 'open') return
     this.#child.unref()
     if (this.#references === 0) this.#socket?.unref()
   }

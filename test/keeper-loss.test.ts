@@ -1,0 +1,184 @@
+/** The loss of the keeper: the worker ends what it had running, and has another one (FAULTS 41). */
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { suite, type TestContext, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
+import { ask } from './harness/client.js'
+import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
+import { commandOf, Guarded } from './harness/guarded.js'
+import { kinds } from './harness/kinds.js'
+import { statOf } from './harness/witness.js'
+
+const never = (): Promise<never> => new Promise(() => {})
+
+const cases = [
+  { program: 'background-child.sh', count: 2 },
+  { program: 'daemon.sh', count: 2 },
+  { program: 'tree-ignores-term.sh', count: 4 },
+  { program: 'own-group.sh', count: 3 }
+]
+
+async function startGuarded(t: TestContext): Promise<Guarded> {
+  const guarded = await Guarded.start()
+  t.after(() => guarded.close())
+  return guarded
+}
+
+async function killKeeper(pid: number): Promise<void> {
+  process.kill(pid, 'SIGKILL')
+  await eventually('the keeper is dead', () => ['Z', undefined].includes(statOf(pid)?.state))
+}
+
+/** What is started in a scope, and its number once it has one. */
+async function started(child: ChildProcess): Promise<number> {
+  if (child.pid === undefined) await once(child, 'spawn')
+  return child.pid as number
+}
+
+for (const kind of kinds) {
+  suite(`a keeper that is killed: ${kind.name}`, () => {
+    for (const { program, count } of cases) {
+      test(`leaves nothing of ${program}, answers with 503, and has a successor`, async (t) => {
+        const served = await kind.serve({}, (served) => {
+          served.get('/hang', async (request) => {
+            served.run(request, program)
+            await never()
+          })
+          served.get('/echo', async (request) => text(request.spawn('echo', ['again']).stdout as never))
+        })
+        t.after(() => served.close())
+        const { answer } = ask(served.port, '/hang')
+        await served.witness.present(count)
+        const { keeper } = served.guard
+        await killKeeper(keeper)
+        const { status, body } = await answer
+        assert.equal(status, 503)
+        assert.match(body, /ERR_SUBPROCESS_KEEPER_LOST|The keeper process ended unexpectedly/)
+        await assertGone(served)
+        const { processes } = await assertOneLine(served, 'keeper-lost')
+        assert.equal(processes.length, count)
+
+        const next = await ask(served.port, '/echo').answer
+        assert.equal(next.body, 'again\n')
+        assert.notEqual(served.guard.keeper, keeper)
+        assert.equal(served.guard.containment, 'subreaper')
+        await assertClean(served)
+      })
+    }
+  })
+}
+
+suite('with the keeper goes', () => {
+  test('what a scope has adopted, and its folder', async (t) => {
+    const guarded = await startGuarded(t)
+    const scope = guarded.guard.open()
+    const folder = scope.tempDir()
+    scope.adopt(guarded.runApart('background-child.sh'))
+    await guarded.witness.present(2)
+    await killKeeper(guarded.guard.keeper)
+    const { reason, processes } = await scope.closed
+    assert.equal(reason, 'keeper-lost')
+    assert.equal(processes.length, 2)
+    await assertGone(guarded)
+    assert.equal(existsSync(folder), false)
+  })
+
+  test('what a scope was just ending', async (t) => {
+    const guarded = await startGuarded(t)
+    const scope = guarded.guard.open({ grace: 60_000 })
+    guarded.run(scope, 'tree-ignores-term.sh')
+    const finishing = scope.spawn('sh', [
+      '-c',
+      'trap "echo asked" TERM; echo ready; while :; do sleep 0.01; done'
+    ])
+    const lines = finishing.stdout.setEncoding('utf8')[Symbol.asyncIterator]()
+    assert.equal((await lines.next()).value, 'ready\n')
+    await guarded.witness.present(4)
+    const closed = scope.close('finished')
+    assert.equal((await lines.next()).value, 'asked\n')
+    await killKeeper(guarded.guard.keeper)
+    // The grace begins anew: who has ignored one signal is asked once more.
+    const isClosed = await Promise.race([closed.then(() => true), pause(1_000, false)])
+    assert.equal(isClosed, false)
+    for (const { pid } of guarded.witness.living()) process.kill(pid, 'SIGKILL')
+    process.kill(finishing.pid as number, 'SIGKILL')
+    const { survivors } = await closed
+    assert.deepEqual(survivors, [])
+  })
+
+  test('not what was released', async (t) => {
+    const guarded = await startGuarded(t)
+    const scope = guarded.guard.open()
+    const child = scope.spawn(...commandOf('background-child.sh'), {
+      stdio: 'ignore',
+      env: guarded.witness.env
+    })
+    await guarded.witness.present(2)
+    scope.release(child)
+    const other = scope.spawn('sleep', ['1000'], { stdio: 'ignore' })
+    const pid = await started(other)
+    await scope.list()
+    await killKeeper(guarded.guard.keeper)
+    const { processes } = await scope.closed
+    assert.deepEqual(
+      processes.map((process) => process.pid),
+      [pid]
+    )
+    assert.equal(guarded.witness.living().length, 2)
+  })
+
+  test('nothing that the worker started outside its scopes', async (t) => {
+    const guarded = await startGuarded(t)
+    const apart = spawn('sleep', ['1000'], { stdio: 'ignore' })
+    t.after(() => apart.kill('SIGKILL'))
+    const scope = guarded.guard.open()
+    guarded.run(scope, 'waits.sh')
+    await guarded.witness.present(1)
+    await killKeeper(guarded.guard.keeper)
+    await scope.closed
+    await assertGone(guarded)
+    assert.equal(statOf(apart.pid as number)?.state, 'S')
+  })
+})
+
+suite('a keeper that is killed again and again', () => {
+  test('has successors, later and later, and a spawn meanwhile is refused with 503', async (t) => {
+    const guarded = await startGuarded(t)
+    const { guard } = guarded
+    const waits: number[] = []
+    for (let loss = 0; loss < 4; loss++) {
+      await killKeeper(guard.keeper)
+      const lostAt = performance.now()
+      await eventually('the loss is known', () => guarded.lines('the keeper was lost').length === loss + 1)
+      if (loss > 0) {
+        assert.throws(() => guard.open(), { code: 'ERR_SUBPROCESS_KEEPER_LOST', statusCode: 503 })
+        assert.equal(guard.keeper, 0)
+      }
+      await eventually('there is another keeper', () => guard.keeper !== 0, 10_000)
+      waits.push(Math.round(performance.now() - lostAt))
+      const { stdout } = await guard.run({}, (scope: Scope) => scope.execFile('echo', ['again']))
+      assert.equal(stdout, 'again\n')
+    }
+    t.diagnostic(`until there was another one, in ms: ${waits}`)
+    const [first, second, third, fourth] = waits as [number, number, number, number]
+    assert.ok(first < second && second < third && third < fourth, String(waits))
+  })
+
+  test('does not keep the guard from closing', async (t) => {
+    const guarded = await startGuarded(t)
+    await killKeeper(guarded.guard.keeper)
+    await eventually('the loss is known', () => guarded.lines('the keeper was lost').length === 1)
+    await killKeeper(guarded.guard.keeper)
+    await eventually('the loss is known', () => guarded.lines('the keeper was lost').length === 2)
+    await guarded.guard.close()
+    assert.throws(
+      () => guarded.guard.open(),
+      ({ code }: SubprocessError) => code === 'ERR_SUBPROCESS_SHUTDOWN'
+    )
+  })
+})
