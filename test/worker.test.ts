@@ -89,6 +89,72 @@ suite('a worker that starts its commands itself', () => {
   }
 })
 
+suite('what a worker has started behind the guard’s back', () => {
+  for (const launch of ['keeper', 'direct'] as const) {
+    for (const { how, die, nodeFlags = [] } of deaths) {
+      test(`is gone with a worker that ${how} (${launch})`, async (t) => {
+        const worker = await Worker.start({ nodeFlags, launch })
+        t.after(() => worker.close())
+        await worker.withScope('start-apart')
+        await worker.withScope('start-unannounced')
+        worker.run('tree-ignores-term.sh')
+        await worker.witness.present(2 + 2 + 4)
+        die(worker)
+        await worker.dead()
+        await assertAllGone(worker)
+        await assertKeeperGone(worker)
+        assert.deepEqual(worker.heirs(), [])
+        const [line] = await worker.keeperLines()
+        assert.equal(line?.processes.length, 2 + 2 + 4)
+      })
+    }
+  }
+
+  test('is gone with a worker that is killed while it waits for it (execFileSync)', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    worker.startWithScope('wait-for-command')
+    await worker.witness.present(2)
+    worker.kill('SIGKILL')
+    await worker.dead()
+    await assertAllGone(worker)
+    await assertKeeperGone(worker)
+  })
+
+  test('is left where the worker has closed its guard', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    await worker.withScope('start-apart')
+    await worker.witness.present(2)
+    worker.end('close')
+    await worker.dead()
+    await worker.keeperDead()
+    assert.equal(await worker.witness.goneWithin(goneMs), false)
+    assert.equal(worker.witness.living().length, 2)
+  })
+
+  test('is left without the guard', async (t) => {
+    const worker = await Worker.start({ guard: false })
+    t.after(() => worker.close())
+    await worker.withScope('start-apart')
+    await worker.witness.present(2)
+    worker.kill('SIGKILL')
+    await worker.dead()
+    assert.equal(await worker.witness.goneWithin(goneMs), false)
+    assert.equal(worker.witness.living().length, 2)
+  })
+})
+
+test('a scope that was being closed is closed when its worker is killed', async (t) => {
+  const worker = await Worker.start()
+  t.after(() => worker.close())
+  await worker.withScope('begin-to-close')
+  worker.kill('SIGKILL')
+  await worker.dead()
+  await assertAllGone(worker)
+  await assertKeeperGone(worker)
+})
+
 // Nothing here has to be quick.
 suite('a worker without the guard', { concurrency: true }, () => {
   for (const { how, die, nodeFlags = [] } of [...deaths, ...deathsByTerminal]) {

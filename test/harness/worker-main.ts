@@ -1,6 +1,6 @@
 /** The entry of a worker that a test ends: its routes start programs, and end the worker itself. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -48,6 +48,25 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
     writeFileSync(join(path, 'file'), 'content')
     say(`folder ${path}`)
     run(request, 'waits.sh')
+  },
+  async 'begin-to-close'(request) {
+    const { subprocesses: scope } = request
+    run(request, 'tree-ignores-term.sh')
+    while ((await scope.list()).length < 4);
+    void scope.close()
+  },
+  /** As code does that knows nothing of the guard. */
+  'start-apart'() {
+    spawn(...commandOf('daemon.sh'), { stdio: 'ignore' }).unref()
+  },
+  /** As if the worker had died between the start of a command and its announcement to the keeper. */
+  'start-unannounced'() {
+    const mark = process.env.SUBPROCESS_GUARD_MARK?.replace('/0', '/1000')
+    const env = { ...process.env, SUBPROCESS_GUARD_MARK: mark }
+    spawn(...commandOf('daemon.sh'), { stdio: 'ignore', detached: true, env })
+  },
+  'wait-for-command'() {
+    execFileSync(...commandOf('background-child.sh'), { stdio: 'ignore' })
   }
 }
 

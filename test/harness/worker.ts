@@ -104,8 +104,13 @@ export class Worker {
 
   /** Has the worker use a scope's other methods, in a request that it never answers. Resolves when that is done. */
   async withScope(act: string): Promise<void> {
-    ask(this.port, `/with-scope/${act}`)
+    this.startWithScope(act)
     await this.witness.heard('acted')
+  }
+
+  /** The same for what does not end. */
+  startWithScope(act: string): void {
+    ask(this.port, `/with-scope/${act}`)
   }
 
   /** Has the worker run a program and block its event loop, until it is told to go on. Resolves when it is blocked. */
