@@ -60,6 +60,7 @@ export class Exchanges<Request extends object, Response extends object> {
   constructor(guard: Guard, framework: Framework<Request, Response>) {
     this.guard = guard
     this.framework = framework
+    guard.onWhere((value) => this.#routeOf(value))
     guard.onKeeperLost(() => {
       for (const exchange of this.deadlines) {
         const { request } = exchange
@@ -180,6 +181,17 @@ export class Exchanges<Request extends object, Response extends object> {
     let exchange = this.#byCarrier.get(this.framework.carrierOf(request))
     while (exchange !== undefined && exchange.request !== request) exchange = exchange.nextOnCarrier
     return exchange
+  }
+
+  /** Which route it is for, when the value is a request under way or its response. It costs nothing until then. */
+  #routeOf(value: unknown): string | undefined {
+    for (const { request, response } of this.deadlines) {
+      if (request === undefined || response === undefined) continue
+      const raw = this.framework.rawOf(response)
+      if (value !== request && value !== response && value !== raw && value !== raw.req) continue
+      return this.framework.routeOf(request)
+    }
+    return undefined
   }
 
   #errorOfAbsent(request: Request): SubprocessError {

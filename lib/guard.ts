@@ -5,7 +5,6 @@ import type { CloseReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
 import { Job } from './job.js'
-import type { KeeperLink } from './keeper/link.js'
 import type { Containment } from './keeper/protocol.js'
 import { type KeeperShare, shareKeeper } from './keeper/share.js'
 import { endLate } from './late.js'
@@ -21,6 +20,7 @@ import {
 } from './options.js'
 import { statOf } from './platform/linux.js'
 import { errorOfReason, Scope, type ScopeContext } from './scope.js'
+import type { RouteLookup } from './watch/route-lookup.js'
 
 /** Options of a scope outside any request. What is left out is as in the guard's options. */
 export interface JobOptions extends RouteGuardOptions {
@@ -34,9 +34,6 @@ export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
   logger?: Logger
 }
 
-// What all guards of a worker have to say of a keeper is said once.
-const told = new WeakSet<KeeperLink>()
-const toldLost = new WeakSet<KeeperLink>()
 // Of all guards of this worker, so that the log tells their scopes apart.
 let lastScope = 0
 
@@ -48,6 +45,7 @@ export class Guard {
   readonly #scopes = new Set<Scope>()
   readonly #jobs = new Deadlines<Job>()
   readonly #keeperLost: (() => void)[] = []
+  readonly #lookups: RouteLookup[] = []
   #stopCapture = (): void => {}
   #state: 'open' | 'refusing' | 'closed' = 'open'
   #closing: Promise<void> | undefined
@@ -57,14 +55,15 @@ export class Guard {
    */
   static async start(options: ResolvedOptions, log: Logger): Promise<Guard> {
     const guard = new Guard(options, log)
-    const { graceMs, killSignal } = options
+    const { graceMs, killSignal, workerTimeoutMs, hooks } = options
     guard.#share = await shareKeeper({
-      settings: { graceMs, killSignal },
-      keeperLost: () => guard.#closeWithKeeper(),
-      keeperReplaced: () => log.warn({ keeper: guard.keeper }, 'another keeper is starting')
+      settings: { graceMs, killSignal, workerTimeoutMs },
+      hooks,
+      log,
+      routeOf: (value) => guard.#routeOf(value),
+      keeperLost: () => guard.#closeWithKeeper()
     })
     guard.#stopCapture = options.capture ? startCapture() : () => {}
-    guard.#sayWhatIsWeak()
     return guard
   }
 
@@ -155,6 +154,11 @@ export class Guard {
     this.#keeperLost.push(callback)
   }
 
+  /** @internal Tells which values are requests, so that it can be said which of them blocks the event loop. */
+  onWhere(lookup: RouteLookup): void {
+    this.#lookups.push(lookup)
+  }
+
   /** @internal Whether children that libraries create are to be adopted. */
   get captures(): boolean {
     return this.#options.capture
@@ -205,29 +209,15 @@ export class Guard {
     }
   }
 
-  #sayWhatIsWeak(): void {
-    const { link, containment } = this.#share
-    if (told.has(link)) return
-    told.add(link)
-    if (containment !== 'subreaper') {
-      const consequence = 'a daemon that leaves its session and empties its environment can escape'
-      const fields = { containment, why: link.why }
-      this.#log.warn(fields, `subprocess containment is "${containment}": ${consequence}`)
+  #routeOf(value: unknown): string | undefined {
+    for (const lookup of this.#lookups) {
+      const route = lookup(value)
+      if (route !== undefined) return route
     }
-    if (process.pid === 1) {
-      const consequence = 'orphans become its children, and it never collects them when they end'
-      const wayOut = 'run an init in front of it, such as `docker run --init` or tini'
-      this.#log.warn({}, `this worker is process 1: ${consequence}; ${wayOut}`)
-    }
+    return undefined
   }
 
   #closeWithKeeper(): void {
-    const { link } = this.#share
-    if (!toldLost.has(link)) {
-      toldLost.add(link)
-      const fields = { keeper: link.pid, scopes: this.#scopes.size }
-      this.#log.error(fields, 'the keeper was lost: the worker ends what it had running')
-    }
     for (const callback of this.#keeperLost) callback()
     for (const scope of this.#scopes) void scope.close('keeper-lost')
   }

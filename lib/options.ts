@@ -1,6 +1,8 @@
 /** The options: types, defaults, validation, and their merge with a route's. */
 
 import { constants } from 'node:os'
+import { isAbsolute } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { SubprocessOptionError } from './errors.js'
 
 /** Options that a route may set for itself, in `config.subprocessGuard`. */
@@ -18,6 +20,18 @@ export interface RouteGuardOptions {
 
 /** Options of the plugin, of the middleware and of `createGuard`. */
 export interface SubprocessGuardOptions extends RouteGuardOptions {
+  /**
+   * How long the event loop of the worker may be blocked, in ms, 100 at the least; `false` for any time. After
+   * that the worker is taken for hung: its subprocesses are ended, then it gets SIGABRT and, after `grace`, SIGKILL.
+   * Whoever manages the worker starts the next one. Default false.
+   */
+  workerTimeout?: number | false
+  /**
+   * A module with the functions `workerAbort(info)`, `workerExit(info)`, or both, which the keeper runs when the
+   * worker is hung and when it has ended without closing its guard: `new URL('./hooks.js', import.meta.url)`, or
+   * an absolute path. See `WorkerHooks`.
+   */
+  hooks?: URL | string
   /** At shutdown, how long requests in flight may go on before their scopes close, in ms. Default 5,000. */
   drain?: number
   /**
@@ -41,6 +55,10 @@ export interface ResolvedRouteOptions {
 
 export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly drainMs: number
+  /** Undefined for any time. */
+  readonly workerTimeoutMs: number | undefined
+  /** The URL of the module. */
+  readonly hooks: string | undefined
   readonly launch: 'keeper' | 'direct'
   readonly capture: boolean
 }
@@ -62,13 +80,15 @@ const endsNothing = new Set([
 ])
 
 const routeNames = ['timeout', 'grace', 'killSignal']
-const guardNames = [...routeNames, 'drain', 'launch', 'capture']
+const guardNames = [...routeNames, 'drain', 'workerTimeout', 'hooks', 'launch', 'capture']
 
 const defaults: ResolvedOptions = {
   timeoutMs: 30_000,
   graceMs: 2_000,
   killSignal: 'SIGTERM',
   drainMs: 5_000,
+  workerTimeoutMs: undefined,
+  hooks: undefined,
   launch: 'keeper',
   capture: false
 }
@@ -79,6 +99,8 @@ export function resolveOptions(options: SubprocessGuardOptions): ResolvedOptions
   return {
     ...resolveTimes(options, defaults, ''),
     drainMs: options.drain === undefined ? defaults.drainMs : milliseconds('drain', options.drain),
+    workerTimeoutMs: workerTimeoutOf(options.workerTimeout),
+    hooks: hooksOf(options.hooks),
     launch: options.launch === undefined ? defaults.launch : launchOf(options.launch),
     capture: options.capture === undefined ? defaults.capture : booleanOf('capture', options.capture)
   }
@@ -154,6 +176,26 @@ export function abortSignal(option: string, value: unknown): AbortSignal | undef
   if (value === undefined || (typeof value === 'object' && value !== null && 'aborted' in value))
     return value as AbortSignal | undefined
   throw new SubprocessOptionError(option, value, 'give an AbortSignal')
+}
+
+// A shorter block is the ordinary life of an event loop: a large JSON text, a garbage collection.
+const shortestWorkerTimeoutMs = 100
+
+function workerTimeoutOf(value: unknown): number | undefined {
+  if (value === undefined || value === false) return undefined
+  if (typeof value === 'number' && value < shortestWorkerTimeoutMs) {
+    const wayOut = `set it to false, or to ${shortestWorkerTimeoutMs} ms or more: shorter blocks are no hang`
+    throw new SubprocessOptionError('workerTimeout', value, wayOut)
+  }
+  return milliseconds('workerTimeout', value)
+}
+
+function hooksOf(value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  const wayOut = "set it to new URL('./hooks.js', import.meta.url), or to the absolute path of a module"
+  const url = typeof value === 'string' && isAbsolute(value) ? pathToFileURL(value) : value
+  if ((url instanceof URL || typeof url === 'string') && /^file:/.test(String(url))) return String(url)
+  throw new SubprocessOptionError('hooks', value, wayOut)
 }
 
 function launchOf(value: unknown): 'keeper' | 'direct' {

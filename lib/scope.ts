@@ -324,7 +324,7 @@ export class Scope extends Launcher {
     const processes = found?.processes ?? (await endWithoutKeeper(this.#lost()))
     const leftFolders = found?.leftFolders ?? this.#removeFolders()
     // The keeper closed it first, while the event loop was blocked.
-    const reason = found?.isPastDeadline ? 'deadline' : givenReason
+    const reason = found?.reason ?? givenReason
     for (let task = this.#deferred.pop(); task !== undefined; task = this.#deferred.pop()) {
       await this.#runDeferred(task)
     }

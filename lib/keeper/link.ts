@@ -22,7 +22,8 @@ import {
   type ProcessName,
   type ScopeOpening,
   type WorkerMessage,
-  type WorkerSettings
+  type WorkerSettings,
+  watchConnection
 } from './protocol.js'
 
 const entry = fileURLToPath(new URL('./main.js', import.meta.url))
@@ -69,12 +70,13 @@ export class KeeperLink {
   readonly #listeners = new Map<number, LaunchListener>()
   readonly #closing = new Map<number, (report: KeeperReport | undefined) => void>()
   readonly #lists = new Map<number, (processes: readonly ScopeProcess[]) => void>()
+  readonly #addingHooks = new Map<number, (why: string | undefined) => void>()
   /** Launches whose connections are being opened: until the keeper has answered. */
   readonly #opening = new Set<number>()
   #waiting: WaitingLaunch[] = []
   #references = 0
   #lastLaunch = 0
-  #lastConnection = 0
+  #lastConnection = watchConnection
   #lastScope = workerScope
   #state: State = 'starting'
   readonly #onLost = new Set<() => void>()
@@ -129,6 +131,31 @@ export class KeeperLink {
   /** Tells of another deadline of the scope, by the clock that all processes share; undefined for none. */
   setDeadline(scope: number, deadlineAt: number | undefined): void {
     this.#send({ type: 'deadline', scope, deadlineAt })
+  }
+
+  /** Has the keeper run the hooks of a module. Rejects when it has none that could be run. */
+  addHooks(url: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastLaunch
+      this.#addingHooks.set(id, (why) => (why === undefined ? resolve() : reject(new Error(why))))
+      this.#send({ type: 'add-hooks', id, url })
+    })
+  }
+
+  removeHooks(url: string): void {
+    this.#send({ type: 'remove-hooks', url })
+  }
+
+  /** Says that the event loop is not blocked. */
+  beat(): void {
+    this.#send({ type: 'alive' })
+  }
+
+  /** Where a thread of this worker can be asked by the keeper, and what it says there first. */
+  get watchPoint(): { path: string; header: string } | undefined {
+    if (this.#greeting === undefined) return undefined
+    const { path, secret } = this.#greeting
+    return { path, header: connectionHeader(secret, watchConnection) }
   }
 
   /** Tells how the worker itself is to be treated. */
@@ -313,6 +340,10 @@ export class KeeperLink {
         this.#lists.get(message.id)?.(message.processes)
         this.#lists.delete(message.id)
         break
+      case 'hooks-added':
+        this.#addingHooks.get(message.id)?.(message.why)
+        this.#addingHooks.delete(message.id)
+        break
       case 'closed':
         this.#closing.get(message.scope)?.(message.report)
         this.#closing.delete(message.scope)
@@ -350,6 +381,8 @@ export class KeeperLink {
     this.#waiting = []
     for (const resolve of this.#lists.values()) resolve([])
     this.#lists.clear()
+    for (const answer of this.#addingHooks.values()) answer('the keeper ended unexpectedly')
+    this.#addingHooks.clear()
     for (const resolve of this.#closing.values()) resolve(undefined)
     this.#closing.clear()
   }

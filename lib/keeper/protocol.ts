@@ -50,8 +50,8 @@ export interface EndedProcess {
 
 /** What the keeper found and did when it closed a scope. */
 export interface KeeperReport {
-  /** Whether the keeper had closed it by itself: its deadline passed while the worker's event loop was blocked. */
-  readonly isPastDeadline?: true
+  /** Why the keeper had closed the scope by itself, when it had: the worker's event loop was blocked. */
+  readonly reason?: 'deadline' | 'worker-hung'
   /** The processes that were alive when the scope closed. */
   readonly processes: readonly EndedProcess[]
   /** The folders of the scope that could not be removed. */
@@ -74,10 +74,16 @@ export interface WorkerSettings {
   /** Between the first signal and SIGKILL, for what the worker started behind the guard's back. */
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
+  /** How long its event loop may be blocked, in ms; undefined for any time. */
+  readonly workerTimeoutMs?: number | undefined
 }
 
 export type WorkerMessage =
   | { type: 'settings'; settings: WorkerSettings }
+  /** The worker's event loop is not blocked. */
+  | { type: 'alive' }
+  | { type: 'add-hooks'; id: number; url: string }
+  | { type: 'remove-hooks'; url: string }
   | { type: 'open'; scope: number; opening: ScopeOpening }
   | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
   | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
@@ -104,7 +110,11 @@ export type KeeperMessage =
   | { type: 'failed'; id: number; failure: LaunchFailure }
   | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
   | { type: 'listed'; id: number; processes: readonly ScopeProcess[] }
+  | { type: 'hooks-added'; id: number; why?: string }
   | { type: 'closed'; scope: number; report: KeeperReport }
+
+/** The number of the connection by which the keeper asks a thread of the worker; all others are of streams. */
+export const watchConnection = 0
 
 /** Length in bytes of what each stdio connection sends first: the keeper's secret and its own number. */
 export const headerBytes = 40

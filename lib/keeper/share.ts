@@ -1,8 +1,10 @@
 /** The keeper of this worker: one, however many guards use it, and another one when it is lost. */
 
 import { captureIn } from '../capture.js'
-import { SubprocessError } from '../errors.js'
+import { SubprocessError, SubprocessOptionError } from '../errors.js'
+import type { Logger } from '../log.js'
 import { markName, markOf, workerMarkOf, workerScope } from '../mark.js'
+import { Heart } from '../watch/heart.js'
 import { KeeperLink } from './link.js'
 import type { Containment, WorkerSettings } from './protocol.js'
 
@@ -15,10 +17,13 @@ const longestPauseMs = 30_000
 /** What a guard asks of the keeper, and hears of it. */
 export interface KeeperUser {
   readonly settings: WorkerSettings
+  /** The URL of a module of hooks. */
+  readonly hooks: string | undefined
+  readonly log: Logger
+  /** The route of a value that is a request; undefined for whatever else. */
+  routeOf(value: unknown): string | undefined
   /** The keeper was lost, with all scopes that it had. */
   keeperLost(): void
-  /** There is another keeper. */
-  keeperReplaced(): void
 }
 
 /** A share in the worker's keeper; the last one to be given back ends it. */
@@ -53,17 +58,20 @@ export class KeeperShare {
 }
 
 class SharedKeeper {
-  readonly users = new Set<KeeperUser>()
   link: KeeperLink
   containment: Containment = 'marks'
+  readonly #users = new Set<KeeperUser>()
   readonly #workerMark = workerMarkOf(process.pid)
   /** What this worker's own environment had, if it runs in a scope of another one. */
   readonly #outerMark = process.env[markName]
+  readonly #heart = new Heart(
+    () => this.link,
+    (value) => this.#routeOf(value)
+  )
   #startedAt = 0
   #quickLosses = 0
   #pause: { readonly timer: NodeJS.Timeout; readonly until: number } | undefined
-  #hasServed = false
-  #isOver = false
+  #state: 'new' | 'serving' | 'over' = 'new'
 
   constructor() {
     this.link = this.#start()
@@ -73,37 +81,93 @@ class SharedKeeper {
     return this.#pause === undefined ? 0 : Math.max(0, Math.ceil(this.#pause.until - performance.now()))
   }
 
-  /** What the worker starts behind the guard's back inherits this, and goes with a crashed worker, too. */
-  markWorker(): void {
-    process.env[markName] = markOf(this.#workerMark, workerScope)
-  }
-
-  /** The longest grace that any guard has. */
-  settle(): void {
-    const settings = [...this.users].map((user) => user.settings)
-    if (settings.length === 0) return
-    const longest = settings.reduce((one, other) => (other.graceMs > one.graceMs ? other : one))
-    this.link.settle(longest)
+  /** Resolves when the keeper serves the user. Rejects, and forgets the user, when it does not. */
+  async join(user: KeeperUser): Promise<void> {
+    this.#users.add(user)
+    try {
+      this.#refuseOtherTimeout(user)
+      await this.link.ready
+      if (user.hooks !== undefined) await this.#addHooks(user.hooks)
+    } catch (error) {
+      await this.release(user)
+      throw error
+    }
+    if (this.#state === 'new') this.#serve()
+    this.#settle()
   }
 
   async release(user: KeeperUser): Promise<void> {
-    this.users.delete(user)
-    this.settle()
-    if (this.users.size > 0) return
+    this.#users.delete(user)
+    if (user.hooks !== undefined) this.link.removeHooks(user.hooks)
+    this.#settle()
+    if (this.#users.size > 0) return
     this.#end()
     await this.link.end()
   }
 
-  /** Gives it up: the next guard starts another one. */
-  withdraw(): void {
-    this.#end()
-    this.link.end()
+  #serve(): void {
+    this.#state = 'serving'
+    // What the worker starts behind the guard's back inherits this, and goes with a crashed worker, too.
+    process.env[markName] = markOf(this.#workerMark, workerScope)
+    const { containment, why } = this.link
+    if (containment !== 'subreaper') {
+      const consequence = 'a daemon that leaves its session and empties its environment can escape'
+      this.#log?.warn({ containment, why }, `subprocess containment is "${containment}": ${consequence}`)
+    }
+    if (process.pid === 1) {
+      const consequence = 'orphans become its children, and it never collects them when they end'
+      const wayOut = 'run an init in front of it, such as `docker run --init` or tini'
+      this.#log?.warn({}, `this worker is process 1: ${consequence}; ${wayOut}`)
+    }
+  }
+
+  /** One of the guards' logs, for what concerns them all. */
+  get #log(): Logger | undefined {
+    for (const { log } of this.#users) return log
+    return undefined
+  }
+
+  #routeOf(value: unknown): string | undefined {
+    for (const user of this.#users) {
+      const route = user.routeOf(value)
+      if (route !== undefined) return route
+    }
+    return undefined
+  }
+
+  #refuseOtherTimeout({ settings: { workerTimeoutMs } }: KeeperUser): void {
+    for (const { settings } of this.#users) {
+      const other = settings.workerTimeoutMs
+      if (other === undefined || workerTimeoutMs === undefined || other === workerTimeoutMs) continue
+      const wayOut = `another guard of this worker has ${other}: set both to the same, or one alone`
+      throw new SubprocessOptionError('workerTimeout', workerTimeoutMs, wayOut)
+    }
+  }
+
+  async #addHooks(url: string): Promise<void> {
+    try {
+      await this.link.addHooks(url)
+    } catch (error) {
+      throw new SubprocessOptionError('hooks', url, (error as Error).message)
+    }
+  }
+
+  /** The longest grace that any guard has, and the only timeout. */
+  #settle(): void {
+    const all = [...this.#users].map(({ settings }) => settings)
+    const [first, ...others] = all
+    if (first === undefined) return
+    const longest = others.reduce((one, other) => (other.graceMs > one.graceMs ? other : one), first)
+    const workerTimeoutMs = all.find((settings) => settings.workerTimeoutMs !== undefined)?.workerTimeoutMs
+    this.link.settle({ ...longest, workerTimeoutMs })
+    this.#heart.beat(workerTimeoutMs, this.#log)
   }
 
   #end(): void {
-    if (this.#isOver) return
-    this.#isOver = true
+    if (this.#state === 'over') return
+    this.#state = 'over'
     if (shared === this) shared = undefined
+    this.#heart.stop()
     clearTimeout(this.#pause?.timer)
     if (process.env[markName] !== markOf(this.#workerMark, workerScope)) return
     if (this.#outerMark === undefined) delete process.env[markName]
@@ -114,26 +178,23 @@ class SharedKeeper {
     this.#startedAt = performance.now()
     // It belongs to no request, whichever one noticed that there was none.
     const link = captureIn(undefined, () => new KeeperLink(this.#workerMark))
-    link.ready.then(
-      () => {
-        this.containment = link.containment as Containment
-        this.#hasServed = true
-      },
-      () => {}
-    )
+    const serve = (): void => {
+      this.containment = link.containment as Containment
+      this.#heart.attend()
+    }
+    link.ready.then(serve, () => {})
     link.onLost(() => this.#replace())
     return link
   }
 
   #replace(): void {
     // Where the first one does not become ready, there is no guard.
-    if (this.#isOver || !this.#hasServed) return
-    for (const user of this.users) user.keeperLost()
-    const hasLivedLong = performance.now() - this.#startedAt >= longLifeMs
-    if (hasLivedLong) this.#quickLosses = 0
-    const pauseMs =
-      this.#quickLosses === 0 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (this.#quickLosses - 1))
-    this.#quickLosses++
+    if (this.#state !== 'serving') return
+    this.#log?.error({ keeper: this.link.pid }, 'the keeper was lost: the worker ends what it had running')
+    for (const user of this.#users) user.keeperLost()
+    if (performance.now() - this.#startedAt >= longLifeMs) this.#quickLosses = 0
+    const losses = this.#quickLosses++
+    const pauseMs = losses === 0 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (losses - 1))
     if (pauseMs === 0) {
       this.#startAnother()
       return
@@ -146,13 +207,20 @@ class SharedKeeper {
     this.#pause = undefined
     try {
       this.link = this.#start()
-    } catch {
+    } catch (err) {
       // Such as an environment that became too large for any process. The lost one refuses as before.
+      this.#log?.error({ err }, 'no other keeper could be started')
       this.#replace()
       return
     }
-    this.settle()
-    for (const user of this.users) user.keeperReplaced()
+    this.#log?.warn({ keeper: this.link.pid }, 'another keeper is starting')
+    this.#settle()
+    for (const { hooks } of this.#users) {
+      if (hooks === undefined) continue
+      this.link
+        .addHooks(hooks)
+        .catch((err: unknown) => this.#log?.error({ err }, 'the keeper could not load the hooks'))
+    }
   }
 }
 
@@ -160,7 +228,7 @@ let shared: SharedKeeper | undefined
 
 /**
  * A share in the keeper of this worker, which is started when it is first asked for. Rejects with
- * `ERR_SUBPROCESS_KEEPER_START`.
+ * `ERR_SUBPROCESS_KEEPER_START`, and with a TypeError for options that do not go with those of another guard.
  */
 export async function shareKeeper(user: KeeperUser): Promise<KeeperShare> {
   try {
@@ -168,17 +236,7 @@ export async function shareKeeper(user: KeeperUser): Promise<KeeperShare> {
   } catch (error) {
     throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', (error as Error).message, error)
   }
-  const { link } = shared
   const keeper = shared
-  keeper.users.add(user)
-  try {
-    await link.ready
-  } catch (error) {
-    keeper.users.delete(user)
-    if (keeper.users.size === 0) keeper.withdraw()
-    throw error
-  }
-  keeper.settle()
-  keeper.markWorker()
+  await keeper.join(user)
   return new KeeperShare(keeper, user)
 }
