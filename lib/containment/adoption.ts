@@ -15,6 +15,7 @@ import {
 } from '../platform/linux.js'
 import { KnownProcesses } from './known.js'
 import type { Census, Member, ScopeRecord } from './members.js'
+import { ownChildren } from './own-children.js'
 
 export class AdoptionCensus implements Census {
   readonly containment = 'subreaper'
@@ -192,7 +193,7 @@ export class AdoptionCensus implements Census {
 
   #look(): void {
     for (const pid of childrenOfMainThread(process.pid)) {
-      if (this.#leaders.has(pid)) continue
+      if (this.#leaders.has(pid) || ownChildren.has(pid)) continue
       if (this.#libc.reap(pid)) this.#drop(pid)
       else if (!this.#adopted.has(pid)) this.#adopt(pid)
     }

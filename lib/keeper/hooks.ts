@@ -1,0 +1,68 @@
+/** The modules of hooks that the keeper runs when its worker hangs or has ended. */
+
+import type { WorkerInfo } from '../worker-info.js'
+import { carryOut, type HookName } from './hook-process.js'
+
+const defaultHookMs = 5_000
+
+/** A hook that did not come to its end. */
+export interface HookFailure {
+  readonly url: string
+  readonly hook: HookName
+  /** What went wrong, for a person to read; the stack of an error included. */
+  readonly why: string
+}
+
+interface HookModule {
+  readonly hooks: readonly HookName[]
+  /** Guards of one worker may name the same module: it is run once, until the last of them removes it. */
+  users: number
+}
+
+export class Hooks {
+  readonly #hookMs: number
+  readonly #modules = new Map<string, HookModule>()
+
+  /** `hookMs` bounds each check and each run. */
+  constructor(hookMs: number = defaultHookMs) {
+    this.#hookMs = hookMs
+  }
+
+  /**
+   * Takes a module in, after it was loaded once to see what it exports. Rejects when it cannot be loaded, has no
+   * hook, or has one that is no function.
+   */
+  async add(url: string): Promise<void> {
+    const answer = await carryOut({ type: 'check', url }, this.#hookMs)
+    if (answer.type === 'failed') throw new Error(`the module ${url} has no usable hooks: ${answer.why}`)
+    const users = this.#modules.get(url)?.users ?? 0
+    this.#modules.set(url, { hooks: answer.hooks, users: users + 1 })
+  }
+
+  /** Takes one `add` of the module back. */
+  remove(url: string): void {
+    const module = this.#modules.get(url)
+    if (module !== undefined && --module.users === 0) this.#modules.delete(url)
+  }
+
+  /** Whether any module has that hook. */
+  has(name: HookName): boolean {
+    return this.#urlsWith(name).length > 0
+  }
+
+  /**
+   * Runs that hook of every module, side by side. Resolves, within `hookMs` and a second, with those that
+   * failed; never rejects.
+   */
+  async run(name: HookName, info: WorkerInfo): Promise<readonly HookFailure[]> {
+    const runs = this.#urlsWith(name).map(async (url): Promise<HookFailure | undefined> => {
+      const answer = await carryOut({ type: 'run', url, hook: name, info }, this.#hookMs)
+      return answer.type === 'failed' ? { url, hook: name, why: answer.why } : undefined
+    })
+    return (await Promise.all(runs)).filter((failure) => failure !== undefined)
+  }
+
+  #urlsWith(name: HookName): string[] {
+    return [...this.#modules].filter(([, { hooks }]) => hooks.includes(name)).map(([url]) => url)
+  }
+}
