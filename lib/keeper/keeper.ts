@@ -49,6 +49,7 @@ export class Keeper {
   readonly #worker: WorkerRecord
   readonly #deadlines = new ExpiryQueue<KeptScope>(Number.POSITIVE_INFINITY)
   #isEndingStrays = false
+  #isEnding = false
   #foreignLooks: NodeJS.Timeout | undefined
   readonly #launchEvents: LaunchEvents
 
@@ -120,6 +121,9 @@ export class Keeper {
       case 'dismiss':
         // The worker lives on, and what it started without the guard is its own affair.
         this.#worker.isOnItsOwn = true
+        break
+      default:
+      // Of the worker itself: see oversight.ts.
     }
   }
 
@@ -135,6 +139,7 @@ export class Keeper {
       if (state === 'closed') return []
       return {
         scope: number,
+        id: opening.id,
         ...(opening.route === undefined ? {} : { route: opening.route }),
         state,
         openMs: Math.round(performance.now() - openedAt),
@@ -146,15 +151,29 @@ export class Keeper {
     return { worker, keeper: process.pid, containment: this.census.containment, scopes }
   }
 
+  /** What the worker has started behind the guard's back, and is alive. */
+  unscoped(): ScopeProcess[] {
+    this.#worker.lookEverywhere()
+    this.census.open(this.#worker)
+    return this.#livingOf(this.#worker)
+  }
+
+  /** Whether the worker has said that it needs its keeper no more. */
+  get isDismissed(): boolean {
+    return this.#worker.isOnItsOwn
+  }
+
   /**
    * Closes every scope that is still open and resolves with what was found in them, and what else the worker has
-   * started, when all of it is gone or named as left.
+   * started, when all of it is gone or named as left. What it has told of once, it does not tell of again.
    */
-  async endAll(): Promise<KeeperReport> {
-    const scopes = [...this.#scopes.values()]
+  async endAll(reason: 'worker-gone' | 'worker-hung'): Promise<KeeperReport> {
+    this.#isEnding = true
+    const scopes = [...this.#scopes.values()].filter((scope) => !scope.isTold)
+    for (const scope of scopes) scope.isTold = true
     // All gates first: an orphan of unknown origin is ended at once when no open scope can claim it.
     for (const { record } of scopes) this.#gate(record)
-    const endings = scopes.map((scope) => this.#ended(scope))
+    const endings = scopes.map((scope) => this.#ended(scope, reason))
     const reports = await Promise.all([...endings, this.#endWorker()])
     // A second time: the worker may have died between the start of a command and its announcement, and what
     // carries the mark of a scope is that scope's affair until it is closed.
@@ -168,11 +187,13 @@ export class Keeper {
   #open({ scope: number, opening }: WorkerMessage & { type: 'open' }): void {
     const { libc, workerMark } = this.#parts
     const record = new ScopeRecord(number, markOf(workerMark, number), opening, libc)
-    const onDeadline = (): void => void this.#ended(scope, true)
+    const onDeadline = (): void => void this.#ended(scope, 'deadline')
     const scope = new KeptScope(record, opening, this.#deadlines, onDeadline)
     this.#scopes.set(number, scope)
     this.census.open(record)
     this.#worker.others.add(record.mark)
+    // A worker that hung, and goes on before it is aborted, starts no more.
+    if (this.#isEnding) this.#gate(record)
   }
 
   #launch({ id, scope: number, request }: WorkerMessage & { type: 'launch' }): void {
@@ -237,10 +258,10 @@ export class Keeper {
   }
 
   /** Ends a scope once, whoever asks for it, and resolves when it is closed. */
-  #ended(scope: KeptScope, isPastDeadline = false): Promise<KeeperReport> {
+  #ended(scope: KeptScope, reason?: KeeperReport['reason']): Promise<KeeperReport> {
     this.#gate(scope.record)
     scope.ending ??= this.#end(scope.record).then((report) =>
-      isPastDeadline ? { ...report, isPastDeadline } : report
+      reason === undefined ? report : { ...report, reason }
     )
     return scope.ending
   }

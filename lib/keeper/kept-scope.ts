@@ -15,6 +15,8 @@ export class KeptScope extends Expiring<KeptScope> {
   readonly openedAt = performance.now()
   /** Resolves with what was found, when all of it is gone. Set when the scope begins to close. */
   ending: Promise<KeeperReport> | undefined
+  /** Whether its end is in the report of all. */
+  isTold = false
   readonly #onDeadline: (scope: KeptScope) => void
   readonly #deadlines: ExpiryQueue<KeptScope>
   #deadlineAt: number | undefined

@@ -135,7 +135,7 @@ export class KeeperLink {
 
   /** Has the keeper run the hooks of a module. Rejects when it has none that could be run. */
   addHooks(url: string): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return this.#answer((resolve, reject) => {
       const id = ++this.#lastLaunch
       this.#addingHooks.set(id, (why) => (why === undefined ? resolve() : reject(new Error(why))))
       this.#send({ type: 'add-hooks', id, url })
@@ -170,11 +170,10 @@ export class KeeperLink {
   closeScope(scope: number): Promise<KeeperReport | undefined> {
     this.#cancelWaiting(scope)
     if (this.#state === 'lost') return Promise.resolve(undefined)
-    this.ref()
-    return new Promise<KeeperReport | undefined>((resolve) => {
+    return this.#answer((resolve) => {
       this.#closing.set(scope, resolve)
       this.#send({ type: 'close', scope })
-    }).finally(() => this.unref())
+    })
   }
 
   /** Has the scope take in a process that the keeper did not start. */
@@ -200,7 +199,7 @@ export class KeeperLink {
   /** The processes of the scope that are alive. */
   list(scope: number): Promise<readonly ScopeProcess[]> {
     if (this.#state === 'lost') return Promise.resolve([])
-    return new Promise((resolve) => {
+    return this.#answer((resolve) => {
       const id = ++this.#lastLaunch
       this.#lists.set(id, resolve)
       this.#send({ type: 'list', id, scope })
@@ -292,6 +291,14 @@ export class KeeperLink {
     if (this.#state !== 'open') return
     this.#child.unref()
     if (this.#references === 0) this.#socket?.unref()
+  }
+
+  /** An answer that the worker waits for, and stays for. */
+  #answer<Result>(
+    ask: (resolve: (result: Result) => void, reject: (error: Error) => void) => void
+  ): Promise<Result> {
+    this.ref()
+    return new Promise<Result>(ask).finally(() => this.unref())
   }
 
   #send(message: WorkerMessage): void {

@@ -1,21 +1,16 @@
 /** Entry of the keeper process. Descriptor 3 is the socket to the worker; its end is the worker's end. */
 
-import { write } from 'node:fs'
 import { Socket } from 'node:net'
 import { keeperMarkName } from '../mark.js'
 import { type Libc, loadLibc } from '../platform/libc.js'
 import { canListChildren } from '../platform/linux.js'
 import { Keeper } from './keeper.js'
-import { Decoder, encode, type KeeperMessage, type KeeperReport, type WorkerMessage } from './protocol.js'
+import { Lines } from './lines.js'
+import { Oversight } from './oversight.js'
+import { Decoder, encode, type KeeperMessage, type WorkerMessage, watchConnection } from './protocol.js'
 import { StdioDoor } from './stdio-door.js'
 
 const linkDescriptor = 3
-// The levels of pino, so that the line reads like the worker's own.
-const warnLevel = 40
-const errorLevel = 50
-const mostProcessesNamed = 50
-// The worker's standard error may be a pipe that nobody reads any more.
-const lineWithinMs = 1_000
 
 // A terminal or a supervisor sends these to the whole tree, keeper and worker alike. The keeper's own end is
 // the end of its socket, after it has ended everything else.
@@ -23,28 +18,43 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 
 const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
+const gone = new Promise<void>((resolve) => link.once('close', () => resolve()))
+const lines = new Lines(worker)
 const { libc, isSubreaper, why } = await contain()
-const door = await StdioDoor.open((connection) => keeper.connectionArrived(connection))
-const workerMark = process.env[keeperMarkName] as string
+const door = await StdioDoor.open(arrive)
+// The kernel gives an orphan another parent.
+const isWorkerGone = (): boolean => process.ppid !== worker
 const keeper = new Keeper({
   libc,
   isSubreaper,
   worker,
-  workerMark,
+  workerMark: process.env[keeperMarkName] as string,
   door,
-  // The kernel gives an orphan another parent.
-  isWorkerGone: () => process.ppid !== worker,
+  isWorkerGone,
   send,
-  sayStrays: (processes) => void say('processes that belong to no open scope', { processes, leftFolders: [] })
+  sayStrays: (processes) => lines.strays(processes)
+})
+const oversight = new Oversight({
+  worker,
+  keeper,
+  libc,
+  isWorkerGone,
+  gone,
+  send,
+  sayHung: (info, report) => lines.hung(info, report),
+  sayHookFailed: (failure) => lines.hookFailed(failure)
 })
 const decoder = new Decoder<WorkerMessage>()
 
 link.on('data', (bytes) => {
-  for (const message of decoder.decode(bytes)) keeper.receive(message)
+  for (const message of decoder.decode(bytes)) {
+    oversight.heard(message)
+    keeper.receive(message)
+  }
 })
 // A write to a worker that is gone fails, and 'close' follows.
 link.on('error', () => {})
-link.once('close', () => void leave(`worker ${worker} is gone`, 0))
+void gone.then(() => leave(`worker ${worker} is gone`, 0))
 // Whatever is wrong with the keeper, nothing is left behind.
 process.on('uncaughtException', (error) => void leave(`keeper failed: ${error.stack}`, 1))
 // What the start has left on the heap is an eighth of all that an idle keeper has for itself.
@@ -56,8 +66,15 @@ send({
   path: door.path,
   secret: door.secret
 })
+
 function send(message: KeeperMessage): void {
   if (link.writable) link.write(encode(message))
+}
+
+/** A connection has come. */
+function arrive(connection: number): void {
+  if (connection !== watchConnection) keeper.connectionArrived(connection)
+  else oversight.watchLine.attach(door.take(connection) as Socket)
 }
 
 async function contain(): Promise<{ libc: Libc | undefined; isSubreaper: boolean; why?: string }> {
@@ -80,31 +97,18 @@ async function leave(cause: string, status: number): Promise<void> {
   if (isLeaving) return
   isLeaving = true
   const startedAt = performance.now()
+  oversight.stop()
+  const info = keeper.isDismissed ? undefined : oversight.infoOfExit
   // Whatever fails here, this process ends: nobody is served by one that hangs.
-  const report = await keeper.endAll().catch(() => ({ processes: [], leftFolders: [] }))
+  const report = await keeper.endAll('worker-gone').catch(() => ({ processes: [], leftFolders: [] }))
   door.close()
-  // Nobody may read the worker's standard error any more, and a full pipe would hold us for ever.
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), lineWithinMs)
   const hasNews = report.processes.length > 0 || report.leftFolders.length > 0
-  if (hasNews || status !== 0) await say(cause, report, performance.now() - startedAt)
-  process.exit(status)
-}
-
-/** Writes one line to the worker's standard error: there is no worker left whose log could have it. */
-function say(cause: string, { processes, leftFolders }: KeeperReport, durationMs?: number): Promise<void> {
-  const survivors = processes.filter(({ ended }) => ended === 'survived')
-  const others = processes.filter(({ ended }) => ended !== 'survived')
-  const line = {
-    level: survivors.length > 0 || leftFolders.length > 0 ? errorLevel : warnLevel,
-    time: Date.now(),
-    pid: process.pid,
-    name: 'fastify-subprocess-guard',
-    worker,
-    ...(durationMs === undefined ? {} : { durationMs: Math.round(durationMs) }),
-    // Survivors first: they are what somebody has to look after.
-    processes: [...survivors, ...others].slice(0, mostProcessesNamed),
-    ...(leftFolders.length === 0 ? {} : { leftFolders }),
-    msg: `${cause}: ended ${others.length} processes, ${survivors.length} survived`
+  if (hasNews || status !== 0) await lines.ended(cause, report, performance.now() - startedAt)
+  if (info !== undefined) {
+    await oversight.tellExit(info)
+    // What the hooks have left.
+    await keeper.endAll('worker-gone').catch(() => {})
   }
-  return new Promise((resolve) => write(2, `${JSON.stringify(line)}\n`, () => resolve()))
+  if (lines.isStuck) process.kill(process.pid, 'SIGKILL')
+  process.exit(status)
 }

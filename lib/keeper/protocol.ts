@@ -51,7 +51,7 @@ export interface EndedProcess {
 /** What the keeper found and did when it closed a scope. */
 export interface KeeperReport {
   /** Why the keeper had closed the scope by itself, when it had: the worker's event loop was blocked. */
-  readonly reason?: 'deadline' | 'worker-hung'
+  readonly reason?: 'deadline' | 'worker-hung' | 'worker-gone'
   /** The processes that were alive when the scope closed. */
   readonly processes: readonly EndedProcess[]
   /** The folders of the scope that could not be removed. */

@@ -1,6 +1,6 @@
 /** What a keeper tells of its worker to whoever may enter its folder: `subprocess-guard ps` asks for it. */
 
-import type { ScopeProcess } from '../platform/linux.js'
+import type { WorkerScope } from '../worker-info.js'
 import type { Containment } from './protocol.js'
 import { headerBytes } from './protocol.js'
 
@@ -8,18 +8,10 @@ import { headerBytes } from './protocol.js'
 export const statusHeader = 'status'.padEnd(headerBytes, ' ')
 
 /** One scope, as its keeper knows it. */
-export interface ScopeStatus {
+export interface ScopeStatus extends WorkerScope {
   /** Its number at the keeper; the last part of its mark. */
   readonly scope: number
-  /** As it was declared; undefined outside requests and for routes that are not known. */
-  readonly route?: string
   readonly state: 'open' | 'closing'
-  /** How long it has been open, in ms. */
-  readonly openMs: number
-  /** How long it is to its deadline, in ms, below 0 when that has passed; undefined without one. */
-  readonly deadlineInMs?: number
-  /** Its processes that are alive. */
-  readonly processes: readonly ScopeProcess[]
 }
 
 /** A worker, its keeper, and the scopes that are not closed. */
