@@ -149,6 +149,14 @@ export function allProcesses(): ProcessStat[] {
   return processes
 }
 
+/** Where in the kernel the main thread of a process waits; undefined when it does not, and when that is hidden. */
+export function kernelWaitOf(pid: number): string | undefined {
+  const channel = read(`/proc/${pid}/wchan`)
+  if (channel !== undefined && channel !== '' && channel !== '0') return channel
+  const number = /^\d+/.exec(read(`/proc/${pid}/syscall`) ?? '')?.[0]
+  return number === undefined ? undefined : `system call ${number}`
+}
+
 /** The value of a variable in the environment that a process was started with; undefined when hidden. */
 export function environmentOf(pid: number, name: string): string | undefined {
   const text = read(`/proc/${pid}/environ`)
