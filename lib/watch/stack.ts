@@ -7,8 +7,18 @@ import { whatMainThreadDoes } from './native.js'
 import { routeOf } from './route.js'
 
 const answersWithinMs = 400
+// Once it answers it can be stopped. That takes some 10 ms; with thousands of modules, or of frames, a second.
+const stopsWithinMs = 2_000
 const routeWithinMs = 100
+const resumesWithinMs = 100
 const mostFramesTold = 50
+
+interface Stop {
+  /** The innermost first. */
+  readonly frames: readonly Debugger.CallFrame[]
+  /** Of the scripts; Node 20 leaves them out of the frames. */
+  readonly urls: ReadonlyMap<string, string>
+}
 
 /**
  * Where the main thread is. It is held for the time of the look, some ms, and goes on after that. One that runs
@@ -18,7 +28,8 @@ export async function whereIsMainThread(withinMs = answersWithinMs): Promise<Whe
   const session = new Session()
   try {
     session.connectToMainThread()
-    return await look(session, withinMs)
+    const answers = new Promise<void>((resolve) => session.post('Schema.getDomains', () => resolve()))
+    return (await isInTime(answers, withinMs)) ? await stopAndLook(session) : runsNoJavaScript()
   } catch (error) {
     return { type: 'unknown', why: `the inspector failed: ${(error as Error).message}` }
   } finally {
@@ -27,43 +38,52 @@ export async function whereIsMainThread(withinMs = answersWithinMs): Promise<Whe
   }
 }
 
-async function look(session: Session, withinMs: number): Promise<Where> {
-  const stops: Debugger.PausedEventDataType[] = []
-  const stopped = new Promise<void>((resolve) => {
-    session.on('Debugger.paused', ({ params }) => {
-      stops.push(params)
-      resolve()
-    })
+async function stopAndLook(session: Session): Promise<Where> {
+  const stop = await pTimeout(stopMainThread(session), {
+    milliseconds: stopsWithinMs,
+    fallback: () => undefined
   })
-  let isHeld = false
-  // Enabled only while it is asked: the debugger costs the main thread some of its speed.
-  const enabled = new Promise<void>((resolve, reject) => {
-    session.post('Debugger.enable', (error) => {
-      if (error !== null) return reject(error)
-      // A stop that was there before us is told ahead of this answer. One that comes later is taken for ours, even
-      // if it is at a `debugger` statement: without us nobody would have stopped there.
-      isHeld = stops.length > 0
-      if (!isHeld) session.post('Debugger.pause')
-      resolve()
-    })
-  })
-  // In two steps: one that does not answer has not been asked to stop.
-  if (!(await isInTime(enabled, withinMs))) return runsNoJavaScript()
-  if (isHeld) return { type: 'paused' }
-  await isInTime(stopped, withinMs)
-  const [stop] = stops
   if (stop === undefined) return runsNoJavaScript()
-  // We set no breakpoint: a debugger's user did, and it was reached at the same time.
-  if (stop.hitBreakpoints !== undefined && stop.hitBreakpoints.length > 0) return { type: 'paused' }
-  const { callFrames } = stop
-  const route = await pTimeout(routeOf(session, callFrames), {
+  if (stop === 'held') return { type: 'paused' }
+  const route = await pTimeout(routeOf(session, stop.frames), {
     milliseconds: routeWithinMs,
     fallback: () => undefined
   })
-  // Not left to the end of the session: with another debugger attached, that would not let the main thread go.
-  session.post('Debugger.resume')
-  session.post('Debugger.disable')
-  return { type: 'stack', stack: textOf(callFrames), ...(route === undefined ? {} : { route }) }
+  await pTimeout(letGo(session), { milliseconds: resumesWithinMs, fallback: () => undefined })
+  return { type: 'stack', stack: textOf(stop), ...(route === undefined ? {} : { route }) }
+}
+
+/** Resolves with the frames in which it was stopped, or when it turns out that a debugger holds it already. */
+function stopMainThread(session: Session): Promise<Stop | 'held'> {
+  const urls = new Map<string, string>()
+  session.on('Debugger.scriptParsed', ({ params: { scriptId, url } }) => urls.set(scriptId, url))
+  return new Promise((resolve, reject) => {
+    session.once('Debugger.paused', ({ params: { callFrames, hitBreakpoints = [] } }) => {
+      // A stop that was there before us is told ahead of the answer below. One that comes later is ours, be it at a
+      // `debugger` statement: without us nobody would have stopped there. But breakpoints we have none.
+      resolve(isEnabled && hitBreakpoints.length === 0 ? { frames: callFrames, urls } : 'held')
+    })
+    let isEnabled = false
+    // Enabled only while it is asked: the debugger costs the main thread some of its speed.
+    session.post('Debugger.enable', (error) => {
+      if (error !== null) return reject(error)
+      isEnabled = true
+      session.post('Debugger.pause')
+    })
+  })
+}
+
+/**
+ * Not left to the end of the session: with another debugger attached, that would not let the main thread go. And
+ * who asks again before it goes on would take our own stop for a debugger's.
+ */
+function letGo(session: Session): Promise<void> {
+  return new Promise((resolve) => {
+    session.once('Debugger.resumed', () => resolve())
+    // It would stop at the next `debugger` statement, now that there is somebody to stop for.
+    session.post('Debugger.setSkipAllPauses', { skip: true })
+    session.post('Debugger.resume')
+  })
 }
 
 function isInTime(event: Promise<void>, milliseconds: number): Promise<boolean> {
@@ -76,10 +96,11 @@ function runsNoJavaScript(): Where {
 }
 
 /** Lines as those of an Error's stack. */
-function textOf(frames: readonly Debugger.CallFrame[]): string {
-  const lines = frames.slice(0, mostFramesTold).map(({ functionName, url, location }) => {
+function textOf({ frames, urls }: Stop): string {
+  const lines = frames.slice(0, mostFramesTold).map(({ functionName, location }) => {
+    const { scriptId, lineNumber, columnNumber = 0 } = location
     // Here the first line and column are 0.
-    const place = `${url}:${location.lineNumber + 1}:${(location.columnNumber ?? 0) + 1}`
+    const place = `${urls.get(scriptId) || '<anonymous>'}:${lineNumber + 1}:${columnNumber + 1}`
     return functionName === '' ? `    at ${place}` : `    at ${functionName} (${place})`
   })
   const others = frames.length - lines.length
