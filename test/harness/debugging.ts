@@ -3,7 +3,6 @@
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
 import { eventually } from './expectations.js'
-import type { Watched } from './watched.js'
 
 interface Message {
   readonly id?: number
@@ -22,7 +21,7 @@ export class Debugging {
   #frame: string | undefined
 
   /** Resolves when the debugger is attached and has enabled its domain. */
-  static async attach(worker: Watched): Promise<Debugging> {
+  static async attach(worker: { readonly errors: string }): Promise<Debugging> {
     const address = (): string | undefined => /ws:\/\/\S+/.exec(worker.errors)?.[0]
     await eventually('the inspector listens', () => address() !== undefined)
     const socket = new WebSocket(address() as string)

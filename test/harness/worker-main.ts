@@ -15,6 +15,7 @@ import { deadlineMs } from './worker.js'
 const never = (): Promise<never> => new Promise(() => {})
 const programs = new URL('../../../test/programs/', import.meta.url)
 const launch = process.argv[2] as 'keeper' | 'direct' | 'unguarded'
+const options = JSON.parse(process.env.GUARD_OPTIONS as string)
 const isGuarded = launch !== 'unguarded'
 
 const endings: Record<string, () => void> = {
@@ -70,8 +71,11 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
   }
 }
 
+// A handler of this signal does not run in a blocked event loop, but the signal does not end the worker.
+if (process.env.HEEDS_SIGABRT !== undefined) process.on('SIGABRT', () => {})
+
 const app = Fastify({ forceCloseConnections: true, logger: { level: 'warn' } })
-if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, drain: 0, launch })
+if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, drain: 0, launch, ...options })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
   const { program, times } = request.query
@@ -96,6 +100,11 @@ app.get<{ Params: { then: string }; Querystring: { program: string } }>(
     return 'answer'
   }
 )
+app.get<{ Params: { ms: string } }>('/block-for/:ms', async (request) => {
+  const until = performance.now() + Number(request.params.ms)
+  while (performance.now() < until);
+  return 'unblocked'
+})
 app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
   endings[request.params.ending]?.()
   await never()

@@ -22,6 +22,8 @@ export interface WorkerSetup {
   guard?: boolean
   /** Who starts commands. Default `'keeper'`. */
   launch?: 'keeper' | 'direct'
+  /** Further options of its guard. */
+  options?: { workerTimeout?: number; hooks?: string }
   /** Whether it runs in the foreground of a terminal. Default false. */
   terminal?: boolean
   /** Options of Node on the worker's command line. */
@@ -36,6 +38,8 @@ export interface KeeperLine {
   readonly worker: number
   readonly msg: string
   readonly processes: readonly { pid: number; command: string; ended: string; why?: string }[]
+  readonly stack?: string
+  readonly why?: string
   readonly leftFolders?: readonly { path: string }[]
 }
 
@@ -75,7 +79,7 @@ export class Worker {
   }
 
   private constructor({ guard = true, launch = 'keeper', terminal = false, ...setup }: WorkerSetup) {
-    const { nodeFlags = [], env, user } = setup
+    const { nodeFlags = [], env, user, options = {} } = setup
     this.#isInTerminal = terminal
     mkdirSync(this.#tmp)
     if (user !== undefined) for (const folder of [this.#home, this.#tmp]) chownSync(folder, user, user)
@@ -84,7 +88,14 @@ export class Worker {
     this.#process = spawn(file as string, args, {
       // A core dump of its end would be left here.
       cwd: this.#home,
-      env: { ...this.witness.env, SHELL: '/bin/sh', TMPDIR: this.#tmp, GO_ON: this.#goOn, ...env },
+      env: {
+        ...this.witness.env,
+        SHELL: '/bin/sh',
+        TMPDIR: this.#tmp,
+        GO_ON: this.#goOn,
+        GUARD_OPTIONS: JSON.stringify(options),
+        ...env
+      },
       ...(user === undefined ? {} : { uid: user, gid: user })
     })
     this.#closed = once(this.#process, 'close')
@@ -178,6 +189,11 @@ export class Worker {
     // The shell's `cat` holds the terminal open until it reads the end of its input.
     if (this.#isInTerminal) this.type('\x04')
     await this.#closed
+    return this.#output
+  }
+
+  /** All that the worker and its keeper have printed until now. */
+  get errors(): string {
     return this.#output
   }
 

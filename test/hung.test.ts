@@ -1,0 +1,256 @@
+/** A worker that hangs is ended, with all that it has started, and says where it hung (FAULTS 34 to 37). */
+
+import assert from 'node:assert/strict'
+import { suite, type TestContext, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { createGuard, type WorkerInfo } from 'fastify-subprocess-guard'
+import { ask } from './harness/client.js'
+import { Debugging } from './harness/debugging.js'
+import { eventually } from './harness/expectations.js'
+import { goneMs } from './harness/served.js'
+import { statOf } from './harness/witness.js'
+import { type KeeperLine, Worker, type WorkerSetup } from './harness/worker.js'
+
+const workerTimeout = 300
+// The silence is noticed a beat late, and the hook is a process of its own that has to start.
+const noticedMs = 2_000
+const hookOf = (name: string): string =>
+  fileURLToPath(new URL(`../../test/programs/hooks/${name}.mjs`, import.meta.url))
+const program = 'tree-ignores-term.sh'
+const processCount = 4
+
+async function start(t: TestContext, { options, ...setup }: WorkerSetup = {}): Promise<Worker> {
+  const worker = await Worker.start({ ...setup, options: { workerTimeout, ...options } })
+  t.after(() => worker.close())
+  return worker
+}
+
+/** What a hook was told. */
+async function told(worker: Worker, hook: string): Promise<WorkerInfo> {
+  await eventually(`${hook} is told`, () => worker.said(hook).length > 0, 10_000)
+  return JSON.parse(worker.said(hook)[0] as string)
+}
+
+async function lineOf(worker: Worker, text: string): Promise<KeeperLine> {
+  const lines = (await worker.keeperLines()).filter(({ msg }) => msg.includes(text))
+  assert.equal(lines.length, 1, JSON.stringify(lines))
+  return lines[0] as KeeperLine
+}
+
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`a worker whose event loop is blocked for longer than workerTimeout (${launch})`, () => {
+    test('loses its subprocesses, is told of, and is aborted', async (t) => {
+      const worker = await start(t, { launch, options: { hooks: hookOf('witnessed') } })
+      await worker.block(program, 'wait')
+      const blockedAt = performance.now()
+      await worker.witness.present(processCount)
+      const info = await told(worker, 'workerAbort')
+      const toldMs = performance.now() - blockedAt
+      assert.ok(toldMs < workerTimeout + noticedMs + goneMs, `told after ${toldMs} ms`)
+      // It is told when they are gone.
+      assert.deepEqual(worker.witness.living(), [])
+      assert.equal(await worker.status(), 128 + 6)
+      const exit = await told(worker, 'workerExit')
+      assert.deepEqual(exit, info)
+      assert.ok(await worker.witness.goneWithin(goneMs))
+      await worker.keeperDead()
+
+      assert.equal(info.worker, worker.pid)
+      assert.equal(info.why, 'hung')
+      assert.ok((info.silentMs as number) >= workerTimeout, `${info.silentMs}`)
+      assert.match(info.stack as string, /worker-main\.js:\d+:\d+/)
+      assert.equal(info.route, 'GET /block/:then')
+      const [scope, ...others] = info.scopes
+      assert.deepEqual(others, [])
+      assert.equal(scope?.route, 'GET /block/:then')
+      assert.deepEqual(
+        new Set(scope?.processes.map(({ pid }) => pid)),
+        new Set(worker.witness.announced.map(({ pid }) => pid))
+      )
+      for (const { command, ageMs, memoryBytes } of scope?.processes ?? []) {
+        assert.match(command, /sleep|sh/)
+        assert.ok(ageMs >= 0 && memoryBytes > 0)
+      }
+
+      const line = await lineOf(worker, 'hung for')
+      const route = info.route as string
+      assert.equal(
+        line.msg,
+        `worker ${worker.pid} hung for ${info.silentMs} ms in ${route}: ended 4 processes, 0 survived`
+      )
+      assert.equal(line.stack, info.stack)
+    })
+
+    test('is killed where SIGABRT does not end it', async (t) => {
+      const worker = await start(t, { launch, env: { HEEDS_SIGABRT: '1' } })
+      await worker.block(program, 'wait')
+      await worker.witness.present(processCount)
+      assert.equal(await worker.status(), 128 + 9)
+      assert.ok(await worker.witness.goneWithin(goneMs))
+      await worker.keeperDead()
+    })
+
+    test('is aborted all the same with a hook that throws, which is said', async (t) => {
+      const worker = await start(t, { launch, options: { hooks: hookOf('throws') } })
+      await worker.block('waits.sh', 'wait')
+      assert.equal(await worker.status(), 128 + 6)
+      const line = await lineOf(worker, 'the hook workerAbort failed')
+      assert.match(String(line.why), /thrown by a hook/)
+    })
+  })
+}
+
+suite('a worker that is blocked', () => {
+  test('in execFileSync loses its child, and that child is named', async (t) => {
+    const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
+    worker.startWithScope('wait-for-command')
+    await worker.witness.present(2)
+    const { stack, whyNoStack, unscoped } = await told(worker, 'workerAbort')
+    assert.ok(await worker.witness.goneWithin(goneMs))
+    assert.equal(await worker.status(), 128 + 6)
+    assert.equal(stack, undefined)
+    assert.match(whyNoStack as string, /background-child\.sh/)
+    assert.ok(unscoped.some(({ command }) => command.includes('background-child.sh')))
+  })
+
+  test('is left alone without workerTimeout', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    const asked = await worker.block(program, 'answer')
+    await pause(3 * workerTimeout)
+    worker.goOn()
+    assert.equal((await asked.answer).status, 200)
+  })
+
+  test('is ended by the successor of a lost keeper, too, which says where it hung', async (t) => {
+    const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
+    process.kill(worker.keeper as number, 'SIGKILL')
+    await worker.keeperDead()
+    // Served by the next one: by then that has its settings.
+    worker.run('waits.sh')
+    await worker.witness.present(1)
+    await worker.block('waits.sh', 'wait')
+    const { stack, whyNoStack } = await told(worker, 'workerAbort')
+    assert.match(stack ?? String(whyNoStack), /worker-main\.js/)
+    assert.equal(await worker.status(), 128 + 6)
+  })
+})
+
+suite('there is no false alarm', () => {
+  /** Asserts that the worker lives and serves. */
+  async function assertServes(worker: Worker): Promise<void> {
+    assert.equal((await ask(worker.port, '/nowhere').answer).status, 404)
+    assert.doesNotMatch(worker.errors, /hung/)
+  }
+
+  test('for a block that is shorter than workerTimeout', async (t) => {
+    const worker = await start(t)
+    for (let round = 0; round < 10; round++) {
+      const answer = await ask(worker.port, `/block-for/${workerTimeout - 10}`).answer
+      assert.equal(answer.body, 'unblocked')
+    }
+    await assertServes(worker)
+  })
+
+  test('for a worker that was stopped and goes on', async (t) => {
+    const worker = await start(t)
+    for (let round = 0; round < 3; round++) {
+      worker.kill('SIGSTOP')
+      await eventually('it is stopped', () => statOf(worker.pid)?.state === 'T')
+      await pause(2 * workerTimeout)
+      worker.kill('SIGCONT')
+      await assertServes(worker)
+    }
+  })
+
+  test('for a worker and a keeper that stood still together, as with a suspended machine', async (t) => {
+    const worker = await start(t)
+    for (let round = 0; round < 3; round++) {
+      const pids = [worker.pid, worker.keeper as number]
+      for (const pid of pids) process.kill(pid, 'SIGSTOP')
+      await pause(2 * workerTimeout)
+      for (const pid of pids.reverse()) process.kill(pid, 'SIGCONT')
+      await assertServes(worker)
+    }
+  })
+
+  test('for a worker that a debugger holds at a breakpoint', async (t) => {
+    const worker = await start(t, { nodeFlags: ['--inspect=0'] })
+    const debugging = await Debugging.attach(worker)
+    t.after(() => debugging.close())
+    void debugging.send('Debugger.pause')
+    ask(worker.port, '/nowhere')
+    await debugging.paused()
+    await pause(4 * workerTimeout)
+    assert.ok(debugging.isPaused)
+    await debugging.send('Debugger.resume')
+    await assertServes(worker)
+  })
+})
+
+suite('the hook workerExit', () => {
+  test('is told of a worker that is killed, and of what it was doing', async (t) => {
+    const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
+    worker.run('waits.sh')
+    await worker.withScope('start-apart')
+    await worker.witness.present(1 + 2)
+    worker.kill('SIGKILL')
+    const { why, stack, scopes, unscoped } = await told(worker, 'workerExit')
+    assert.equal(why, 'gone')
+    assert.equal(stack, undefined)
+    assert.deepEqual(
+      scopes.map(({ route, processes }) => [route, processes.length]),
+      [
+        ['GET /run', 1],
+        ['GET /with-scope/:act', 0]
+      ].slice(0, scopes.length)
+    )
+    assert.ok(unscoped.length >= 1)
+    assert.ok(await worker.witness.goneWithin(goneMs))
+    await worker.keeperDead()
+    assert.deepEqual(worker.said('workerAbort'), [])
+  })
+
+  test('is not told of a worker that closes its guard', async (t) => {
+    const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
+    worker.end('close')
+    assert.equal(await worker.status(), 0)
+    await worker.keeperDead()
+    assert.deepEqual(worker.said('workerExit'), [])
+  })
+})
+
+suite('registration', () => {
+  test('refuses hooks that could not be run, and leaves no keeper', async () => {
+    for (const [hooks, why] of [
+      ['/no/such/module.mjs', /hooks is "file:\/\/\/no\/such\/module\.mjs": .*no usable hooks/s],
+      ['./hooks.js', /hooks is "\.\/hooks\.js": set it to new URL/],
+      [new URL('https://example.org/hooks.js'), /hooks is .*: set it to new URL/]
+    ] as const) {
+      await assert.rejects(createGuard({ hooks }), (error: Error) => {
+        assert.ok(error instanceof TypeError)
+        assert.match(error.message, why)
+        return true
+      })
+    }
+  })
+
+  test('refuses a workerTimeout that is none', async () => {
+    for (const value of [0, 99, -1, 1.5, Number.NaN, '1000', true, null]) {
+      await assert.rejects(createGuard({ workerTimeout: value as never }), /workerTimeout is /)
+    }
+  })
+
+  test('refuses a workerTimeout that is not that of another guard of the worker', async (t) => {
+    const guard = await createGuard({ workerTimeout: 5_000 })
+    t.after(() => guard.close())
+    await assert.rejects(
+      createGuard({ workerTimeout: 6_000 }),
+      /workerTimeout is 6000: another guard of this worker has 5000/
+    )
+    const other = await createGuard()
+    await other.close()
+    assert.notEqual(guard.keeper, 0)
+  })
+})

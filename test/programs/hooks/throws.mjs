@@ -1,0 +1,3 @@
+export function workerAbort() {
+  throw new Error('thrown by a hook')
+}

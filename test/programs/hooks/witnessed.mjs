@@ -1,0 +1,7 @@
+// Says to the witness what it is told of the worker.
+import { appendFileSync } from 'node:fs'
+
+const say = (hook) => (info) => appendFileSync(process.env.WITNESS, `${hook} ${JSON.stringify(info)}\n`)
+
+export const workerAbort = say('workerAbort')
+export const workerExit = say('workerExit')
