@@ -40,8 +40,8 @@ if (what === 'a plain child') {
 } else {
   await hooks.add(what)
   failures = await hooks.run('workerExit', info)
-  // What was left becomes ours when its parent is gone: one look more.
-  for (const { stat } of census.members(strays)) if (stat.alive) found.add(stat.pid)
+  // What was left is ours now that its parent is gone. The census reads once in a turn: some turns more.
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 console.log(JSON.stringify({ failures, found: [...found] }))
 process.exit()
