@@ -69,7 +69,16 @@ function answer(text: HookAnswer): void {
   if (isAnswered) return
   isAnswered = true
   // Timers, servers and threads that the hook has left open end with the process, after its 'exit' handlers.
-  process.send?.(text, undefined, undefined, () => process.exit())
+  process.send?.(text, undefined, undefined, () => void written().then(() => process.exit()))
+}
+
+/** What the hook has printed and nobody has taken yet would be lost with this process. */
+function written(): Promise<unknown> {
+  const streams = [process.stdout, process.stderr]
+  // An error means that nobody will take it.
+  return Promise.all(
+    streams.map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve())))
+  )
 }
 
 function show(error: unknown): string {

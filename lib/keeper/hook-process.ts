@@ -6,6 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { ownChildren } from '../containment/own-children.js'
+import { keeperMarkName } from '../mark.js'
 import type { WorkerHooks, WorkerInfo } from '../worker-info.js'
 
 const entry = fileURLToPath(new URL('./hook-main.js', import.meta.url))
@@ -44,7 +45,8 @@ export function carryOut(order: HookOrder, withinMs: number): Promise<HookAnswer
       resolve(outcome)
     }
     const late = setTimeout(() => {
-      answer = failed(`it did not end within ${withinMs} ms`)
+      // What went wrong before says more.
+      if (answer?.type !== 'failed') answer = failed(`it did not end within ${withinMs} ms`)
       killGroupOf(child)
       killed = setTimeout(
         () => settle(failed(`it did not end within ${withinMs} ms, nor of SIGKILL`)),
@@ -68,7 +70,10 @@ export function carryOut(order: HookOrder, withinMs: number): Promise<HookAnswer
 }
 
 function forkApart(): ChildProcess {
+  // What searches for keepers must not take it, or what it has started, for one.
+  const { [keeperMarkName]: _, ...env } = process.env
   return fork(entry, {
+    env,
     // The keeper's own flags are not for it.
     execArgv: [`--max-old-space-size=${heapMb}`],
     // The worker's streams themselves: one that nobody reads holds up the hook, and not the keeper.

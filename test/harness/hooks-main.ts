@@ -1,0 +1,47 @@
+/**
+ * A process like the keeper: parent of all orphans below it, with a census that looks all the time. It runs one
+ * hook, and says what came of it and which orphans the census found in the meantime.
+ */
+
+import { spawn } from 'node:child_process'
+import type * as Adoption from '../../lib/containment/adoption.js'
+import type * as Members from '../../lib/containment/members.js'
+import type * as HooksModule from '../../lib/keeper/hooks.js'
+import type * as LibcModule from '../../lib/platform/libc.js'
+import { info } from './worker-info.js'
+
+// Not public: the compiled files themselves.
+const load = (path: string) => import(new URL(`../../../dist/${path}.js`, import.meta.url).href)
+const { AdoptionCensus }: typeof Adoption = await load('containment/adoption')
+const { ScopeRecord }: typeof Members = await load('containment/members')
+const { Hooks }: typeof HooksModule = await load('keeper/hooks')
+const { loadLibc }: typeof LibcModule = await load('platform/libc')
+
+const what = process.argv[2] as string
+const libc = await loadLibc()
+if (libc instanceof Error || !libc.becomeSubreaper()) throw new Error('this process is no subreaper')
+const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, libc)
+const census = new AdoptionCensus(libc, strays, () => {})
+
+const found = new Set<number>()
+const look = (): void => {
+  for (const { stat } of census.members(strays)) if (stat.alive) found.add(stat.pid)
+  setImmediate(look)
+}
+look()
+
+const hooks = new Hooks(10_000)
+let failures: unknown
+if (what === 'a plain child') {
+  // The negative control: what nobody has told the census of is an orphan to it.
+  const child = spawn('sleep', ['1000'])
+  while (found.size === 0) await new Promise((resolve) => setImmediate(resolve))
+  child.kill('SIGKILL')
+} else {
+  await hooks.add(what)
+  failures = await hooks.run('workerExit', info)
+  // What was left is ours now that its parent is gone. The census reads once in a turn: some turns more.
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+console.log(JSON.stringify({ failures, found: [...found] }))
+process.exit()

@@ -1,0 +1,18 @@
+/** What a hook is told of a worker that hung, with all that may be in it. */
+
+import type { WorkerInfo } from '../../lib/worker-info.js'
+
+const sleep = { pid: 101, parent: 100, command: 'sleep 1000', ageMs: 1_500, memoryBytes: 4_096, cpuMs: 10 }
+
+export const info: WorkerInfo = {
+  worker: 99,
+  why: 'hung',
+  silentMs: 2_000,
+  stack: 'at block (file:///app.js:1:1)\n    at ümlaut',
+  route: 'GET /block',
+  scopes: [
+    { id: '1', route: 'GET /block', openMs: 2_100, deadlineInMs: -100, processes: [sleep] },
+    { id: '2', openMs: 10, processes: [] }
+  ],
+  unscoped: [{ ...sleep, pid: 102 }]
+}

@@ -1,0 +1,250 @@
+/** The hooks of a user: whatever they do, the keeper that runs them does not notice. */
+
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { after, suite, type TestContext, test } from 'node:test'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import type * as HooksModule from '../lib/keeper/hooks.js'
+import { assertGone, childrenOf } from './harness/expectations.js'
+import { Witness } from './harness/witness.js'
+import { info } from './harness/worker-info.js'
+
+// Not public: the compiled file itself.
+const { Hooks }: typeof HooksModule = await import(
+  new URL('../../dist/keeper/hooks.js', import.meta.url).href
+)
+const programs = new URL('../../test/programs/hooks/', import.meta.url)
+const urlOf = (program: string): string => new URL(program, programs).href
+const harness = (name: string): string => fileURLToPath(new URL(`./harness/${name}.js`, import.meta.url))
+
+// Far above what a trivial hook needs on a machine that has other work.
+const enoughMs = 20_000
+const shortMs = 1_500
+
+const folder = mkdtempSync(join(tmpdir(), 'hooks-test-'))
+const told = join(folder, 'told')
+process.env.TOLD = told
+process.env.GIVEN = 'by the worker'
+after(() => rmSync(folder, { recursive: true }))
+
+/** Runs the `workerExit` of one module and returns why it failed; undefined when it did not. */
+async function whyOf(program: string, hookMs = enoughMs): Promise<string | undefined> {
+  const hooks = new Hooks(hookMs)
+  await hooks.add(urlOf(program))
+  const [failure, ...others] = await hooks.run('workerExit', info)
+  assert.deepEqual(others, [])
+  if (failure !== undefined) assert.equal(failure.hook, 'workerExit')
+  assert.deepEqual(childrenOf(process.pid), [], 'a process is left')
+  return failure?.why
+}
+
+suite('a hook', () => {
+  test('is given what is known of the worker, and runs apart in the environment of the keeper', async (t) => {
+    process.env.SUBPROCESS_GUARD_KEEPER = 'mark'
+    t.after(() => delete process.env.SUBPROCESS_GUARD_KEEPER)
+    const hooks = new Hooks(enoughMs)
+    await hooks.add(urlOf('tells.mjs'))
+    for (const hook of ['workerAbort', 'workerExit'] as const) {
+      assert.deepEqual(await hooks.run(hook, info), [])
+      const { around, ...given } = JSON.parse(readFileSync(told, 'utf8'))
+      assert.deepEqual(given, { hook, info })
+      const { pid, ...rest } = around
+      assert.notEqual(pid, process.pid)
+      // What searches for keepers does not take it for one.
+      assert.deepEqual(rest, { cwd: process.cwd(), given: 'by the worker' })
+    }
+  })
+
+  test('is waited for', async () => {
+    rmSync(told, { force: true })
+    assert.equal(await whyOf('slow.mjs'), undefined)
+    assert.equal(readFileSync(told, 'utf8'), 'done')
+  })
+
+  test('may come from CommonJS, as a method', async () => {
+    rmSync(told, { force: true })
+    assert.equal(await whyOf('commonjs.cjs'), undefined)
+    assert.equal(readFileSync(told, 'utf8'), 'commonjs')
+  })
+
+  test('may leave timers and servers open', async () => {
+    assert.equal(await whyOf('misbehaves.mjs?how=leaves-open'), undefined)
+  })
+
+  for (const [how, why] of [
+    ['throws', /TypeError: no such pager[\s\S]*cause[\s\S]*no such user/],
+    ['rejects', /Error: no such pager\n\s+at /],
+    ['rejects-elsewhere', /Error: no such pager\n\s+at /],
+    ['throws-elsewhere', /Error: no such pager\n\s+at /],
+    ['exits', /^its process ended itself with status 3 before it was done$/],
+    ['ends-itself', /^its process was ended by SIGKILL before/],
+    ['waits-for-nothing', /^its promise can never settle/],
+    ['exhausts-heap', /^its process was ended by SIG\w+ before it was done \(more than 64 MB/],
+    ['hoards-objects', /^its process was ended by SIG\w+ before it was done \(more than 64 MB/]
+  ] as const) {
+    test(`that ${how.replace('-', ' ')} is named with what went wrong`, async () => {
+      assert.match((await whyOf(`misbehaves.mjs?how=${how}`)) ?? 'it did not fail', why)
+    })
+  }
+
+  for (const how of ['loops', 'waits-for-ever']) {
+    test(`that ${how.replaceAll('-', ' ')} is ended at its bound, while the loop of the keeper turns`, async () => {
+      let turns = 0
+      const ticking = setInterval(() => turns++, 10)
+      const why = await whyOf(`misbehaves.mjs?how=${how}`, shortMs)
+      clearInterval(ticking)
+      assert.equal(why, `it did not end within ${shortMs} ms`)
+      assert.ok(turns > 20, `the loop turned ${turns} times`)
+    })
+  }
+
+  test('that loops would hang the thread that runs it: the negative control', async () => {
+    // A thread stands for the keeper's own.
+    const run = `import(${JSON.stringify(urlOf('misbehaves.mjs?how=loops'))}).then(({ workerExit }) => {
+      require('node:worker_threads').parentPort.postMessage('started')
+      setImmediate(() => require('node:worker_threads').parentPort.postMessage('turned'))
+      workerExit()
+    })`
+    const said: unknown[] = []
+    const keeper = new Worker(run, { eval: true }).on('message', (message) => said.push(message))
+    while (said.length === 0) await once(keeper, 'message')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await keeper.terminate()
+    assert.deepEqual(said, ['started'])
+  })
+
+  test('that exhausts its heap would end the process whose thread runs it: the negative control', async () => {
+    const run = `new (require('node:worker_threads').Worker)(
+      'const hoard = []; for (;;) hoard.push(new Array(10_000_000).fill(1))',
+      { eval: true, resourceLimits: { maxOldGenerationSizeMb: 64 } }).on('error', () => {})`
+    const keeper = spawn(process.execPath, ['-e', run], { stdio: 'ignore', cwd: folder })
+    const [, signal] = await once(keeper, 'exit')
+    assert.notEqual(signal, null)
+  })
+})
+
+suite('what a hook writes', () => {
+  test('comes out whole', async () => {
+    const keeper = spawn(process.execPath, [
+      harness('chats-main'),
+      urlOf('misbehaves.mjs?how=chats'),
+      '20000'
+    ])
+    const [out, error] = await Promise.all([text(keeper.stdout), text(keeper.stderr)])
+    assert.equal(out.split('\n').length - 1, 20_000)
+    assert.match(error, /^done\n\{"failures":\[\]/)
+  })
+
+  test('holds up the hook and not the keeper, when nobody reads it', async () => {
+    const chats = [harness('chats-main'), urlOf('misbehaves.mjs?how=chats'), String(shortMs)]
+    const keeper = spawn(process.execPath, chats)
+    const { failures, turns } = JSON.parse((await text(keeper.stderr)).replace('done\n', ''))
+    assert.equal(failures[0].why, `it did not end within ${shortMs} ms`)
+    assert.ok(turns > 20, `the loop turned ${turns} times`)
+    keeper.stdout.destroy()
+  })
+})
+
+suite('what a hook starts', () => {
+  const run = async (what: string, env = process.env) =>
+    JSON.parse((await promisify(execFile)(process.execPath, [harness('hooks-main'), what], { env })).stdout)
+
+  test('is waited for by it, and is no orphan to the census that looks all the time', async () => {
+    assert.deepEqual(await run(urlOf('starts.mjs?how=and-waits')), { failures: [], found: [] })
+    const statuses: unknown[] = []
+    for (let status = 0; status < 20; status++) {
+      statuses.push([status, 100_000])
+      if (status > 0) statuses.push(status)
+    }
+    assert.deepEqual(JSON.parse(readFileSync(told, 'utf8')), statuses)
+  })
+
+  test('would be an orphan, had nobody told the census of it: the negative control', async () => {
+    assert.equal((await run('a plain child')).found.length, 1)
+  })
+
+  test('and forgets comes to its end within the bound', async () => {
+    rmSync(told, { force: true })
+    assert.equal(await whyOf('starts.mjs?how=and-forgets'), undefined)
+    assert.equal(readFileSync(told, 'utf8'), 'late')
+  })
+
+  test('ends with a hook that hangs', async (t) => {
+    const witness = witnessed(t)
+    const why = await whyOf('starts.mjs?how=and-hangs', shortMs)
+    assert.equal(why, `it did not end within ${shortMs} ms`)
+    await witness.present(1)
+    await assertGone({ witness })
+  })
+
+  test('as a daemon that it leaves is the census’s to end', async (t) => {
+    const witness = witnessed(t)
+    const { found } = await run(urlOf('starts.mjs?how=and-leaves-a-daemon'), witness.env)
+    const [daemon] = await witness.present(1)
+    assert.deepEqual(found, [daemon?.pid])
+  })
+})
+
+function witnessed(t: TestContext): Witness {
+  const witness = new Witness()
+  process.env.WITNESS = witness.env.WITNESS
+  t.after(() => {
+    delete process.env.WITNESS
+    witness.close()
+  })
+  return witness
+}
+
+suite('a module of hooks', () => {
+  for (const [program, why] of [
+    ['missing.mjs', /missing\.mjs has no usable hooks: it cannot be loaded: [\s\S]*ERR_MODULE_NOT_FOUND/],
+    ['no-hooks.mjs', /it exports neither workerAbort nor workerExit$/],
+    ['no-function.mjs', /its workerAbort is 'workerAbort' and not a function$/],
+    ['loads-for-ever.mjs', /it did not end within 1500 ms$/]
+  ] as const) {
+    test(`is refused: ${program}`, async () => {
+      const hooks = new Hooks(shortMs)
+      await assert.rejects(hooks.add(urlOf(program)), why)
+      assert.deepEqual([hooks.has('workerAbort'), hooks.has('workerExit')], [false, false])
+    })
+  }
+
+  test('is refused: one that is no JavaScript', async () => {
+    const path = join(folder, 'syntax-error.mjs')
+    writeFileSync(path, 'export function workerExit( {')
+    const hooks = new Hooks(enoughMs)
+    await assert.rejects(hooks.add(pathToFileURL(path).href), /it cannot be loaded: [\s\S]*SyntaxError/)
+  })
+
+  test('has the hooks that it exports until it is removed as often as it was added', async () => {
+    const hooks = new Hooks(enoughMs)
+    const url = urlOf('aborts-only.mjs')
+    await Promise.all([hooks.add(url), hooks.add(url)])
+    assert.deepEqual([hooks.has('workerAbort'), hooks.has('workerExit')], [true, false])
+    assert.deepEqual(await hooks.run('workerExit', info), [])
+    hooks.remove(url)
+    assert.equal(hooks.has('workerAbort'), true)
+    hooks.remove(url)
+    assert.equal(hooks.has('workerAbort'), false)
+  })
+
+  test('runs beside another one that hangs', async () => {
+    rmSync(told, { force: true })
+    const hooks = new Hooks(shortMs)
+    const [hangs, runs] = [urlOf('misbehaves.mjs?how=loops'), urlOf('slow.mjs')]
+    await hooks.add(hangs)
+    await hooks.add(runs)
+    const failures = await hooks.run('workerExit', info)
+    assert.deepEqual(failures, [
+      { url: hangs, hook: 'workerExit', why: `it did not end within ${shortMs} ms` }
+    ])
+    assert.equal(readFileSync(told, 'utf8'), 'done')
+  })
+})

@@ -1,0 +1,2 @@
+// Has one of the two hooks.
+export function workerAbort() {}

@@ -1,0 +1,10 @@
+// Exports its hook in a way that only shows when the module runs.
+const { appendFileSync } = require('node:fs')
+
+class Hooks {
+  word = 'commonjs'
+  workerExit() {
+    appendFileSync(process.env.TOLD, this.word)
+  }
+}
+module.exports = new Hooks()

@@ -1,0 +1,2 @@
+// Cannot be loaded in its time.
+for (;;);

@@ -1,0 +1,3 @@
+// Has a hook that cannot be called.
+export const workerAbort = 'workerAbort'
+export function workerExit() {}

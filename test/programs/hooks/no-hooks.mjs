@@ -1,0 +1,2 @@
+// Has no hooks.
+export const workerAborted = () => {}
