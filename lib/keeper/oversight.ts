@@ -1,7 +1,7 @@
 /** The keeper's eye on the worker itself: its signs of life, its end when it hangs, and the hooks that tell of it. */
 
-import type { Libc } from '../platform/libc.js'
-import { signalByNumber } from '../platform/libc.js'
+import pTimeout from 'p-timeout'
+import { type Libc, signalByNumber } from '../platform/libc.js'
 import type { WorkerInfo } from '../worker-info.js'
 import { type HookFailure, Hooks } from './hooks.js'
 import type { Keeper } from './keeper.js'
@@ -9,6 +9,9 @@ import type { KeeperMessage, KeeperReport, WorkerMessage, WorkerSettings } from 
 import { WatchLine } from './watch-line.js'
 import { Watchdog } from './watchdog.js'
 import type { Where } from './where.js'
+
+// With its subprocesses gone, a worker that is to be aborted can wait as long as this for its place to be told.
+const lateAnswerMs = 500
 
 export interface OversightParts {
   /** Process id of the worker. */
@@ -30,6 +33,8 @@ export class Oversight {
   readonly #hooks = new Hooks()
   #settings: WorkerSettings = { graceMs: 2_000, killSignal: 'SIGTERM' }
   #watchdog: Watchdog | undefined
+  /** The last answer of the thread that watches. */
+  #asked: Promise<Where> = Promise.resolve({ type: 'unknown', why: 'nobody was asked' })
   /** What was known of the worker when it was found hung. */
   #hung: WorkerInfo | undefined
 
@@ -86,7 +91,10 @@ export class Oversight {
         : new Watchdog({
             worker: this.#parts.worker,
             timeoutMs: workerTimeoutMs,
-            askWhere: (withinMs) => this.watchLine.ask(withinMs),
+            askWhere: (withinMs) => {
+              this.#asked = this.watchLine.ask(withinMs)
+              return this.#asked
+            },
             onHung: (silentMs, where) => void this.#abort(silentMs, where)
           })
   }
@@ -102,18 +110,20 @@ export class Oversight {
   /** Ends a hung worker: its subprocesses, then it is told of, then SIGABRT, and SIGKILL where that does nothing. */
   async #abort(silentMs: number, where: Where): Promise<void> {
     const { keeper, gone, sayHung } = this.#parts
-    const stack =
-      where.type === 'stack'
-        ? { stack: where.stack, ...(where.route === undefined ? {} : { route: where.route }) }
-        : { whyNoStack: where.type === 'unknown' ? where.why : 'a debugger holds it' }
-    const info = this.#infoOf({ why: 'hung', silentMs: Math.round(silentMs), ...stack })
-    this.#hung = info
+    const found = this.#infoOf({ why: 'hung', silentMs: Math.round(silentMs) })
     const report = await keeper.endAll('worker-hung')
+    const info = { ...found, ...whereIn(where.type === 'unknown' ? await this.#lateAnswer(where) : where) }
+    this.#hung = info
     await sayHung(info, report)
     await this.#run('workerAbort', info)
     this.#signal('SIGABRT')
     await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, this.#settings.graceMs))])
     this.#signal('SIGKILL')
+  }
+
+  /** On a busy machine the thread may not have been quick enough. */
+  async #lateAnswer(where: Where): Promise<Where> {
+    return pTimeout(this.#asked, { milliseconds: lateAnswerMs, fallback: () => where })
   }
 
   async #run(name: 'workerAbort' | 'workerExit', info: WorkerInfo): Promise<void> {
@@ -132,4 +142,11 @@ export class Oversight {
     const scopes = keeper.status().scopes.map(({ scope: _, state: __, ...scope }) => scope)
     return { worker, ...what, scopes, unscoped: keeper.unscoped() }
   }
+}
+
+function whereIn(where: Where): Pick<WorkerInfo, 'stack' | 'whyNoStack' | 'route'> {
+  if (where.type === 'unknown') return { whyNoStack: where.why }
+  if (where.type === 'paused') return { whyNoStack: 'a debugger holds it' }
+  const { stack, route } = where
+  return route === undefined ? { stack } : { stack, route }
 }

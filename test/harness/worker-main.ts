@@ -88,18 +88,8 @@ app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
   await never()
 })
 // Answers, or waits for its deadline, when the event loop has come back.
-app.get<{ Params: { then: string }; Querystring: { program: string } }>(
-  '/block/:then',
-  { config: { subprocessGuard: { timeout: deadlineMs } } },
-  async (request) => {
-    const child = run(request, request.query.program)
-    if (child.pid === undefined) await once(child, 'spawn')
-    say('blocking')
-    while (!existsSync(process.env.GO_ON as string));
-    if (request.params.then !== 'answer') await never()
-    return 'answer'
-  }
-)
+app.get('/block/:then', { config: { subprocessGuard: { timeout: deadlineMs } } }, block)
+app.get('/hang/:then', block)
 app.get<{ Params: { ms: string } }>('/block-for/:ms', async (request) => {
   const until = performance.now() + Number(request.params.ms)
   while (performance.now() < until);
@@ -118,6 +108,17 @@ tell({
   port: (app.server.address() as AddressInfo).port,
   keeper: isGuarded ? app.subprocessGuard.keeper : undefined
 })
+
+async function block(request: FastifyRequest): Promise<string> {
+  const { program } = request.query as { program: string }
+  const { then } = request.params as { then: string }
+  const child = run(request, program)
+  if (child.pid === undefined) await once(child, 'spawn')
+  say('blocking')
+  while (!existsSync(process.env.GO_ON as string));
+  if (then !== 'answer') await never()
+  return 'answer'
+}
 
 function commandOf(program: string): [command: string, args: string[]] {
   return ['sh', [fileURLToPath(new URL(program, programs))]]

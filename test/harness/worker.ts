@@ -131,6 +131,13 @@ export class Worker {
     return asked
   }
 
+  /** The same in a request without a deadline. */
+  async hang(program: string, then: 'answer' | 'wait'): Promise<Asked> {
+    const asked = ask(this.port, `/hang/${then}?program=${program}`)
+    await this.witness.heard('blocking')
+    return asked
+  }
+
   /** Lets a blocked worker go on. */
   goOn(): void {
     writeFileSync(this.#goOn, '')
