@@ -32,7 +32,7 @@ type Question = [path: string, status: number, body: string | RegExp, ask?: Ask]
 const video = { method: 'POST', headers: { 'content-type': 'video/mp4', 'content-length': 0 } }
 
 /** By a line that only that block has. A block that no entry knows fails the test. */
-const blocks: [line: string, questions: Question[] | { prints: string }][] = [
+const blocks: [line: string, questions: Question[] | { prints: string } | { tellsOf: RegExp }][] = [
   [
     "app.get('/frame/:file'",
     [
@@ -56,8 +56,17 @@ const blocks: [line: string, questions: Question[] | { prints: string }][] = [
     ]
   ],
   ['createGuard', { prints: '2000 bytes\n' }],
-  ['capture: true', [['/convert', 200, 'started']]]
+  ['capture: true', [['/convert', 200, 'started']]],
+  ['export async function workerAbort', { tellsOf: /^worker \d+ hung for \d+ ms in no route\n {4}at hang / }]
 ]
+
+/** A worker that hangs, with a block of the README as its hooks. */
+const hangs = `
+  import { createGuard } from 'fastify-subprocess-guard'
+  const hooks = new URL(process.argv[2], import.meta.url)
+  const guard = await createGuard({ workerTimeout: 1_000, hooks })
+  function hang() { for (;;); }
+  hang()`
 
 suite('the README', () => {
   const folder = mkdtempSync(join(tmpdir(), 'readme-'))
@@ -92,6 +101,7 @@ suite('the README', () => {
       const witness = new Witness()
       t.after(() => witness.close())
       if (Array.isArray(expected)) await askServer(t, file, witness, expected)
+      else if ('tellsOf' in expected) assert.match(await hangWith(t, file, witness), expected.tellsOf)
       else assert.equal(await text(start(t, file, witness).stdout as never), expected.prints)
     })
   }
@@ -118,6 +128,23 @@ suite('the README', () => {
     await once(server, 'exit')
     assert.ok(witness.announced.length > 0)
     assert.ok(await witness.goneWithin(5_000), JSON.stringify(witness.living()))
+  }
+
+  /** What the hooks say on standard error before the keeper does. */
+  async function hangWith(t: TestContext, hooks: string, witness: Witness): Promise<string> {
+    const file = join(project, 'hangs.js')
+    writeFileSync(file, hangs)
+    const worker = spawn(process.execPath, [file, hooks], {
+      cwd: project,
+      env: witness.env,
+      stdio: ['ignore', 'ignore', 'pipe']
+    })
+    t.after(() => worker.kill('SIGKILL'))
+    const said = await text(worker.stderr)
+    return said
+      .split('\n')
+      .filter((line) => !line.startsWith('{'))
+      .join('\n')
   }
 
   function start(t: TestContext, file: string, witness: Witness, port = 0): ChildProcess {
