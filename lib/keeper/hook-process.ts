@@ -6,6 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { ownChildren } from '../containment/own-children.js'
+import { keeperMarkName } from '../mark.js'
 import type { WorkerHooks, WorkerInfo } from '../worker-info.js'
 
 const entry = fileURLToPath(new URL('./hook-main.js', import.meta.url))
@@ -71,6 +72,8 @@ function forkApart(): ChildProcess {
   return fork(entry, {
     // The keeper's own flags are not for it.
     execArgv: [`--max-old-space-size=${heapMb}`],
+    // It is no keeper: what a hook leaves must not look as if one still looked after the worker.
+    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== keeperMarkName)),
     // The worker's streams themselves: one that nobody reads holds up the hook, and not the keeper.
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // A group of its own, to be ended as a whole.
