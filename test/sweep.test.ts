@@ -24,7 +24,18 @@ const { isReleased, noteRelease } = (await import(
 const nobody = 65_534
 const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']
 const isRoot = process.getuid?.() === 0
-const notRoot = isRoot ? false : 'only root can start processes of another user'
+
+/** Why no worker of another user can be had here; false where one can. */
+function whyNoOtherUser(): string | false {
+  if (!isRoot) return 'only root can start processes of another user'
+  const [node, entry] = sweepCommandLine as [string, string]
+  const user = { uid: nobody, gid: nobody }
+  if (spawnSync(node, ['--check', entry], user).status !== 0)
+    return 'other users cannot run Node and the tests'
+  return spawnSync('setpriv', ['--version']).status === 0 ? false : 'setpriv(1) of util-linux is missing'
+}
+
+const noOtherUser = whyNoOtherUser()
 
 // Each runs in a request of its own.
 const programs = ['waits.sh', 'daemon.sh', 'child-empty-environment.sh', 'tree-ignores-term.sh']
@@ -157,7 +168,7 @@ suite('a sweep ends nothing', () => {
     })
   }
 
-  test('of another user', { skip: notRoot }, async (t) => {
+  test('of another user', { skip: noOtherUser }, async (t) => {
     const worker = await startBusy(t, { user: nobody })
     await loseBoth(worker)
     const ours = await startMarked(t, markOf())
@@ -170,7 +181,7 @@ suite('a sweep ends nothing', () => {
     assert.ok(lives(more))
   })
 
-  test('of a worker that hidepid hides', { skip: notRoot }, async (t) => {
+  test('of a worker that hidepid hides', { skip: noOtherUser }, async (t) => {
     const mount = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
     const hiding = ['unshare', '--mount', 'sh', '-c', mount, 'sh', ...asNobody]
     // Of root, so that only its number can be asked for.
