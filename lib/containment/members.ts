@@ -16,15 +16,8 @@ export interface Member {
   readonly isOwnChild: boolean
 }
 
-/** Finds the processes of a scope. How, is the containment level. */
-export interface Census {
-  readonly containment: Containment
-  /** A scope whose processes it is to find from now on. */
-  open(scope: ScopeRecord): void
-  /** A command was started for the scope. */
-  launched(scope: ScopeRecord, pid: number, command: string): void
-  /** That process has ended and is reaped; what it started may live on. */
-  leaderEnded(scope: ScopeRecord, pid: number): void
+/** Looks for processes that are to end together, until there are none. */
+export interface Search {
   /** Every process of the scope, its own unreaped zombies included. */
   members(scope: ScopeRecord): Member[]
   /** Whether a look finds no process of the scope. */
@@ -33,6 +26,17 @@ export interface Census {
   isStill(scope: ScopeRecord, member: Member): boolean
   /** Resolves when something may have changed for the scope, after `ms` at the latest. */
   changeWithin(scope: ScopeRecord, ms: number): Promise<void>
+}
+
+/** Finds the processes of each scope of a keeper. How, is the containment level. */
+export interface Census extends Search {
+  readonly containment: Containment
+  /** A scope whose processes it is to find from now on. */
+  open(scope: ScopeRecord): void
+  /** A command was started for the scope. */
+  launched(scope: ScopeRecord, pid: number, command: string): void
+  /** That process has ended and is reaped; what it started may live on. */
+  leaderEnded(scope: ScopeRecord, pid: number): void
   /** A process that was the scope's is nobody's any more, nor is what descends from it. */
   release(scope: ScopeRecord, pid: number): void
   /** The scope is closed; what it still has are survivors. */

@@ -8,15 +8,14 @@ import { markName } from '../mark.js'
 import { allProcesses, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
 import { KnownProcesses } from './known.js'
 import type { Census, Member, ScopeRecord } from './members.js'
+import { ProcessTree } from './process-tree.js'
 
 // With no event for the death of a stranger, there is nothing but to look again.
 const longestPauseMs = 50
 
 interface Look {
-  readonly processes: readonly ProcessStat[]
-  readonly byPid: ReadonlyMap<number, ProcessStat>
+  readonly tree: ProcessTree
   readonly marks: ReadonlyMap<number, string>
-  readonly childrenOf: ReadonlyMap<number, readonly ProcessStat[]>
 }
 
 export class ScanCensus implements Census {
@@ -50,14 +49,14 @@ export class ScanCensus implements Census {
     scope.foreign.look()
     const found = new Map<number, Member>()
     const add = (stat: ProcessStat): void => {
-      if (found.has(stat.pid) || this.#isReleased(stat, look)) return
+      if (found.has(stat.pid) || this.#isReleased(stat, look.tree)) return
       const isOwnChild = scope.leaders.has(stat.pid)
       if (!stat.alive && !isOwnChild) return
       found.set(stat.pid, { stat, isOwnChild })
       scope.remember(stat)
-      for (const child of look.childrenOf.get(stat.pid) ?? []) add(child)
+      for (const child of look.tree.childrenOf(stat)) add(child)
     }
-    for (const stat of look.processes) {
+    for (const stat of look.tree.processes) {
       if (ownsMarkOf(scope, look.marks.get(stat.pid)) || isKnown(scope, stat)) add(stat)
     }
     return [...found.values()]
@@ -88,9 +87,9 @@ export class ScanCensus implements Census {
   }
 
   /** Whether it, or what it descends from, was let go. */
-  #isReleased(stat: ProcessStat, look: Look): boolean {
+  #isReleased(stat: ProcessStat, tree: ProcessTree): boolean {
     if (this.#released.seen.size === 0) return false
-    for (let at: ProcessStat | undefined = stat; at !== undefined; at = look.byPid.get(at.parent)) {
+    for (const at of tree.lineOf(stat)) {
       if (this.#released.hasSeen(at) || this.#released.holdsGroupOf(at)) return true
     }
     return false
@@ -110,18 +109,13 @@ export class ScanCensus implements Census {
     if (this.#lastLook !== undefined) return this.#lastLook
     const processes = allProcesses((pid) => pid === process.pid || this.#isOthers(pid))
     const marks = new Map<number, string>()
-    const childrenOf = new Map<number, ProcessStat[]>()
     // What is older than every scope has no mark of theirs: environments are the greater part of a look.
     const firstMarkedTick = Math.min(...[...this.#scopes].map((scope) => scope.firstMarkedTick))
     for (const stat of processes) {
       const mark = stat.startTick < firstMarkedTick ? undefined : environmentOf(stat.pid, markName)
       if (mark !== undefined) marks.set(stat.pid, mark)
-      const siblings = childrenOf.get(stat.parent)
-      if (siblings === undefined) childrenOf.set(stat.parent, [stat])
-      else siblings.push(stat)
     }
-    const byPid = new Map(processes.map((stat) => [stat.pid, stat]))
-    this.#lastLook = { processes, byPid, marks, childrenOf }
+    this.#lastLook = { tree: new ProcessTree(processes), marks }
     setImmediate(() => {
       this.#lastLook = undefined
     })

@@ -3,7 +3,7 @@
 import type { EndedProcess } from '../keeper/protocol.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
 import { commandOf, executableOf, type ProcessStat, statOf } from '../platform/linux.js'
-import type { Census, Member, ScopeRecord } from './members.js'
+import type { Member, ScopeRecord, Search } from './members.js'
 
 // How long a process may take to die of SIGKILL before it is called a survivor: one in uninterruptible sleep
 // never does, one with many gigabytes needs a while to give them back.
@@ -17,11 +17,11 @@ const firstPauseMs = 100
  * for 5 s. What it says of a process that could not be ended is in the report.
  */
 export async function terminate(
-  census: Census,
+  search: Search,
   scope: ScopeRecord,
   libc: Libc | undefined
 ): Promise<EndedProcess[]> {
-  const ending = new Ending(census, scope, libc)
+  const ending = new Ending(search, scope, libc)
   if (await ending.isOver()) return ending.report()
   if (scope.killSignal !== 'SIGKILL') {
     ending.askToEnd()
@@ -32,7 +32,7 @@ export async function terminate(
 }
 
 class Ending {
-  readonly #census: Census
+  readonly #search: Search
   readonly #scope: ScopeRecord
   readonly #libc: Libc | undefined
   /** Every process that was signalled, by pid and start time. */
@@ -40,8 +40,8 @@ class Ending {
   /** What each of them was running when it was first asked to end. */
   readonly #asked = new Map<string, string | undefined>()
 
-  constructor(census: Census, scope: ScopeRecord, libc: Libc | undefined) {
-    this.#census = census
+  constructor(search: Search, scope: ScopeRecord, libc: Libc | undefined) {
+    this.#search = search
     this.#scope = scope
     this.#libc = libc
   }
@@ -67,7 +67,7 @@ class Ending {
         pauseMs *= 2
         lookAt = now + pauseMs
       }
-      await this.#census.changeWithin(this.#scope, Math.min(until, lookAt) - now)
+      await this.#search.changeWithin(this.#scope, Math.min(until, lookAt) - now)
     }
   }
 
@@ -104,15 +104,15 @@ class Ending {
     for (let pauseMs = 1; !(await this.isOver()); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       if (performance.now() > until) return this.#nameSurvivors()
       this.#signal(this.#living(), 'SIGKILL')
-      await this.#census.changeWithin(this.#scope, pauseMs)
+      await this.#search.changeWithin(this.#scope, pauseMs)
     }
   }
 
   /** Two looks in a row, a turn of the loop apart, since one may miss a process that is born during it. */
   async isOver(): Promise<boolean> {
-    if (!this.#census.isEmpty(this.#scope)) return false
+    if (!this.#search.isEmpty(this.#scope)) return false
     await new Promise((resolve) => setImmediate(resolve))
-    return this.#census.isEmpty(this.#scope)
+    return this.#search.isEmpty(this.#scope)
   }
 
   report(): EndedProcess[] {
@@ -121,7 +121,7 @@ class Ending {
 
   #living(): Member[] {
     try {
-      return this.#census.members(this.#scope).filter((member) => member.stat.alive)
+      return this.#search.members(this.#scope).filter((member) => member.stat.alive)
     } catch {
       // For want of descriptors. `isOver` does not take that for an end, and there is another look.
       return []
@@ -158,7 +158,7 @@ class Ending {
     const { pid } = member.stat
     if (pid <= 1 || pid === process.pid) return undefined
     if (member.isOwnChild) return signalByNumber(pid, signal, () => true)
-    const isStill = (): boolean => this.#census.isStill(this.#scope, member)
+    const isStill = (): boolean => this.#search.isStill(this.#scope, member)
     if (this.#libc === undefined) return signalByNumber(pid, signal, isStill)
     return this.#libc.signalConfirmed(pid, signal, isStill)
   }

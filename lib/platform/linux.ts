@@ -1,6 +1,6 @@
 /** What the kernel says of processes: `/proc`, read without a helper program. */
 
-import { closeSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
+import { closeSync, openSync, readdirSync, readlinkSync, readSync, statSync } from 'node:fs'
 
 /** A process that is alive, for a person to read. */
 export interface ScopeProcess {
@@ -139,10 +139,15 @@ export function canListChildren(): boolean {
   return read(`/proc/${process.pid}/task/${process.pid}/children`) !== undefined
 }
 
+/** The number of every process of the machine, as far as `/proc` shows it to this user. */
+export function allPids(): number[] {
+  return numbersIn('/proc')
+}
+
 /** Every process of the machine, as far as `/proc` shows it to this user, and but for those left out. */
-export function allProcesses(isLeftOut: (pid: number) => boolean): ProcessStat[] {
+export function allProcesses(isLeftOut: (pid: number) => boolean = () => false): ProcessStat[] {
   const processes: ProcessStat[] = []
-  for (const pid of numbersIn('/proc')) {
+  for (const pid of allPids()) {
     if (isLeftOut(pid)) continue
     const stat = statOf(pid)
     if (stat !== undefined) processes.push(stat)
@@ -160,11 +165,50 @@ export function kernelWaitOf(pid: number): string | undefined {
 
 /** The value of a variable in the environment that a process was started with; undefined when hidden. */
 export function environmentOf(pid: number, name: string): string | undefined {
-  const text = read(`/proc/${pid}/environ`)
-  if (text === undefined) return undefined
-  const prefix = `${name}=`
-  for (const entry of text.split('\0')) if (entry.startsWith(prefix)) return entry.slice(prefix.length)
-  return undefined
+  const text = environmentTextOf(pid)
+  return text === undefined ? undefined : variableIn(text, name)
+}
+
+/** The environment that a process was started with, as the kernel keeps it; undefined when hidden. */
+export function environmentTextOf(pid: number): string | undefined {
+  return read(`/proc/${pid}/environ`)
+}
+
+/** The value of a variable in such a text. */
+export function variableIn(text: string, name: string): string | undefined {
+  const entry = `${name}=`
+  const start = text.startsWith(entry) ? 0 : text.indexOf(`\0${entry}`) + 1
+  if (!text.startsWith(entry, start)) return undefined
+  const end = text.indexOf('\0', start)
+  return text.slice(start + entry.length, end === -1 ? undefined : end)
+}
+
+/**
+ * The user whose process that seems to be, without reading a file of it: the effective one, or root where others may
+ * not look at it. Undefined when there is none of that number.
+ */
+export function ownerOf(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid
+  } catch (error) {
+    return undefinedIfHidden(error)
+  }
+}
+
+/** Whose rights a process has: its real and its effective user. Undefined when hidden. */
+export function usersOf(pid: number): { real: number; effective: number } | undefined {
+  const [, real, effective] = /^Uid:\s+(\d+)\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? '') ?? []
+  return real === undefined ? undefined : { real: Number(real), effective: Number(effective) }
+}
+
+/** Whether `/proc` counts processes as this process does. Where it is that of another PID namespace it does not. */
+export function isOwnProc(): boolean {
+  try {
+    return readlinkSync('/proc/self') === String(process.pid)
+  } catch {
+    // There is none.
+    return false
+  }
 }
 
 // Enough to tell one ffmpeg from another, without a log line of kilobytes.

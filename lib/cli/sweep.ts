@@ -1,0 +1,81 @@
+/** `subprocess-guard sweep`: ends what dead workers have left, and says how. */
+
+import { Command } from 'commander'
+import { findLeft, type LeftProcess } from '../containment/left.js'
+import { sweep } from '../containment/sweep.js'
+import type { EndedProcess } from '../keeper/protocol.js'
+import { workerIn } from '../mark.js'
+import { loadLibc } from '../platform/libc.js'
+import { processOf, type ScopeProcess } from '../platform/linux.js'
+
+const graceMs = 2_000
+
+interface SweepOptions {
+  readonly dryRun?: true
+  readonly json?: true
+}
+
+/** A process that was found before anything was done. */
+interface Found extends ScopeProcess {
+  /** Process id of the dead worker. */
+  readonly worker: number | undefined
+}
+
+/** The command `sweep`. Its exit status is 1 when processes have survived it. */
+export function sweepCommand(): Command {
+  return new Command('sweep')
+    .description('end the processes that dead workers of this user have left, with their keepers gone too')
+    .option('-n, --dry-run', 'only name them')
+    .option('--json', 'print a list of objects')
+    .action(async (options: SweepOptions, command: Command) => {
+      if (process.platform !== 'linux') {
+        command.error(`error: it finds processes in /proc, which ${process.platform} has not`)
+      }
+      const found = findLeft().map(foundOf)
+      if (options.dryRun) print(found, options, toEndLine)
+      else await sweepAndPrint(found, options)
+    })
+}
+
+async function sweepAndPrint(found: readonly Found[], options: SweepOptions): Promise<void> {
+  const libc = await loadLibc()
+  const ended = await sweep(libc instanceof Error ? undefined : libc, graceMs)
+  const byPid = new Map(found.map((process) => [process.pid, process]))
+  print(
+    ended.map((process) => ({ ...byPid.get(process.pid), ...process })),
+    options,
+    endedLine
+  )
+  if (ended.some(({ ended }) => ended === 'survived')) process.exitCode = 1
+}
+
+function print<Item>(items: readonly Item[], { json }: SweepOptions, lineOf: (item: Item) => string): void {
+  if (json) console.log(JSON.stringify(items, undefined, 2))
+  else console.log(items.length === 0 ? 'nothing to sweep' : items.map(lineOf).join('\n'))
+}
+
+function foundOf({ stat, mark }: LeftProcess): Found {
+  return { ...processOf(stat), worker: workerIn(mark ?? '')?.pid }
+}
+
+function toEndLine(process: Found): string {
+  return `would end  ${process.pid}${factsOf(process)}  ${process.command}`
+}
+
+/** What came up only while others were ended has no facts. */
+function endedLine(process: EndedProcess & Partial<Found>): string {
+  const how = process.ended === 'survived' ? `survived (${process.why})` : `ended by ${process.ended}`
+  return `${how}  ${process.pid}${factsOf(process)}  ${process.command}`
+}
+
+function factsOf({ worker, ageMs, memoryBytes }: Partial<Found>): string {
+  if (ageMs === undefined || memoryBytes === undefined) return ''
+  return `  of worker ${worker}, ${durationOf(ageMs)} old, ${Math.round(memoryBytes / 1_000_000)} MB`
+}
+
+function durationOf(ms: number): string {
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 120) return `${seconds} s`
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`
+  return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h` : `${Math.round(seconds / 86_400)} days`
+}

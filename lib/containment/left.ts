@@ -1,0 +1,120 @@
+/** Finds what dead workers have left: processes whose mark names a worker that nobody looks after any more. */
+
+import { workerIn, workerMarkIn } from '../mark.js'
+import { allProcesses, isOwnProc, type ProcessStat, usersOf } from '../platform/linux.js'
+import { KnownProcesses } from './known.js'
+import { lookForMarks, type MarkedProcesses } from './marked.js'
+import { ProcessTree } from './process-tree.js'
+import { isReleased } from './release-notes.js'
+import { isAlive, isOfHere } from './worker-life.js'
+
+/** One process that a dead worker has left. */
+export interface LeftProcess {
+  readonly stat: ProcessStat
+  /** Its mark, or that of the process it descends from; undefined where only an earlier look tells of it. */
+  readonly mark: string | undefined
+}
+
+/**
+ * One look for what dead workers have left: each process whose mark names a worker of this boot and PID namespace that
+ * is dead, and what descends from such a process with or without a mark. `known` are processes that earlier looks have
+ * found, by which their orphans are told.
+ *
+ * Spared is:
+ * - what a living keeper of the dead worker is about to end itself;
+ * - what has another real or effective user than this process;
+ * - what was released, with all that carries the same mark (see `noteRelease`);
+ * - every tree in which somebody serves: from the topmost process that a dead worker has left down, when this
+ *   process, any living keeper, or a living worker that a keeper or a mark tells of is in it. A server that was
+ *   started by one that is dead carries the mark of that one, and so may the programs between the two.
+ *
+ * Throws when no descriptor is to be had: nothing may be concluded then.
+ */
+export function findLeft(known: KnownProcesses = new KnownProcesses()): LeftProcess[] {
+  if (!isOwnProc()) return []
+  const marked = lookForMarks()
+  const leftMarks = leftMarksOf(marked)
+  // Environments tell that there is nothing: then no process need be looked at otherwise.
+  if (leftMarks.size === 0 && known.seen.size === 0 && known.groups.size === 0) return []
+
+  const tree = new ProcessTree(allProcesses())
+  const leftMarkOf = ({ pid }: ProcessStat): string | undefined => {
+    const mark = marked.marks.get(pid)
+    return mark !== undefined && leftMarks.has(mark) ? mark : undefined
+  }
+  const isLeft = (stat: ProcessStat): boolean =>
+    leftMarkOf(stat) !== undefined || known.hasSeen(stat) || known.holdsGroupOf(stat)
+  const spared = treesInUse(tree, marked, isLeft)
+  const found = new Map<number, LeftProcess>()
+  const add = (stat: ProcessStat, inherited: string | undefined): void => {
+    const { pid } = stat
+    if (pid <= 1 || found.has(pid) || spared.has(pid) || !stat.alive) return
+    const mark = leftMarkOf(stat)
+    // What carries the mark of somebody else is none of the dead worker's, wherever it descends from.
+    if (mark === undefined && workerMarkIn(marked.marks.get(pid) ?? '') !== undefined) return
+    if (!isOurs(pid)) return
+    found.set(pid, { stat, mark: mark ?? inherited })
+    for (const child of tree.childrenOf(stat)) add(child, mark ?? inherited)
+  }
+  for (const stat of tree.processes) if (isLeft(stat)) add(stat, undefined)
+  return [...found.values()]
+}
+
+/** Those of the marks whose processes have nobody any more. */
+function leftMarksOf({ marks, keepers }: MarkedProcesses): Set<string> {
+  const kept = new Set(keepers.values())
+  const areLeft = new Map<string, boolean>()
+  const isWorkerLeft = (workerMark: string): boolean => {
+    const worker = workerIn(workerMark)
+    return worker !== undefined && isOfHere(worker) && !kept.has(workerMark) && !isAlive(worker)
+  }
+  const leftMarks = new Set<string>()
+  for (const mark of new Set(marks.values())) {
+    const workerMark = workerMarkIn(mark)
+    if (workerMark === undefined) continue
+    if (!areLeft.has(workerMark)) areLeft.set(workerMark, isWorkerLeft(workerMark))
+    if (areLeft.get(workerMark) && !isReleased(mark)) leftMarks.add(mark)
+  }
+  return leftMarks
+}
+
+/** Every process of a tree in which somebody serves. */
+function treesInUse(
+  tree: ProcessTree,
+  marked: MarkedProcesses,
+  isLeft: (stat: ProcessStat) => boolean
+): Set<number> {
+  const inUse = new Set<number>()
+  const spare = (stat: ProcessStat): void => {
+    if (inUse.has(stat.pid)) return
+    inUse.add(stat.pid)
+    // To process 1 come the orphans of everybody.
+    if (stat.pid !== 1) for (const child of tree.childrenOf(stat)) spare(child)
+  }
+  for (const pid of [process.pid, ...marked.keepers.keys(), ...livingWorkers(marked)]) {
+    const stat = tree.find(pid)
+    if (stat === undefined) continue
+    let top = stat
+    for (const above of tree.lineOf(stat)) if (above.pid !== 1 && isLeft(above)) top = above
+    spare(top)
+  }
+  return inUse
+}
+
+/** The workers that live, as keepers and marks tell of them. */
+function livingWorkers({ marks, keepers }: MarkedProcesses): Set<number> {
+  const workerMarks = new Set(keepers.values())
+  for (const mark of marks.values()) workerMarks.add(workerMarkIn(mark) ?? '')
+  const living = new Set<number>()
+  for (const workerMark of workerMarks) {
+    const worker = workerIn(workerMark)
+    if (worker !== undefined && isOfHere(worker) && isAlive(worker)) living.add(worker.pid)
+  }
+  return living
+}
+
+/** Whether a process has this user's rights and no other ones. */
+function isOurs(pid: number): boolean {
+  const users = usersOf(pid)
+  return users?.real === process.getuid?.() && users?.effective === process.geteuid?.()
+}

@@ -1,0 +1,129 @@
+/**
+ * Notes of what was released, for keepers that come later. A released process is to outlive its scope and its worker,
+ * but it keeps its mark: an environment cannot be changed from outside. So the mark is noted, and who sweeps spares
+ * everything that carries it: once its leader is gone, what was let go cannot be told from what else the scope had.
+ */
+
+import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type WorkerName, workerIn, workerMarkIn } from '../mark.js'
+import { bootId, pidNamespace } from '../platform/linux.js'
+import { lookForMarks } from './marked.js'
+import { isAlive } from './worker-life.js'
+
+// A worker that lives for months may release a command with each request: the notes must not fill the memory.
+const notesBetweenDrops = 1_000
+// A released command may still be on its way to its start, and nobody carries the mark yet.
+const launchMs = 60_000
+
+let notesSinceDrop = 0
+
+/**
+ * Notes that processes with this mark may outlive their worker. Throws an `Error` that says why when no folder for notes
+ * can be had, and a `RangeError` for what is not the mark of a scope.
+ */
+export function noteRelease(mark: string): void {
+  if (workerMarkIn(mark) === undefined) throw new RangeError(`not the mark of a scope: ${mark}`)
+  const refusals: string[] = []
+  for (const folder of folders()) {
+    try {
+      if (!exists(folder)) mkdirSync(folder, { mode: 0o700 })
+      if (!isOurs(folder)) throw new Error('it is not a folder that only this user can write to')
+      writeFileSync(join(folder, fileOf(mark)), '', { mode: 0o600 })
+      if (++notesSinceDrop >= notesBetweenDrops) dropStaleNotes()
+      return
+    } catch (error) {
+      refusals.push(`${folder}: ${(error as Error).message}`)
+    }
+  }
+  throw new Error(
+    `A release could not be noted, so that the next keeper would end what was released: ${refusals.join('; ')}`
+  )
+}
+
+/** Whether something with this mark was released. Only notes of this user count. */
+export function isReleased(mark: string): boolean {
+  if (workerMarkIn(mark) === undefined) return false
+  return ownFolders().some((folder) => exists(join(folder, fileOf(mark))))
+}
+
+/**
+ * Removes the notes that spare nothing any more: those of another boot, and those whose mark no process of this user
+ * carries and whose worker is dead, or lives and made them more than a minute ago.
+ */
+export function dropStaleNotes(): void {
+  notesSinceDrop = 0
+  try {
+    let stale = notes().filter(mayBeStale)
+    // Two looks: while a process becomes another program, its environment shows empty.
+    for (let look = 0; look < 2 && stale.length > 0; look++) {
+      const carried = new Set(lookForMarks().marks.values())
+      stale = stale.filter(({ mark }) => !carried.has(mark))
+    }
+    for (const { path } of stale) rmSync(path, { force: true })
+  } catch {
+    // They spare what nobody carries: there is another sweep.
+  }
+}
+
+interface Note {
+  readonly path: string
+  readonly mark: string
+  readonly worker: WorkerName
+}
+
+function notes(): Note[] {
+  const found: Note[] = []
+  for (const folder of ownFolders()) {
+    for (const file of readdirSync(folder)) {
+      const mark = file.replace('_', '/')
+      const worker = workerIn(mark)
+      if (worker !== undefined) found.push({ path: join(folder, file), mark, worker })
+    }
+  }
+  return found
+}
+
+function mayBeStale({ path, worker }: Note): boolean {
+  if (worker.bootId !== bootId()) return true
+  // Who carries it may not be seen from here.
+  if (worker.pidNamespace !== pidNamespace()) return false
+  if (!isAlive(worker)) return true
+  const madeAt = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
+  return Date.now() - madeAt > launchMs
+}
+
+/** Where a note may be: at places that a server and the next one have in common, whatever their TMPDIR. */
+function folders(): string[] {
+  const places = new Set(['/dev/shm', '/tmp', tmpdir()])
+  return [...places].map((place) => join(place, `subprocess-guard-released-${process.geteuid?.()}`))
+}
+
+function ownFolders(): string[] {
+  return folders().filter(isOurs)
+}
+
+/** Whether it is a folder of this user that nobody else can write to: anybody may make one of that name. */
+function isOurs(folder: string): boolean {
+  try {
+    const stat = lstatSync(folder, { throwIfNoEntry: false })
+    return stat?.isDirectory() === true && stat.uid === process.geteuid?.() && (stat.mode & 0o022) === 0
+  } catch {
+    // It may not even be looked at.
+    return false
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return false
+  }
+}
+
+/** A mark holds one slash and no underscore. */
+function fileOf(mark: string): string {
+  return mark.replace('/', '_')
+}

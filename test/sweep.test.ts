@@ -1,0 +1,345 @@
+/** What a worker and its keeper have left, killed together, is ended by a sweep, and nothing else is (FAULTS 42). */
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { suite, type TestContext, test } from 'node:test'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type * as ReleaseNotes from '../lib/containment/release-notes.js'
+import { childrenOf, eventually } from './harness/expectations.js'
+import { lives, markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
+import { goneMs } from './harness/server.js'
+import { run, sweep, sweepCommandLine } from './harness/sweeper.js'
+import { statOf } from './harness/witness.js'
+import { Worker, type WorkerSetup } from './harness/worker.js'
+
+const { isReleased, noteRelease } = (await import(
+  new URL('../../dist/containment/release-notes.js', import.meta.url).href
+)) as typeof ReleaseNotes
+
+const nobody = 65_534
+const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']
+const isRoot = process.getuid?.() === 0
+
+/** Why no worker of another user can be had here; false where one can. */
+function whyNoOtherUser(): string | false {
+  if (!isRoot) return 'only root can start processes of another user'
+  const [node, entry] = sweepCommandLine as [string, string]
+  const user = { uid: nobody, gid: nobody }
+  if (spawnSync(node, ['--check', entry], user).status !== 0)
+    return 'other users cannot run Node and the tests'
+  return spawnSync('setpriv', ['--version']).status === 0 ? false : 'setpriv(1) of util-linux is missing'
+}
+
+const noOtherUser = whyNoOtherUser()
+
+// Each runs in a request of its own.
+const programs = ['waits.sh', 'daemon.sh', 'child-empty-environment.sh', 'tree-ignores-term.sh']
+const processCount = 1 + 2 + 2 + 4
+const ignoringCount = 4
+
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`a worker that is killed with its keeper, by ${launch} launch`, () => {
+    test('leaves everything, and a sweep ends all of it', async (t) => {
+      const worker = await startBusy(t, { launch })
+      await loseBoth(worker)
+      assert.equal(await worker.witness.goneWithin(goneMs), false)
+      assert.equal(worker.witness.living().length, processCount, 'the negative control: nobody ends them')
+
+      const { status, processes } = await sweep()
+      assert.deepEqual(worker.witness.living(), [])
+      assert.deepEqual(pidsOf(processes), announcedBy(worker))
+      const killed = processes.filter(({ ended }) => ended === 'SIGKILL')
+      assert.equal(killed.length, ignoringCount)
+      assert.ok(processes.every(({ worker: of }) => of === worker.pid))
+      assert.equal(status, 0)
+      assert.deepEqual(await sweep(), { status: 0, processes: [] })
+    })
+
+    test('leaves what a dry run names and does not end', async (t) => {
+      const worker = await startBusy(t, { launch })
+      await loseBoth(worker)
+      const { status, processes } = await sweep({ dryRun: true })
+      assert.deepEqual(pidsOf(processes), announcedBy(worker))
+      assert.equal(worker.witness.living().length, processCount)
+      assert.equal(status, 0)
+    })
+  })
+}
+
+suite('a sweep ends nothing', () => {
+  test('of a worker that lives, with its keeper or without', async (t) => {
+    const [lost, kept, keeperless] = await Promise.all([startBusy(t), startBusy(t), startBusy(t)])
+    await loseKeeper(keeperless)
+    await loseBoth(lost)
+    const { processes } = await sweep()
+    assert.deepEqual(pidsOf(processes), announcedBy(lost))
+    for (const { witness } of [kept, keeperless]) assert.equal(witness.living().length, processCount)
+  })
+
+  test('of a dead worker whose keeper is about to end it', async (t) => {
+    const worker = await startBusy(t)
+    // A grace that lasts as long as the test wants.
+    process.kill(worker.keeper as number, 'SIGSTOP')
+    worker.kill('SIGKILL')
+    await worker.dead()
+    assert.deepEqual(await sweep(), { status: 0, processes: [] })
+    assert.equal(worker.witness.living().length, processCount)
+    process.kill(worker.keeper as number, 'SIGCONT')
+    await worker.keeperDead()
+    const [line] = await worker.keeperLines()
+    assert.equal(line?.processes.length, processCount)
+  })
+
+  for (const keeperLives of [true, false]) {
+    const how = keeperLives ? 'with its keeper' : 'without its keeper'
+    test(`of a living worker that a dead one had started, ${how}`, async (t) => {
+      const mark = markOf()
+      const heir = await startBusy(t, { env: { SUBPROCESS_GUARD_MARK: mark } })
+      const other = await startMarked(t, mark)
+      if (!keeperLives) await loseKeeper(heir)
+      const { processes } = await sweep()
+      assert.deepEqual(pidsOf(processes), [other.pid])
+      assert.equal(heir.witness.living().length, processCount)
+      assert.ok(lives(heir))
+    })
+  }
+
+  test('of a tree in which a worker lives', async (t) => {
+    const mark = markOf()
+    const shell = await startCommand(t, mark, ['sh', '-c', 'sleep 1000 & read go; kill $!'])
+    const worker = await childOf(shell.pid as number)
+    await startMarked(t, markOfProcess(worker))
+    const other = await startMarked(t, mark)
+    assert.deepEqual(pidsOf((await sweep()).processes), [other.pid])
+    assert.ok(lives(shell))
+    shell.stdin?.end('go\n')
+    await once(shell, 'exit')
+  })
+
+  test('of the tree that it was started in itself', async (t) => {
+    // A server that is started anew through a shell, by one that is dead now.
+    const script = 'sleep 1000 & "$@"; echo status $?; kill $!'
+    const mark = markOf()
+    const other = await startMarked(t, mark)
+    const shell = await startCommand(t, mark, ['sh', '-c', script, 'sh', ...sweepCommandLine])
+    const output = await text(shell.stdout as NodeJS.ReadableStream)
+    const [, json, status] = /^(.*)status (\d+)\n$/s.exec(output) ?? []
+    assert.deepEqual(pidsOf(JSON.parse(json as string)), [other.pid])
+    assert.equal(status, '0')
+  })
+
+  test('that was released, and forgets the release with the last process of that mark', async (t) => {
+    const released = markOf({ scope: 1 })
+    const unreleased = markOf({ scope: 11 })
+    const [spared, left] = [await startMarked(t, released), await startMarked(t, unreleased)]
+    noteRelease(released)
+    assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
+    assert.ok(lives(spared))
+    assert.ok(isReleased(released))
+    spared.kill('SIGKILL')
+    await once(spared, 'exit')
+    await sweep()
+    assert.ok(!isReleased(released))
+  })
+
+  const strange: [string, string][] = [
+    ['another boot', markOf({ boot: '00000000-0000-4000-8000-000000000000' })],
+    ['another PID namespace', markOf({ namespace: '1' })],
+    ['a worker whose start could not be read', markOf({ pid: process.pid, startTick: '0' })],
+    ['a number that is none', markOf({ pid: 99_999_999_999 })],
+    ['number 0', markOf({ pid: 0 })],
+    ['this process', markOfProcess(process.pid)],
+    ['a worker and no scope', markOf().split('/')[0] as string],
+    ['a scope of another kind', `${markOf()}/stray`],
+    ['nothing', ''],
+    ['garbage', '../../%s\n/1'],
+    ['a slash', '/']
+  ]
+  for (const [what, mark] of strange) {
+    test(`whose mark names ${what}`, async (t) => {
+      const marked = await startMarked(t, mark)
+      assert.deepEqual(await sweep(), { status: 0, processes: [] })
+      assert.ok(lives(marked))
+    })
+  }
+
+  test('of another user', { skip: noOtherUser }, async (t) => {
+    const worker = await startBusy(t, { user: nobody })
+    await loseBoth(worker)
+    const ours = await startMarked(t, markOf())
+    assert.deepEqual(pidsOf((await sweep()).processes), [ours.pid])
+    assert.equal(worker.witness.living().length, processCount)
+
+    const more = await startMarked(t, markOf())
+    const { processes } = await sweep({ wrapper: asNobody })
+    assert.deepEqual(pidsOf(processes), announcedBy(worker))
+    assert.ok(lives(more))
+  })
+
+  test('of a worker that hidepid hides', { skip: noOtherUser }, async (t) => {
+    const mount = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    const hiding = ['unshare', '--mount', 'sh', '-c', mount, 'sh', ...asNobody]
+    // Of root, so that only its number can be asked for.
+    const { stdout } = await run([...hiding, 'ls', '/proc'])
+    assert.ok(!stdout.split('\n').includes(String(process.pid)))
+    const [hidden, left] = [
+      await startMarked(t, markOfProcess(process.pid), nobody),
+      await startMarked(t, markOf(), nobody)
+    ]
+    const { processes } = await sweep({ wrapper: hiding })
+    assert.deepEqual(pidsOf(processes), [left.pid])
+    assert.ok(lives(hidden))
+  })
+
+  test('of another PID namespace', async (t) => {
+    const user = isRoot ? [] : ['--user', '--map-root-user']
+    const flags = ['--pid', '--fork', '--kill-child', '--mount-proc', ...user]
+    const { status, stderr } = spawnSync('unshare', [...flags, 'true'], { encoding: 'utf8' })
+    if (status !== 0) return t.skip(`there is no other PID namespace to be had: ${stderr}`)
+    // The shell is process 1 there.
+    const script = `
+      namespace=$(readlink /proc/self/ns/pid | tr -dc 0-9)
+      SUBPROCESS_GUARD_MARK=\${MARK%%.*}.$namespace.\${MARK#*.*.} sleep 1000 &
+      read go; "$@"; wait`
+    const inside = spawn('unshare', [...flags, 'sh', '-c', script, 'sh', ...sweepCommandLine], {
+      env: { ...process.env, MARK: markOf() },
+      stdio: ['pipe', 'pipe', 'inherit']
+    })
+    t.after(() => inside.kill('SIGKILL'))
+    const output = text(inside.stdout)
+    const init = await childOf(inside.pid as number)
+    const leftOnes = (): number[] => childrenOf(init).filter((pid) => hasMark(pid))
+    await eventually('something carries a mark', () => leftOnes().length === 1)
+
+    assert.deepEqual(await sweep(), { status: 0, processes: [] })
+    assert.equal(leftOnes().length, 1)
+    inside.stdin.end('go\n')
+    assert.equal(JSON.parse(await output)[0]?.ended, 'SIGTERM', 'a sweep in that namespace ends it')
+  })
+})
+
+suite('a sweep', () => {
+  test('ends what a worker has left that is dead and not yet reaped', async (t) => {
+    // Its parent does not wait for it, and is no shell any more that might.
+    const parent = spawn('sh', ['-c', 'sleep 1000 & exec sleep 1000'], { stdio: 'ignore' })
+    t.after(() => parent.kill('SIGKILL'))
+    const worker = await childOf(parent.pid as number)
+    const left = await startMarked(t, markOfProcess(worker))
+    await eventually('its parent waits for nobody', () => commandOf(parent).startsWith('sleep'))
+    assert.deepEqual((await sweep()).processes, [])
+    process.kill(worker, 'SIGKILL')
+    await eventually('it is a zombie', () => statOf(worker)?.state === 'Z')
+    assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
+  })
+
+  test('ends what a worker has left whose number is another one’s by now', async (t) => {
+    const left = await startMarked(t, markOf({ pid: process.pid, startTick: '1' }))
+    assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
+  })
+
+  test('waits for one that runs, so that nothing is asked to end twice', async (t) => {
+    const worker = await startBusy(t)
+    await loseBoth(worker)
+    const both = await Promise.all([sweep(), sweep()])
+    const processes = both.flatMap(({ processes }) => processes)
+    assert.deepEqual(pidsOf(processes), announcedBy(worker))
+    assert.deepEqual(worker.witness.living(), [])
+  })
+
+  test('needs no koffi, and names what it could not end', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'sweep-'))
+    t.after(() => rmSync(folder, { recursive: true }))
+    const root = fileURLToPath(new URL('../../', import.meta.url))
+    cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+    // All that Node finds from there.
+    mkdirSync(join(folder, 'node_modules'))
+    symlinkSync(join(root, 'node_modules/commander'), join(folder, 'node_modules/commander'))
+    const env = { SWEEP_DIST: `${pathToFileURL(join(folder, 'dist'))}/` }
+    const left = await startMarked(t, markOf())
+    const refusing = join(folder, 'refuses-signals.cjs')
+    writeFileSync(
+      refusing,
+      `const { kill } = process
+       process.kill = (pid, signal) => {
+         if (signal === 0) return kill.call(process, pid, signal)
+         throw Object.assign(new Error('refused'), { code: 'EPERM' })
+       }`
+    )
+    const { status, processes } = await sweep({ env, nodeFlags: ['--require', refusing] })
+    assert.equal(status, 1)
+    assert.deepEqual(pidsOf(processes), [left.pid])
+    assert.equal(processes[0]?.ended, 'survived')
+    assert.equal(processes[0]?.why, 'SIGKILL was refused: EPERM')
+    assert.ok(lives(left))
+
+    const second = await sweep({ env })
+    assert.equal(second.status, 0)
+    assert.equal(second.processes[0]?.ended, 'SIGTERM')
+  })
+
+  test('says in words what it did', async (t) => {
+    const [node, entry] = sweepCommandLine as [string, string]
+    assert.equal((await run([node, entry])).stdout, 'nothing to sweep\n')
+    const { pid } = await startMarked(t, markOf())
+    const facts = String.raw`${pid} {2}of worker 5000000, \d+ s old, \d+ MB {2}sleep 1000\n$`
+    assert.match((await run([node, entry, '--dry-run'])).stdout, new RegExp(`^would end {2}${facts}`))
+    assert.match((await run([node, entry])).stdout, new RegExp(`^ended by SIGTERM {2}${facts}`))
+  })
+})
+
+/** Starts a worker with a request for each of the programs under way. */
+async function startBusy(t: TestContext, setup: WorkerSetup = {}): Promise<Worker> {
+  const worker = await Worker.start(setup)
+  t.after(() => worker.close())
+  for (const program of programs) worker.run(program)
+  await worker.witness.present(processCount)
+  return worker
+}
+
+/** Kills the keeper of a worker that lives on, and is kept from ending anything in its place. */
+async function loseKeeper(worker: Worker): Promise<void> {
+  worker.kill('SIGSTOP')
+  await eventually('it is stopped', () => statOf(worker.pid)?.state === 'T')
+  process.kill(worker.keeper as number, 'SIGKILL')
+  // Nobody reaps it: its parent is stopped.
+  await worker.keeperDead()
+}
+
+/** Kills the keeper and the worker, before either can act on the other's end. */
+async function loseBoth(worker: Worker): Promise<void> {
+  await loseKeeper(worker)
+  worker.kill('SIGKILL')
+  await worker.dead()
+}
+
+function announcedBy({ witness }: Worker): number[] {
+  return pidsOf(witness.announced)
+}
+
+function pidsOf(processes: readonly { pid: number }[]): number[] {
+  return processes.map(({ pid }) => pid).sort((a, b) => a - b)
+}
+
+async function childOf(pid: number): Promise<number> {
+  await eventually('it has a child', () => childrenOf(pid).length === 1)
+  return childrenOf(pid)[0] as number
+}
+
+function hasMark(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').includes('SUBPROCESS_GUARD_MARK=')
+  } catch {
+    // It has ended.
+    return false
+  }
+}
+
+function commandOf({ pid }: ChildProcess): string {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+}
