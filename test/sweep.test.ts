@@ -60,6 +60,16 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.deepEqual(await sweep(), { status: 0, processes: [] })
     })
 
+    test('leaves nothing once the next worker has started, which says so', async (t) => {
+      const worker = await startBusy(t, { launch })
+      await loseBoth(worker)
+      const living = await startBusy(t, { launch })
+      await eventually('its log tells of it', () => living.errors.includes('what dead workers had left'))
+      assert.match(living.errors, new RegExp(`ended ${processCount} processes, 0 survived`))
+      assert.ok(await worker.witness.goneWithin(goneMs))
+      assert.equal(living.witness.living().length, processCount)
+    })
+
     test('leaves what a dry run names and does not end', async (t) => {
       const worker = await startBusy(t, { launch })
       await loseBoth(worker)
@@ -145,6 +155,21 @@ suite('a sweep ends nothing', () => {
     await once(spared, 'exit')
     await sweep()
     assert.ok(!isReleased(released))
+  })
+
+  test('that a worker has released, also with the start of the next one', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    await worker.withScope('release')
+    worker.run('waits.sh')
+    await worker.witness.present(2 + 1)
+    await loseBoth(worker)
+    const next = await Worker.start()
+    t.after(() => next.close())
+    await eventually('the next one has swept', () => next.errors.includes('what dead workers had left'))
+    const names = worker.witness.living().map(({ name }) => name)
+    assert.equal(names.length, 2)
+    assert.ok(!names.includes('waits'))
   })
 
   const strange: [string, string][] = [

@@ -76,8 +76,6 @@ function forkApart(): ChildProcess {
     env,
     // The keeper's own flags are not for it.
     execArgv: [`--max-old-space-size=${heapMb}`],
-    // It is no keeper: what a hook leaves must not look as if one still looked after the worker.
-    env: Object.fromEntries(Object.entries(process.env).filter(([name]) => name !== keeperMarkName)),
     // The worker's streams themselves: one that nobody reads holds up the hook, and not the keeper.
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // A group of its own, to be ended as a whole.

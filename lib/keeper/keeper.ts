@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises'
 import { AdoptionCensus } from '../containment/adoption.js'
 import { type Census, ScopeRecord } from '../containment/members.js'
 import { MixedCensus } from '../containment/mixed.js'
+import { noteRelease } from '../containment/release-notes.js'
 import { ScanCensus } from '../containment/scan.js'
 import { terminate } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
@@ -230,6 +231,11 @@ export class Keeper {
     if (!scope?.release(pid)) return
     this.census.release(scope, pid)
     this.#worker.released.add(scope.mark)
+    try {
+      noteRelease(scope.mark)
+    } catch (error) {
+      this.#parts.send({ type: 'say', level: 'error', fields: { pid }, message: (error as Error).message })
+    }
   }
 
   #list({ id, scope: number }: WorkerMessage & { type: 'list' }): void {

@@ -52,6 +52,9 @@ interface WaitingLaunch {
   readonly listener: LaunchListener
 }
 
+/** Puts what the keeper has to say into the worker's log. */
+export type Say = (level: 'warn' | 'error', fields: object, message: string) => void
+
 /** `starting`: it takes orders, and launches wait until it is ready. */
 type State = 'starting' | 'open' | 'ending' | 'lost'
 
@@ -63,6 +66,7 @@ export class KeeperLink {
   /** The rights that the keeper has: those of the worker when it was started. */
   readonly rights: Rights = currentRights()
   readonly #workerMark: string
+  readonly #say: Say
   readonly #child: ChildProcess
   /** Undefined where Node opened no streams at all, for want of descriptors. */
   readonly #socket: Socket | undefined
@@ -82,8 +86,9 @@ export class KeeperLink {
   readonly #onLost = new Set<() => void>()
 
   /** Starts a keeper for the worker of that mark. It takes orders at once. */
-  constructor(workerMark: string) {
+  constructor(workerMark: string, say: Say) {
     this.#workerMark = workerMark
+    this.#say = say
     this.#child = spawnKeeper(workerMark)
     this.#socket = this.#child.stdio?.[3] as Socket | undefined
     this.ended = new Promise((resolve) => {
@@ -346,6 +351,9 @@ export class KeeperLink {
       case 'listed':
         this.#lists.get(message.id)?.(message.processes)
         this.#lists.delete(message.id)
+        break
+      case 'say':
+        this.#say(message.level, message.fields, message.message)
         break
       case 'hooks-added':
         this.#addingHooks.get(message.id)?.(message.why)

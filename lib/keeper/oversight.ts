@@ -1,6 +1,7 @@
 /** The keeper's eye on the worker itself: its signs of life, its end when it hangs, and the hooks that tell of it. */
 
 import pTimeout from 'p-timeout'
+import { sweep } from '../containment/sweep.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
 import type { WorkerInfo } from '../worker-info.js'
 import { type HookFailure, Hooks } from './hooks.js'
@@ -32,6 +33,7 @@ export class Oversight {
   readonly #parts: OversightParts
   readonly #hooks = new Hooks()
   #settings: WorkerSettings = { graceMs: 2_000, killSignal: 'SIGTERM' }
+  #hasSwept = false
   #watchdog: Watchdog | undefined
   /** The last answer of the thread that watches. */
   #asked: Promise<Where> = Promise.resolve({ type: 'unknown', why: 'nobody was asked' })
@@ -83,6 +85,7 @@ export class Oversight {
     const { workerTimeoutMs } = settings
     const isOther = workerTimeoutMs !== this.#settings.workerTimeoutMs
     this.#settings = settings
+    if (!this.#hasSwept) void this.#sweep()
     if (!isOther) return
     this.#watchdog?.stop()
     this.#watchdog =
@@ -97,6 +100,23 @@ export class Oversight {
             },
             onHung: (silentMs, where) => void this.#abort(silentMs, where)
           })
+  }
+
+  /** Ends what dead workers have left, once. */
+  async #sweep(): Promise<void> {
+    this.#hasSwept = true
+    const { libc, send } = this.#parts
+    const about = 'what dead workers had left'
+    try {
+      const processes = await sweep(libc, this.#settings.graceMs)
+      if (processes.length === 0) return
+      const survived = processes.filter(({ ended }) => ended === 'survived').length
+      const message = `${about}: ended ${processes.length - survived} processes, ${survived} survived`
+      send({ type: 'say', level: survived === 0 ? 'warn' : 'error', fields: { processes }, message })
+    } catch (error) {
+      const message = `${about} could not be looked for: ${(error as Error).message}`
+      send({ type: 'say', level: 'error', fields: {}, message })
+    }
   }
 
   #addHooks({ id, url }: WorkerMessage & { type: 'add-hooks' }): void {

@@ -110,6 +110,8 @@ export type KeeperMessage =
   | { type: 'failed'; id: number; failure: LaunchFailure }
   | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
   | { type: 'listed'; id: number; processes: readonly ScopeProcess[] }
+  /** Something for the worker's log. */
+  | { type: 'say'; level: 'warn' | 'error'; fields: object; message: string }
   | { type: 'hooks-added'; id: number; why?: string }
   | { type: 'closed'; scope: number; report: KeeperReport }
 

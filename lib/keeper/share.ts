@@ -5,7 +5,7 @@ import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { markName, markOf, workerMarkOf, workerScope } from '../mark.js'
 import { Heart } from '../watch/heart.js'
-import { KeeperLink } from './link.js'
+import { KeeperLink, type Say } from './link.js'
 import type { Containment, WorkerSettings } from './protocol.js'
 
 // A keeper that lived this long was not lost for a reason that is still there.
@@ -177,7 +177,8 @@ class SharedKeeper {
   #start(): KeeperLink {
     this.#startedAt = performance.now()
     // It belongs to no request, whichever one noticed that there was none.
-    const link = captureIn(undefined, () => new KeeperLink(this.#workerMark))
+    const say: Say = (level, fields, message) => this.#log?.[level](fields, message)
+    const link = captureIn(undefined, () => new KeeperLink(this.#workerMark, say))
     const serve = (): void => {
       this.containment = link.containment as Containment
       this.#heart.attend()
