@@ -15,8 +15,8 @@ export interface MemoryFinding {
 
 const sampleMs = 1_000
 const mebibyte = 1024 * 1024
-// A heap takes the first minutes of this load to reach the size at which it stays.
-const fewestSamples = 240
+// A heap takes the first minute or two of this load to reach the size at which it stays.
+const fewestSamples = 180
 // By that the heap differs from one quarter to the next, as the collector has its turns.
 const allowedShare = 0.1
 const allowedBytes = 4 * mebibyte
