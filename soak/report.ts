@@ -65,7 +65,7 @@ export function sayReport(parts: Parts, findings: Findings): boolean {
     if (count > mostNamed) say(`  and ${count - mostNamed} more`)
   }
   const verdict = faults.map(({ title, count }) => `${count} ${title}`).join('; ')
-  say(`\nVERDICT  ${verdict || clean(parts.tally)}.`)
+  say(`\nVERDICT  ${verdict || clean(parts.tally, findings.memory)}.`)
   return faults.length === 0
 }
 
@@ -127,8 +127,9 @@ function sayRow(name: string, text: string): void {
   say(`  ${name.padEnd(24)} ${text}`)
 }
 
-function clean({ requests }: Tally): string {
-  return `clean: ${requests} requests, nothing alive, no zombie, no descriptor, no folder, no growth`
+function clean({ requests }: Tally, memory: readonly MemoryFinding[]): string {
+  const growth = memory.some(({ verdict }) => verdict === 'not judged') ? 'growth not judged' : 'no growth'
+  return `clean: ${requests} requests, nothing alive, no zombie, no descriptor, no folder, ${growth}`
 }
 
 function describe({ pid, command, ageMs, mark }: Culprit): string {
