@@ -142,7 +142,8 @@ export const endings: readonly Ending[] = [
     share: 1,
     ...inTime,
     handle: async (start, env) => (await start.execFile('no-such-command', [], { env })).stdout,
-    accepts: answers(500, /ENOENT/)
+    // EACCES where a folder of PATH is closed to this user.
+    accepts: answers(500, /ENOENT|EACCES/)
   },
   {
     name: 'handler throws',
