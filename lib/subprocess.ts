@@ -2,6 +2,8 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { ChildProcess } from 'node:child_process'
+import { channel } from 'node:diagnostics_channel'
+import { EventEmitter } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { type Command, type StdioEntry, type StdioOption, signalName } from './command.js'
 import type { KeeperLink, LaunchListener } from './keeper/link.js'
@@ -60,8 +62,19 @@ type Piped<Entry, Given> = Entry extends 'pipe' | 'overlapped' | null | undefine
 
 type State = 'starting' | 'running' | 'over'
 
+const created = channel('child_process')
+
+/**
+ * A `ChildProcess` by its prototype, without what its constructor does. That makes a native handle, which keeps
+ * itself and all that it leads to until a process was spawned with it: here, for ever.
+ */
+const WithoutHandle = function (): object {
+  return Reflect.construct(EventEmitter, [], new.target as unknown as NewableFunction)
+} as unknown as new () => ChildProcess
+WithoutHandle.prototype = ChildProcess.prototype
+
 /** A subprocess of the keeper. What `ChildProcess` declares is here, but for what belongs to a process of its own. */
-export class KeeperSubprocess extends ChildProcess implements Subprocess {
+export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   /** Known from `'spawn'` on. */
   override pid: number | undefined = undefined
   override stdin: Writable | null
@@ -74,6 +87,8 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
   override exitCode: number | null = null
   /** The signal that ended it. */
   override signalCode: NodeJS.Signals | null = null
+  /** There is no channel for messages through the keeper. */
+  override readonly connected = false
   /** Whether `kill()` has sent a signal. It says nothing about whether the process lives. */
   override killed = false
 
@@ -97,7 +112,7 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
   /** @internal */
   constructor(command: Command, owner: SubprocessOwner) {
     super()
-    withoutHandle(this)
+    tellDiagnostics(this)
     this.#command = command
     this.#owner = owner
     this.spawnfile = command.file
@@ -308,7 +323,7 @@ function abortError(cause: unknown): Error {
   })
 }
 
-/** The process is the keeper's child and not ours: what Node would keep of it is of no use. */
-function withoutHandle(child: ChildProcess): void {
-  ;(child as unknown as { _handle: unknown })._handle = null
+/** As Node's own constructor does, for whoever traces what a server starts. */
+function tellDiagnostics(child: ChildProcess): void {
+  if (created.hasSubscribers) created.publish({ process: child })
 }

@@ -10,6 +10,8 @@ import { join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
 import { after, before, suite, type TestContext, test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Subprocess } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, descriptorsOf, eventually } from './harness/expectations.js'
@@ -155,6 +157,29 @@ suite('a command', () => {
         return text(subprocess.stdout as never)
       })
       assert.deepEqual(await Promise.all(outputs), Array.from(outputs.keys(), String))
+    })
+  })
+})
+
+suite('a command that is over', () => {
+  // Only so can a test have the garbage collected.
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+
+  test('is garbage, with its request', async () => {
+    const handles: WeakRef<object>[] = []
+    for (let i = 0; i < 10; i++) {
+      await served.inRequest(async (request) => {
+        const subprocess = request.spawn('true')
+        handles.push(new WeakRef(subprocess))
+        await closeOf(subprocess)
+      })
+    }
+    // The last request is held by what has just answered it.
+    const heldOfAll = (): number => handles.filter((handle) => handle.deref() !== undefined).length
+    await eventually('they are collected', () => {
+      collect()
+      return heldOfAll() <= 1
     })
   })
 })

@@ -1,0 +1,43 @@
+/** The negative control: what servers do today, with plain `child_process` and `child.kill()` at the end. */
+
+import { type ChildProcess, exec, execFile, fork, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { FastifyReply } from 'fastify'
+import type { Starter } from './endings.js'
+
+/** Starts what a route starts, answers at the deadline, and kills its children when the response has ended. */
+export function startUnguarded(reply: FastifyReply, timeoutMs: number): Starter {
+  const children: ChildProcess[] = []
+  const folders: string[] = []
+  const deadline = setTimeout(() => {
+    if (reply.raw.headersSent) reply.raw.destroy()
+    else reply.code(503).send({ code: 'ERR_SUBPROCESS_DEADLINE' })
+  }, timeoutMs)
+  reply.raw.once('close', () => {
+    clearTimeout(deadline)
+    for (const child of children) child.kill()
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+  })
+
+  function take<Child extends ChildProcess>(child: Child): Child {
+    children.push(child)
+    child.on('error', () => {})
+    return child
+  }
+  const starter = {
+    spawn: (...args: Parameters<typeof spawn>) => take(spawn(...args)),
+    fork: (...args: Parameters<typeof fork>) => take(fork(...args)),
+    stream: (...args: Parameters<typeof spawn>) => take(spawn(...args)).stdout,
+    exec: promisify(exec),
+    execFile: promisify(execFile),
+    tempDir() {
+      const folder = mkdtempSync(join(tmpdir(), 'subprocess-'))
+      folders.push(folder)
+      return folder
+    }
+  }
+  return starter as unknown as Starter
+}
