@@ -58,6 +58,7 @@ suite('a main thread that hangs in JavaScript', () => {
     const worker = await watched(t)
     const { answer } = await worker.block('fastify-sync', 'sync')
     for (let times = 0; times < 3; times++) assert.equal((await worker.door.where()).type, 'stack')
+    for (const { type } of await worker.door.wheres(3)) assert.equal(type, 'stack')
     await assertGoesOn(worker, answer)
   })
 
@@ -124,7 +125,7 @@ suite('a main thread that waits for events', () => {
     const worker = await watched(t)
     const where = await worker.door.where()
     assert.equal(where.type, 'unknown', JSON.stringify(where))
-    assert.match(where.why, /^the main thread runs no JavaScript: /)
+    assert.match(where.why, /^the main thread did not stop to be looked at within 2000 ms: it /)
     assert.ok(await worker.serves())
   })
 

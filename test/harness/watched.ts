@@ -30,11 +30,19 @@ export class Door {
 
   /** Asks the connection that came last, and resolves with its answer. */
   async where(question: Partial<WhereRequest> = {}): Promise<Where> {
+    return (await this.wheres(1, question))[0] as Where
+  }
+
+  /** Asks so many times at once. */
+  async wheres(count: number, question: Partial<WhereRequest> = {}): Promise<Where[]> {
     const socket = this.connections.at(-1) as Socket
-    socket.write(`${JSON.stringify({ type: 'where', ...question })}\n`)
+    socket.write(`${JSON.stringify({ type: 'where', ...question })}\n`.repeat(count))
     let text = ''
-    while (!text.endsWith('\n')) text += (await once(socket, 'data'))[0]
-    return JSON.parse(text)
+    while (text.split('\n').length <= count) text += (await once(socket, 'data'))[0]
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
   }
 
   close(): void {
