@@ -119,6 +119,7 @@ export class Watched {
   /** Sends a request that blocks the worker. Resolves when it is about to; the answer comes when it is released. */
   async block(kind: Kind, block: string): Promise<{ answer: Promise<Answer> }> {
     const port = this.ports[kind === 'fastify-sync' || kind === 'fastify-async' ? 'fastify' : kind]
+    rmSync(this.#releaseFile, { force: true })
     const before = this.said('blocks').length
     const { answer } = ask(port, `/${kind}/${block}`)
     await eventually('the worker blocks', () => this.said('blocks').length > before)
