@@ -43,7 +43,10 @@ async function stopAndLook(session: Session): Promise<Where> {
     milliseconds: stopsWithinMs,
     fallback: () => undefined
   })
-  if (stop === undefined) return runsNoJavaScript()
+  if (stop === undefined) {
+    const why = `the main thread did not stop to be looked at within ${stopsWithinMs} ms: ${whatMainThreadDoes()}`
+    return { type: 'unknown', why }
+  }
   if (stop === 'held') return { type: 'paused' }
   const route = await pTimeout(routeOf(session, stop.frames), {
     milliseconds: routeWithinMs,
@@ -58,16 +61,17 @@ function stopMainThread(session: Session): Promise<Stop | 'held'> {
   const urls = new Map<string, string>()
   session.on('Debugger.scriptParsed', ({ params: { scriptId, url } }) => urls.set(scriptId, url))
   return new Promise((resolve, reject) => {
+    let isStopOurs = false
     session.once('Debugger.paused', ({ params: { callFrames, hitBreakpoints = [] } }) => {
-      // A stop that was there before us is told ahead of the answer below. One that comes later is ours, be it at a
-      // `debugger` statement: without us nobody would have stopped there. But breakpoints we have none.
-      resolve(isEnabled && hitBreakpoints.length === 0 ? { frames: callFrames, urls } : 'held')
+      // Breakpoints we have none: it was reached by a debugger's user, just now.
+      resolve(isStopOurs && hitBreakpoints.length === 0 ? { frames: callFrames, urls } : 'held')
     })
-    let isEnabled = false
     // Enabled only while it is asked: the debugger costs the main thread some of its speed.
     session.post('Debugger.enable', (error) => {
       if (error !== null) return reject(error)
-      isEnabled = true
+      // A stop that was there before us is told ahead of this answer. One that comes later is ours, be it at a
+      // `debugger` statement: without us nobody would have stopped there.
+      isStopOurs = true
       session.post('Debugger.pause')
     })
   })

@@ -15,6 +15,8 @@ export interface Attention {
 }
 
 let connection: Socket | undefined
+/** Two at once would take each other's stop for a debugger's. */
+let lastAnswer = Promise.resolve()
 
 parentPort?.on('message', ({ path, header }: Attention) => {
   connection?.destroy()
@@ -23,12 +25,14 @@ parentPort?.on('message', ({ path, header }: Attention) => {
 
 /** A connection that fails or ends is the end of its keeper: the main thread names the next one. */
 function attend(path: string, header: string): Socket {
-  const socket = connect(path)
+  const socket = connect({ path })
   const decoder = new Decoder<WhereRequest>()
   socket.write(header)
   socket.on('data', (bytes) => {
     try {
-      for (const request of decoder.decode(bytes)) if (request.type === 'where') void answer(socket, request)
+      for (const request of decoder.decode(bytes)) {
+        if (request.type === 'where') lastAnswer = lastAnswer.then(() => answer(socket, request))
+      }
     } catch {
       // What is no message comes from no keeper.
       socket.destroy()

@@ -58,7 +58,7 @@ export class Watcher {
       })
       this.#thread = thread
       thread.unref()
-      thread.once('error', (error) => this.#lose(`the thread failed: ${error.message}`))
+      thread.on('error', (error) => this.#lose(`the thread failed: ${error.message}`))
       thread.once('exit', (status) => this.#lose(`the thread ended with status ${status}`))
     } catch (error) {
       this.#fail(`no thread could be started: ${(error as Error).message}`)

@@ -30,11 +30,19 @@ export class Door {
 
   /** Asks the connection that came last, and resolves with its answer. */
   async where(question: Partial<WhereRequest> = {}): Promise<Where> {
+    return (await this.wheres(1, question))[0] as Where
+  }
+
+  /** Asks so many times at once. */
+  async wheres(count: number, question: Partial<WhereRequest> = {}): Promise<Where[]> {
     const socket = this.connections.at(-1) as Socket
-    socket.write(`${JSON.stringify({ type: 'where', ...question })}\n`)
+    socket.write(`${JSON.stringify({ type: 'where', ...question })}\n`.repeat(count))
     let text = ''
-    while (!text.endsWith('\n')) text += (await once(socket, 'data'))[0]
-    return JSON.parse(text)
+    while (text.split('\n').length <= count) text += (await once(socket, 'data'))[0]
+    return text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
   }
 
   close(): void {
@@ -111,6 +119,7 @@ export class Watched {
   /** Sends a request that blocks the worker. Resolves when it is about to; the answer comes when it is released. */
   async block(kind: Kind, block: string): Promise<{ answer: Promise<Answer> }> {
     const port = this.ports[kind === 'fastify-sync' || kind === 'fastify-async' ? 'fastify' : kind]
+    rmSync(this.#releaseFile, { force: true })
     const before = this.said('blocks').length
     const { answer } = ask(port, `/${kind}/${block}`)
     await eventually('the worker blocks', () => this.said('blocks').length > before)
