@@ -12,7 +12,7 @@ import { Watchdog } from './watchdog.js'
 import type { Where } from './where.js'
 
 // With its subprocesses gone, a worker that is to be aborted can wait as long as this for its place to be told.
-const lateAnswerMs = 500
+const lateAnswerMs = 2_000
 
 export interface OversightParts {
   /** Process id of the worker. */
