@@ -83,11 +83,8 @@ suite('a cluster', () => {
     await eventually('its tree is gone', () => !itsTree.some(isAlive))
     await otherWorkerAt(port, before)
     assert.equal(cluster.workers.length, workerCount)
-    const hanging = new Set(others.flatMap((worker) => treeOf(worker).map(({ pid }) => pid)))
-    for (const worker of others)
-      assert.ok(treeOf(worker).length >= busyTreeSize, `worker ${worker} lost something`)
-    assert.ok(others.every((worker) => hanging.has(worker)))
     await load.end()
+    assert.ok(keptTrees.every(isAlive), 'another worker has lost something')
   })
 
   test('drains its requests at SIGTERM, and ends with status 0', async (t) => {
