@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ask } from './harness/client.js'
@@ -36,7 +36,8 @@ class Pm2 {
       HOME: this.#home,
       PM2_HOME: this.#home,
       PM2_DISABLE_VERSION_CHECK: 'true',
-      PATH: `${bin}:${process.env.PATH}`,
+      // A fork runs the `node` that is found there: this one.
+      PATH: [bin, dirname(process.execPath), process.env.PATH].join(':'),
       PORT: String(port)
     }
     t.after(() => {
