@@ -1,6 +1,6 @@
 /**
- * The server of the deployment examples: `POST /convert` compresses its body with a command, `GET /hang` starts a
- * command that never ends, `GET /health` is for probes.
+ * The server of the deployment examples: `POST /convert` compresses its body with a command, `GET /hang`
+ * starts a command that never ends, `GET /health` is for probes.
  */
 
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -10,12 +10,13 @@ const drain = Number(process.env.DRAIN_MS ?? 5_000)
 const grace = Number(process.env.GRACE_MS ?? 2_000)
 
 /**
- * The longest that a stop takes, in ms: requests in flight have `drain` to finish, what their commands leave has
- * `grace`, and the last second is for the proof that all is gone. Whoever ends this server has to wait for longer.
+ * The longest that a stop takes, in ms: requests in flight have `drain` to finish, what their commands leave
+ * has `grace`, and the last second is for the proof that all is gone. Whoever ends this server has to wait
+ * for longer.
  */
 export const stopWithinMs = drain + grace + 1_000
 
-/** Resolves with the server when it listens. SIGTERM and SIGINT close it, and its process ends with status 0. */
+/** Resolves with the server when it listens. SIGTERM and SIGINT close it, with status 0. */
 export async function serve(): Promise<FastifyInstance> {
   const app = Fastify({ logger: true })
   await app.register(subprocessGuard, {

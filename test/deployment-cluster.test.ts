@@ -153,7 +153,7 @@ class Load {
     await eventually('requests are answered', () => this.#answered > this.#clients.length)
   }
 
-  /** Asserts that every answer was right, and that the death of one worker cost each client one at the most. */
+  /** Asserts that every answer was right, and that a worker's death cost each client one at the most. */
   async end(): Promise<void> {
     this.#isOver = true
     await Promise.all(this.#clients)

@@ -1,4 +1,4 @@
-/** The files for systemd, Kubernetes and PM2 are well-formed, and their limits are above what a stop takes. */
+/** The files for systemd, Kubernetes and PM2 are well-formed, and their limits above what a stop takes. */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
