@@ -1,0 +1,51 @@
+/**
+ * The server of the deployment examples: `POST /convert` compresses its body with a command, `GET /hang`
+ * starts a command that never ends, `GET /health` is for probes.
+ */
+
+import Fastify, { type FastifyInstance } from 'fastify'
+import subprocessGuard from 'fastify-subprocess-guard'
+
+const drain = Number(process.env.DRAIN_MS ?? 5_000)
+const grace = Number(process.env.GRACE_MS ?? 2_000)
+
+/**
+ * The longest that a stop takes, in ms: requests in flight have `drain` to finish, what their commands leave
+ * has `grace`, and the last second is for the proof that all is gone. Whoever ends this server has to wait
+ * for longer.
+ */
+export const stopWithinMs = drain + grace + 1_000
+
+/** Resolves with the server when it listens. SIGTERM and SIGINT close it, with status 0. */
+export async function serve(): Promise<FastifyInstance> {
+  const app = Fastify({ logger: true })
+  await app.register(subprocessGuard, {
+    timeout: 30_000,
+    grace,
+    drain
+  })
+
+  // The body goes to the command as it comes.
+  app.addContentTypeParser('*', (_request, body, done) => done(null, body))
+  app.post('/convert', async (request, reply) => {
+    reply.type('application/gzip')
+    return request.subprocesses.stream('gzip', ['-c'], {
+      input: request.body as NodeJS.ReadableStream as never
+    })
+  })
+  app.get('/hang', (request) => {
+    request.spawn('sh', ['-c', 'trap "" INT TERM; sleep 1000 & sleep 1000'], { stdio: 'ignore' })
+    return new Promise(() => {})
+  })
+  app.get('/health', { config: { subprocessGuard: false } }, async () => ({ worker: process.pid }))
+
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(app))
+  await app.listen({ host: process.env.HOST ?? '127.0.0.1', port: Number(process.env.PORT ?? 3000) })
+  return app
+}
+
+/** Closes the server and ends its process. May be called again while it is closing. */
+export async function stop(app: FastifyInstance): Promise<void> {
+  await app.close()
+  process.exit()
+}

@@ -1,0 +1,9 @@
+/**
+ * One server in one process, for systemd and Kubernetes.
+ *
+ * npm run --silent build && PORT=3000 node build/examples/server.js
+ */
+
+import { serve } from './serve.js'
+
+await serve()

@@ -1,0 +1,74 @@
+/** A request to the deployment examples that is in flight until the test sends the rest of its body. */
+
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
+import { connect } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { setTimeout as pause } from 'node:timers/promises'
+import { gunzipSync } from 'node:zlib'
+import { ask } from './client.js'
+import { eventually } from './expectations.js'
+import type { Family } from './family.js'
+
+export class Conversion {
+  readonly #sent
+  readonly #response: Promise<IncomingMessage>
+
+  private constructor(port: number) {
+    this.#sent = request({ port, path: '/convert', method: 'POST', agent: false })
+    this.#response = once(this.#sent, 'response').then(([response]) => response)
+    // It is the answer that the test asks for.
+    this.#response.catch(() => {})
+    this.#sent.on('error', () => {})
+    this.#sent.write('first, ')
+  }
+
+  /** Resolves when the command runs. */
+  static async start(port: number, family: Family): Promise<Conversion> {
+    const conversion = new Conversion(port)
+    await eventually('the command runs', () => family.living('gzip -c').length > 0)
+    return conversion
+  }
+
+  /** Sends the rest and resolves with status and converted body. Rejects when there is no whole answer. */
+  async finish(): Promise<[status: number | undefined, text: string]> {
+    this.#sent.end('last')
+    const response = await this.#response
+    const body = await buffer(response)
+    return [response.statusCode, response.statusCode === 200 ? gunzipSync(body).toString() : String(body)]
+  }
+}
+
+/** Resolves when nobody listens there any more. */
+export async function refused(port: number): Promise<void> {
+  for (;;) {
+    const socket = connect(port, '127.0.0.1')
+    try {
+      await once(socket, 'connect')
+    } catch {
+      return
+    } finally {
+      socket.destroy()
+    }
+    await pause(5)
+  }
+}
+
+/** The process id of a worker that serves, by its own word; undefined when none does. */
+export async function workerAt(port: number): Promise<number | undefined> {
+  try {
+    const { status, body } = await ask(port, '/health').answer
+    return status === 200 ? JSON.parse(body).worker : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Resolves with the process id of a worker that serves and is none of those. */
+export async function otherWorkerAt(port: number, those: readonly number[]): Promise<number> {
+  for (;;) {
+    const worker = await workerAt(port)
+    if (worker !== undefined && !those.includes(worker)) return worker
+    await pause(5)
+  }
+}
