@@ -26,9 +26,47 @@ type Callback = (error?: Error | null) => void
 /**
  * A socket that may be used before it is connected. `connect()` begins by putting the stream back to its
  * first state, and what the user had ended by then would never end.
+ *
+ * Until it is known whether there is a subprocess, the end of the connection is not shown: where the keeper has died,
+ * it would look like that of a command which had nothing to say.
  */
 class EarlySocket extends Socket {
   #isHeaderSent = false
+  /** What happened to the connection early. */
+  #lost: { readonly error?: NodeJS.ErrnoException } | undefined
+  #isEarly = true
+  /** Told of it. */
+  onEarlyLoss: (error: { code?: string | undefined }) => void = () => {}
+
+  /** There is a subprocess, or there will be none: then it is for the user of the socket to end it. */
+  settle(isThere: boolean): void {
+    this.#isEarly = false
+    if (!isThere || this.#lost === undefined) return
+    if (this.#lost.error === undefined) this.push(null)
+    else this.destroy(this.#lost.error)
+  }
+
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (!this.#isEarly || chunk !== null) return super.push(chunk, encoding)
+    this.#lose({})
+    return false
+  }
+
+  override destroy(error?: NodeJS.ErrnoException, callback?: (error?: Error) => void): this {
+    // What the system refused, and no wish of the user's.
+    if (!this.#isEarly || error?.syscall === undefined) {
+      return (super.destroy as (error?: Error, callback?: (error?: Error) => void) => this)(error, callback)
+    }
+    this.#lose({ error })
+    callback?.(error)
+    return this
+  }
+
+  #lose(lost: { error?: NodeJS.ErrnoException }): void {
+    if (this.#lost !== undefined) return
+    this.#lost = lost
+    this.onEarlyLoss(lost.error ?? { code: 'ECONNRESET' })
+  }
 
   /** Whether the keeper has got the header, or will. */
   get isHeaderSent(): boolean {

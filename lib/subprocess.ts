@@ -207,6 +207,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
 
   #watch(socket: InputSocket | OutputSocket): void {
     this.#openStreams++
+    socket.onEarlyLoss = (error) => this.#loseStdio(error)
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#state === 'starting') this.#loseStdio(error)
       // A server does not end because a command closed its standard input early.
@@ -227,9 +228,6 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
         continue
       }
       socket.connectWith(path, header)
-      socket.once('end', () => {
-        if (this.#state === 'starting') this.#loseStdio({ code: 'ECONNRESET' })
-      })
       socket.once('close', () => {
         if (this.#state === 'starting' && !socket.isHeaderSent) connectEndedOne()
       })
@@ -247,6 +245,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     this.pid = pid
     this.#state = 'running'
     this.#input?.open()
+    for (const socket of this.#sockets()) socket.settle(true)
     this.emit('spawn')
     if (this.#abortedBy !== undefined) this.#fail(this.#abortedBy)
   }
@@ -255,6 +254,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     const error = this.#owner.errorOf(failure, this.#command)
     const isHeard = this.listenerCount('error') > 0
     this.exitCode = failure.errno ?? null
+    for (const socket of this.#sockets()) socket.settle(false)
     this.#end()
     for (const output of this.#outputs) {
       // What reads the output must not take a failure for an empty success, unless 'error' tells.

@@ -12,6 +12,7 @@ import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
 import { kinds } from './harness/kinds.js'
+import type { GuardedRequest } from './harness/served.js'
 import { statOf } from './harness/witness.js'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -72,6 +73,39 @@ for (const kind of kinds) {
     }
   })
 }
+
+suite('a keeper that is killed while commands start', () => {
+  const uses: Record<string, (request: GuardedRequest) => Promise<unknown>> = {
+    'returns the output': async (request) => request.spawn('echo', ['output']).stdout,
+    'reads the output': async (request) => text(request.spawn('echo', ['output']).stdout as never),
+    'waits for execFile': async (request) => (await request.subprocesses.execFile('echo', ['output'])).stdout,
+    'returns a stream': async (request) => request.subprocesses.stream('echo', ['output']),
+    'writes to a stream': async (request) => {
+      const cat = request.subprocesses.stream('cat')
+      cat.end('input')
+      return cat
+    }
+  }
+
+  for (const [use, handle] of Object.entries(uses)) {
+    test(`answers a request with 503 that ${use}`, async (t) => {
+      const served = await kinds[0]?.serve({}, (served) => served.get('/use', handle))
+      assert.ok(served)
+      t.after(() => served.close())
+      const { keeper } = served.guard
+      // It takes the connections, and does nothing with them.
+      process.kill(keeper, 'SIGSTOP')
+      const answers = Array.from({ length: 5 }, () => ask(served.port, '/use').answer)
+      await eventually('all have their scopes', () => served.guard.scopes().length === answers.length)
+      await killKeeper(keeper)
+      for (const { status, body } of await Promise.all(answers)) {
+        assert.equal(status, 503, body)
+        assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_KEEPER_LOST')
+      }
+      assert.equal((await ask(served.port, '/use').answer).status, 200)
+    })
+  }
+})
 
 suite('with the keeper goes', () => {
   test('what a scope has adopted, and its folder', async (t) => {
