@@ -41,3 +41,19 @@ export function workerIn(mark: string): WorkerName | undefined {
   if (bootId === undefined || pidNamespace === undefined) return undefined
   return { bootId, pidNamespace, pid: Number(pid), startTick: Number(startTick) }
 }
+
+/** What a folder has in its name so that its worker can be told from it: short, since a socket's path is. */
+export function folderTagOf(worker: WorkerName | string): string {
+  const name = typeof worker === 'string' ? workerIn(worker) : worker
+  if (name === undefined) return 'unknown'
+  const { pidNamespace, pid, startTick } = name
+  return [Number(pidNamespace), pid, startTick].map((number) => number.toString(36)).join('_')
+}
+
+/** The worker that a folder of that name belongs to, if it is one of this boot; undefined for any other name. */
+export function workerOfFolder(name: string): WorkerName | undefined {
+  const [, ...numbers] = /^subprocess-(?:guard-)?([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_\w{6}$/.exec(name) ?? []
+  const [pidNamespace, pid, startTick] = numbers.map((text) => Number.parseInt(text, 36))
+  if (pidNamespace === undefined || pid === undefined || startTick === undefined) return undefined
+  return { bootId: bootId(), pidNamespace: String(pidNamespace), pid, startTick }
+}

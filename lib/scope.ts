@@ -17,6 +17,7 @@ import { endWithoutKeeper, type LostScope } from './keeper-loss.js'
 import { endLate } from './late.js'
 import { Launcher } from './launcher.js'
 import type { Logger } from './log.js'
+import { folderTagOf } from './mark.js'
 import { milliseconds } from './options.js'
 import { type ScopeProcess, statOf } from './platform/linux.js'
 import { logReport, type ScopeReport } from './report.js'
@@ -195,7 +196,7 @@ export class Scope extends Launcher {
   tempDir(): string {
     this.#refuseWhenClosed()
     // TMPDIR may be relative, and the keeper is in another folder.
-    const path = mkdtempSync(resolve(tmpdir(), 'subprocess-'))
+    const path = mkdtempSync(resolve(tmpdir(), `subprocess-${folderTagOf(this.#link.workerMark)}_`))
     this.#folders.push(path)
     this.#link.addFolder(this.#owner.keeperScope, path)
     return path

@@ -70,6 +70,21 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.equal(living.witness.living().length, processCount)
     })
 
+    test('leaves folders, which a sweep removes, and no other one', async (t) => {
+      const [worker, other] = [await Worker.start({ launch }), await Worker.start({ launch })]
+      for (const one of [worker, other]) {
+        t.after(() => one.close())
+        await one.withScope('temp-dir')
+        await one.witness.present(1)
+        assert.equal(one.temporaryFiles().length, 2)
+      }
+      await loseBoth(worker)
+      assert.equal(worker.temporaryFiles().length, 2)
+      for (const one of [worker, other]) await sweep({ env: { TMPDIR: one.temporaryFolder } })
+      assert.deepEqual(worker.temporaryFiles(), [])
+      assert.equal(other.temporaryFiles().length, 2)
+    })
+
     test('leaves what a dry run names and does not end', async (t) => {
       const worker = await startBusy(t, { launch })
       await loseBoth(worker)

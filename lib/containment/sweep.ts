@@ -4,6 +4,7 @@ import type { EndedProcess } from '../keeper/protocol.js'
 import type { Libc } from '../platform/libc.js'
 import { statOf } from '../platform/linux.js'
 import { findLeft } from './left.js'
+import { removeLeftFolders } from './left-folders.js'
 import { type Member, ScopeRecord, type Search } from './members.js'
 import { dropStaleNotes } from './release-notes.js'
 import { runAlone } from './sweep-lock.js'
@@ -15,11 +16,19 @@ const longestPauseMs = 50
 /**
  * Ends everything that dead workers of this user have left on this machine (see `findLeft`): SIGTERM and SIGCONT, after
  * `graceMs` SIGKILL, until two looks find nothing. Resolves with how each process ended; those that have withstood
- * SIGKILL for 5 s are named as survivors. Where another sweep of this user runs, it waits for that one to end first, for
+ * SIGKILL for 5 s are named as survivors. The folders of dead workers are removed. Where another sweep of this user runs, it waits for that one to end first, for
  * 30 s at the most.
  */
 export async function sweep(libc: Libc | undefined, graceMs: number): Promise<EndedProcess[]> {
   dropStaleNotes()
+  try {
+    return await endLeft(libc, graceMs)
+  } finally {
+    await removeLeftFolders()
+  }
+}
+
+async function endLeft(libc: Libc | undefined, graceMs: number): Promise<EndedProcess[]> {
   const left = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, libc)
   const search = new LeftSearch()
   // Nearly every sweep ends here.

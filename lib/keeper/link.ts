@@ -65,7 +65,8 @@ export class KeeperLink {
   readonly ended: Promise<void>
   /** The rights that the keeper has: those of the worker when it was started. */
   readonly rights: Rights = currentRights()
-  readonly #workerMark: string
+  /** What the marks of all scopes of this worker begin with. */
+  readonly workerMark: string
   readonly #say: Say
   readonly #child: ChildProcess
   /** Undefined where Node opened no streams at all, for want of descriptors. */
@@ -87,7 +88,7 @@ export class KeeperLink {
 
   /** Starts a keeper for the worker of that mark. It takes orders at once. */
   constructor(workerMark: string, say: Say) {
-    this.#workerMark = workerMark
+    this.workerMark = workerMark
     this.#say = say
     this.#child = spawnKeeper(workerMark)
     this.#socket = this.#child.stdio?.[3] as Socket | undefined
@@ -213,7 +214,7 @@ export class KeeperLink {
 
   /** The mark that the processes of the scope carry. */
   markOf(scope: number): string {
-    return markOf(this.#workerMark, scope)
+    return markOf(this.workerMark, scope)
   }
 
   nextConnection(): number {

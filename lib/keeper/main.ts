@@ -1,7 +1,7 @@
 /** Entry of the keeper process. Descriptor 3 is the socket to the worker; its end is the worker's end. */
 
 import { Socket } from 'node:net'
-import { keeperMarkName } from '../mark.js'
+import { folderTagOf, keeperMarkName } from '../mark.js'
 import { type Libc, loadLibc } from '../platform/libc.js'
 import { canListChildren } from '../platform/linux.js'
 import { Keeper } from './keeper.js'
@@ -21,14 +21,15 @@ const worker = process.ppid
 const gone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const lines = new Lines(worker)
 const { libc, isSubreaper, why } = await contain()
-const door = await StdioDoor.open(arrive)
+const workerMark = process.env[keeperMarkName] as string
+const door = await StdioDoor.open(folderTagOf(workerMark), arrive)
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
 const keeper = new Keeper({
   libc,
   isSubreaper,
   worker,
-  workerMark: process.env[keeperMarkName] as string,
+  workerMark,
   door,
   isWorkerGone,
   send,

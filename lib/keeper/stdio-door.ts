@@ -28,9 +28,9 @@ export class StdioDoor {
   readonly #server: Server
   readonly #onArrival: (connection: number) => void
 
-  /** Opens the socket and resolves when it can be connected to. Rejects where no folder can be made. */
-  static async open(onArrival: (connection: number) => void): Promise<StdioDoor> {
-    const door = new StdioDoor(makeFolder(), onArrival)
+  /** Opens the socket, in a folder with that in its name, and resolves when it can be connected to. Rejects where no folder can be made. */
+  static async open(tag: string, onArrival: (connection: number) => void): Promise<StdioDoor> {
+    const door = new StdioDoor(makeFolder(tag), onArrival)
     await new Promise<void>((resolve, reject) => {
       door.#server.once('error', reject)
       door.#server.listen({ path: door.path, backlog }, resolve)
@@ -99,11 +99,11 @@ export class StdioDoor {
   }
 }
 
-function makeFolder(): string {
+function makeFolder(tag: string): string {
   const failures: string[] = []
   for (const parent of [tmpdir(), process.env.XDG_RUNTIME_DIR, '/dev/shm']) {
     if (parent === undefined) continue
-    const template = join(parent, 'subprocess-guard-')
+    const template = join(parent, `subprocess-guard-${tag}_`)
     if (Buffer.byteLength(join(`${template}XXXXXX`, 'stdio')) > longestPathBytes) {
       failures.push(`${parent}: path too long for a socket`)
       continue

@@ -215,6 +215,11 @@ export class Worker {
     )
   }
 
+  /** Its folder for temporary files. */
+  get temporaryFolder(): string {
+    return this.#tmp
+  }
+
   /** What is in the folder for temporary files, which is this worker's own. */
   temporaryFiles(): string[] {
     return readdirSync(this.#tmp)
