@@ -24,7 +24,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const { libc, isSubreaper, why } = await contain()
-const door = await StdioDoor.open((connection) => keeper.connectionArrived(connection))
+const door = await StdioDoor.open(
+  (connection) => keeper.connectionArrived(connection),
+  () => keeper.status()
+)
 const workerMark = process.env[keeperMarkName] as string
 const keeper = new Keeper({
   libc,

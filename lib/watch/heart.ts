@@ -31,7 +31,10 @@ export class Heart {
     this.#stopLookups = registerRouteLookup(this.#routeOf)
     this.#watcher = Watcher.start((why) => {
       const consequence = 'a hung worker is ended all the same, but nobody can say where it hung'
-      log?.warn({ why }, `the event loop is not watched by a thread: ${consequence}, nor that a debugger holds it`)
+      log?.warn(
+        { why },
+        `the event loop is not watched by a thread: ${consequence}, nor that a debugger holds it`
+      )
     })
     this.attend()
   }
