@@ -20,7 +20,9 @@ export interface Look {
 
 /** Looks at all that this user may see. */
 export function lookForMarks(): Look {
-  const processes = new Map(allProcesses(() => false).map((stat) => [stat.pid, stat]))
+  // Who looks is not looked at, though it has a worker's mark when that has started it.
+  const others = allProcesses((pid) => pid === process.pid)
+  const processes = new Map(others.map((stat) => [stat.pid, stat]))
   const workers = new Map<string, WorkerSigns>()
   const markOf = new Map<number, string>()
   const childrenOf = new Map<number, ProcessStat[]>()

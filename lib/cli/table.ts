@@ -31,7 +31,7 @@ function linesOfWorker(worker: ShownWorker, lettering: Lettering): string[] {
     ...(scope.processes.length === 0 ? ['         no process'] : rowsOf(scope.processes, lettering))
   ])
   if (unscoped.length > 0) {
-    const title = '  in no open scope: started outside requests, released, or not to be ended'
+    const title = '  in no open scope: started outside requests, released, or a survivor'
     all.push(title, ...rowsOf(unscoped, lettering))
   }
   const hasRows = unscoped.length > 0 || scopes.some(({ processes }) => processes.length > 0)

@@ -41,7 +41,7 @@ export interface ShownWorker {
   /** Why there is less to see than there should be; null when there is not. */
   readonly note: string | null
   readonly scopes: readonly ShownScope[]
-  /** What carries its mark and is of no open scope: started outside requests, released, or not to be ended. */
+  /** What carries its mark and is of no open scope: started outside requests, released, or a survivor. */
   readonly unscoped: readonly ScopeProcess[]
 }
 
