@@ -240,6 +240,9 @@ suite('a keeper that cannot be asked', () => {
     worker.run('background-child.sh')
     await worker.witness.present(4)
     assert.equal((await shown(worker.pid))?.keeper, worker.keeper)
+    // So that it gives itself no other one.
+    worker.kill('SIGSTOP')
+    await eventually('the worker is stopped', () => statOf(worker.pid)?.state === 'T')
     process.kill(worker.keeper as number, 'SIGKILL')
     await worker.keeperDead()
     await assertFoundByMarks(worker, worker.pid, /^it has no keeper that can be seen: /)
