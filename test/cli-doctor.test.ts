@@ -6,9 +6,9 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
 import { type CliSetup, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
+import { eventually } from './harness/expectations.js'
 import { serve } from './harness/server.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
@@ -195,9 +195,18 @@ suite('process 1', { skip: noNamespaces }, () => {
     const program = '(sleep 0.1 &); "$@" & exec sleep 1000 >/dev/null'
     const child = startCli(['doctor', '--json'], { via: [...inNamespaces, 'sh', '-c', program, 'sh'] })
     const exited = once(child, 'exit')
-    const { findings } = JSON.parse(await text(child.stdout)) as Diagnosis
-    child.kill('SIGKILL')
-    await exited
+    let output = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+    try {
+      await eventually('the doctor has spoken', () => output.endsWith('}\n'), 20_000)
+    } finally {
+      // With it goes all that is in its namespace.
+      child.kill('SIGKILL')
+      await exited
+    }
+    const { findings } = JSON.parse(output) as Diagnosis
     const { severity, says } = findings.find(({ name }) => name === 'process 1') as Finding
     assert.equal(severity, 'problem')
     assert.match(says, /is sleep, which does not reap\. It has left 1 zombies so far\.$/)
