@@ -192,7 +192,9 @@ suite('process 1', { skip: noNamespaces }, () => {
 
   test('that leaves zombies is a problem, whatever it is', async () => {
     // The child of a child that has gone is that of process 1, which is sleep by then and reaps nobody.
-    const program = '(sleep 0.1 &); "$@" & exec sleep 1000 >/dev/null'
+    const program =
+      '(sleep 0.1 &); (until grep -qs "^State:.Z" /proc/[0-9]*/status; do sleep 0.05; done; exec "$@") & ' +
+      'exec sleep 1000'
     const child = startCli(['doctor', '--json'], { via: [...inNamespaces, 'sh', '-c', program, 'sh'] })
     const exited = once(child, 'exit')
     let output = ''
