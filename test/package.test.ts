@@ -35,8 +35,10 @@ suite('the packed package', () => {
   const installed = join(project, 'node_modules', name)
   after(() => rmSync(folder, { recursive: true, force: true }))
 
+  let env: NodeJS.ProcessEnv
+
   before(() => {
-    const env = npmEnv(folder)
+    env = npmEnv(folder)
     // Its scripts would build `dist` anew under the other tests.
     npm(['pack', '--ignore-scripts', '--pack-destination', folder], root, env)
     const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz'))
@@ -76,6 +78,17 @@ suite('the packed package', () => {
       'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
       ''
     ])
+  })
+
+  test('has a command that runs', () => {
+    const { version } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'))
+    const link = join(project, 'node_modules/.bin/subprocess-guard')
+    const { status, stdout, stderr } = run(link, ['--version'], project)
+    assert.deepEqual([status, stdout, stderr], [0, `${version}\n`, ''])
+    assert.equal(
+      npm(['exec', '--offline', '--', 'subprocess-guard', '--version'], project, env),
+      `${version}\n`
+    )
   })
 
   test('works from ESM', () => {

@@ -22,7 +22,7 @@ const gone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const lines = new Lines(worker)
 const { libc, isSubreaper, why } = await contain()
 const workerMark = process.env[keeperMarkName] as string
-const door = await StdioDoor.open(folderTagOf(workerMark), arrive)
+const door = await StdioDoor.open(folderTagOf(workerMark), arrive, () => keeper.status())
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
 const keeper = new Keeper({

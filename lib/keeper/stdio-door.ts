@@ -1,17 +1,16 @@
 /**
  * The keeper's socket: the worker connects once for each piped standard stream, and the keeper hands the
- * connection to the subprocess. It lives in a folder that only this user may enter.
+ * connection to the subprocess. It lives in a folder that only this user may enter; whoever may, can ask for
+ * the status.
  */
 
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { connectionHeader, headerBytes } from './protocol.js'
+import { makeSocketFolder, socketIn } from './socket-folder.js'
+import { statusHeader } from './status.js'
 
-// sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)). A longer path is cut short unasked.
-const longestPathBytes = 107
 // A connection is taken as soon as it has come and said its header. Whatever is not taken by then is a
 // stranger's, or a second one for a stream that has been taken.
 const takenWithinMs = 10_000
@@ -27,10 +26,18 @@ export class StdioDoor {
   readonly #folder: string
   readonly #server: Server
   readonly #onArrival: (connection: number) => void
+  readonly #onStatus: () => unknown
 
-  /** Opens the socket, in a folder with that in its name, and resolves when it can be connected to. Rejects where no folder can be made. */
-  static async open(tag: string, onArrival: (connection: number) => void): Promise<StdioDoor> {
-    const door = new StdioDoor(makeFolder(tag), onArrival)
+  /**
+   * Opens the socket, in a folder with `tag` in its name, and resolves when it can be connected to. Rejects where no folder can be made. What
+   * `onStatus` returns is the answer to a connection that asks for the status, as one line of JSON.
+   */
+  static async open(
+    tag: string,
+    onArrival: (connection: number) => void,
+    onStatus: () => unknown
+  ): Promise<StdioDoor> {
+    const door = new StdioDoor(makeSocketFolder(tag), onArrival, onStatus)
     await new Promise<void>((resolve, reject) => {
       door.#server.once('error', reject)
       door.#server.listen({ path: door.path, backlog }, resolve)
@@ -40,10 +47,11 @@ export class StdioDoor {
     return door
   }
 
-  private constructor(folder: string, onArrival: (connection: number) => void) {
+  private constructor(folder: string, onArrival: (connection: number) => void, onStatus: () => unknown) {
     this.#folder = folder
-    this.path = join(folder, 'stdio')
+    this.path = socketIn(folder)
     this.#onArrival = onArrival
+    this.#onStatus = onStatus
     // Half open: where the worker has ended its side by now, the subprocess gets a stream that has ended.
     this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#admit(socket))
   }
@@ -76,6 +84,10 @@ export class StdioDoor {
       header += bytes.toString('latin1')
       if (header.length < headerBytes) return
       socket.off('data', read)
+      if (header === statusHeader) {
+        this.#answer(socket)
+        return
+      }
       const connection = Number.parseInt(header.slice(this.secret.length), 16)
       // The worker holds back what is for the subprocess until the launch is confirmed: more is a stranger's.
       if (header !== connectionHeader(this.secret, connection) || this.#arrived.has(connection)) {
@@ -97,24 +109,14 @@ export class StdioDoor {
     // A connection that fails is closed, and 'close' follows.
     socket.on('error', () => {})
   }
-}
 
-function makeFolder(tag: string): string {
-  const failures: string[] = []
-  for (const parent of [tmpdir(), process.env.XDG_RUNTIME_DIR, '/dev/shm']) {
-    if (parent === undefined) continue
-    const template = join(parent, `subprocess-guard-${tag}_`)
-    if (Buffer.byteLength(join(`${template}XXXXXX`, 'stdio')) > longestPathBytes) {
-      failures.push(`${parent}: path too long for a socket`)
-      continue
-    }
+  /** The dismissal still stands, for whoever does not read the answer. */
+  #answer(socket: Socket): void {
     try {
-      return mkdtempSync(template)
-    } catch (error) {
-      failures.push((error as Error).message)
+      socket.end(`${JSON.stringify(this.#onStatus())}\n`)
+    } catch {
+      // For want of descriptors nothing can be told. The scopes are worth more than an answer.
+      socket.destroy()
     }
   }
-  throw new Error(
-    `no private folder for the keeper's socket (${failures.join('; ')}); set TMPDIR to a writable one`
-  )
 }

@@ -10,6 +10,8 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 export interface Installed {
   readonly plugin: typeof subprocessGuard
+  /** The entry of the command. */
+  readonly cli: string
   remove(): void
 }
 
@@ -18,9 +20,13 @@ export async function installWithoutKoffi(): Promise<Installed> {
   mkdirSync(join(folder, 'node_modules'))
   cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true })
   cpSync(join(root, 'package.json'), join(folder, 'package.json'))
-  for (const name of ['fastify-plugin', 'p-timeout']) {
+  for (const name of ['commander', 'fastify-plugin', 'p-timeout']) {
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
   }
   const { default: plugin } = await import(pathToFileURL(join(folder, 'dist', 'index.js')).href)
-  return { plugin, remove: () => rmSync(folder, { recursive: true, force: true }) }
+  return {
+    plugin,
+    cli: join(folder, 'dist/cli/main.js'),
+    remove: () => rmSync(folder, { recursive: true, force: true })
+  }
 }

@@ -1,0 +1,29 @@
+/** The mounts that this process sees (proc_pid_mountinfo(5)). */
+
+import { textOf } from './text-of.js'
+
+export interface Mount {
+  /** Which folder of the file system is mounted. */
+  readonly root: string
+  readonly path: string
+  readonly type: string
+  /** The options of the file system, `name` or `name=value`. */
+  readonly options: readonly string[]
+}
+
+/** All mounts; what lies over another comes later. */
+export function mounts(): Mount[] {
+  const lines = textOf('/proc/self/mountinfo')?.split('\n') ?? []
+  return lines.flatMap((line) => {
+    const [place = '', system] = line.split(' - ')
+    const [, , , root, path] = place.split(' ')
+    const [type, , options] = system?.split(' ') ?? []
+    if (root === undefined || path === undefined || type === undefined) return []
+    return [{ root: unescaped(root), path: unescaped(path), type, options: options?.split(',') ?? [] }]
+  })
+}
+
+/** Blanks and line feeds are written in octal. */
+function unescaped(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}

@@ -1,0 +1,53 @@
+/** What `/proc` hides from this user, and what that means for the guard. */
+
+import { statOf } from '../../platform/linux.js'
+import type { Finding } from './finding.js'
+import { mounts } from './mounts.js'
+import { textOf } from './text-of.js'
+
+// The names of proc(5) for hidepid, and the numbers that older kernels show.
+const hiding: Record<string, string> = {
+  1: 'cannot be read',
+  noaccess: 'cannot be read',
+  2: 'is not shown',
+  invisible: 'is not shown',
+  4: 'is not shown',
+  ptraceable: 'is not shown'
+}
+
+const toDo = 'Mount /proc without this option, unless something is meant to be hidden.'
+
+export function findProc(): Finding {
+  const name = '/proc'
+  if (statOf(process.pid) === undefined) {
+    const says = 'No /proc is mounted: the guard finds no process.'
+    return { name, severity: 'problem', says, toDo: 'Mount it: mount -t proc proc /proc.' }
+  }
+  const options = mounts().findLast(({ path }) => path === '/proc')?.options ?? []
+  const hidepid = settingOf('hidepid', options)
+  const hidden = hiding[hidepid ?? '']
+  if (hidden !== undefined && !mayTraceAll()) {
+    const says =
+      `hidepid=${hidepid}: what another user runs ${hidden}. A command that changes its user is found by ` +
+      'its parents and not by its mark, and ps does not show it.'
+    return { name, severity: 'note', says, toDo }
+  }
+  if (settingOf('subset', options) === 'pid') {
+    const says =
+      'subset=pid: /proc shows processes and nothing else. Marks do not name the boot then, and how old a ' +
+      'process is cannot be told.'
+    return { name, severity: 'note', says, toDo }
+  }
+  const despite = hidden === undefined ? '' : `, despite hidepid=${hidepid}`
+  return { name, severity: 'ok', says: `/proc hides nothing from this user${despite}.` }
+}
+
+function settingOf(name: string, options: readonly string[]): string | undefined {
+  return options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1)
+}
+
+/** CAP_SYS_PTRACE, which hidepid does not hold off. In most containers root has it not. */
+function mayTraceAll(): boolean {
+  const [, mask = '0'] = /^CapEff:\s+([0-9a-f]+)$/m.exec(textOf('/proc/self/status') ?? '') ?? []
+  return ((BigInt(`0x${mask}`) >> 19n) & 1n) === 1n
+}

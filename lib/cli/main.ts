@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+/** Entry of the command `subprocess-guard`: what guarded workers run here, and what the machine allows. */
+
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { doctorCommand } from './doctor.js'
+import { psCommand } from './ps.js'
+import { sweepCommand } from './sweep.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+
+// Whoever reads has read enough: `| head`.
+process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>
+  process.exit(code === 'EPIPE' ? undefined : 1)
+)
+
+await new Command('subprocess-guard')
+  .description('What the guards of this machine run, and what this machine allows them.')
+  .version(version)
+  .addCommand(psCommand())
+  .addCommand(sweepCommand())
+  .addCommand(doctorCommand())
+  .parseAsync()

@@ -1,0 +1,254 @@
+/** `subprocess-guard doctor` says what containment a machine allows: on this one, and on worse ones made of it. */
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { suite, type TestContext, test } from 'node:test'
+import { type CliSetup, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
+import { eventually } from './harness/expectations.js'
+import { serve } from './harness/server.js'
+import { installWithoutKoffi } from './harness/without-koffi.js'
+
+interface Finding {
+  readonly name: string
+  readonly severity: 'ok' | 'note' | 'problem'
+  readonly says: string
+  readonly toDo?: string
+}
+
+interface Diagnosis {
+  readonly status: number | null
+  readonly containment: string
+  readonly why: string | null
+  readonly findings: readonly Finding[]
+  /** The finding of that name. */
+  of(name: string): Finding
+}
+
+const noNamespaces = whyNoNamespaces() ?? false
+const names = [
+  ...['node', 'system', '/proc', 'socket folder', 'koffi', 'children', 'subreaper', 'pidfd'],
+  ...['process 1', 'open files', 'processes', 'cgroup', 'user namespaces']
+]
+
+async function diagnose(setup?: CliSetup): Promise<Diagnosis> {
+  const { status, stdout, stderr } = await runCli(['doctor', '--json'], setup)
+  assert.equal(stderr, '')
+  const { containment, why, findings } = JSON.parse(stdout) as Diagnosis
+  const of = (name: string): Finding => {
+    const found = findings.filter((finding) => finding.name === name)
+    assert.equal(found.length, 1, name)
+    return found[0] as Finding
+  }
+  return { status, containment, why, findings, of }
+}
+
+/** What runs a program as `diagnose` does, after a program of the shell has made the machine worse. */
+function after(program: string): readonly string[] {
+  return [...inNamespaces, 'sh', '-c', `${program} && exec "$@"`, 'sh']
+}
+
+/** Why a program of util-linux is not here; false where it is. */
+function without(program: string): string | false {
+  return spawnSync(program, ['--version']).status === 0 ? false : `${program}(1) of util-linux is missing`
+}
+
+function tempFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'doctor-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+suite('the level of containment', () => {
+  test('is that of a guard on the same machine', async (t) => {
+    const served = await serve({}, () => {})
+    t.after(() => served.close())
+    const { containment } = served.guard
+    const diagnosis = await diagnose()
+    assert.equal(diagnosis.containment, containment)
+    assert.equal(diagnosis.status, containment === 'subreaper' ? 0 : 1)
+    assert.equal(diagnosis.why === null, containment === 'subreaper')
+    assert.deepEqual(diagnosis.of('node').severity, 'ok')
+    if (containment === 'subreaper')
+      assert.deepEqual(
+        diagnosis.findings.map(({ name }) => name),
+        names
+      )
+  })
+
+  test('is that of a guard without koffi: marks, with what to do', async (t) => {
+    const { plugin, cli, remove } = await installWithoutKoffi()
+    t.after(remove)
+    const served = await serve({ plugin }, () => {})
+    t.after(() => served.close())
+    assert.equal(served.guard.containment, 'marks')
+    const diagnosis = await diagnose({ entry: cli })
+    assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'marks'])
+    assert.equal(diagnosis.why, 'koffi is not installed, so that the keeper cannot become a subreaper')
+    const { severity, toDo } = diagnosis.of('koffi')
+    assert.equal(severity, 'problem')
+    assert.match(toDo ?? '', /--omit=optional/)
+  })
+
+  test('is marks with a koffi that was built for another machine', async (t) => {
+    const { cli, remove } = await installWithoutKoffi()
+    t.after(remove)
+    const koffi = join(dirname(cli), '../../node_modules/koffi')
+    mkdirSync(koffi)
+    writeFileSync(join(koffi, 'package.json'), '{"name":"koffi","main":"main.js"}')
+    writeFileSync(join(koffi, 'main.js'), 'throw new Error("wrong ELF class\\nand more")')
+    const diagnosis = await diagnose({ entry: cli })
+    assert.equal(diagnosis.containment, 'marks')
+    const { says } = diagnosis.of('koffi')
+    assert.match(
+      says,
+      new RegExp(`^koffi does not work on this ${process.arch} machine with .+: wrong ELF class\\.$`)
+    )
+  })
+
+  test('is none where there is no place for the keeper’s socket', { skip: noNamespaces }, async (t) => {
+    const closed = join(tempFolder(t), 'not-there')
+    const setup = {
+      via: after('mount -t tmpfs -o ro none /dev/shm'),
+      env: { TMPDIR: closed, XDG_RUNTIME_DIR: '' }
+    }
+    const diagnosis = await diagnose(setup)
+    assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'none'])
+    const { severity, says } = diagnosis.of('socket folder')
+    assert.equal(severity, 'problem')
+    assert.match(says, /^There is no place for the keeper's socket: ENOENT.*; EROFS/)
+    const { stdout } = await runCli(['doctor'], setup)
+    assert.match(
+      stdout,
+      /\ncontainment: none \(the guard cannot run: there is no place for the keeper's socket/
+    )
+  })
+
+  test('is none where no /proc is mounted', { skip: noNamespaces }, async () => {
+    const diagnosis = await diagnose({ via: after('mount -t tmpfs none /proc') })
+    assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'none'])
+    assert.equal(diagnosis.of('/proc').says, 'No /proc is mounted: the guard finds no process.')
+  })
+})
+
+suite('the findings', () => {
+  test('are told to people with what to do, and end with the level', async () => {
+    const { containment } = await diagnose()
+    const { stdout, stderr } = await runCli(['doctor'], { env: { TMPDIR: '/not-there' } })
+    assert.equal(stderr, '')
+    assert.match(stdout, /^ok {7}node {13}Node \d+\.\d+\.\d+ is supported\.$/m)
+    assert.match(stdout, /^note {5}socket folder {4}The keeper has its socket in .+\n {26}-> Set TMPDIR to/m)
+    assert.match(stdout, new RegExp(`\n\ncontainment: ${containment}( \\(.+\\))?\n$`))
+  })
+
+  test('name a folder for the socket that is given up, and the one that is taken', async (t) => {
+    const folder = tempFolder(t)
+    const roomy = await diagnose({ env: { TMPDIR: folder } })
+    assert.deepEqual(roomy.of('socket folder'), {
+      ...{ name: 'socket folder', severity: 'ok', says: `The keeper can have its socket in ${folder}.` }
+    })
+    const long = join(folder, 'x'.repeat(100))
+    mkdirSync(long)
+    const { severity, says } = (await diagnose({ env: { TMPDIR: long } })).of('socket folder')
+    assert.equal(severity, 'note')
+    assert.ok(says.includes(`since elsewhere it cannot: ${long}: path too long for a socket`), says)
+    const relative = await diagnose({ env: { TMPDIR: 'somewhere' } })
+    assert.match(relative.of('socket folder').says, /cannot: somewhere: not an absolute path/)
+  })
+
+  test('name a low limit of open files', { skip: without('prlimit') }, async () => {
+    const low = (await diagnose({ via: ['prlimit', '--nofile=256:256'] })).of('open files')
+    assert.equal(low.severity, 'note')
+    assert.match(low.says, /^A worker may have 256 descriptors: .* each piped stream/)
+    assert.match(low.toDo ?? '', /LimitNOFILE=/)
+    const high = (await diagnose({ via: ['prlimit', '--nofile=1024:1024'] })).of('open files')
+    assert.equal(high.severity, 'ok')
+  })
+
+  test('name a low limit of processes', { skip: without('prlimit') }, async () => {
+    const low = (await diagnose({ via: ['prlimit', '--nproc=1000:1000'] })).of('processes')
+    assert.equal(low.severity, 'note')
+    assert.match(low.says, /^This user may have 1000 processes and threads/)
+  })
+})
+
+suite('process 1', { skip: noNamespaces }, () => {
+  test('that is Node is a problem, with the ways to an init', async () => {
+    const { severity, says, toDo } = (await diagnose({ via: inNamespaces })).of('process 1')
+    assert.equal(severity, 'problem')
+    assert.match(says, /^Process 1 of this PID namespace is node, which reaps no orphans/)
+    for (const way of ['docker run --init', 'shareProcessNamespace', 'tini']) assert.ok(toDo?.includes(way))
+  })
+
+  test('that is a shell is a problem: it passes no signal on', async () => {
+    const via = [...inNamespaces, 'sh', '-c', '"$@"; exit $?', 'sh']
+    const { severity, says } = (await diagnose({ via })).of('process 1')
+    assert.equal(severity, 'problem')
+    assert.match(says, /is sh, which passes no SIGTERM on/)
+  })
+
+  test('that leaves zombies is a problem, whatever it is', async () => {
+    // The child of a child that has gone is that of process 1, which is sleep by then and reaps nobody.
+    const program =
+      '(sleep 0.1 &); (until grep -qs "^State:.Z" /proc/[0-9]*/status; do sleep 0.05; done; exec "$@") & ' +
+      'exec sleep 1000'
+    const child = startCli(['doctor', '--json'], { via: [...inNamespaces, 'sh', '-c', program, 'sh'] })
+    const exited = once(child, 'exit')
+    let output = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+    try {
+      await eventually('the doctor has spoken', () => output.endsWith('}\n'), 20_000)
+    } finally {
+      // With it goes all that is in its namespace.
+      child.kill('SIGKILL')
+      await exited
+    }
+    const { findings } = JSON.parse(output) as Diagnosis
+    const { severity, says } = findings.find(({ name }) => name === 'process 1') as Finding
+    assert.equal(severity, 'problem')
+    assert.match(says, /is sleep, which does not reap\. It has left 1 zombies so far\.$/)
+  })
+
+  test('that is an init is as it should be', async (t) => {
+    const tini = join(tempFolder(t), 'tini')
+    symlinkSync(process.execPath, tini)
+    const via = [...inNamespaces, 'sh', '-c', `shift; exec ${tini} "$@"`, 'sh']
+    assert.deepEqual((await diagnose({ via })).of('process 1'), {
+      ...{ name: 'process 1', severity: 'ok', says: 'Process 1 of this PID namespace is tini, an init.' }
+    })
+  })
+})
+
+suite('a /proc that hides something', { skip: noNamespaces || without('setpriv') }, () => {
+  // To whoever may trace all, nothing is hidden.
+  const asOthers = 'set -- setpriv --bounding-set=-sys_ptrace "$@"'
+
+  for (const [option, says] of [
+    ['hidepid=1', /^hidepid=(1|noaccess): what another user runs cannot be read\./],
+    ['hidepid=2', /^hidepid=(2|invisible): what another user runs is not shown\./],
+    ['subset=pid', /^subset=pid: .* how old a process is cannot be told\.$/]
+  ] as const) {
+    test(`is named with what that means: ${option}`, async (t) => {
+      const mount = `mount -t proc -o ${option} proc /proc`
+      if (spawnSync(after(mount)[0] as string, [...after(mount).slice(1), 'true']).status !== 0) {
+        t.skip(`this kernel does not mount /proc with ${option} here`)
+        return
+      }
+      const finding = (await diagnose({ via: after(`${mount} && ${asOthers}`) })).of('/proc')
+      assert.equal(finding.severity, 'note')
+      assert.match(finding.says, says)
+      assert.match(finding.toDo ?? '', /^Mount \/proc without this option/)
+    })
+  }
+
+  test('hides nothing from who may trace all', async () => {
+    const finding = (await diagnose({ via: after('mount -t proc -o hidepid=2 proc /proc') })).of('/proc')
+    assert.equal(finding.severity, 'ok')
+    assert.match(finding.says, /hides nothing from this user, despite hidepid=/)
+  })
+})

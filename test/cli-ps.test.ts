@@ -1,0 +1,462 @@
+/** `subprocess-guard ps` shows what guarded workers run, also when their keepers cannot be asked. */
+
+import assert from 'node:assert/strict'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
+import { ask } from './harness/client.js'
+import { eventually } from './harness/expectations.js'
+import { type Served, serve } from './harness/server.js'
+import { StandInKeeper } from './harness/stand-in-keeper.js'
+import { installWithoutKoffi } from './harness/without-koffi.js'
+import { statOf, Witness } from './harness/witness.js'
+import { Worker, whyNoTerminal } from './harness/worker.js'
+
+const workerEntry = fileURLToPath(new URL('./harness/worker-main.js', import.meta.url))
+// What a keeper is given to answer, and a process to start, on a machine that has other work.
+const promptMs = 5_000
+// No file of passwords has that user, and nobody's server runs as that.
+const stranger = 64_321
+
+interface ShownProcess {
+  readonly pid: number
+  readonly parent: number
+  readonly command: string
+  readonly ageMs: number
+  readonly memoryBytes: number
+  readonly cpuMs: number
+}
+
+interface ShownWorker {
+  readonly worker: number
+  readonly state: string
+  readonly command: string | null
+  readonly memoryBytes: number | null
+  readonly keeper: number | null
+  readonly containment: string | null
+  readonly note: string | null
+  readonly scopes: readonly {
+    readonly scope: number
+    readonly state: string
+    readonly route: string | null
+    readonly openMs: number | null
+    readonly deadlineInMs: number | null
+    readonly processes: readonly ShownProcess[]
+  }[]
+  readonly unscoped: readonly ShownProcess[]
+}
+
+/** What is said of a worker, of all that run on this machine. */
+async function shown(worker = process.pid, entry = cli): Promise<ShownWorker | undefined> {
+  const { status, stdout, stderr } = await runCli(['ps', '--json'], { entry })
+  assert.deepEqual([status, stderr], [0, ''])
+  return (JSON.parse(stdout) as ShownWorker[]).find((one) => one.worker === worker)
+}
+
+/** The lines that people see of a worker. */
+async function linesOn(worker = process.pid): Promise<string[]> {
+  const { status, stdout, stderr } = await runCli(['ps'])
+  assert.deepEqual([status, stderr], [0, ''])
+  const block = stdout.split('\n\n').find((one) => new RegExp(`^(left by )?worker ${worker}\\b`).test(one))
+  return block?.trimEnd().split('\n') ?? []
+}
+
+function pidsOf(worker: Pick<ShownWorker, 'scopes'> | undefined): Set<number> {
+  return new Set(worker?.scopes.flatMap(({ processes }) => processes.map(({ pid }) => pid)))
+}
+
+function announcedBy({ witness }: { witness: Witness }): Set<number> {
+  return new Set(witness.announced.map(({ pid }) => pid))
+}
+
+/** A server with two requests under way, of three processes and of two. */
+async function serveBusy(t: TestContext, plugin?: Parameters<typeof serve>[0]['plugin']): Promise<Served> {
+  const served = await serve(plugin === undefined ? {} : { plugin }, (_app, served) => {
+    for (const [path, program] of [
+      ['/deep/:id', 'tree-ignores-term.sh'],
+      ['/daemon', 'daemon.sh']
+    ] as const) {
+      served.get(
+        path,
+        async (request) => {
+          served.run(request, program)
+          await new Promise(() => {})
+        },
+        path === '/daemon' ? { timeout: false } : { timeout: 60_000 }
+      )
+    }
+  })
+  t.after(() => served.close())
+  ask(served.port, '/deep/7')
+  await served.witness.present(4)
+  ask(served.port, '/daemon')
+  await served.witness.present(6)
+  return served
+}
+
+suite('a worker and its keeper', () => {
+  test('are shown with every process of every open scope', async (t) => {
+    const served = await serveBusy(t)
+    const { keeper, containment } = served.guard
+    const lines = await linesOn()
+    const own = lines.join('\n')
+    assert.match(
+      lines[0] as string,
+      new RegExp(`^worker ${process.pid}  \\d+ MB  keeper ${keeper}  ${containment}  \\S+`)
+    )
+    assert.match(own, /\n +PID +AGE +CPU +MEMORY {2}COMMAND\n/)
+    assert.equal(lines.filter((line) => /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline /.test(line)).length, 2)
+    for (const { pid } of served.witness.announced) {
+      const row = lines.find((line) => line.trim().startsWith(`${pid} `))
+      assert.match(row ?? '', /^ +\d+ +\d+\.\d s +\d+\.\d s +\d+ [kM]B {2}.*\S/)
+    }
+    // The grandchild hangs from the middle, and that from the leader, as does the child.
+    for (const [name, lead] of [
+      ['child', '|- '],
+      ['middle', '`- '],
+      ['grandchild', '   `- ']
+    ]) {
+      const { pid } = served.witness.announced.find((one) => one.name === name) ?? {}
+      const row = lines.find((line) => line.trim().startsWith(`${pid} `))
+      // Behind the four columns of numbers, which are so wide.
+      assert.match(row?.slice(42) ?? '', new RegExp(`^${lead?.replace('|', '\\|')}(sh|sleep) `))
+    }
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: that there is none, is the law.
+    assert.match(own, /^[\x00-\x7f]*$/)
+  })
+
+  test('are an object of --json', async (t) => {
+    const served = await serveBusy(t)
+    const worker = await shown()
+    assert.deepEqual(Object.keys(worker ?? {}), [
+      ...['worker', 'state', 'command', 'memoryBytes', 'keeper', 'containment', 'note', 'scopes', 'unscoped']
+    ])
+    const { keeper, containment } = served.guard
+    const { rss } = process.memoryUsage()
+    assert.deepEqual(
+      { ...worker, scopes: [], memoryBytes: 0, command: '' },
+      {
+        ...{ worker: process.pid, state: 'running', command: '', memoryBytes: 0, keeper, containment },
+        ...{ note: null, scopes: [], unscoped: [] }
+      }
+    )
+    assert.ok(Math.abs((worker?.memoryBytes ?? 0) / rss - 1) < 0.3, `${worker?.memoryBytes} and ${rss}`)
+    assert.equal(worker?.scopes.length, 2)
+    for (const scope of worker?.scopes ?? []) {
+      assert.deepEqual(Object.keys(scope), ['scope', 'state', 'route', 'openMs', 'deadlineInMs', 'processes'])
+      assert.equal(scope.state, 'open')
+      assert.ok((scope.openMs ?? -1) >= 0)
+      for (const process of scope.processes) {
+        assert.deepEqual(Object.keys(process), ['pid', 'parent', 'command', 'ageMs', 'memoryBytes', 'cpuMs'])
+        assert.equal(process.parent, statOf(process.pid)?.parent)
+        assert.ok(process.ageMs >= 0 && process.ageMs <= (scope.openMs ?? 0) + 1_000)
+        assert.ok(process.memoryBytes > 100_000)
+      }
+    }
+    assert.deepEqual(pidsOf(worker), announcedBy(served))
+  })
+
+  test('have their requests named, with how long they may go on', async (t) => {
+    await serveBusy(t)
+    const own = (await linesOn()).join('\n')
+    assert.match(own, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline in 5\d\.\d s {2}GET \/deep\/:id$/m)
+    assert.match(own, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline none {2}GET \/daemon$/m)
+    const routes = (await shown())?.scopes.map(({ route }) => route)
+    assert.deepEqual(routes, ['GET /deep/:id', 'GET /daemon'])
+  })
+
+  test('are shown when nothing is open', async (t) => {
+    const served = await serve({}, () => {})
+    t.after(() => served.close())
+    const lines = await linesOn()
+    assert.match(lines[0] ?? '', new RegExp(`^worker ${process.pid}  .*keeper ${served.guard.keeper}  `))
+    assert.deepEqual(lines.slice(1), ['  no open scope'])
+    await served.close()
+    assert.deepEqual(await linesOn(), [])
+  })
+
+  test('are shown with what was released, apart from what their requests run', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    await worker.withScope('release')
+    await worker.witness.present(2)
+    const state = await shown(worker.pid)
+    assert.deepEqual(pidsOf(state), new Set())
+    assert.deepEqual(new Set(state?.unscoped.map(({ pid }) => pid)), announcedBy(worker))
+    assert.match((await linesOn(worker.pid)).join('\n'), /^ {2}in no open scope: .*released/m)
+  })
+
+  test('are shown without koffi, and by a command without it', async (t) => {
+    const { plugin, cli, remove } = await installWithoutKoffi()
+    t.after(remove)
+    const served = await serveBusy(t, plugin)
+    const worker = await shown(process.pid, cli)
+    assert.equal(worker?.containment, 'marks')
+    assert.deepEqual(pidsOf(worker), announcedBy(served))
+  })
+})
+
+suite('a keeper that cannot be asked', () => {
+  /** Asserts that the worker is shown with its processes all the same, and why there is no more. */
+  async function assertFoundByMarks(served: Served | Worker, worker: number, note: RegExp): Promise<void> {
+    const startedAt = performance.now()
+    const state = await shown(worker)
+    const ms = performance.now() - startedAt
+    assert.ok(ms < promptMs, `it took ${ms} ms`)
+    assert.equal(state?.state, 'running')
+    assert.match(state?.note ?? '', note)
+    assert.match(state?.note ?? '', /routes and deadlines are not known/)
+    assert.deepEqual(pidsOf(state), announcedBy(served))
+    assert.deepEqual(new Set(state?.scopes.map(({ state }) => state)), new Set(['unknown']))
+    const lines = await linesOn(worker)
+    assert.match(lines[1] ?? '', /^ {2}note: its keeper is stopped|^ {2}note: it has no keeper/)
+  }
+
+  test('is shown with its worker and what carries its mark: stopped', async (t) => {
+    const served = await serveBusy(t)
+    const { keeper } = served.guard
+    process.kill(keeper, 'SIGSTOP')
+    try {
+      await eventually('the keeper is stopped', () => statOf(keeper)?.state === 'T')
+      await assertFoundByMarks(served, process.pid, /^its keeper is stopped: /)
+      assert.equal((await shown())?.keeper, keeper)
+    } finally {
+      // Its end waits for it.
+      process.kill(keeper, 'SIGCONT')
+    }
+    await eventually('the keeper runs', () => statOf(keeper)?.state !== 'T')
+    assert.equal((await shown())?.note, null)
+  })
+
+  test('is no longer there: its worker is shown, and then what that leaves', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    worker.run('daemon.sh')
+    worker.run('background-child.sh')
+    await worker.witness.present(4)
+    assert.equal((await shown(worker.pid))?.keeper, worker.keeper)
+    // So that it gives itself no other one.
+    worker.kill('SIGSTOP')
+    await eventually('the worker is stopped', () => statOf(worker.pid)?.state === 'T')
+    process.kill(worker.keeper as number, 'SIGKILL')
+    await worker.keeperDead()
+    await assertFoundByMarks(worker, worker.pid, /^it has no keeper that can be seen: /)
+
+    worker.kill('SIGKILL')
+    await worker.dead()
+    const state = await shown(worker.pid)
+    assert.deepEqual([state?.state, state?.command, state?.keeper, state?.note], ['gone', null, null, null])
+    assert.deepEqual(pidsOf(state), announcedBy(worker))
+    const [first] = await linesOn(worker.pid)
+    assert.match(
+      first ?? '',
+      new RegExp(`^left by worker ${worker.pid} \\(gone\\): .*subprocess-guard sweep`)
+    )
+  })
+
+  for (const [how, answer, note] of [
+    ['says nothing', undefined, /^its keeper has not answered within 1000 ms: /],
+    [
+      'talks nonsense',
+      'HTTP/1.1 400 Bad Request\r\n\r\n',
+      /^its keeper gives no answer that is understood: /
+    ],
+    ['hangs up', '', /^its keeper gives no answer that is understood: /],
+    ['has no scopes', { worker: 1, keeper: 2, containment: 'marks' }, /gives no answer that is understood: /]
+  ] as const) {
+    test(`is named with the reason: it ${how}`, async (t) => {
+      const keeper = await StandInKeeper.start(answer)
+      t.after(() => keeper.close())
+      const startedAt = performance.now()
+      const worker = await shown()
+      const ms = performance.now() - startedAt
+      assert.ok(ms < promptMs, `it took ${ms} ms`)
+      assert.equal(worker?.keeper, keeper.pid)
+      assert.match(worker?.note ?? '', note)
+    })
+  }
+})
+
+suite('what a keeper tells', () => {
+  const facts = { worker: process.pid, keeper: 1, containment: 'subreaper' }
+  const scope = { scope: 3, state: 'open', openMs: 12_400, processes: [] }
+
+  for (const [told, line] of [
+    [{ ...scope, route: 'GET /', deadlineInMs: 3_290 }, '  scope 3  open 12.4 s  deadline in 3.2 s  GET /'],
+    [{ ...scope, route: 'GET /', deadlineInMs: -1 }, '  scope 3  open 12.4 s  deadline passed  GET /'],
+    [scope, '  scope 3  open 12.4 s  deadline none  no route'],
+    [
+      { ...scope, state: 'closing', openMs: 250_000 },
+      '  scope 3  closing  open 4 min 10 s  deadline none  no route'
+    ],
+    [{ ...scope, openMs: 90_000_000 }, '  scope 3  open 1 d 1 h  deadline none  no route'],
+    [{ ...scope, scope: 0, openMs: 7_500_000 }, '  in no request  open 2 h 5 min  deadline none  no route'],
+    // A terminal would take it for an order.
+    [{ ...scope, route: 'GET /\x1b[2J\r\n' }, '  scope 3  open 12.4 s  deadline none  GET /?[2J??']
+  ] as const) {
+    test(`is shown as ${JSON.stringify(line.trim())}`, async (t) => {
+      const keeper = await StandInKeeper.start({ ...facts, scopes: [told] })
+      t.after(() => keeper.close())
+      assert.deepEqual((await linesOn()).slice(1), [line, '         no process'])
+    })
+  }
+
+  test('is not believed of a process that is not there', async (t) => {
+    const gone = spawnSync('true').pid
+    const keeper = await StandInKeeper.start({ ...facts, scopes: [{ ...scope, processes: [{ pid: gone }] }] })
+    t.after(() => keeper.close())
+    assert.deepEqual(pidsOf(await shown()), new Set())
+  })
+})
+
+suite('a keeper whose socket is hard to reach', () => {
+  test('is asked by a path that fills all that a socket has room for', async (t) => {
+    const base = mkdtempSync(join(tmpdir(), 'long-'))
+    t.after(() => rmSync(base, { recursive: true, force: true }))
+    // `/subprocess-guard-XXXXXX/stdio` is what follows.
+    const folder = join(base, 'x'.repeat(107 - 30 - base.length - 1))
+    mkdirSync(folder)
+    const worker = await Worker.start({ env: { TMPDIR: folder } })
+    t.after(() => worker.close())
+    worker.run('daemon.sh')
+    await worker.witness.present(2)
+    const state = await shown(worker.pid)
+    assert.equal(state?.note, null)
+    assert.deepEqual(pidsOf(state), announcedBy(worker))
+  })
+
+  test('is asked across mounts and PID namespaces, and its processes have our numbers', {
+    skip: whyNoNamespaces() ?? false
+  }, async (t) => {
+    const witness = new Witness()
+    t.after(() => {
+      // What announced itself has another number here: this one may be anybody's.
+      witness.announced.length = 0
+      witness.close()
+    })
+    const folder = mkdtempSync(join(tmpdir(), 'private-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const program = `mount -t tmpfs none "$TMPDIR" && ${process.execPath} ${workerEntry} keeper; exit $?`
+    const [file, ...args] = [...inNamespaces, 'sh', '-c', program]
+    const outer = spawn(file as string, args, { env: { ...witness.env, TMPDIR: folder }, stdio: 'ignore' })
+    const ended = once(outer, 'exit')
+    t.after(async () => {
+      outer.kill('SIGKILL')
+      await ended
+    })
+    await eventually('the worker serves', () => witness.said.length > 0, 30_000)
+    const { pid: innerPid, port } = JSON.parse(witness.said[0]?.slice('worker '.length) as string)
+    ask(port, '/run?program=daemon.sh&times=1')
+    await witness.present(2)
+
+    const { stdout } = await runCli(['ps', '--json'])
+    const worker = (JSON.parse(stdout) as ShownWorker[]).find(({ worker }) => innermost(worker) === innerPid)
+    assert.ok(worker !== undefined && worker.worker !== innerPid, stdout)
+    assert.equal(worker.note, null)
+    assert.match(worker.command ?? '', /worker-main\.js keeper/)
+    assert.equal(parentOf(worker.keeper as number), worker.worker)
+    const processes = worker.scopes.flatMap(({ processes }) => processes)
+    assert.deepEqual(new Set(processes.map(({ pid }) => innermost(pid))), announcedBy({ witness }))
+    for (const { pid, command } of processes) {
+      assert.equal(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim(), command)
+    }
+  })
+})
+
+suite('a user', () => {
+  test('who can see no worker is told so', { skip: whyNoNamespaces() ?? false }, async (t) => {
+    const served = await serveBusy(t)
+    assert.ok(served.guard.keeper > 0)
+    const { status, stdout, stderr } = await runCli(['ps'], { via: inNamespaces })
+    assert.equal(stdout, 'no guarded worker runs here (as far as user root can see)\n')
+    assert.deepEqual([status, stderr], [0, ''])
+    assert.equal((await runCli(['ps', '--json'], { via: inNamespaces })).stdout, '[]\n')
+  })
+
+  test('sees none of root’s', { skip: whyNoOtherUser() ?? false }, async (t) => {
+    await serveBusy(t)
+    const { status, stdout, stderr } = await runCli(['ps'], { user: stranger })
+    assert.equal(stdout, `no guarded worker runs here (as far as user ${stranger} can see)\n`)
+    assert.deepEqual([status, stderr], [0, ''])
+  })
+})
+
+suite('the output', () => {
+  test('may be cut short by who reads it', async () => {
+    const command = `{ "${process.execPath}" "${cli}" ps --watch 0.1; echo "status $?" >&2; } | head -1`
+    const { stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', timeout: promptMs * 2 })
+    assert.match(stdout, /^.*, every 0.1 s\n$/)
+    assert.equal(stderr, 'status 0\n')
+  })
+
+  for (const [how, flags, isOne] of [
+    ['for people', [], (line: string) => line.endsWith('every 0.1 s')],
+    ['for programs', ['--json'], (line: string) => Array.isArray(JSON.parse(line || 'null'))]
+  ] as const) {
+    test(`is made again and again until Ctrl-C, ${how}`, async () => {
+      const child = startCli(['ps', '--watch', '0.1', ...flags])
+      let output = ''
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text
+      })
+      const looks = (): number => output.split('\n').slice(0, -1).filter(isOne).length
+      await eventually('it was shown three times', () => looks() >= 3, promptMs)
+      child.kill('SIGINT')
+      assert.deepEqual(await once(child, 'exit'), [0, null])
+      assert.ok(!output.includes('\x1b'))
+    })
+  }
+
+  test('fits a terminal, and is drawn anew there', { skip: whyNoTerminal() ?? false }, async (t) => {
+    const served = await serveBusy(t)
+    const command = `stty cols 50 rows 9; exec "${process.execPath}" "${cli}" ps --watch 0.1`
+    const env = { ...process.env, SHELL: '/bin/sh', LC_ALL: 'C.UTF-8' }
+    const terminal = spawn('script', ['-qfc', command, '/dev/null'], { env })
+    t.after(() => terminal.kill('SIGKILL'))
+    let output = ''
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
+      output += text
+    })
+    await eventually('it was shown three times', () => output.split('\x1b[H\x1b[J').length > 3, promptMs)
+    terminal.stdin.write('\x03')
+    assert.deepEqual(await once(terminal, 'exit'), [0, null])
+    const [, second = ''] = output.split('\x1b[H\x1b[J').slice(1)
+    const lines = second.split('\r\n')
+    // The cursor is in the last row.
+    assert.ok(lines.length <= 9, second)
+    assert.match(second, /\(\d+ more lines\)/)
+    for (const line of lines) assert.ok(line.length <= 50, line)
+    const first = lines.find((line) => line.startsWith('worker '))
+    assert.ok(first?.length === 50 && first.endsWith('…'), first)
+    assert.ok(served.guard.keeper > 0)
+  })
+
+  test('is refused for an interval that is none', async () => {
+    const { status, stderr } = await runCli(['ps', '--watch', 'often'])
+    assert.equal(status, 1)
+    assert.match(stderr, /^error: .*'often' is invalid.*give a number of seconds from 0\.1/)
+  })
+})
+
+/** The number that a process has in its own PID namespace. */
+function innermost(pid: number): number {
+  const [, numbers] = /^NSpid:\s+(.+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(numbers?.split(/\s+/).at(-1))
+}
+
+function parentOf(pid: number): number | undefined {
+  return statOf(pid)?.parent
+}
+
+/** Why the command cannot be run here as somebody else; undefined where it can. */
+function whyNoOtherUser(): string | undefined {
+  if (process.getuid?.() !== 0) return 'only root can run a program as another user'
+  const { status } = spawnSync(process.execPath, [cli, '--version'], { uid: stranger, gid: stranger })
+  if (status !== 0) return 'other users cannot run this Node, or cannot read the package'
+  return undefined
+}
