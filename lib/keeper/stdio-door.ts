@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { connectionHeader, headerBytes } from './protocol.js'
 
 // sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)). A longer path is cut short unasked.
@@ -103,6 +103,11 @@ function makeFolder(): string {
   const failures: string[] = []
   for (const parent of [tmpdir(), process.env.XDG_RUNTIME_DIR, '/dev/shm']) {
     if (parent === undefined) continue
+    // The worker is in another folder than the keeper, and would look for the socket there.
+    if (!isAbsolute(parent)) {
+      failures.push(`${JSON.stringify(parent)} is not an absolute path`)
+      continue
+    }
     const template = join(parent, 'subprocess-guard-')
     if (Buffer.byteLength(join(`${template}XXXXXX`, 'stdio')) > longestPathBytes) {
       failures.push(`${parent}: path too long for a socket`)

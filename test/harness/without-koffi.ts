@@ -1,6 +1,6 @@
 /** The package as it is where its optional dependency could not be installed. */
 
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -10,6 +10,8 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 export interface Installed {
   readonly plugin: typeof subprocessGuard
+  /** Where another process finds it. */
+  readonly url: string
   remove(): void
 }
 
@@ -21,6 +23,9 @@ export async function installWithoutKoffi(): Promise<Installed> {
   for (const name of ['fastify-plugin', 'p-timeout']) {
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
   }
-  const { default: plugin } = await import(pathToFileURL(join(folder, 'dist', 'index.js')).href)
-  return { plugin, remove: () => rmSync(folder, { recursive: true, force: true }) }
+  // For workers of other users.
+  chmodSync(folder, 0o755)
+  const url = pathToFileURL(join(folder, 'dist', 'index.js')).href
+  const { default: plugin } = await import(url)
+  return { plugin, url, remove: () => rmSync(folder, { recursive: true, force: true }) }
 }
