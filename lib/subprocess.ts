@@ -2,6 +2,7 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { ChildProcess } from 'node:child_process'
+import { EventEmitter } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { type Command, type StdioEntry, type StdioOption, signalName } from './command.js'
 import type { KeeperLink, LaunchListener } from './keeper/link.js'
@@ -60,8 +61,17 @@ type Piped<Entry, Given> = Entry extends 'pipe' | 'overlapped' | null | undefine
 
 type State = 'starting' | 'running' | 'over'
 
+/**
+ * A `ChildProcess` by its prototype alone. Node's constructor makes a handle for a child of its own, which nothing
+ * lets go that is never spawned: it would hold each of these for ever.
+ */
+const ChildProcessOfKeeper = function (this: ChildProcess): void {
+  EventEmitter.call(this as never)
+} as unknown as typeof ChildProcess
+Object.defineProperty(ChildProcessOfKeeper, 'prototype', { value: ChildProcess.prototype })
+
 /** A subprocess of the keeper. What `ChildProcess` declares is here, but for what belongs to a process of its own. */
-export class KeeperSubprocess extends ChildProcess implements Subprocess {
+export class KeeperSubprocess extends ChildProcessOfKeeper implements Subprocess {
   /** Known from `'spawn'` on. */
   override pid: number | undefined = undefined
   override stdin: Writable | null
@@ -76,6 +86,8 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
   override signalCode: NodeJS.Signals | null = null
   /** Whether `kill()` has sent a signal. It says nothing about whether the process lives. */
   override killed = false
+  /** There is no channel to a subprocess of the keeper. */
+  override connected = false
 
   readonly #command: Command
   readonly #owner: SubprocessOwner
@@ -97,7 +109,6 @@ export class KeeperSubprocess extends ChildProcess implements Subprocess {
   /** @internal */
   constructor(command: Command, owner: SubprocessOwner) {
     super()
-    withoutHandle(this)
     this.#command = command
     this.#owner = owner
     this.spawnfile = command.file
@@ -306,9 +317,4 @@ function abortError(cause: unknown): Error {
     name: 'AbortError',
     code: 'ABORT_ERR'
   })
-}
-
-/** The process is the keeper's child and not ours: what Node would keep of it is of no use. */
-function withoutHandle(child: ChildProcess): void {
-  ;(child as unknown as { _handle: unknown })._handle = null
 }
