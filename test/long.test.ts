@@ -1,5 +1,6 @@
 /** What a server has after many requests is what it had after few (FAULTS 49). */
 
+import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type Figures, LongWorker } from './harness/long-worker.js'
 
@@ -28,19 +29,40 @@ function medianOf(figures: readonly number[]): number {
   return [...figures].sort((a, b) => a - b)[Math.floor(figures.length / 2)] as number
 }
 
-test('x', async (t) => {
+/** What may be added without being a leak: what a heap needs to move in, and connections on their way. */
+const most: Figures = {
+  residentBytes: 12 * 1024 * 1024,
+  heapBytes: 1024 * 1024,
+  keeperResidentBytes: 12 * 1024 * 1024,
+  keeperHeapBytes: 1024 * 1024,
+  descriptors: 2,
+  keeperDescriptors: 20,
+  listeners: 0
+}
+
+/** The figures that have grown by more than that. */
+function leaksIn(grown: Figures): string[] {
+  return Object.keys(most).filter((name) => grown[name as keyof Figures] > most[name as keyof Figures])
+}
+
+const requests = 20_000
+test(`${requests} requests, a fifth late, a fifth left, every tenth with a command: nothing grows in worker and keeper`, async (t) => {
   const worker = await LongWorker.start('sound')
   t.after(() => worker.close())
   await worker.load(warmUp)
-  const at = performance.now()
-  await growth(t, worker, 20_000)
-  t.diagnostic(`${performance.now() - at} ms; ${JSON.stringify(worker.ends)}`)
+  assert.deepEqual(leaksIn(await growth(t, worker, requests)), [])
+  const all = warmUp + requests
+  assert.deepEqual(worker.ends, { late: all / 5, left: all / 5, finishes: (all / 5) * 3 })
 })
-test('y', async (t) => {
+
+test('a worker that leaks is found out by the same figures', async (t) => {
   const worker = await LongWorker.start('leaky')
   t.after(() => worker.close())
   await worker.load(warmUp)
-  const at = performance.now()
-  await growth(t, worker, 4_000)
-  t.diagnostic(`${performance.now() - at} ms; ${JSON.stringify(worker.ends)}`)
+  assert.deepEqual(leaksIn(await growth(t, worker, 4_000)).sort(), [
+    'descriptors',
+    'heapBytes',
+    'listeners',
+    'residentBytes'
+  ])
 })

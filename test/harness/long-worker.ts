@@ -8,6 +8,7 @@ import { Agent, type ClientRequest, request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { childrenOf, descriptorsOf, eventually } from './expectations.js'
+import { Inspected } from './inspected.js'
 import type { WorkerFigures } from './long-main.js'
 
 const entry = fileURLToPath(new URL('./long-main.js', import.meta.url))
@@ -18,6 +19,7 @@ export interface Figures {
   readonly residentBytes: number
   readonly heapBytes: number
   readonly keeperResidentBytes: number
+  readonly keeperHeapBytes: number
   /** Without those of connections to clients. */
   readonly descriptors: number
   readonly keeperDescriptors: number
@@ -32,6 +34,7 @@ export class LongWorker {
   readonly ends: Record<Kind, number> = { late: 0, left: 0, finishes: 0 }
   readonly #process: ChildProcess
   readonly #agent = new Agent({ keepAlive: true, maxSockets: clients })
+  #inspected!: Inspected
   #port = 0
   #keeper = 0
   #sent = 0
@@ -42,6 +45,7 @@ export class LongWorker {
     const [{ port, keeper }] = await once(worker.#process, 'message')
     worker.#port = port
     worker.#keeper = keeper
+    worker.#inspected = await Inspected.open(keeper)
     return worker
   }
 
@@ -68,9 +72,12 @@ export class LongWorker {
     }
     await eventually('the keeper has no child', () => childrenOf(this.#keeper).length === 0)
     assert.deepEqual(worker.warnings, [])
+    // First its heap: what is resident is measured without the garbage.
+    const keeperHeapBytes = await this.#inspected.heapBytes()
     return {
       residentBytes: worker.residentBytes,
       heapBytes: worker.heapBytes,
+      keeperHeapBytes,
       keeperResidentBytes: residentBytesOf(this.#keeper),
       descriptors: descriptorsOf(this.#process.pid as number) - worker.connections,
       keeperDescriptors: descriptorsOf(this.#keeper),
@@ -78,9 +85,10 @@ export class LongWorker {
     }
   }
 
-  /** Ends the worker, and resolves when its keeper has ended, too. */
+  /** Ends the worker; its keeper follows. */
   async close(): Promise<void> {
     this.#agent.destroy()
+    this.#inspected?.close()
     const exited = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
     await exited
