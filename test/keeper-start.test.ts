@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { ask } from './harness/client.js'
-import { runNoRoom, whyNoLimit } from './harness/no-room.js'
+import { runNoRoom, whyNoLimit, whyNoOther } from './harness/no-room.js'
 import { goneMs } from './harness/server.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
@@ -42,7 +42,8 @@ const withReadOnlyTmp = mounted('mount -t tmpfs -o ro tmpfs "$TMPDIR"')
 // Each sees the processes of its own user alone.
 const hideOthers = 'mount -t proc -o hidepid=2 proc /proc'
 const withHidepid = mounted(hideOthers, `setpriv --reuid=${nobody} --regid=${nobody} --clear-groups "$@"`)
-const noHiding = isRoot && canMount(hideOthers) ? false : 'only root can mount /proc anew, with hidepid'
+const noHiding =
+  isRoot && canMount(hideOthers) ? (whyNoOther() ?? false) : 'only root can mount /proc anew, with hidepid'
 
 /** Starts a worker with daemons and all, kills it, and proves that nothing is left. */
 async function assertGuards(setup: WorkerSetup, containment = 'subreaper'): Promise<void> {

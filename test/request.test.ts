@@ -582,11 +582,11 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.deepEqual(served.witness.living(), [])
       assert.equal((await ask(served.port, '/rejected').answer).status, 500)
       await assertGone(served)
+      await assertClean(served)
       assert.deepEqual(
         served.scopeLines.map(({ reason }) => reason),
         ['finished', 'failed']
       )
-      await assertClean(served)
     })
   })
 }

@@ -22,7 +22,6 @@ export interface Figures {
   readonly keeperHeapBytes: number
   /** Without those of connections to clients. */
   readonly descriptors: number
-  readonly keeperDescriptors: number
   readonly listeners: number
 }
 
@@ -80,9 +79,13 @@ export class LongWorker {
       keeperHeapBytes,
       keeperResidentBytes: residentBytesOf(this.#keeper),
       descriptors: descriptorsOf(this.#process.pid as number) - worker.connections,
-      keeperDescriptors: descriptorsOf(this.#keeper),
       listeners: worker.listeners
     }
+  }
+
+  /** How many descriptors the keeper has: some of them, for 10 s, for streams of commands that were cancelled. */
+  keeperDescriptors(): number {
+    return descriptorsOf(this.#keeper)
   }
 
   /** Ends the worker; its keeper follows. */
