@@ -25,8 +25,15 @@ export interface NoRoom {
 /** Why there can be no such limit here; undefined where there can. */
 export function whyNoLimit(): string | undefined {
   if (spawnSync('prlimit', ['--version']).status !== 0) return 'prlimit(1) of util-linux is missing'
-  if (isRoot && spawnSync('test', ['-r', entry], user).status !== 0)
-    return 'other users cannot read the tests'
+  return isRoot ? whyNoOther() : undefined
+}
+
+/** Why another user than root cannot run the tests' programs; undefined where one can. */
+export function whyNoOther(): string | undefined {
+  const other = { uid: nobody, gid: nobody }
+  if (spawnSync('test', ['-r', entry], other).status !== 0) return 'other users cannot read the tests'
+  if (spawnSync(process.execPath, ['--version'], other).status !== 0)
+    return 'other users cannot run this Node'
   return undefined
 }
 
