@@ -156,7 +156,7 @@ suite('the findings', () => {
     assert.equal(severity, 'note')
     assert.ok(says.includes(`since elsewhere it cannot: ${long}: path too long for a socket`), says)
     const relative = await diagnose({ env: { TMPDIR: 'somewhere' } })
-    assert.match(relative.of('socket folder').says, /cannot: somewhere: not an absolute path/)
+    assert.match(relative.of('socket folder').says, /cannot: "somewhere" is not an absolute path/)
   })
 
   test('name a low limit of open files', { skip: without('prlimit') }, async () => {

@@ -2,13 +2,14 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { suite, test } from 'node:test'
 import multipart from '@fastify/multipart'
 import underPressure from '@fastify/under-pressure'
 import websocket from '@fastify/websocket'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import subprocessGuard from 'fastify-subprocess-guard'
+import subprocessGuard, { type SubprocessGuardOptions } from 'fastify-subprocess-guard'
 import WebSocket from 'ws'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
@@ -195,8 +196,8 @@ suite('beside @fastify/multipart', () => {
     return part?.file
   }
 
-  function serveUploads(): Promise<Served> {
-    return serve({}, (app, served) => {
+  function serveUploads(guard: SubprocessGuardOptions = {}): Promise<Served> {
+    return serve({ guard }, (app, served) => {
       app.register(multipart)
       app.post('/count', async (request) =>
         request.subprocesses.stream('wc', ['-c'], { input: await inputOf(request) })
@@ -224,6 +225,22 @@ suite('beside @fastify/multipart', () => {
     const served = await serveUploads()
     t.after(() => served.close())
     assert.equal((await ask(served.port, '/fail', { ...upload, body }).answer).status, 502)
+    await assertClean(served)
+  })
+
+  test('an upload that still arrives at the deadline is answered with 503, and its command ends', async (t) => {
+    const served = await serveUploads({ timeout: 300 })
+    t.after(() => served.close())
+    const socket = connect(served.port, '127.0.0.1')
+    t.after(() => socket.destroy())
+    const type = upload.headers['content-type']
+    socket.write(
+      `POST /hang HTTP/1.1\r\nhost: test\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`
+    )
+    socket.write(body.subarray(0, 1_000))
+    assert.match(await text(socket), /^HTTP\/1\.1 503 .*ERR_SUBPROCESS_DEADLINE/s)
+    await assertGone(served)
+    await assertOneLine(served, 'deadline')
     await assertClean(served)
   })
 

@@ -560,6 +560,37 @@ suite('a request that spawns nothing', () => {
   })
 })
 
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`a request that has no handler of its own, launch: ${launch}`, () => {
+    test('that spawns in a 404 handler, or in a hook that rejects, leaves nothing', async (t) => {
+      const served = await serve({ guard: { launch } }, (app, served) => {
+        app.setNotFoundHandler(async (request, reply) => {
+          served.run(request, 'daemon.sh')
+          await served.witness.present(2)
+          return reply.code(404).send('not found')
+        })
+        const onRequest = async (request: FastifyRequest): Promise<void> => {
+          served.run(request, 'daemon.sh')
+          await served.witness.present(4)
+          throw new Error('rejected')
+        }
+        app.get('/rejected', { onRequest }, async () => 'never')
+      })
+      t.after(() => served.close())
+      assert.equal((await ask(served.port, '/nowhere').answer).status, 404)
+      await eventually('its scope is closed', () => served.guard.scopes().length === 0)
+      assert.deepEqual(served.witness.living(), [])
+      assert.equal((await ask(served.port, '/rejected').answer).status, 500)
+      await assertGone(served)
+      await assertClean(served)
+      assert.deepEqual(
+        served.scopeLines.map(({ reason }) => reason),
+        ['finished', 'failed']
+      )
+    })
+  })
+}
+
 function spawnError(scope: Scope): SubprocessError {
   try {
     scope.spawn('sleep', ['1000'])

@@ -6,8 +6,9 @@ import Fastify from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
-import { type Served, type Setup, serve } from './harness/server.js'
-import { statOf } from './harness/witness.js'
+import { commandOf } from './harness/guarded.js'
+import { grace, type Served, type Setup, serve } from './harness/server.js'
+import { statOf, Witness } from './harness/witness.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -44,85 +45,108 @@ async function assertKeeperGone(served: Served): Promise<void> {
   await eventually('the keeper is gone', () => isKeeperGone(keeper))
 }
 
-suite('app.close()', () => {
-  test('lets a request in flight finish, and spawn, within its drain', async (t) => {
-    const served = await serveShutdown({ guard: { drain: 60_000 } })
-    t.after(() => served.close())
-    const asked = ask(served.port, '/slow')
-    await served.witness.present(2)
-    const closed = served.app.close()
-    await eventually('new connections are refused', () => !served.app.server.listening)
-    served.release()
-    assert.equal((await asked.answer).body, 'answer')
-    await closed
-    await assertGone(served)
-    await assertOneLine(served, 'finished')
-    await assertKeeperGone(served)
-  })
-
-  for (const path of ['/hang', '/hang-without-scope']) {
-    test(`answers a handler that hangs with 503 after its drain (${path})`, async (t) => {
-      const served = await serveShutdown({ guard: { drain: 100 } })
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`app.close(), launch: ${launch}`, () => {
+    test('lets a request in flight finish, and spawn, within its drain', async (t) => {
+      const served = await serveShutdown({ guard: { launch, drain: 60_000 } })
       t.after(() => served.close())
-      const asked = ask(served.port, path)
-      if (path === '/hang') await served.witness.present(2)
-      else
-        await eventually('the request is there', () =>
-          served.log.some(({ msg }) => msg === 'incoming request')
-        )
-      await served.app.close()
-      const { status, body } = await asked.answer
-      assert.equal(status, 503)
-      assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_SHUTDOWN')
-      if (path === '/hang') {
-        await assertGone(served)
-        await assertOneLine(served, 'shutdown')
-      }
+      const asked = ask(served.port, '/slow')
+      await served.witness.present(2)
+      const closed = served.app.close()
+      await eventually('new connections are refused', () => !served.app.server.listening)
+      served.release()
+      assert.equal((await asked.answer).body, 'answer')
+      await closed
+      await assertGone(served)
+      await assertOneLine(served, 'finished')
       await assertKeeperGone(served)
     })
-  }
 
-  test('refuses to spawn once the drain is over', async (t) => {
-    let code = ''
-    const served = await serve({ guard: { drain: 0 } }, (app) => {
-      app.get('/late', async (request, reply) => {
-        await eventually('the drain is over', () => reply.raw.writableEnded)
-        try {
-          request.spawn('true')
-        } catch (error) {
-          code = (error as { code: string }).code
+    for (const path of ['/hang', '/hang-without-scope']) {
+      test(`answers a handler that hangs with 503 after its drain (${path})`, async (t) => {
+        const served = await serveShutdown({ guard: { launch, drain: 100 } })
+        t.after(() => served.close())
+        const asked = ask(served.port, path)
+        if (path === '/hang') await served.witness.present(2)
+        else
+          await eventually('the request is there', () =>
+            served.log.some(({ msg }) => msg === 'incoming request')
+          )
+        await served.app.close()
+        const { status, body } = await asked.answer
+        assert.equal(status, 503)
+        assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_SHUTDOWN')
+        if (path === '/hang') {
+          await assertGone(served)
+          await assertOneLine(served, 'shutdown')
         }
+        await assertKeeperGone(served)
       })
+    }
+
+    test('refuses to spawn once the drain is over', async (t) => {
+      let code = ''
+      const served = await serve({ guard: { launch, drain: 0 } }, (app) => {
+        app.get('/late', async (request, reply) => {
+          await eventually('the drain is over', () => reply.raw.writableEnded)
+          try {
+            request.spawn('true')
+          } catch (error) {
+            code = (error as { code: string }).code
+          }
+        })
+      })
+      t.after(() => served.close())
+      const asked = ask(served.port, '/late')
+      await eventually('the request is there', () => served.log.some(({ msg }) => msg === 'incoming request'))
+      await served.app.close()
+      assert.equal((await asked.answer).status, 503)
+      await eventually('the handler has tried', () => code !== '')
+      assert.equal(code, 'ERR_SUBPROCESS_SHUTDOWN')
     })
-    t.after(() => served.close())
-    const asked = ask(served.port, '/late')
-    await eventually('the request is there', () => served.log.some(({ msg }) => msg === 'incoming request'))
-    await served.app.close()
-    assert.equal((await asked.answer).status, 503)
-    await eventually('the handler has tried', () => code !== '')
-    assert.equal(code, 'ERR_SUBPROCESS_SHUTDOWN')
-  })
 
-  test('may be called twice', async (t) => {
-    const served = await serveShutdown({})
-    t.after(() => served.close())
-    ask(served.port, '/hang')
-    await served.witness.present(2)
-    await Promise.all([served.app.close(), served.app.close()])
-    await assertGone(served)
-    await assertKeeperGone(served)
-  })
+    test('may be called twice, at once and afterwards', async (t) => {
+      const served = await serveShutdown({ guard: { launch } })
+      t.after(() => served.close())
+      ask(served.port, '/hang')
+      await served.witness.present(2)
+      await Promise.all([served.app.close(), served.app.close()])
+      await assertGone(served)
+      await assertOneLine(served, 'shutdown')
+      await assertKeeperGone(served)
+      await served.app.close()
+      await served.app.subprocessGuard.close()
+    })
 
-  test('during the start leaves no keeper', async () => {
-    const app = Fastify()
-    app.register(subprocessGuard)
-    const ready = app.ready()
-    await app.close()
-    await ready
-    const { keeper } = app.subprocessGuard
-    await eventually('the keeper is gone', () => isKeeperGone(keeper))
-  })
+    test('during the start leaves no keeper', async () => {
+      const app = Fastify()
+      app.register(subprocessGuard, { launch })
+      const ready = app.ready()
+      await app.close()
+      await ready
+      const { keeper } = app.subprocessGuard
+      await eventually('the keeper is gone', () => isKeeperGone(keeper))
+    })
 
+    test('during the start leaves nothing that an onReady hook has started', async (t) => {
+      const witness = new Witness()
+      t.after(() => witness.close())
+      const app = Fastify()
+      app.register(subprocessGuard, { launch, grace })
+      app.addHook('onReady', async () => {
+        app.subprocessGuard.open().spawn(...commandOf('daemon.sh'), { stdio: 'ignore', env: witness.env })
+        await witness.present(2)
+      })
+      const ready = app.ready()
+      await witness.present(2)
+      await Promise.all([ready, app.close()])
+      await assertGone({ witness })
+      await eventually('the keeper is gone', () => isKeeperGone(app.subprocessGuard.keeper))
+    })
+  })
+}
+
+suite('app.close()', () => {
   test('without the guard leaves what the requests have started', async (t) => {
     const served = await serveShutdown({ guard: false })
     t.after(() => served.close())

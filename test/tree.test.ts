@@ -1,7 +1,7 @@
 /** Every process of a scope ends, whatever the tree does to stay (FAULTS 12 to 14, 16 to 21, 24, 30, 45, 48). */
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { suite, test } from 'node:test'
@@ -20,6 +20,7 @@ import { Served as FastifyServed, serve } from './harness/server.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 import { statOf } from './harness/witness.js'
 
+const markName = 'SUBPROCESS_GUARD_MARK'
 const withoutKoffi = await installWithoutKoffi()
 process.once('exit', withoutKoffi.remove)
 
@@ -170,25 +171,30 @@ for (const way of ways) {
       await assertClean(served)
     })
 
-    test('nothing of anybody else: neither a stranger with an empty mark nor another scope', async (t) => {
+    test('nothing of anybody else: neither a stranger with an empty or a similar mark, nor another scope', async (t) => {
+      let mark = ''
       const served = await way.serve({}, (served) => {
         served.get('/run', async (request) => {
           served.run(request, 'daemon.sh')
-          await served.witness.present(2)
+          const [announced] = await served.witness.present(2)
+          mark = markOf(announced?.pid as number)
+          for (const similar of ['', mark.slice(0, -1), `${mark}0`, mark.replace(/\d+$/, ''), '/']) {
+            strangers.push(spawnMarked(similar))
+          }
           return 'answer'
         })
         served.get('/other', async (request) => {
           const other = request.spawn('cat', [], { stdio: ['pipe', 'ignore', 'ignore'] })
-          await once(other, 'spawn')
+          if (other.pid === undefined) await once(other, 'spawn')
           others.push(other.pid as number)
           await once(other, 'exit')
           return 'ended by itself'
         })
       })
       const others: number[] = []
-      const stranger = spawn('sleep', ['1000'], { env: { ...process.env, SUBPROCESS_GUARD_MARK: '' } })
+      const strangers: ChildProcess[] = []
       t.after(async () => {
-        stranger.kill('SIGKILL')
+        for (const stranger of strangers) stranger.kill('SIGKILL')
         await served.close()
       })
       const other = ask(served.port, '/other')
@@ -196,13 +202,31 @@ for (const way of ways) {
       await ask(served.port, '/run').answer
       await assertGone(served)
       await eventually('the scope is closed', () => served.guard.scopes().length === 1)
-      for (const pid of [stranger.pid, ...others])
+      assert.equal(strangers.length, 5)
+      for (const pid of [...strangers.map(({ pid }) => pid), ...others])
         assert.match(statOf(pid as number)?.state ?? 'gone', /^[RS]$/)
       other.leave()
       await assertClean(served)
     })
   })
 }
+
+test('a stranger with the very mark of a scope ends with it, where marks are what is looked for', async (t) => {
+  const strangers: ChildProcess[] = []
+  const served = await serveWithoutKoffi({}, (served) => {
+    served.get('/run', async (request) => {
+      served.run(request, 'waits.sh')
+      const [announced] = await served.witness.present(1)
+      strangers.push(spawnMarked(markOf(announced?.pid as number)))
+      return 'answer'
+    })
+  })
+  t.after(() => served.close())
+  await ask(served.port, '/run').answer
+  const [stranger] = strangers as [ChildProcess]
+  if (stranger.signalCode === null) await once(stranger, 'exit')
+  assert.equal(stranger.signalCode, 'SIGTERM')
+})
 
 for (const [daemon, file] of [
   ['emptied its environment', 'daemon-empty-environment.sh'],
@@ -301,17 +325,29 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
     app.get('/run', async (request) => {
       const subprocess = request.spawn('sleep', ['1000'])
       await once(subprocess, 'spawn')
-      const environment = readFileSync(`/proc/${subprocess.pid}/environ`, 'utf8').split('\0')
-      mark = environment.find((entry) => entry.startsWith('SUBPROCESS_GUARD_MARK=')) ?? ''
+      mark = markOf(subprocess.pid as number)
       return 'answer'
     })
   })
   t.after(() => served.close())
   await ask(served.port, '/run').answer
-  assert.match(mark, new RegExp(`=[0-9a-f-]{36}\\.\\d+\\.${process.pid}\\.\\d+/\\d+$`))
+  assert.match(mark, new RegExp(`^[0-9a-f-]{36}\\.\\d+\\.${process.pid}\\.\\d+/\\d+$`))
 })
 
 /** The name that the kernel has of a process: that of its program. */
 function nameOf(pid: number): string {
   return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
+}
+
+/** The mark in the environment of a process. */
+function markOf(pid: number): string {
+  const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+  const entry = environment.find((entry) => entry.startsWith(`${markName}=`))
+  assert.ok(entry !== undefined, `${pid} has no mark`)
+  return entry.slice(markName.length + 1)
+}
+
+/** A process of nobody's, with that mark. */
+function spawnMarked(mark: string): ChildProcess {
+  return spawn('sleep', ['1000'], { stdio: 'ignore', env: { ...process.env, [markName]: mark } })
 }

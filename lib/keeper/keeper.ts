@@ -49,6 +49,8 @@ export class Keeper {
   /** What no scope can have started, and what the worker started behind the guard's back. */
   readonly #worker: WorkerRecord
   readonly #deadlines = new ExpiryQueue<KeptScope>(Number.POSITIVE_INFINITY)
+  /** The highest number of a connection that a launch has named. */
+  #lastConnection = 0
   #isEndingStrays = false
   #isEnding = false
   #foreignLooks: NodeJS.Timeout | undefined
@@ -130,7 +132,10 @@ export class Keeper {
 
   /** A stdio connection has come: the launch that waits for it may start. */
   connectionArrived(connection: number): void {
-    this.#expecting.get(connection)?.startWhenConnected(this.#parts.door)
+    const launch = this.#expecting.get(connection)
+    if (launch !== undefined) launch.startWhenConnected(this.#parts.door)
+    // Its launch was given up meanwhile. One that is not known yet has a higher number.
+    else if (connection <= this.#lastConnection) this.#parts.door.take(connection)?.destroy()
   }
 
   /** What is known of the worker's scopes, for a person to read. */
@@ -199,15 +204,18 @@ export class Keeper {
 
   #launch({ id, scope: number, request }: WorkerMessage & { type: 'launch' }): void {
     const scope = this.#scopes.get(number)?.record
+    const connections = request.stdio.filter((target) => typeof target === 'number')
+    this.#lastConnection = Math.max(this.#lastConnection, ...connections)
     // The end of the socket comes after all that was written to it, which may take long to start, and for nobody.
     if (scope?.state !== 'open' || this.#parts.isWorkerGone()) {
       const message = `spawn ${request.file} ECANCELED`
+      for (const connection of connections) this.#parts.door.take(connection)?.destroy()
       this.#parts.send({ type: 'failed', id, failure: { code: 'ECANCELED', message } })
       return
     }
     const launch = new Launch(id, scope, request, this.#launchEvents)
     this.#launches.set(id, launch)
-    for (const connection of launch.connections) this.#expecting.set(connection, launch)
+    for (const connection of connections) this.#expecting.set(connection, launch)
     launch.startWhenConnected(this.#parts.door)
   }
 

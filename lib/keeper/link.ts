@@ -266,16 +266,23 @@ export class KeeperLink {
       }
       const decoder = new Decoder<KeeperMessage>()
       this.#socket?.on('data', (bytes: Buffer) => {
-        for (const message of decoder.decode(bytes)) {
-          this.#receive(message)
-          if (message.type === 'ready') resolve()
+        try {
+          for (const message of decoder.decode(bytes)) {
+            this.#receive(message)
+            if (message.type === 'ready') resolve()
+            else if (message.type === 'unready') fail(message.why)
+          }
+        } catch (error) {
+          // What is no message comes from no keeper, and a server does not end of it.
+          if (!(error instanceof SyntaxError)) throw error
+          this.#socket?.destroy()
         }
       })
       // A keeper that was killed with messages unread resets the connection. 'close' follows.
       this.#socket?.on('error', () => {})
       this.#socket?.once('close', () => this.#lose())
       this.#child.once('error', (error) => {
-        fail(error.message, error)
+        fail(`${error.message}${wayOutOf(error)}`, error)
         this.#lose()
       })
       this.#child.once('exit', (code, signal) => {
@@ -333,6 +340,8 @@ export class KeeperLink {
 
   #receive(message: KeeperMessage): void {
     switch (message.type) {
+      case 'unready':
+        break
       case 'ready':
         this.#greeting = message
         if (this.#state === 'starting') this.#state = 'open'
@@ -402,6 +411,11 @@ export class KeeperLink {
     for (const resolve of this.#closing.values()) resolve(undefined)
     this.#closing.clear()
   }
+}
+
+function wayOutOf({ code }: NodeJS.ErrnoException): string {
+  if (code !== 'EAGAIN') return ''
+  return ': there is no room for another process; raise the limit of the user (ulimit -u) or of the container (pids)'
 }
 
 function spawnKeeper(workerMark: string): ChildProcess {

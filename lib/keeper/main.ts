@@ -22,7 +22,7 @@ const gone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const lines = new Lines(worker)
 const { libc, isSubreaper, why } = await contain()
 const workerMark = process.env[keeperMarkName] as string
-const door = await StdioDoor.open(folderTagOf(workerMark), arrive, () => keeper.status())
+const door = await openDoor()
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
 const keeper = new Keeper({
@@ -76,6 +76,17 @@ function send(message: KeeperMessage): void {
 function arrive(connection: number): void {
   if (connection !== watchConnection) keeper.connectionArrived(connection)
   else oversight.watchLine.attach(door.take(connection) as Socket)
+}
+
+/** Without a door no command has streams: the worker is told why, and need not look for it on standard error. */
+async function openDoor(): Promise<StdioDoor> {
+  try {
+    return await StdioDoor.open(folderTagOf(workerMark), arrive, () => keeper.status())
+  } catch (error) {
+    const message = encode({ type: 'unready', why: (error as Error).message })
+    await new Promise((resolve) => link.write(message, resolve))
+    process.exit(1)
+  }
 }
 
 async function contain(): Promise<{ libc: Libc | undefined; isSubreaper: boolean; why?: string }> {

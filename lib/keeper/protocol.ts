@@ -106,6 +106,8 @@ export type KeeperMessage =
       path: string
       secret: string
     }
+  /** The keeper cannot serve, and ends. */
+  | { type: 'unready'; why: string }
   | { type: 'spawned'; id: number; pid: number }
   | { type: 'failed'; id: number; failure: LaunchFailure }
   | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }

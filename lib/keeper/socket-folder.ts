@@ -24,7 +24,7 @@ export function makeSocketFolder(tag: string, failures: string[] = []): string {
     if (!parent) continue
     // The keeper and its worker are not in one folder.
     if (!isAbsolute(parent)) {
-      failures.push(`${parent}: not an absolute path`)
+      failures.push(`${JSON.stringify(parent)} is not an absolute path`)
       continue
     }
     const template = join(parent, `subprocess-guard-${tag}_`)

@@ -29,8 +29,8 @@ export class StdioDoor {
   readonly #onStatus: () => unknown
 
   /**
-   * Opens the socket, in a folder with `tag` in its name, and resolves when it can be connected to. Rejects where no folder can be made. What
-   * `onStatus` returns is the answer to a connection that asks for the status, as one line of JSON.
+   * Opens the socket, in a folder with `tag` in its name, and resolves when it can be connected to. Rejects where
+   * no folder can be made. What `onStatus` returns is the answer to a connection that asks for the status, as one line of JSON.
    */
   static async open(
     tag: string,

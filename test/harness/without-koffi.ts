@@ -1,6 +1,6 @@
 /** The package as it is where its optional dependency could not be installed. */
 
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -12,6 +12,8 @@ export interface Installed {
   readonly plugin: typeof subprocessGuard
   /** The entry of the command. */
   readonly cli: string
+  /** Where another process finds it. */
+  readonly url: string
   remove(): void
 }
 
@@ -23,10 +25,14 @@ export async function installWithoutKoffi(): Promise<Installed> {
   for (const name of ['commander', 'fastify-plugin', 'p-timeout']) {
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
   }
-  const { default: plugin } = await import(pathToFileURL(join(folder, 'dist', 'index.js')).href)
+  // For workers of other users.
+  chmodSync(folder, 0o755)
+  const url = pathToFileURL(join(folder, 'dist', 'index.js')).href
+  const { default: plugin } = await import(url)
   return {
     plugin,
     cli: join(folder, 'dist/cli/main.js'),
+    url,
     remove: () => rmSync(folder, { recursive: true, force: true })
   }
 }

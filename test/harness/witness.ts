@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -79,6 +79,13 @@ export class Witness {
     })
   }
 
+  /** Every process that has the witness in its environment and lives, announced or not, by a look at all there are. */
+  heirs(): number[] {
+    const inherited = `WITNESS=${this.#path}`
+    const pids = readdirSync('/proc').map(Number).filter(Number.isInteger)
+    return pids.filter((pid) => environmentOf(pid).includes(inherited))
+  }
+
   /** Ends what a test has left, by pid, and closes the pipe. */
   close(): void {
     for (const { pid } of this.living()) process.kill(pid, 'SIGKILL')
@@ -117,5 +124,14 @@ export function statOf(pid: number): { state: string; parent: number; startTick:
     return { state: fields[0] as string, parent: Number(fields[1]), startTick: fields[19] as string }
   } catch {
     return undefined
+  }
+}
+
+function environmentOf(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+  } catch {
+    // It has ended, or it is another user's. A zombie's is empty.
+    return []
   }
 }

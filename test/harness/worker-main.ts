@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyRequest } from 'fastify'
-import subprocessGuard from 'fastify-subprocess-guard'
+import type subprocessGuard from 'fastify-subprocess-guard'
 import { grace } from './server.js'
 import { deadlineMs } from './worker.js'
 
@@ -17,6 +17,10 @@ const programs = new URL('../../../test/programs/', import.meta.url)
 const launch = process.argv[2] as 'keeper' | 'direct' | 'unguarded'
 const options = JSON.parse(process.env.GUARD_OPTIONS as string)
 const isGuarded = launch !== 'unguarded'
+
+// Another copy of the package where the test has one.
+const guardPackage = process.env.GUARD_PACKAGE ?? 'fastify-subprocess-guard'
+const { default: plugin }: { default: typeof subprocessGuard } = await import(guardPackage)
 
 const endings: Record<string, () => void> = {
   exit: () => process.exit(),
@@ -75,12 +79,16 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
 if (process.env.HEEDS_SIGABRT !== undefined) process.on('SIGABRT', () => {})
 
 const app = Fastify({ forceCloseConnections: true, logger: { level: 'warn' } })
-if (isGuarded) await app.register(subprocessGuard, { timeout: false, grace, drain: 0, launch, ...options })
+if (isGuarded) await app.register(plugin, { timeout: false, grace, drain: 0, launch, ...options })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
   const { program, times } = request.query
   for (let i = 0; i < Number(times); i++) run(request, program)
   await never()
+})
+app.get('/echo', async (request) => {
+  const { stdout } = await request.subprocesses.execFile('echo', [app.subprocessGuard.containment])
+  return stdout
 })
 app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
   await acts[request.params.act]?.(request)

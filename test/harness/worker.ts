@@ -2,7 +2,7 @@
 
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chownSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
@@ -31,6 +31,8 @@ export interface WorkerSetup {
   env?: NodeJS.ProcessEnv
   /** Whose rights it has: a user and the group of that number. Default: those of the test. */
   user?: number
+  /** The start of a command line that ends with the worker's: it sets the stage, and takes on the user's rights. */
+  within?: readonly string[]
 }
 
 /** What a keeper says on standard error when its worker is gone. */
@@ -73,17 +75,19 @@ export class Worker {
       await worker.#serves()
       return worker
     } catch (error) {
+      // What it and its keeper have said of why may still be on its way.
+      if (worker.#process.exitCode !== null) await worker.#closed
       worker.close()
       throw new Error(`no worker: ${worker.#output}`, { cause: error })
     }
   }
 
   private constructor({ guard = true, launch = 'keeper', terminal = false, ...setup }: WorkerSetup) {
-    const { nodeFlags = [], env, user, options = {} } = setup
+    const { nodeFlags = [], env, user, options = {}, within = [] } = setup
     this.#isInTerminal = terminal
     mkdirSync(this.#tmp)
     if (user !== undefined) for (const folder of [this.#home, this.#tmp]) chownSync(folder, user, user)
-    const command = [process.execPath, ...nodeFlags, entry, guard ? launch : 'unguarded']
+    const command = [...within, process.execPath, ...nodeFlags, entry, guard ? launch : 'unguarded']
     const [file, ...args] = terminal ? inTerminal(command) : command
     this.#process = spawn(file as string, args, {
       // A core dump of its end would be left here.
@@ -96,7 +100,7 @@ export class Worker {
         GUARD_OPTIONS: JSON.stringify(options),
         ...env
       },
-      ...(user === undefined ? {} : { uid: user, gid: user })
+      ...(user === undefined || within.length > 0 ? {} : { uid: user, gid: user })
     })
     this.#closed = once(this.#process, 'close')
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
@@ -227,9 +231,7 @@ export class Worker {
 
   /** Every process that has inherited the worker's environment and lives, by a look at all there are. */
   heirs(): number[] {
-    const inherited = `WITNESS=${this.witness.env.WITNESS}`
-    const pids = readdirSync('/proc').map(Number).filter(Number.isInteger)
-    return pids.filter((pid) => environmentOf(pid).includes(inherited))
+    return this.witness.heirs()
   }
 
   /** Ends what a test has left, by pid. */
@@ -262,15 +264,6 @@ function lifeOf(pid: number): () => boolean {
   return () => {
     const now = statOf(pid)
     return now !== undefined && now.startTick === startTick && now.state !== 'Z' && now.state !== 'X'
-  }
-}
-
-function environmentOf(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
-  } catch {
-    // It has ended, or it is another user's. A zombie's is empty.
-    return []
   }
 }
 

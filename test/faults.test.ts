@@ -1,0 +1,65 @@
+/** The list of faults is whole, and every test that it names exists. */
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const read = (path: string): string => readFileSync(join(root, path), 'utf8')
+const faultCount = 50
+
+interface Named {
+  readonly file: string
+  readonly title: string
+}
+
+/** A file in backquotes, and after it the titles of its tests in curly quotes. */
+function testsNamedIn(text: string): Named[] {
+  const named: Named[] = []
+  for (const [, file, titles] of text.matchAll(/`(test\/[\w-]+\.test\.ts)`: ((?:“[^”]+”[,\s]*)+)/g)) {
+    for (const [, title] of (titles as string).matchAll(/“([^”]+)”/g)) {
+      named.push({ file: file as string, title: (title as string).replaceAll('\n', ' ') })
+    }
+  }
+  return named
+}
+
+/** Whether a file has a text literal of that wording, in which each `…` stands for something in `${}`. */
+function has(source: string, title: string): boolean {
+  const parts = title.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+  return new RegExp(`(['"\`])${parts.join('\\$\\{[^}]+\\}')}\\1`).test(source)
+}
+
+suite('docs/faults.md', () => {
+  const page = read('docs/faults.md')
+  const rows = page.split('\n').filter((line) => /^\| \d+ +\|/.test(line))
+
+  test(`has all ${faultCount} faults, in order`, () => {
+    const numbers = rows.map((row) => Number(row.split('|')[1]))
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: faultCount }, (_, index) => index + 1)
+    )
+  })
+
+  test('has for each of them a test, or says what is to be done', () => {
+    const without = rows.filter((row) => testsNamedIn(row).length === 0 && !row.includes('TODO: '))
+    assert.deepEqual(without, [])
+  })
+
+  test('names no test that does not exist', () => {
+    const named = testsNamedIn(page)
+    const quoted = [...page.matchAll(/“/g)].length
+    assert.equal(named.length, quoted, 'a title stands apart from the name of its file')
+    const missing = named.filter(({ file, title }) => !has(read(file), title))
+    assert.deepEqual(missing, [])
+  })
+
+  test('would find out a test that was renamed', () => {
+    const [first] = testsNamedIn(page) as [Named]
+    assert.equal(has(read(first.file), `${first.title} or not`), false)
+    assert.equal(has(read(first.file), first.title.slice(0, -1)), false)
+  })
+})

@@ -1,0 +1,139 @@
+/** A worker that serves for long, its clients, and what it and its keeper have when they are idle. */
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { Agent, type ClientRequest, request as httpRequest } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { childrenOf, descriptorsOf, eventually } from './expectations.js'
+import { Inspected } from './inspected.js'
+import type { WorkerFigures } from './long-main.js'
+
+const entry = fileURLToPath(new URL('./long-main.js', import.meta.url))
+const clients = 40
+const idleWithinMs = 10_000
+
+export interface Figures {
+  readonly residentBytes: number
+  readonly heapBytes: number
+  readonly keeperResidentBytes: number
+  readonly keeperHeapBytes: number
+  /** Without those of connections to clients. */
+  readonly descriptors: number
+  readonly listeners: number
+}
+
+type Kind = 'late' | 'left' | 'finishes'
+const kinds: readonly Kind[] = ['late', 'left', 'finishes', 'finishes', 'finishes']
+
+export class LongWorker {
+  /** How many requests ended in each way. */
+  readonly ends: Record<Kind, number> = { late: 0, left: 0, finishes: 0 }
+  readonly #process: ChildProcess
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: clients })
+  #inspected!: Inspected
+  #port = 0
+  #keeper = 0
+  #sent = 0
+
+  /** A worker that is sound, or one that leaks for the negative control. */
+  static async start(kind: 'sound' | 'leaky'): Promise<LongWorker> {
+    const worker = new LongWorker(kind)
+    const [{ port, keeper }] = await once(worker.#process, 'message')
+    worker.#port = port
+    worker.#keeper = keeper
+    worker.#inspected = await Inspected.open(keeper)
+    return worker
+  }
+
+  private constructor(kind: string) {
+    this.#process = fork(entry, [kind], { execArgv: ['--expose-gc'] })
+  }
+
+  /** Sends so many requests: a fifth passes its deadline, a fifth is left, and each tenth of all starts a command. */
+  async load(count: number): Promise<void> {
+    const until = this.#sent + count
+    const client = async (): Promise<void> => {
+      while (this.#sent < until) await this.#send(this.#sent++)
+    }
+    await Promise.all(Array.from({ length: clients }, client))
+  }
+
+  /** What worker and keeper have when nothing is under way. */
+  async figures(): Promise<Figures> {
+    const until = performance.now() + idleWithinMs
+    let worker = await this.#look()
+    while (worker.openScopes > 0) {
+      assert.ok(performance.now() < until, `${worker.openScopes} scopes are open`)
+      worker = await this.#look()
+    }
+    await eventually('the keeper has no child', () => childrenOf(this.#keeper).length === 0)
+    assert.deepEqual(worker.warnings, [])
+    // First its heap: what is resident is measured without the garbage.
+    const keeperHeapBytes = await this.#inspected.heapBytes()
+    return {
+      residentBytes: worker.residentBytes,
+      heapBytes: worker.heapBytes,
+      keeperHeapBytes,
+      keeperResidentBytes: residentBytesOf(this.#keeper),
+      descriptors: descriptorsOf(this.#process.pid as number) - worker.connections,
+      listeners: worker.listeners
+    }
+  }
+
+  /** How many descriptors the keeper has: some of them, for 10 s, for streams of commands that were cancelled. */
+  keeperDescriptors(): number {
+    return descriptorsOf(this.#keeper)
+  }
+
+  /** Ends the worker; its keeper follows. */
+  async close(): Promise<void> {
+    this.#agent.destroy()
+    this.#inspected?.close()
+    const exited = once(this.#process, 'exit')
+    this.#process.kill('SIGKILL')
+    await exited
+  }
+
+  async #send(number: number): Promise<void> {
+    const kind = kinds[number % kinds.length] as Kind
+    const round = Math.floor(number / kinds.length)
+    const start = round % 10 > 0 ? '' : round % 20 > 0 ? '?spawn=piped' : '?spawn=silent'
+    if (kind === 'left') await this.#leave(`/${kind}${start}`)
+    else assert.equal(await this.#statusOf(`/${kind}${start}`), kind === 'late' ? 503 : 200)
+    this.ends[kind]++
+  }
+
+  async #leave(path: string): Promise<void> {
+    // Node's server answers that with "100 Continue" when the request has come.
+    const sent = this.#request(path, { expect: '100-continue' })
+    sent.on('error', () => {})
+    await once(sent, 'continue')
+    // Not `once`, which rejects at the error of leaving.
+    const closed = new Promise<void>((resolve) => sent.once('close', () => resolve()))
+    sent.destroy()
+    await closed
+  }
+
+  async #statusOf(path: string): Promise<number | undefined> {
+    const [response] = await once(this.#request(path), 'response')
+    await text(response)
+    return response.statusCode
+  }
+
+  async #look(): Promise<WorkerFigures> {
+    const [response] = await once(this.#request('/figures'), 'response')
+    return JSON.parse(await text(response))
+  }
+
+  #request(path: string, headers = {}): ClientRequest {
+    return httpRequest({ port: this.#port, host: '127.0.0.1', path, headers, agent: this.#agent }).end()
+  }
+}
+
+function residentBytesOf(pid: number): number {
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+  return Number(kilobytes) * 1_024
+}

@@ -1,0 +1,90 @@
+/** A keeper that a test starts by itself, in place of a worker, and what it says. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import type { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type * as Protocol from '../../lib/keeper/protocol.js'
+import { eventually } from './expectations.js'
+import { commandOf } from './guarded.js'
+import { grace } from './server.js'
+import { statOf, Witness } from './witness.js'
+
+// Not public: the compiled files themselves.
+const inKeeper = (file: string): string => new URL(`../../../dist/keeper/${file}`, import.meta.url).href
+const { Decoder, encode }: typeof Protocol = await import(inKeeper('protocol.js'))
+
+export class RawKeeper {
+  readonly witness = new Witness()
+  readonly heard: Protocol.KeeperMessage[] = []
+  readonly process: ChildProcess
+  readonly link: Socket
+  errors = ''
+  readonly #tmp = mkdtempSync(join(tmpdir(), 'raw-keeper-'))
+  readonly #closed: Promise<unknown>
+
+  static async start(t: TestContext): Promise<RawKeeper> {
+    const keeper = new RawKeeper()
+    t.after(() => keeper.#close())
+    await eventually('the keeper is ready', () => keeper.heard.length > 0)
+    return keeper
+  }
+
+  private constructor() {
+    const { startTick } = statOf(process.pid) as { startTick: string }
+    const main = fileURLToPath(inKeeper('main.js'))
+    this.process = spawn(process.execPath, ['--expose-gc', main], {
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      // A worker's mark that no process has.
+      env: {
+        ...process.env,
+        TMPDIR: this.#tmp,
+        SUBPROCESS_GUARD_KEEPER: `raw.0.${process.pid}.${startTick}`
+      },
+      detached: true
+    })
+    this.#closed = once(this.process, 'close')
+    this.link = this.process.stdio[3] as Socket
+    const decoder = new Decoder<Protocol.KeeperMessage>()
+    this.link.on('error', () => {}).on('data', (bytes) => void this.heard.push(...decoder.decode(bytes)))
+    this.process.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.errors += text
+    })
+  }
+
+  /** The order to open a scope. */
+  get open(): string {
+    return encode({ type: 'open', scope: 1, opening: { id: 'raw', graceMs: grace, killSignal: 'SIGTERM' } })
+  }
+
+  /** The order to run a program there. */
+  launch(program: string): string {
+    const [file, args] = commandOf(program)
+    const env = this.witness.env as Record<string, string>
+    const stdio = ['ignore', 'ignore', 'ignore'] as const
+    const request = { file, args: [file, ...args], cwd: '/', env, stdio }
+    return encode({ type: 'launch', id: 1, scope: 1, request })
+  }
+
+  /** The status with which it ended, when all that it said has come. */
+  async status(): Promise<number | null> {
+    await this.#closed
+    return this.process.exitCode
+  }
+
+  /** What is left of its own folder for temporary files. */
+  temporaryFiles(): string[] {
+    return readdirSync(this.#tmp)
+  }
+
+  #close(): void {
+    this.process.kill('SIGKILL')
+    this.link.destroy()
+    this.witness.close()
+    rmSync(this.#tmp, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,180 @@
+/** Machines on which the keeper cannot start, or that lack what others have (FAULTS 43 and 46). */
+
+import assert from 'node:assert/strict'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, suite, test } from 'node:test'
+import { ask } from './harness/client.js'
+import { runNoRoom, whyNoLimit, whyNoOther } from './harness/no-room.js'
+import { goneMs } from './harness/server.js'
+import { installWithoutKoffi } from './harness/without-koffi.js'
+import { Worker, type WorkerSetup } from './harness/worker.js'
+
+const nobody = 65_534
+const isRoot = process.getuid?.() === 0
+const folder = mkdtempSync(join(tmpdir(), 'keeper-start-'))
+const withoutKoffi = await installWithoutKoffi()
+after(() => {
+  rmSync(folder, { recursive: true })
+  withoutKoffi.remove()
+})
+const programs = ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh']
+const processCount = 1 + 2 + 4
+const missing = join(folder, 'missing')
+
+/** Runs a worker in a mount namespace of its own, after a script that changes what is mounted there. */
+function mounted(script: string, then = '"$@"'): string[] {
+  const user = isRoot ? [] : ['--user', '--map-root-user']
+  return ['unshare', '--mount', ...user, 'sh', '-c', `${script} && exec ${then}`, 'sh']
+}
+
+/** Whether a script may change what is mounted in such a namespace. */
+function canMount(script: string): boolean {
+  const [command, ...args] = mounted(script, 'true') as [string, ...string[]]
+  return spawnSync(command, args).status === 0
+}
+
+const noMounts = canMount('mount -t tmpfs tmpfs /mnt') ? false : 'no mount namespace can be had here'
+// The worker's own folder for temporary files, so that the test keeps its.
+const withReadOnlyTmp = mounted('mount -t tmpfs -o ro tmpfs "$TMPDIR"')
+// Each sees the processes of its own user alone.
+const hideOthers = 'mount -t proc -o hidepid=2 proc /proc'
+const withHidepid = mounted(hideOthers, `setpriv --reuid=${nobody} --regid=${nobody} --clear-groups "$@"`)
+const noHiding =
+  isRoot && canMount(hideOthers) ? (whyNoOther() ?? false) : 'only root can mount /proc anew, with hidepid'
+
+/** Starts a worker with daemons and all, kills it, and proves that nothing is left. */
+async function assertGuards(setup: WorkerSetup, containment = 'subreaper'): Promise<void> {
+  const worker = await Worker.start(setup)
+  try {
+    // By the keeper's socket.
+    assert.equal((await ask(worker.port, '/echo').answer).body, `${containment}\n`)
+    for (const program of programs) worker.run(program)
+    await worker.witness.present(processCount)
+    worker.kill('SIGKILL')
+    await worker.dead()
+    assert.ok(await worker.witness.goneWithin(goneMs), `alive: ${JSON.stringify(worker.witness.living())}`)
+    await worker.keeperDead()
+    assert.deepEqual(worker.witness.heirs(), [])
+    const [line] = await worker.keeperLines()
+    assert.equal(line?.processes.length, processCount)
+  } finally {
+    worker.close()
+  }
+}
+
+/** Asserts that registration fails with the error of a keeper that cannot start, and that this was said. */
+async function assertNoStart(setup: WorkerSetup, said: RegExp): Promise<void> {
+  const started = Worker.start(setup)
+  started.then((worker) => worker.close()).catch(() => {})
+  await assert.rejects(started, ({ message }: Error) => {
+    assert.match(message, /ERR_SUBPROCESS_KEEPER_START/)
+    assert.match(message, said)
+    return true
+  })
+}
+
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`a keeper that cannot start, launch: ${launch}`, () => {
+    test('for want of room for a process is an error at registration', {
+      skip: whyNoLimit() ?? false
+    }, () => {
+      const { error } = runNoRoom('start', launch)
+      assert.equal(error?.code, 'ERR_SUBPROCESS_KEEPER_START')
+      assert.match(error?.message ?? '', /EAGAIN: there is no room for another process; raise the limit/)
+      assert.match(error?.cause ?? '', /EAGAIN/)
+    })
+
+    test('for want of a folder for its socket is an error at registration, and its way out is told', {
+      skip: noMounts
+    }, async () => {
+      const within = mounted('mount -t tmpfs -o ro tmpfs /dev/shm')
+      const env = { TMPDIR: missing, XDG_RUNTIME_DIR: missing }
+      await assertNoStart({ launch, within, env }, /no private folder.*EROFS.*set TMPDIR to a writable one/)
+    })
+  })
+}
+
+suite('a folder for the keeper’s socket', () => {
+  test('that is read-only is not used where there is another one', { skip: noMounts }, async () => {
+    const runtime = join(folder, 'runtime')
+    mkdirSync(runtime)
+    const worker = await Worker.start({ within: withReadOnlyTmp, env: { XDG_RUNTIME_DIR: runtime } })
+    try {
+      assert.match(readdirSync(runtime).join(), /^subprocess-guard-\w+$/)
+      worker.run('daemon.sh')
+      await worker.witness.present(2)
+      worker.kill('SIGKILL')
+      await worker.keeperDead()
+      assert.deepEqual(readdirSync(runtime), [])
+    } finally {
+      worker.close()
+    }
+  })
+
+  for (const [what, env] of [
+    ['that is missing', { TMPDIR: missing }],
+    ['whose path is relative, or empty,', { TMPDIR: 'relative', XDG_RUNTIME_DIR: '' }],
+    ['whose path is too long for a socket', { TMPDIR: join(folder, 'x'.repeat(120)) }]
+  ] as const) {
+    test(`${what} is not used where there is another one`, async () => {
+      await assertGuards({ env: { XDG_RUNTIME_DIR: missing, ...env } })
+    })
+  }
+})
+
+for (const [containment, launch, env] of [
+  ['subreaper', 'keeper', {}],
+  ['subreaper', 'direct', {}],
+  ['marks', 'keeper', { GUARD_PACKAGE: withoutKoffi.url }]
+] as const) {
+  suite(`a worker that is killed, containment "${containment}", launch: ${launch}`, () => {
+    test('leaves nothing where there is no ps in PATH', async () => {
+      await assertGuards({ launch, env: { ...env, PATH: pathWithoutPs() } }, containment)
+    })
+
+    // It cannot see its own parent there, which is root's.
+    test('leaves nothing where /proc hides the processes of others (hidepid)', {
+      skip: noHiding
+    }, async () => {
+      await assertGuards({ launch, user: nobody, within: withHidepid, env }, containment)
+    })
+
+    test('leaves nothing where the folder for temporary files is read-only', {
+      skip: noMounts
+    }, async () => {
+      await assertGuards({ launch, within: withReadOnlyTmp, env }, containment)
+    })
+  })
+}
+
+suite('a worker without the guard that is killed', () => {
+  for (const [where, setup, skip] of [
+    ['there is no ps in PATH', () => ({ env: { PATH: pathWithoutPs() } }), false],
+    ['/proc hides the processes of others', () => ({ user: nobody, within: withHidepid }), noHiding],
+    ['the folder for temporary files is read-only', () => ({ within: withReadOnlyTmp }), noMounts]
+  ] as const) {
+    test(`leaves everything where ${where}`, { skip }, async (t) => {
+      const worker = await Worker.start({ guard: false, ...setup() })
+      t.after(() => worker.close())
+      for (const program of programs) worker.run(program)
+      await worker.witness.present(processCount)
+      worker.kill('SIGKILL')
+      await worker.dead()
+      assert.equal(await worker.witness.goneWithin(goneMs), false)
+      assert.equal(worker.witness.living().length, processCount)
+    })
+  }
+})
+
+/** A PATH with what the test's programs need and nothing else. */
+function pathWithoutPs(): string {
+  const path = mkdtempSync(join(folder, 'path-'))
+  for (const name of ['sh', 'sleep', 'setsid', 'echo']) {
+    const found = execFileSync('sh', ['-c', 'PATH=/usr/bin:/bin; which "$0"', name], { encoding: 'utf8' })
+    symlinkSync(found.trim(), join(path, name))
+  }
+  return path
+}

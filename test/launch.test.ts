@@ -1,0 +1,206 @@
+/** Commands with bad luck in a request, by keeper and by direct launch (FAULTS 24 to 27). */
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+import { suite, type TestContext, test } from 'node:test'
+import type { Subprocess } from 'fastify-subprocess-guard'
+import { ask } from './harness/client.js'
+import { assertClean, assertGone, assertLeft, eventually } from './harness/expectations.js'
+import { runNoRoom, whyNoLimit } from './harness/no-room.js'
+import { goneMs, type Served, type Setup, serve } from './harness/server.js'
+import { statOf } from './harness/witness.js'
+
+const never = (): Promise<never> => new Promise(() => {})
+
+/** A server with a route for each misfortune of standard streams. */
+function serveStreams(setup: Setup): Promise<Served> {
+  return serve(setup, (app, served) => {
+    app.get(
+      '/holds-stdout',
+      async (request) => served.run(request, 'holds-stdout.sh', [], { stdio: 'pipe' }).stdout
+    )
+    app.get('/chatty', async (request) => {
+      served.run(request, 'chatty.sh', [], { stdio: ['ignore', 'pipe', 'ignore'] })
+      await never()
+    })
+    app.get('/closes-stdin', async (request) => {
+      const { stdin } = served.run(request, 'closes-stdin.sh', [], { stdio: ['pipe', 'ignore', 'inherit'] })
+      await served.witness.present(1)
+      const code = new Promise((resolve) => {
+        stdin?.once('error', (error: NodeJS.ErrnoException) => resolve(error.code))
+      })
+      stdin?.write('nobody reads this')
+      return await code
+    })
+  })
+}
+
+/** Waits until the command sleeps in a write: its pipe is full. */
+async function full(served: Served): Promise<void> {
+  const [chatty] = await served.witness.present(1)
+  await eventually('the pipe is full', () => statOf(chatty?.pid as number)?.state === 'S')
+}
+
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`standard streams, launch: ${launch}`, () => {
+    test('held by a grandchild when the command has exited: the answer ends, and so does the grandchild', async (t) => {
+      const served = await serveStreams({ guard: { launch } })
+      t.after(() => served.close())
+      const { status, body, isCut } = await ask(served.port, '/holds-stdout').answer
+      assert.deepEqual({ status, body, isCut }, { status: 200, body: 'said\n', isCut: false })
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test('full at shutdown: the chatty command ends, and nothing is held up', async (t) => {
+      const served = await serveStreams({ guard: { launch } })
+      t.after(() => served.close())
+      const asked = ask(served.port, '/chatty')
+      await full(served)
+      const closed = served.app.close()
+      await assertGone(served)
+      await closed
+      assert.equal((await asked.answer).status, 503)
+    })
+
+    test('closed early by the command: the worker is told of EPIPE, and serves on', async (t) => {
+      const served = await serveStreams({ guard: { launch } })
+      t.after(() => served.close())
+      assert.equal((await ask(served.port, '/closes-stdin').answer).body, 'EPIPE')
+      await assertGone(served)
+      await assertClean(served)
+    })
+  })
+
+  suite(`a command that is ended in the tick of its spawn, launch: ${launch}`, () => {
+    test('by its scope: nothing of it is left', async (t) => {
+      const served = await serve({ guard: { launch } }, (app, served) => {
+        app.get('/run', async (request) => {
+          for (let i = 0; i < 20; i++) served.run(request, 'daemon.sh')
+          await request.subprocesses.close()
+          // One that had not come to the witness yet has its environment all the same.
+          return served.witness.heirs().length
+        })
+      })
+      t.after(() => served.close())
+      assert.equal((await ask(served.port, '/run').answer).body, '0')
+      assert.ok(await served.witness.goneWithin(goneMs), 'one still holds the pipe')
+      await assertClean(served)
+    })
+
+    test('by its own SIGKILL: it is reported as that, and nothing of it is left', async (t) => {
+      const served = await serve({ guard: { launch } }, (app, served) => {
+        app.get('/run', async (request) => {
+          const child = served.run(request, 'daemon.sh')
+          child.kill('SIGKILL')
+          const [, signal] = await once(child, 'exit')
+          return signal
+        })
+      })
+      t.after(() => served.close())
+      assert.equal((await ask(served.port, '/run').answer).body, 'SIGKILL')
+      await eventually('the scope is closed', () => served.guard.scopes().length === 0)
+      assert.deepEqual(served.witness.heirs(), [])
+      await assertClean(served)
+    })
+  })
+
+  suite(`a command that cannot be started, launch: ${launch}`, () => {
+    test('since the worker is out of descriptors (EMFILE)', async (t) => {
+      const served = await serve({ guard: { launch } }, () => {})
+      t.after(() => served.close())
+      limitOwnDescriptors(t)
+      const codes = await served.inRequest(async (request) => {
+        const giveBack = takeAllDescriptors()
+        try {
+          const child = request.spawn('echo', ['never'])
+          const [error] = await once(child, 'error')
+          assert.equal(child.pid, undefined)
+          assert.equal(child.kill(), false)
+          return [error.code, error.syscall]
+        } finally {
+          giveBack()
+        }
+      })
+      assert.equal(codes[0], 'EMFILE')
+      assert.match(codes[1], /^spawn/)
+      const output = await served.inRequest((request) => outputOf(request.spawn('echo', ['again'])))
+      assert.equal(output, 'again\n')
+      await assertClean(served)
+    })
+
+    test('since there is no room for a process (EAGAIN)', { skip: whyNoLimit() ?? false }, () => {
+      const { error, events, isGuardOpen } = runNoRoom(launch)
+      assert.equal(error, undefined)
+      assert.deepEqual(events, ['error EAGAIN'])
+      assert.equal(isGuardOpen, true)
+    })
+  })
+}
+
+suite('without the guard', () => {
+  test('a grandchild holds the answer open, and lives', async (t) => {
+    const served = await serveStreams({ guard: false })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/holds-stdout')
+    await served.witness.present(1)
+    await assertLeft(served, 1)
+    asked.leave()
+  })
+
+  for (const path of ['/chatty', '/closes-stdin']) {
+    test(`what the end of the server leaves lives on: ${path}`, async (t) => {
+      const served = await serveStreams({ guard: false })
+      t.after(() => served.close())
+      ask(served.port, path)
+      if (path === '/chatty') await full(served)
+      await served.witness.present(1)
+      await served.app.close()
+      await assertLeft(served, 1)
+    })
+  }
+
+  test('a command that is killed leaves the daemon that it has started', async (t) => {
+    const served = await serve({ guard: false }, (app, served) => {
+      app.get('/run', async (request) => {
+        const child = served.run(request, 'daemon.sh')
+        await served.witness.present(2)
+        child.kill('SIGKILL')
+        await once(child, 'exit')
+        return 'answer'
+      })
+    })
+    t.after(() => served.close())
+    await ask(served.port, '/run').answer
+    await assertLeft(served, 1)
+  })
+})
+
+/** Has this process get no more than some more descriptors than it has, until the test is over. */
+function limitOwnDescriptors(t: TestContext): void {
+  const prlimit = (...args: string[]): string =>
+    execFileSync('prlimit', ['--pid', `${process.pid}`, ...args], { encoding: 'utf8' })
+  const soft = prlimit('--nofile', '--noheadings', '--output=SOFT').trim()
+  prlimit('--nofile=500:')
+  t.after(() => void prlimit(`--nofile=${soft}:`))
+}
+
+/** Opens files until no descriptor is left. Returns how to give them back. */
+function takeAllDescriptors(): () => void {
+  const taken: number[] = []
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'))
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'EMFILE')
+  }
+  return () => {
+    for (const descriptor of taken) closeSync(descriptor)
+  }
+}
+
+function outputOf({ stdout }: Subprocess): Promise<string> {
+  return text(stdout as NonNullable<typeof stdout>)
+}
