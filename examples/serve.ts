@@ -1,6 +1,6 @@
 /**
  * The server of the deployment examples: `POST /convert` compresses its body with a command, `GET /hang`
- * starts a command that never ends, `GET /health` is for probes.
+ * starts a command that never ends, `GET /block` blocks the event loop for ever, `GET /health` is for probes.
  */
 
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -22,7 +22,9 @@ export async function serve(): Promise<FastifyInstance> {
   await app.register(subprocessGuard, {
     timeout: 30_000,
     grace,
-    drain
+    drain,
+    // A worker that is blocked for so long is ended, and whoever manages this server starts the next one.
+    workerTimeout: Number(process.env.WORKER_TIMEOUT_MS ?? 10_000)
   })
 
   // The body goes to the command as it comes.
@@ -36,6 +38,11 @@ export async function serve(): Promise<FastifyInstance> {
   app.get('/hang', (request) => {
     request.spawn('sh', ['-c', 'trap "" INT TERM; sleep 1000 & sleep 1000'], { stdio: 'ignore' })
     return new Promise(() => {})
+  })
+  // A mistake that this server makes on purpose, so that it can be seen what comes of it.
+  app.get('/block', (request) => {
+    request.spawn('sleep', ['1000'], { stdio: 'ignore' })
+    for (;;);
   })
   app.get('/health', { config: { subprocessGuard: false } }, async () => ({ worker: process.pid }))
 

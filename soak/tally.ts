@@ -19,7 +19,7 @@ export class Tally {
   count(ending: Ending, outcome: Outcome, disturbance: Disturbance, request: number): void {
     this.requests++
     const isRight = ending.accepts(outcome)
-    // Whose worker or keeper was killed may fail in any way, but has no whole answer that is another's.
+    // Whose worker was killed may fail in any way, but has no whole answer that is another's.
     const isExcused = !isRight && disturbance !== undefined && hasFailed(outcome, disturbance)
     const came = nameOf(outcome)
     const counted = isRight ? came : isExcused ? `${came} (${disturbance})` : `WRONG ${came}`
@@ -32,10 +32,11 @@ export class Tally {
   }
 }
 
-/** A worker whose keeper was killed lives on, and has to answer: its connections are not reset. */
+/** A worker whose keeper was killed lives on, and has to answer as the README says: its connections are not reset. */
 function hasFailed(outcome: Outcome, disturbance: Disturbance): boolean {
   if (outcome.kind === 'failed') return disturbance === 'worker killed'
-  return outcome.kind === 'answered' && (outcome.isCut || outcome.status >= 500)
+  if (outcome.kind !== 'answered') return false
+  return outcome.isCut || outcome.status === 503 || (disturbance === 'worker killed' && outcome.status > 500)
 }
 
 function nameOf(outcome: Outcome): string {

@@ -87,6 +87,24 @@ suite('a cluster', () => {
     assert.ok(keptTrees.every(isAlive), 'another worker has lost something')
   })
 
+  test('replaces a worker that hangs, whose subprocesses end, and says where it hung', async (t) => {
+    const { cluster, port } = await serve(t, { WORKER_TIMEOUT_MS: '1000' })
+    const before = cluster.workers
+    const blocked = ask(port, '/block')
+    await assert.rejects(blocked.answer)
+    await otherWorkerAt(port, before)
+    assert.equal(cluster.workers.length, workerCount)
+    const victims = before.filter((worker) => !cluster.workers.includes(worker))
+    assert.equal(victims.length, 1)
+    assert.match(cluster.output, new RegExp(`worker ${victims[0]} ended with SIGABRT`))
+    assert.match(
+      cluster.output,
+      new RegExp(`worker ${victims[0]} hung for \\d+ ms in GET /block: ended 1 processes, 0 survived`)
+    )
+    assert.match(cluster.output, /serve\.js:\d+:\d+/)
+    assert.deepEqual(cluster.family.living('sleep'), [])
+  })
+
   test('drains its requests at SIGTERM, and ends with status 0', async (t) => {
     const { cluster, port } = await serve(t)
     const conversion = await Conversion.start(port, cluster.family)

@@ -112,6 +112,17 @@ suite('under PM2', () => {
       await pm2.kill()
     })
 
+    test(`a worker that hangs leaves nothing, and another one serves (${exec_mode})`, async (t) => {
+      const { pm2, port } = await serve(t, { exec_mode, instances: 1, env: { WORKER_TIMEOUT_MS: '1000' } })
+      const workers = pm2.family.living(server).map(({ pid }) => pid)
+      const blocked = ask(port, '/block')
+      await eventually('its command runs', () => pm2.family.living('sleep 1000').length === 1)
+      await assert.rejects(blocked.answer)
+      await otherWorkerAt(port, workers)
+      assert.deepEqual(pm2.family.living('sleep 1000'), [])
+      await pm2.kill()
+    })
+
     test(`stop drains (${exec_mode})`, async (t) => {
       const { pm2, port } = await serve(t, { exec_mode, instances: 1 })
       const conversion = await Conversion.start(port, pm2.family)
