@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type * as Mark from '../lib/mark.js'
 import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
 import { ask } from './harness/client.js'
 import { eventually } from './harness/expectations.js'
@@ -17,6 +18,9 @@ import { installWithoutKoffi } from './harness/without-koffi.js'
 import { statOf, Witness } from './harness/witness.js'
 import { Worker, whyNoTerminal } from './harness/worker.js'
 
+const { folderTagOf, workerMarkOf } = (await import(
+  new URL('../../dist/mark.js', import.meta.url).href
+)) as typeof Mark
 const workerEntry = fileURLToPath(new URL('./harness/worker-main.js', import.meta.url))
 // What a keeper is given to answer, and a process to start, on a machine that has other work.
 const promptMs = 5_000
@@ -318,11 +322,13 @@ suite('a keeper whose socket is hard to reach', () => {
   test('is asked by a path that fills all that a socket has room for', async (t) => {
     const base = mkdtempSync(join(tmpdir(), 'long-'))
     t.after(() => rmSync(base, { recursive: true, force: true }))
-    // `/subprocess-guard-XXXXXX/stdio` is what follows.
-    const folder = join(base, 'x'.repeat(107 - 30 - base.length - 1))
+    // What follows; the worker's number may have a digit more than ours.
+    const follows = `/subprocess-guard-${folderTagOf(workerMarkOf(process.pid))}_XXXXXX/stdio`.length + 1
+    const folder = join(base, 'x'.repeat(107 - follows - base.length - 1))
     mkdirSync(folder)
     const worker = await Worker.start({ env: { TMPDIR: folder } })
     t.after(() => worker.close())
+    assert.match(readdirSync(folder).join(), /^subprocess-guard-\w+$/)
     worker.run('daemon.sh')
     await worker.witness.present(2)
     const state = await shown(worker.pid)

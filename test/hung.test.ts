@@ -146,7 +146,7 @@ suite('there is no false alarm', () => {
 
   test('for a block that is shorter than workerTimeout', async (t) => {
     const worker = await start(t)
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < 3; round++) {
       const answer = await ask(worker.port, `/block-for/${workerTimeout - 10}`).answer
       assert.equal(answer.body, 'unblocked')
     }
@@ -155,7 +155,7 @@ suite('there is no false alarm', () => {
 
   test('for a worker that was stopped and goes on', async (t) => {
     const worker = await start(t)
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       worker.kill('SIGSTOP')
       await eventually('it is stopped', () => statOf(worker.pid)?.state === 'T')
       await pause(2 * workerTimeout)
@@ -166,7 +166,7 @@ suite('there is no false alarm', () => {
 
   test('for a worker and a keeper that stood still together, as with a suspended machine', async (t) => {
     const worker = await start(t)
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 2; round++) {
       const pids = [worker.pid, worker.keeper as number]
       for (const pid of pids) process.kill(pid, 'SIGSTOP')
       await pause(2 * workerTimeout)

@@ -15,7 +15,7 @@ import { deadlineMs } from './worker.js'
 const never = (): Promise<never> => new Promise(() => {})
 const programs = new URL('../../../test/programs/', import.meta.url)
 const launch = process.argv[2] as 'keeper' | 'direct' | 'unguarded'
-const options = JSON.parse(process.env.GUARD_OPTIONS as string)
+const options = JSON.parse(process.env.GUARD_OPTIONS ?? '{}')
 const isGuarded = launch !== 'unguarded'
 
 // Another copy of the package where the test has one.
