@@ -1,17 +1,19 @@
-// Runs the compiled tests, all or those whose path contains one of the arguments: `npm test -- deadline tree`.
+// Runs the compiled tests: all, those whose path contains one of the arguments (`npm test -- deadline tree`), or all but
+// those (`npm test -- --but deadline tree`).
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const folder = fileURLToPath(new URL('../build/test', import.meta.url))
-const wanted = process.argv.slice(2)
+const isBut = process.argv[2] === '--but'
+const parts = process.argv.slice(isBut ? 3 : 2)
 const files = readdirSync(folder, { recursive: true })
   .filter((file) => file.endsWith('.test.js'))
-  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)) !== isBut)
   .map((file) => `${folder}/${file}`)
 
 if (files.length === 0) {
-  console.error(`no test file has ${wanted.join(' or ')} in its path`)
+  console.error(`no test file has ${parts.join(' or ')} in its path`)
   process.exit(1)
 }
 
