@@ -141,6 +141,7 @@ export class KeeperLink {
 
   /** Has the keeper run the hooks of a module. Rejects when it has none that could be run. */
   addHooks(url: string): Promise<void> {
+    if (this.#state === 'lost') return Promise.reject(new Error('there is no keeper that could run them'))
     return this.#answer((resolve, reject) => {
       const id = ++this.#lastLaunch
       this.#addingHooks.set(id, (why) => (why === undefined ? resolve() : reject(new Error(why))))

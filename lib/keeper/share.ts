@@ -115,7 +115,9 @@ class SharedKeeper {
       this.#log?.warn({ containment, why }, `subprocess containment is "${containment}": ${consequence}`)
     }
     if (process.pid === 1) {
-      const consequence = 'orphans become its children, and it never collects them when they end'
+      const consequence =
+        'orphans become its children, and it never collects them when they end; when it hangs, nobody in its ' +
+        'container can end it (workerTimeout)'
       const wayOut = 'run an init in front of it, such as `docker run --init` or tini'
       this.#log?.warn({}, `this worker is process 1: ${consequence}; ${wayOut}`)
     }
