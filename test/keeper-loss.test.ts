@@ -166,6 +166,24 @@ suite('with the keeper goes', () => {
     assert.equal(guarded.witness.living().length, 2)
   })
 
+  test('nothing of a scope that its successor has', async (t) => {
+    const guarded = await startGuarded(t)
+    const { guard } = guarded
+    const scope = guard.open({ grace: 2_000 })
+    guarded.run(scope, 'tree-ignores-term.sh')
+    await guarded.witness.present(4)
+    await killKeeper(guard.keeper)
+    await eventually('there is another keeper', () => guard.keeper !== 0 && scope.reason !== undefined)
+    const next = guard.open()
+    const pid = await started(next.spawn('sleep', ['1000'], { stdio: 'ignore' }))
+    const { processes } = await scope.closed
+    assert.ok(processes.every((process) => process.pid !== pid))
+    assert.deepEqual(
+      (await next.list()).map((process) => process.pid),
+      [pid]
+    )
+  })
+
   test('nothing that the worker started outside its scopes', async (t) => {
     const guarded = await startGuarded(t)
     const apart = spawn('sleep', ['1000'], { stdio: 'ignore' })
