@@ -102,6 +102,20 @@ for (const launch of ['keeper', 'direct'] as const) {
 }
 
 suite('a worker that is blocked', () => {
+  test('and is killed while its subprocesses are being ended leaves none of them', async (t) => {
+    const worker = await start(t, { options: { grace: 2_000 } })
+    worker.run('waits.sh')
+    await worker.witness.present(1)
+    await worker.hang(program, 'wait')
+    await worker.witness.present(1 + processCount)
+    // The one that heeds SIGTERM is gone; the others have until the end of the grace.
+    const isEnding = (): boolean => worker.witness.living().length === processCount
+    await eventually('its subprocesses are being ended', isEnding, 10_000)
+    worker.kill('SIGKILL')
+    assert.ok(await worker.witness.goneWithin(2_000 + goneMs))
+    await worker.keeperDead()
+  })
+
   test('in execFileSync loses its child, and that child is named', async (t) => {
     const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
     worker.startWithScope('wait-for-command')

@@ -14,6 +14,7 @@ import { commandOf, Guarded } from './harness/guarded.js'
 import { kinds } from './harness/kinds.js'
 import type { GuardedRequest } from './harness/served.js'
 import { statOf } from './harness/witness.js'
+import { Worker } from './harness/worker.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -164,6 +165,39 @@ suite('with the keeper goes', () => {
       [pid]
     )
     assert.equal(guarded.witness.living().length, 2)
+  })
+
+  test('not what was released, either, when the worker is killed after that', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    await worker.withScope('release')
+    await worker.witness.present(2)
+    process.kill(worker.keeper as number, 'SIGKILL')
+    await eventually('there is another keeper', () => worker.errors.includes('another keeper is starting'))
+    const { body } = await ask(worker.port, '/echo').answer
+    assert.equal(body, 'subreaper\n')
+    worker.kill('SIGKILL')
+    // Its keeper has left.
+    await worker.output()
+    assert.equal(worker.witness.living().length, 2)
+  })
+
+  test('nothing of a scope that its successor has', async (t) => {
+    const guarded = await startGuarded(t)
+    const { guard } = guarded
+    const scope = guard.open({ grace: 2_000 })
+    guarded.run(scope, 'tree-ignores-term.sh')
+    await guarded.witness.present(4)
+    await killKeeper(guard.keeper)
+    await eventually('there is another keeper', () => guard.keeper !== 0 && scope.reason !== undefined)
+    const next = guard.open()
+    const pid = await started(next.spawn('sleep', ['1000'], { stdio: 'ignore' }))
+    const { processes } = await scope.closed
+    assert.ok(processes.every((process) => process.pid !== pid))
+    assert.deepEqual(
+      (await next.list()).map((process) => process.pid),
+      [pid]
+    )
   })
 
   test('nothing that the worker started outside its scopes', async (t) => {

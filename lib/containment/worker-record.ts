@@ -7,6 +7,7 @@ import type { WorkerSettings } from '../keeper/protocol.js'
 import { markOf, workerIn, workerMarkIn, workerScope } from '../mark.js'
 import type { Libc } from '../platform/libc.js'
 import { ScopeRecord } from './members.js'
+import { isReleased } from './release-notes.js'
 
 export class WorkerRecord extends ScopeRecord {
   /** The marks of the scopes that are not closed: what carries one is that scope's affair. */
@@ -34,6 +35,9 @@ export class WorkerRecord extends ScopeRecord {
   }
 
   override owns(mark: string): boolean {
-    return workerMarkIn(mark) === this.#workerMark && !this.others.has(mark) && !this.released.has(mark)
+    if (workerMarkIn(mark) !== this.#workerMark || this.others.has(mark) || this.released.has(mark))
+      return false
+    // By a keeper that this worker had before.
+    return !isReleased(mark)
   }
 }

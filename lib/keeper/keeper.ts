@@ -180,7 +180,10 @@ export class Keeper {
     // All gates first: an orphan of unknown origin is ended at once when no open scope can claim it.
     for (const { record } of scopes) this.#gate(record)
     const endings = scopes.map((scope) => this.#ended(scope, reason))
+    // Another one may have begun to end them, for a worker that hung: nobody leaves before they are gone.
+    const others = [...this.#scopes.values()].flatMap(({ ending }) => ending ?? [])
     const reports = await Promise.all([...endings, this.#endWorker()])
+    await Promise.all(others)
     // A second time: the worker may have died between the start of a command and its announcement, and what
     // carries the mark of a scope is that scope's affair until it is closed.
     reports.push(await this.#endWorker())

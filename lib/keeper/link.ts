@@ -36,6 +36,10 @@ const mostOpening = 40
 // A keeper is idle most of the time: it can do without threads for its garbage, and collects once at its start.
 const keeperFlags = ['--v8-pool-size=0', '--expose-gc']
 
+// Of all keepers that this worker has one after the other: while it ends what a lost one had running, by its marks,
+// the next one must not use these.
+let lastScope = workerScope
+
 /** What the link tells one subprocess. */
 export interface LaunchListener {
   /** Opens the connections of the piped streams, each with its header as its first bytes. */
@@ -82,7 +86,6 @@ export class KeeperLink {
   #references = 0
   #lastLaunch = 0
   #lastConnection = watchConnection
-  #lastScope = workerScope
   #state: State = 'starting'
   readonly #onLost = new Set<() => void>()
 
@@ -129,7 +132,7 @@ export class KeeperLink {
 
   /** Announces a scope and returns its number. */
   openScope(opening: ScopeOpening): number {
-    const scope = ++this.#lastScope
+    const scope = ++lastScope
     this.#send({ type: 'open', scope, opening })
     return scope
   }
