@@ -1,6 +1,7 @@
 /** What a lost keeper had running is ended by the worker, as one must without a subreaper: by mark, group and descent. */
 
 import { ScopeRecord } from './containment/members.js'
+import { noteRelease } from './containment/release-notes.js'
 import { ScanCensus } from './containment/scan.js'
 import { terminate } from './containment/terminate.js'
 import type { EndedProcess, ProcessName } from './keeper/protocol.js'
@@ -35,6 +36,8 @@ export async function endWithoutKeeper(lost: LostScope): Promise<EndedProcess[]>
   record.foreign.suspectSince(workerIn(lost.mark)?.startTick ?? 0)
   census.open(record)
   for (const pid of lost.released) census.release(record, pid)
+  // The keeper may have been lost before it heard of the release.
+  if (lost.released.length > 0) noteAgain(lost.mark)
   for (const process of lost.foreign) record.foreign.adopt(process)
   for (const pid of lost.leaders) {
     const stat = statOf(pid)
@@ -45,4 +48,12 @@ export async function endWithoutKeeper(lost: LostScope): Promise<EndedProcess[]>
   census.forget(record)
   record.foreign.close()
   return processes
+}
+
+function noteAgain(mark: string): void {
+  try {
+    noteRelease(mark)
+  } catch {
+    // The keeper has said why, or will at the next release.
+  }
 }

@@ -89,16 +89,17 @@ class SharedKeeper {
       await this.link.ready
       if (user.hooks !== undefined) await this.#addHooks(user.hooks)
     } catch (error) {
-      await this.release(user)
+      // Another guard may have the same module.
+      await this.release(user, false)
       throw error
     }
     if (this.#state === 'new') this.#serve()
     this.#settle()
   }
 
-  async release(user: KeeperUser): Promise<void> {
+  async release(user: KeeperUser, hasHooks = user.hooks !== undefined): Promise<void> {
     this.#users.delete(user)
-    if (user.hooks !== undefined) this.link.removeHooks(user.hooks)
+    if (user.hooks !== undefined && hasHooks) this.link.removeHooks(user.hooks)
     this.#settle()
     if (this.#users.size > 0) return
     this.#end()
