@@ -2,6 +2,7 @@
 
 import type { KeeperLink } from './keeper/link.js'
 import type { ProcessName } from './keeper/protocol.js'
+import { endWithoutKeeper } from './keeper-loss.js'
 import type { Logger } from './log.js'
 import { errorOfSurvivors } from './report.js'
 
@@ -19,12 +20,15 @@ export async function endLate(link: KeeperLink, process: ProcessName, late: Late
   const scope = link.openScope({ id: 'late', route, graceMs: late.graceMs, killSignal: late.killSignal })
   link.adopt(scope, process)
   const report = await link.closeScope(scope)
-  if (report === undefined) {
-    const fields = { route, pid: process.pid }
-    log.error(fields, 'a process was adopted after its scope had closed, and no keeper is left to end it')
-    return
-  }
-  const { processes } = report
+  const processes =
+    report?.processes ??
+    (await endWithoutKeeper({
+      mark: link.markOf(scope),
+      ...late,
+      leaders: [],
+      foreign: [process],
+      released: []
+    }))
   // It had ended by itself.
   if (processes.length === 0) return
   const survivors = processes.filter(({ ended }) => ended === 'survived')

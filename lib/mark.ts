@@ -1,5 +1,6 @@
 /** The mark: the environment variable that every subprocess inherits, naming its worker and its scope. */
 
+import { randomBytes } from 'node:crypto'
 import { bootId, pidNamespace, statOf } from './platform/linux.js'
 
 /** The variable of every subprocess. */
@@ -24,6 +25,14 @@ export function workerMarkOf(worker: number): string {
   return `${bootId()}.${pidNamespace()}.${worker}.${statOf(worker)?.startTick ?? 0}`
 }
 
+// A process may have more than one guard that knows nothing of the others: in its threads, or by copies of this package.
+const instance = randomBytes(4).toString('hex')
+
+/** What the marks of this copy of the package begin with: `workerMarkOf` this process, and what no other copy has. */
+export function ownMark(): string {
+  return `${workerMarkOf(process.pid)}.${instance}`
+}
+
 /** The value of the mark for a scope of a worker. */
 export function markOf(workerMark: string, scope: number): string {
   return `${workerMark}/${scope}`
@@ -37,7 +46,7 @@ export function workerMarkIn(mark: string): string | undefined {
 /** The worker that a mark names, be it of a scope or of the worker; undefined for what is no mark. */
 export function workerIn(mark: string): WorkerName | undefined {
   const [, bootId, pidNamespace, pid, startTick] =
-    /^([0-9a-z-]+)\.(\d+)\.(\d+)\.(\d+)(?:\/\d+)?$/.exec(mark) ?? []
+    /^([0-9a-z-]+)\.(\d+)\.(\d+)\.(\d+)(?:\.[0-9a-f]+)?(?:\/\d+)?$/.exec(mark) ?? []
   if (bootId === undefined || pidNamespace === undefined) return undefined
   return { bootId, pidNamespace, pid: Number(pid), startTick: Number(startTick) }
 }

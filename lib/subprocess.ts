@@ -202,7 +202,15 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   }
 
   #inContext(act: () => void): void {
-    this.#context.runInAsyncScope(act)
+    try {
+      this.#context.runInAsyncScope(act)
+    } catch (error) {
+      // A listener of the user's has thrown. It is uncaught as with Node, but the keeper's other messages are none
+      // of its affair.
+      process.nextTick(() => {
+        throw error
+      })
+    }
   }
 
   #watch(socket: InputSocket | OutputSocket): void {

@@ -1,12 +1,13 @@
 /** The loss of the keeper: the worker ends what it had running, and has another one (FAULTS 41). */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
@@ -16,6 +17,7 @@ import type { GuardedRequest } from './harness/served.js'
 import { statOf } from './harness/witness.js'
 import { Worker } from './harness/worker.js'
 
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const never = (): Promise<never> => new Promise(() => {})
 
 const cases = [
@@ -247,6 +249,53 @@ suite('a keeper that is killed again and again', () => {
     assert.throws(
       () => guarded.guard.open(),
       ({ code }: SubprocessError) => code === 'ERR_SUBPROCESS_SHUTDOWN'
+    )
+  })
+})
+
+suite('a keeper that is stopped, and answers nothing', () => {
+  test('is given up when a scope closes, whose processes the worker ends', async (t) => {
+    const guarded = await startGuarded(t)
+    const scope = guarded.guard.open()
+    guarded.run(scope, 'tree-ignores-term.sh')
+    await guarded.witness.present(4)
+    const { keeper } = guarded.guard
+    process.kill(keeper, 'SIGSTOP')
+    const { processes } = await scope.close()
+    assert.equal(processes.length, 4)
+    await assertGone(guarded)
+    assert.notEqual(guarded.guard.keeper, keeper)
+  })
+})
+
+suite('a listener that throws', () => {
+  const program = `
+    import { createGuard } from 'fastify-subprocess-guard'
+    const uncaught = []
+    let seen
+    process.on('uncaughtException', (error) => seen(uncaught.push(error.name)))
+    const guard = await createGuard()
+    const { keeper } = guard
+    const scope = guard.open()
+    for (const Thrown of [SyntaxError, RangeError]) {
+      const thrown = new Promise((resolve) => (seen = resolve))
+      scope.spawn('true', { stdio: 'ignore' }).once('exit', () => { throw new Thrown() })
+      await thrown
+    }
+    const { reason } = await scope.close()
+    console.log(JSON.stringify({ uncaught, reason, isSame: guard.keeper === keeper }))
+    await guard.close()`
+
+  test('keeps nothing else from being told, and is uncaught as with Node', () => {
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: root,
+      encoding: 'utf8',
+      timeout: 30_000
+    })
+    assert.deepEqual(
+      JSON.parse(stdout || 'null'),
+      { uncaught: ['SyntaxError', 'RangeError'], reason: 'closed', isSame: true },
+      stderr
     )
   })
 })

@@ -14,7 +14,8 @@ export interface HookFailure {
 }
 
 interface HookModule {
-  readonly hooks: readonly HookName[]
+  /** None until it has been looked at. */
+  hooks: readonly HookName[]
   /** Guards of one worker may name the same module: it is run once, until the last of them removes it. */
   users: number
 }
@@ -33,10 +34,16 @@ export class Hooks {
    * hook, or has one that is no function.
    */
   async add(url: string): Promise<void> {
+    // Counted from now on: it may be taken back while it is looked at.
+    const module = this.#modules.get(url) ?? { hooks: [], users: 0 }
+    module.users++
+    this.#modules.set(url, module)
     const answer = await carryOut({ type: 'check', url }, this.#hookMs)
-    if (answer.type === 'failed') throw new Error(`the module ${url} has no usable hooks: ${answer.why}`)
-    const users = this.#modules.get(url)?.users ?? 0
-    this.#modules.set(url, { hooks: answer.hooks, users: users + 1 })
+    if (answer.type === 'failed') {
+      this.remove(url)
+      throw new Error(`the module ${url} has no usable hooks: ${answer.why}`)
+    }
+    module.hooks = answer.hooks
   }
 
   /** Takes one `add` of the module back. */

@@ -29,6 +29,11 @@ import {
 const entry = fileURLToPath(new URL('./main.js', import.meta.url))
 // A keeper is ready in a tenth of a second. On a machine that swaps it may be a hundred times slower.
 const readyWithinMs = 30_000
+// How long a keeper may be silent that was asked for a sign of life, and how often it is asked while scopes close.
+const stuckAfterMs = 10_000
+const pingMs = 2_000
+// A keeper that is to end has nothing to do by then but to look once more.
+const endedWithinMs = 15_000
 // How many launches may be opening their connections at once. A socket's backlog is 128 on the oldest kernels
 // (net.core.somaxconn before Linux 5.4), and a connection above it fails with EAGAIN.
 const mostOpening = 40
@@ -83,6 +88,9 @@ export class KeeperLink {
   /** Launches whose connections are being opened: until the keeper has answered. */
   readonly #opening = new Set<number>()
   #waiting: WaitingLaunch[] = []
+  /** When the keeper has last said something. */
+  #heardAt = 0
+  #vigil: NodeJS.Timeout | undefined
   #references = 0
   #lastLaunch = 0
   #lastConnection = watchConnection
@@ -183,6 +191,7 @@ export class KeeperLink {
     return this.#answer((resolve) => {
       this.#closing.set(scope, resolve)
       this.#send({ type: 'close', scope })
+      this.#expectLife()
     })
   }
 
@@ -260,7 +269,44 @@ export class KeeperLink {
     }
     this.#child.ref()
     this.#socket?.end()
-    await this.ended
+    await pTimeout(this.ended, { milliseconds: endedWithinMs, fallback: () => this.#giveUp() })
+  }
+
+  /** It does not answer: whatever it still runs, the worker ends. */
+  #giveUp(): void {
+    // Our own child that was not collected: the number is its own.
+    this.#child.kill('SIGKILL')
+  }
+
+  /** While scopes close, the keeper has to show that it is there. One that is stopped, or stuck, is replaced. */
+  #expectLife(): void {
+    if (this.#vigil !== undefined) return
+    let since = performance.now()
+    let lastLookAt = since
+    this.#vigil = setInterval(() => {
+      const now = performance.now()
+      // Its answers wait to be read where this event loop was blocked, and it has time until it is ready.
+      if (now - lastLookAt > 2 * pingMs || this.#state === 'starting') since = now
+      lastLookAt = now
+      if (this.#closing.size === 0 || this.#state === 'lost') {
+        clearInterval(this.#vigil)
+        this.#vigil = undefined
+      } else if (now - Math.max(this.#heardAt, since) > stuckAfterMs) {
+        this.#giveUp()
+      } else {
+        this.#send({ type: 'ping' })
+      }
+    }, pingMs).unref()
+  }
+
+  #decode(decoder: Decoder<KeeperMessage>, bytes: Buffer): KeeperMessage[] {
+    try {
+      return decoder.decode(bytes)
+    } catch {
+      // What is no message comes from no keeper, and a server does not end of it.
+      this.#socket?.destroy()
+      return []
+    }
   }
 
   async #becomeReady(): Promise<void> {
@@ -270,16 +316,11 @@ export class KeeperLink {
       }
       const decoder = new Decoder<KeeperMessage>()
       this.#socket?.on('data', (bytes: Buffer) => {
-        try {
-          for (const message of decoder.decode(bytes)) {
-            this.#receive(message)
-            if (message.type === 'ready') resolve()
-            else if (message.type === 'unready') fail(message.why)
-          }
-        } catch (error) {
-          // What is no message comes from no keeper, and a server does not end of it.
-          if (!(error instanceof SyntaxError)) throw error
-          this.#socket?.destroy()
+        for (const message of this.#decode(decoder, bytes)) {
+          this.#heardAt = performance.now()
+          this.#receive(message)
+          if (message.type === 'ready') resolve()
+          else if (message.type === 'unready') fail(message.why)
         }
       })
       // A keeper that was killed with messages unread resets the connection. 'close' follows.
@@ -300,8 +341,9 @@ export class KeeperLink {
     try {
       await pTimeout(ready, { milliseconds: readyWithinMs, message })
     } catch (error) {
-      // Its socket's end is its own end.
+      // Its socket's end is its own end, unless it is stuck.
       this.#socket?.destroy()
+      this.#child.kill('SIGKILL')
       throw error
     }
     // A keeper is no reason for its worker to stay, but for the wait for its end.
@@ -345,6 +387,7 @@ export class KeeperLink {
   #receive(message: KeeperMessage): void {
     switch (message.type) {
       case 'unready':
+      case 'pong':
         break
       case 'ready':
         this.#greeting = message

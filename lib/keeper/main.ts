@@ -110,10 +110,11 @@ async function leave(cause: string, status: number): Promise<void> {
   isLeaving = true
   const startedAt = performance.now()
   oversight.stop()
-  const info = keeper.isDismissed ? undefined : oversight.infoOfExit
+  const info = attempt(() => (keeper.isDismissed ? undefined : oversight.infoOfExit))
   // Whatever fails here, this process ends: nobody is served by one that hangs.
   const report = await keeper.endAll('worker-gone').catch(() => ({ processes: [], leftFolders: [] }))
-  door.close()
+  // Where its folder cannot be removed, the next keeper's sweep tries again.
+  attempt(() => door.close())
   const hasNews = report.processes.length > 0 || report.leftFolders.length > 0
   if (hasNews || status !== 0) await lines.ended(cause, report, performance.now() - startedAt)
   if (info !== undefined) {
@@ -123,4 +124,13 @@ async function leave(cause: string, status: number): Promise<void> {
   }
   if (lines.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(status)
+}
+
+/** What fails at the end must not keep the rest from being done. */
+function attempt<Result>(act: () => Result): Result | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
+  }
 }

@@ -57,6 +57,9 @@ export class Oversight {
       case 'remove-hooks':
         this.#hooks.remove(message.url)
         break
+      case 'ping':
+        this.#parts.send({ type: 'pong' })
+        break
       case 'dismiss':
         this.stop()
         break

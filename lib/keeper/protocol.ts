@@ -80,6 +80,8 @@ export interface WorkerSettings {
 
 export type WorkerMessage =
   | { type: 'settings'; settings: WorkerSettings }
+  /** Asks for a sign of life. */
+  | { type: 'ping' }
   /** The worker's event loop is not blocked. */
   | { type: 'alive' }
   | { type: 'add-hooks'; id: number; url: string }
@@ -112,6 +114,7 @@ export type KeeperMessage =
   | { type: 'failed'; id: number; failure: LaunchFailure }
   | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
   | { type: 'listed'; id: number; processes: readonly ScopeProcess[] }
+  | { type: 'pong' }
   /** Something for the worker's log. */
   | { type: 'say'; level: 'warn' | 'error'; fields: object; message: string }
   | { type: 'hooks-added'; id: number; why?: string }

@@ -3,7 +3,7 @@
 import { captureIn } from '../capture.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { Logger } from '../log.js'
-import { markName, markOf, workerMarkOf, workerScope } from '../mark.js'
+import { markName, markOf, ownMark, workerScope } from '../mark.js'
 import { Heart } from '../watch/heart.js'
 import { KeeperLink, type Say } from './link.js'
 import type { Containment, WorkerSettings } from './protocol.js'
@@ -61,7 +61,7 @@ class SharedKeeper {
   link: KeeperLink
   containment: Containment = 'marks'
   readonly #users = new Set<KeeperUser>()
-  readonly #workerMark = workerMarkOf(process.pid)
+  readonly #workerMark = ownMark()
   /** What this worker's own environment had, if it runs in a scope of another one. */
   readonly #outerMark = process.env[markName]
   readonly #heart = new Heart(

@@ -39,7 +39,7 @@ const buffer = Buffer.allocUnsafeSlow(64 * 1024)
 
 // With no descriptor left nothing in /proc could be read, and nobody would be found there: this one is kept
 // for that.
-let reserve = openSync('/dev/null', 'r')
+let reserve: number | undefined = openSync('/dev/null', 'r')
 
 function withDescriptor<Result>(act: () => Result): Result {
   try {
@@ -47,7 +47,9 @@ function withDescriptor<Result>(act: () => Result): Result {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'EMFILE' && code !== 'ENFILE') throw error
-    closeSync(reserve)
+    if (reserve !== undefined) closeSync(reserve)
+    // Where it cannot be had again, its number may be another's.
+    reserve = undefined
     try {
       return act()
     } finally {
