@@ -4,6 +4,7 @@ import { Socket } from 'node:net'
 import { folderTagOf, keeperMarkName } from '../mark.js'
 import { type Libc, loadLibc } from '../platform/libc.js'
 import { canListChildren } from '../platform/linux.js'
+import { collectGarbage } from './garbage.js'
 import { Keeper } from './keeper.js'
 import { Lines } from './lines.js'
 import { Oversight } from './oversight.js'
@@ -58,8 +59,7 @@ link.on('error', () => {})
 void gone.then(() => leave(`worker ${worker} is gone`, 0))
 // Whatever is wrong with the keeper, nothing is left behind.
 process.on('uncaughtException', (error) => void leave(`keeper failed: ${error.stack}`, 1))
-// What the start has left on the heap is an eighth of all that an idle keeper has for itself.
-globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+collectGarbage()
 send({
   type: 'ready',
   containment: keeper.census.containment,

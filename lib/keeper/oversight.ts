@@ -4,6 +4,7 @@ import pTimeout from 'p-timeout'
 import { sweep } from '../containment/sweep.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
 import type { WorkerInfo } from '../worker-info.js'
+import { collectGarbage } from './garbage.js'
 import { type HookFailure, Hooks } from './hooks.js'
 import type { Keeper } from './keeper.js'
 import type { KeeperMessage, KeeperReport, WorkerMessage, WorkerSettings } from './protocol.js'
@@ -119,6 +120,9 @@ export class Oversight {
     } catch (error) {
       const message = `${about} could not be looked for: ${(error as Error).message}`
       send({ type: 'say', level: 'error', fields: {}, message })
+    } finally {
+      // It has read the environments of all processes of this user.
+      collectGarbage()
     }
   }
 
