@@ -1,13 +1,12 @@
 /** The worker's end of the keeper: starts it, asks it, and hears from it. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pTimeout from 'p-timeout'
 import { SubprocessError } from '../errors.js'
-import { keeperMarkName, markName, markOf, workerScope } from '../mark.js'
+import { markOf, workerScope } from '../mark.js'
 import type { ScopeProcess } from '../platform/linux.js'
 import { currentRights, type Rights } from '../platform/rights.js'
 import {
@@ -25,21 +24,16 @@ import {
   type WorkerSettings,
   watchConnection
 } from './protocol.js'
+import { spawnKeeper, wayOutOf } from './spawn-keeper.js'
+import { Vigil } from './vigil.js'
 
-const entry = fileURLToPath(new URL('./main.js', import.meta.url))
 // A keeper is ready in a tenth of a second. On a machine that swaps it may be a hundred times slower.
 const readyWithinMs = 30_000
-// How long a keeper may be silent that was asked for a sign of life, and how often it is asked while scopes close.
-const stuckAfterMs = 10_000
-const pingMs = 2_000
 // A keeper that is to end has nothing to do by then but to look once more.
 const endedWithinMs = 15_000
 // How many launches may be opening their connections at once. A socket's backlog is 128 on the oldest kernels
 // (net.core.somaxconn before Linux 5.4), and a connection above it fails with EAGAIN.
 const mostOpening = 40
-
-// A keeper is idle most of the time: it can do without threads for its garbage, and collects once at its start.
-const keeperFlags = ['--v8-pool-size=0', '--expose-gc']
 
 // Of all keepers that this worker has one after the other: while it ends what a lost one had running, by its marks,
 // the next one must not use these.
@@ -88,9 +82,12 @@ export class KeeperLink {
   /** Launches whose connections are being opened: until the keeper has answered. */
   readonly #opening = new Set<number>()
   #waiting: WaitingLaunch[] = []
-  /** When the keeper has last said something. */
-  #heardAt = 0
-  #vigil: NodeJS.Timeout | undefined
+  readonly #vigil = new Vigil({
+    isWaiting: () => this.#closing.size > 0 && this.#state !== 'lost',
+    isStarting: () => this.#state === 'starting',
+    ping: () => this.#send({ type: 'ping' }),
+    giveUp: () => this.#giveUp()
+  })
   #references = 0
   #lastLaunch = 0
   #lastConnection = watchConnection
@@ -191,7 +188,7 @@ export class KeeperLink {
     return this.#answer((resolve) => {
       this.#closing.set(scope, resolve)
       this.#send({ type: 'close', scope })
-      this.#expectLife()
+      this.#vigil.begin()
     })
   }
 
@@ -278,27 +275,6 @@ export class KeeperLink {
     this.#child.kill('SIGKILL')
   }
 
-  /** While scopes close, the keeper has to show that it is there. One that is stopped, or stuck, is replaced. */
-  #expectLife(): void {
-    if (this.#vigil !== undefined) return
-    let since = performance.now()
-    let lastLookAt = since
-    this.#vigil = setInterval(() => {
-      const now = performance.now()
-      // Its answers wait to be read where this event loop was blocked, and it has time until it is ready.
-      if (now - lastLookAt > 2 * pingMs || this.#state === 'starting') since = now
-      lastLookAt = now
-      if (this.#closing.size === 0 || this.#state === 'lost') {
-        clearInterval(this.#vigil)
-        this.#vigil = undefined
-      } else if (now - Math.max(this.#heardAt, since) > stuckAfterMs) {
-        this.#giveUp()
-      } else {
-        this.#send({ type: 'ping' })
-      }
-    }, pingMs).unref()
-  }
-
   #decode(decoder: Decoder<KeeperMessage>, bytes: Buffer): KeeperMessage[] {
     try {
       return decoder.decode(bytes)
@@ -317,7 +293,7 @@ export class KeeperLink {
       const decoder = new Decoder<KeeperMessage>()
       this.#socket?.on('data', (bytes: Buffer) => {
         for (const message of this.#decode(decoder, bytes)) {
-          this.#heardAt = performance.now()
+          this.#vigil.heard()
           this.#receive(message)
           if (message.type === 'ready') resolve()
           else if (message.type === 'unready') fail(message.why)
@@ -458,32 +434,4 @@ export class KeeperLink {
     for (const resolve of this.#closing.values()) resolve(undefined)
     this.#closing.clear()
   }
-}
-
-function wayOutOf({ code }: NodeJS.ErrnoException): string {
-  if (code !== 'EAGAIN') return ''
-  return ': there is no room for another process; raise the limit of the user (ulimit -u) or of the container (pids)'
-}
-
-function spawnKeeper(workerMark: string): ChildProcess {
-  return spawn(process.execPath, [...keeperFlags, entry], {
-    // The worker's own streams, for subprocesses that inherit them, and the link.
-    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-    // A session of its own: a terminal's signals and a group kill of the worker do not reach it.
-    detached: true,
-    // It holds no folder of the worker's; commands get the worker's current one.
-    cwd: '/',
-    env: { ...keeperEnvironment(), [keeperMarkName]: workerMark }
-  })
-}
-
-/**
- * The worker's environment without what configures Node, since a preload or a heap limit is meant for the worker, and
- * without a mark: a keeper is nobody's subprocess.
- */
-function keeperEnvironment(): NodeJS.ProcessEnv {
-  const entries = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith('NODE_') && name !== markName
-  )
-  return Object.fromEntries(entries)
 }

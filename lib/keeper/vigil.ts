@@ -1,0 +1,51 @@
+/** While scopes close, the keeper has to show that it is there: one that is stopped, or stuck, is given up. */
+
+// How long it may be silent that was asked for a sign of life, and how often it is asked.
+const stuckAfterMs = 10_000
+const pingMs = 2_000
+
+export interface VigilParts {
+  /** Whether something is asked of the keeper that it has to answer. */
+  readonly isWaiting: () => boolean
+  /** It has time until it is ready. */
+  readonly isStarting: () => boolean
+  readonly ping: () => void
+  readonly giveUp: () => void
+}
+
+export class Vigil {
+  readonly #parts: VigilParts
+  #heardAt = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(parts: VigilParts) {
+    this.#parts = parts
+  }
+
+  /** The keeper has said something. */
+  heard(): void {
+    this.#heardAt = performance.now()
+  }
+
+  /** Something is asked of it. */
+  begin(): void {
+    if (this.#timer !== undefined) return
+    let since = performance.now()
+    let lastLookAt = since
+    this.#timer = setInterval(() => {
+      const { isWaiting, isStarting, ping, giveUp } = this.#parts
+      const now = performance.now()
+      // Where this event loop was blocked, the answers wait to be read.
+      if (now - lastLookAt > 2 * pingMs || isStarting()) since = now
+      lastLookAt = now
+      if (!isWaiting()) this.#end()
+      else if (now - Math.max(this.#heardAt, since) > stuckAfterMs) giveUp()
+      else ping()
+    }, pingMs).unref()
+  }
+
+  #end(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+  }
+}
