@@ -1,10 +1,14 @@
 /** The end of a worker, however it comes, is the end of what it started (FAULTS 31, 32 and 47). */
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { eventually } from './harness/expectations.js'
 import { goneMs } from './harness/server.js'
+import { Witness } from './harness/witness.js'
 import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
 
 interface Death {
@@ -143,6 +147,26 @@ suite('what a worker has started behind the guard’s back', () => {
     assert.equal(await worker.witness.goneWithin(goneMs), false)
     assert.equal(worker.witness.living().length, 2)
   })
+})
+
+test('a worker that is killed while its keeper starts leaves no keeper', async (t) => {
+  const program = `
+    import { createGuard } from 'fastify-subprocess-guard'
+    createGuard()
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.argv[1]))`
+  // A keeper takes a tenth of a second to start: at different moments of that.
+  for (const ms of [0, 20, 40, 60, 80, 100, 150]) {
+    const witness = new Witness()
+    t.after(() => witness.close())
+    const worker = spawn(process.execPath, ['--input-type=module', '-e', program, String(ms)], {
+      cwd: fileURLToPath(new URL('../..', import.meta.url)),
+      env: witness.env,
+      stdio: 'ignore'
+    })
+    const [, signal] = await once(worker, 'exit')
+    assert.equal(signal, 'SIGKILL')
+    await eventually('its keeper is gone', () => witness.heirs().length === 0)
+  }
 })
 
 test('a scope that was being closed is closed when its worker is killed', async (t) => {
