@@ -140,7 +140,7 @@ suite('a worker that is blocked', () => {
   test('is ended by the successor of a lost keeper, too, which says where it hung', async (t) => {
     const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
     process.kill(worker.keeper as number, 'SIGKILL')
-    await worker.keeperDead()
+    await eventually('it has another keeper', () => worker.errors.includes('another keeper is starting'))
     // Served by the next one: by then that has its settings.
     worker.run('waits.sh')
     await worker.witness.present(1)
