@@ -119,11 +119,12 @@ tell({
 
 async function block(request: FastifyRequest): Promise<string> {
   const { program } = request.query as { program: string }
-  const { then } = request.params as { then: string }
   const child = run(request, program)
   if (child.pid === undefined) await once(child, 'spawn')
   say('blocking')
   while (!existsSync(process.env.GO_ON as string));
+  // Asked for here, so that the request is still among the variables while the loop is blocked.
+  const { then } = request.params as { then: string }
   if (then !== 'answer') await never()
   return 'answer'
 }
