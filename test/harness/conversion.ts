@@ -54,13 +54,21 @@ export async function refused(port: number): Promise<void> {
   }
 }
 
+// node:cluster hands a connection that comes between the death of a worker and the primary's notice of it to the dead
+// one, and never answers or ends it: whoever asks needs a limit, as every health check has.
+const healthWithinMs = 1_000
+
 /** The process id of a worker that serves, by its own word; undefined when none does. */
 export async function workerAt(port: number): Promise<number | undefined> {
+  const { answer, leave } = ask(port, '/health')
+  const patience = setTimeout(leave, healthWithinMs)
   try {
-    const { status, body } = await ask(port, '/health').answer
+    const { status, body } = await answer
     return status === 200 ? JSON.parse(body).worker : undefined
   } catch {
     return undefined
+  } finally {
+    clearTimeout(patience)
   }
 }
 
