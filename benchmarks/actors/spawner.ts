@@ -1,0 +1,89 @@
+/** A worker of a given size that starts commands, in the way of one contestant. Arguments: contestant, MB, kind of memory. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { performance } from 'node:perf_hooks'
+import type { Readable } from 'node:stream'
+import { execa } from 'execa'
+import { createGuard } from 'fastify-subprocess-guard'
+import { act } from '../harness/actor.js'
+import { fillTo } from '../harness/ballast.js'
+import { ensure } from '../harness/benchmark.js'
+
+const [contestant = '', megabytes = '0', kind = 'buffers'] = process.argv.slice(2)
+
+interface Started {
+  readonly stdout: Readable
+  /** Resolves when it has ended and its output is read. */
+  readonly closed: Promise<unknown>
+}
+
+type Start = (command: string, args: string[]) => Started
+
+const startOf: Record<string, () => Promise<Start>> = {
+  child_process: async () => (command, args) => closing(spawn(command, args)),
+  execa: async () => (command, args) => {
+    const child = execa(command, args, { buffer: false })
+    return { stdout: child.stdout, closed: child }
+  },
+  guard: () => guarded('keeper'),
+  'guard, direct launch': () => guarded('direct')
+}
+
+async function guarded(launch: 'keeper' | 'direct'): Promise<Start> {
+  const guard = await createGuard({ launch, timeout: false })
+  const scope = guard.open()
+  process.once('disconnect', () => guard.close())
+  return (command, args) => closing(scope.spawn(command, args))
+}
+
+function closing(child: ChildProcess & { stdout: Readable }): Started {
+  return { stdout: child.stdout, closed: once(child, 'close') }
+}
+
+const start = (await startOf[contestant]?.()) as Start
+fillTo(Number(megabytes), kind as 'buffers' | 'heap')
+
+/** Runs `echo hi` to its end and resolves with the time of the call alone, in ms. */
+async function echo(): Promise<number> {
+  const startedAt = performance.now()
+  const { stdout, closed } = start('echo', ['hi'])
+  const calledMs = performance.now() - startedAt
+  let output = ''
+  stdout.setEncoding('utf8').on('data', (text) => {
+    output += text
+  })
+  await closed
+  ensure(output === 'hi\n', `${contestant} has read ${JSON.stringify(output)} of echo hi`)
+  return calledMs
+}
+
+act({
+  /** Starts so many commands one after the other: how long each call and each command took, and the loop was busy for each, in ms. */
+  async oneByOne(count: number) {
+    const calls: number[] = []
+    const wholes: number[] = []
+    const before = performance.eventLoopUtilization()
+    for (let number = 0; number < count; number++) {
+      const startedAt = performance.now()
+      calls.push(await echo())
+      wholes.push(performance.now() - startedAt)
+    }
+    const { active } = performance.eventLoopUtilization(before)
+    return { calls, wholes, busy: active / count }
+  },
+
+  /** Starts so many commands, some at a time, and resolves with how many it did in a second. */
+  async atOnce(count: number, most: number) {
+    const startedAt = performance.now()
+    let left = count
+    const lane = async (): Promise<void> => {
+      while (left-- > 0) await echo()
+    }
+    await Promise.all(Array.from({ length: most }, lane))
+    return (count / (performance.now() - startedAt)) * 1_000
+  },
+
+  /** Resident memory, in bytes. */
+  memory: () => process.memoryUsage.rss()
+})

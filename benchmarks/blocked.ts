@@ -1,0 +1,42 @@
+/** How long the event loop of a worker is blocked by the start of one command, for workers of several sizes. */
+
+import { Benchmark } from './harness/benchmark.js'
+import type { Contestant } from './harness/contestants.js'
+import { sizes, startSpawner } from './harness/sizes.js'
+import { takeTurns } from './harness/turns.js'
+
+interface Times {
+  readonly calls: number[]
+  readonly busy: number
+}
+
+const benchmark = new Benchmark('blocked', 'What one spawn costs the event loop of the worker.')
+const { short } = benchmark.settings
+const contestants: Contestant[] = ['guard', 'child_process', 'execa']
+const rounds = short ? 2 : 8
+const perRound = short ? 5 : 25
+const cases = 'resident memory of the worker'
+const calls = benchmark.figures('the call of spawn()', 'ms', { scale: 'log', cases })
+const busy = benchmark.figures('event loop busy from call to close', 'ms', { scale: 'log', cases })
+
+for (const size of sizes) {
+  const actors = await Promise.all(
+    contestants.map(async (name) => ({ name, actor: await startSpawner(name, size) }))
+  )
+  await takeTurns(actors, rounds, async ({ name, actor }, _round, isWarmUp) => {
+    const times = await actor.ask<Times>('oneByOne', perRound)
+    if (isWarmUp) return
+    calls.add(name, size.name, ...times.calls)
+    busy.add(name, size.name, times.busy)
+  })
+  await Promise.all(actors.map(({ actor }) => actor.end()))
+}
+
+for (const { name } of sizes) {
+  const { median, p99 } = calls.summary('guard', name)
+  benchmark.aim(`guard, median at ${name}`, median, 'ms', { atMost: 0.15 })
+  benchmark.aim(`guard, p99 at ${name}`, p99, 'ms', { atMost: 1 })
+}
+const less = calls.summary('child_process', '2 GB').median / calls.summary('guard', '2 GB').median
+benchmark.aim('child_process / guard, medians at 2 GB', less, 'times', { atLeast: 150 })
+benchmark.report()

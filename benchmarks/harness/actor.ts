@@ -1,0 +1,77 @@
+/** A process of its own that does a contestant's part when it is told to, so that contestants take turns and share nothing. */
+
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+interface Answer {
+  readonly id: number
+  readonly value?: unknown
+  readonly error?: string
+}
+
+export class Actor {
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number, (answer: Answer) => void>()
+  #lastId = 0
+
+  /** Starts a program of `benchmarks/actors` and resolves when it is ready. */
+  static async start(name: string, args: readonly string[] = [], execArgv: string[] = []): Promise<Actor> {
+    const actor = new Actor(name, args, execArgv)
+    await actor.ask('ready')
+    return actor
+  }
+
+  private constructor(name: string, args: readonly string[], execArgv: string[]) {
+    const file = fileURLToPath(new URL(`../actors/${name}.js`, import.meta.url))
+    this.#child = fork(file, [...args], { execArgv, serialization: 'advanced' })
+    this.#child.on('message', (answer: Answer) => {
+      this.#waiting.get(answer.id)?.(answer)
+      this.#waiting.delete(answer.id)
+    })
+    this.#child.once('exit', (code, signal) => {
+      for (const answer of this.#waiting.values()) {
+        answer({ id: 0, error: `the actor ${name} ended with ${signal ?? code}` })
+      }
+      this.#waiting.clear()
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid as number
+  }
+
+  /** Has it do something, and resolves with what it says. Rejects with what it throws. */
+  ask<Value>(what: string, ...args: unknown[]): Promise<Value> {
+    const id = ++this.#lastId
+    return new Promise<Value>((resolve, reject) => {
+      this.#waiting.set(id, ({ value, error }) =>
+        error === undefined ? resolve(value as Value) : reject(new Error(error))
+      )
+      this.#child.send({ id, what, args })
+    })
+  }
+
+  /** Ends it by that signal, or lets it end by itself, and resolves when it has. */
+  async end(signal?: NodeJS.Signals): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const ended = once(this.#child, 'exit')
+    if (signal === undefined) this.#child.disconnect()
+    else this.#child.kill(signal)
+    await ended
+  }
+}
+
+/** In the actor: what it can be asked for. It ends when nobody can ask any more and it has nothing else to do. */
+export function act(parts: Record<string, (...args: never[]) => unknown>): void {
+  const all: Record<string, (...args: never[]) => unknown> = { ready: () => undefined, ...parts }
+  process.on('message', async ({ id, what, args }: { id: number; what: string; args: never[] }) => {
+    try {
+      const part = all[what]
+      if (part === undefined) throw new Error(`there is no part "${what}"`)
+      process.send?.({ id, value: await part(...args) })
+    } catch (error) {
+      process.send?.({ id, error: (error as Error).stack ?? String(error) })
+    }
+  })
+}

@@ -1,0 +1,28 @@
+/** Whoever is measured, with one colour each in every chart. */
+
+/** Okabe and Ito's palette, which people with any colour vision can tell apart; our own is the strongest. */
+const colours = {
+  guard: '#d55e00',
+  'guard, direct launch': '#e69f00',
+  'no guard': '#000000',
+  child_process: '#0072b2',
+  execa: '#009e73',
+  'execa killDescendants': '#009e73',
+  'execa cleanup': '#009e73',
+  handlerTimeout: '#56b4e9',
+  'fastify-racing': '#cc79a7',
+  'connect-timeout': '#56b4e9',
+  'kill(-pgid)': '#0072b2',
+  'tree-kill': '#cc79a7',
+  terminate: '#f0e442',
+  fkill: '#56b4e9',
+  pidtree: '#999999',
+  'PM2 treekill': '#cc79a7'
+} as const
+
+export type Contestant = keyof typeof colours
+
+/** Its colour in every chart, as CSS writes it. */
+export function colourOf(contestant: Contestant): string {
+  return colours[contestant]
+}

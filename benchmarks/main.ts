@@ -1,0 +1,94 @@
+/**
+ * Runs the benchmarks, all or those that are named, one after the other, and writes down what they found: JSON, a table
+ * and charts.
+ *
+ * node build/benchmarks/main.js [NAME…] [--short] [--out FOLDER]
+ */
+
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { svgOf } from './harness/chart.js'
+import { describe } from './harness/machine.js'
+import type { Result } from './harness/result.js'
+import { markdownOf } from './harness/table.js'
+
+const names = [
+  'requests',
+  'open-requests',
+  'blocked',
+  'latency',
+  'spawn-time',
+  'spawn-rate',
+  'throughput',
+  'tree',
+  'crowd',
+  'deadline',
+  'crash',
+  'keeper'
+]
+const defaultOut = fileURLToPath(new URL('../../benchmarks/results', import.meta.url))
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { short: { type: 'boolean', default: false }, out: { type: 'string', default: defaultOut } }
+})
+const chosen = positionals.length === 0 ? names : positionals
+const unknown = chosen.filter((name) => !names.includes(name))
+if (unknown.length > 0) {
+  console.error(`there is no benchmark ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  process.exit(2)
+}
+
+// In the order in which they are listed, whatever was asked for first.
+const failed: string[] = []
+for (const name of names.filter((name) => chosen.includes(name))) {
+  const startedAt = performance.now()
+  const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url))
+  const args = [file, '--out', values.out, ...(values.short ? ['--short'] : [])]
+  const { status, signal } = spawnSync(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+  const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
+  console.log(`${name}: ${status === 0 ? 'done' : `failed with ${signal ?? status}`} after ${seconds} s\n`)
+  if (status === 0) writeCharts(resultOf(name))
+  else failed.push(name)
+}
+writeTable()
+console.log(`JSON, table and charts are in ${values.out}`)
+if (failed.length > 0) {
+  console.error(`failed: ${failed.join(', ')}`)
+  process.exitCode = 1
+}
+
+function resultOf(name: string): Result {
+  return JSON.parse(readFileSync(join(values.out, `${name}.json`), 'utf8'))
+}
+
+function writeCharts({ name, title, panels }: Result): void {
+  for (const [index, panel] of panels.entries()) {
+    writeFileSync(join(values.out, chartFile(name, index)), svgOf(title, panel))
+  }
+}
+
+function chartFile(name: string, index: number): string {
+  return index === 0 ? `${name}.svg` : `${name}-${index + 1}.svg`
+}
+
+/** Of all results that are there, also of earlier runs. */
+function writeTable(): void {
+  mkdirSync(values.out, { recursive: true })
+  const results = names.flatMap((name) => {
+    try {
+      return [resultOf(name)]
+    } catch {
+      // It has not been run.
+      return []
+    }
+  })
+  const parts = results.map((result) => {
+    const charts = result.panels.map((_, index) => `![${result.title}](${chartFile(result.name, index)})`)
+    return `${markdownOf(result)}\nMeasured on ${describe(result.machine)}.\n\n${charts.join('\n')}\n`
+  })
+  writeFileSync(join(values.out, 'README.md'), `# Results\n\n${parts.join('\n')}`)
+}
