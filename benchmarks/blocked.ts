@@ -2,7 +2,7 @@
 
 import { Benchmark } from './harness/benchmark.js'
 import type { Contestant } from './harness/contestants.js'
-import { sizes, startSpawner } from './harness/sizes.js'
+import { sizes, withSpawners } from './harness/sizes.js'
 import { takeTurns } from './harness/turns.js'
 
 interface Times {
@@ -15,21 +15,21 @@ const { short } = benchmark.settings
 const contestants: Contestant[] = ['guard', 'child_process', 'execa']
 const rounds = short ? 2 : 8
 const perRound = short ? 5 : 25
+// A server has been at work for a while: its code is compiled.
+const warmUp = short ? 5 : 100
 const cases = 'resident memory of the worker'
 const calls = benchmark.figures('the call of spawn()', 'ms', { scale: 'log', cases })
 const busy = benchmark.figures('event loop busy from call to close', 'ms', { scale: 'log', cases })
 
 for (const size of sizes) {
-  const actors = await Promise.all(
-    contestants.map(async (name) => ({ name, actor: await startSpawner(name, size) }))
-  )
-  await takeTurns(actors, rounds, async ({ name, actor }, _round, isWarmUp) => {
-    const times = await actor.ask<Times>('oneByOne', perRound)
-    if (isWarmUp) return
-    calls.add(name, size.name, ...times.calls)
-    busy.add(name, size.name, times.busy)
+  await withSpawners(contestants, size, async (actors) => {
+    await takeTurns(actors, rounds, async ({ name, actor }, _round, isWarmUp) => {
+      const times = await actor.ask<Times>('oneByOne', isWarmUp ? warmUp : perRound)
+      if (isWarmUp) return
+      calls.add(name, size.name, ...times.calls)
+      busy.add(name, size.name, times.busy)
+    })
   })
-  await Promise.all(actors.map(({ actor }) => actor.end()))
 }
 
 for (const { name } of sizes) {

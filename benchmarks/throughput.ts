@@ -1,9 +1,4 @@
-/**
- * Throughput of standard input and output: a gigabyte through `cat`, by `child_process` and by the keeper, in
- * turns. It checks that every byte arrives in order, and that the memory of the worker stays flat.
- *
- * node build/benchmarks/throughput.js [MiB] [rounds]
- */
+/** Bytes through the standard input and output of `cat`. Every byte must arrive, in order, and the worker must stay small. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -11,18 +6,25 @@ import { once } from 'node:events'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGuard } from 'fastify-subprocess-guard'
+import { Benchmark, ensure } from './harness/benchmark.js'
+import type { Contestant } from './harness/contestants.js'
+import { takeTurns } from './harness/turns.js'
 
+const benchmark = new Benchmark('throughput', 'A gigabyte through standard input and output of `cat`.')
+const { short } = benchmark.settings
 const mebibyte = 1024 * 1024
-const sizeMiB = Number(process.argv[2] ?? 1024)
-const rounds = Number(process.argv[3] ?? 5)
+const sizeMiB = short ? 64 : 1024
+const rounds = short ? 1 : 7
 // What streams hold on their way, and what the collector has not looked at yet.
-const mostGrowthBytes = 64 * mebibyte
+const mostGrowthMb = 64
+const speed = benchmark.figures('bytes in and out', 'MB/s')
+const memory = benchmark.figures('most resident memory of the worker', 'MB')
 
 // No two blocks are alike, so that a lost or doubled one shows.
 const block = Buffer.alloc(mebibyte, 'subprocess')
 const stdio = ['pipe', 'pipe', 'inherit'] as const
 
-function* blocks(): Generator<Buffer> {
+function* numberedBlocks(): Generator<Buffer> {
   for (let number = 0; number < sizeMiB; number++) {
     const numbered = Buffer.from(block)
     numbered.writeUInt32BE(number)
@@ -30,17 +32,19 @@ function* blocks(): Generator<Buffer> {
   }
 }
 
-const expected = createHash('sha1')
-for (const bytes of blocks()) expected.update(bytes)
-const expectedDigest = expected.digest('hex')
-
-interface Figures {
-  readonly megabytesPerSecond: number
-  readonly peakBytes: number
+function* sameBlocks(): Generator<Buffer> {
+  for (let number = 0; number < sizeMiB; number++) yield block
 }
 
+const expected = createHash('sha1')
+for (const bytes of numberedBlocks()) expected.update(bytes)
+const expectedDigest = expected.digest('hex')
+
 /** Passes everything through, and counts it. The content is checked in a round of its own, off the clock. */
-async function pass(cat: ChildProcess, check: boolean): Promise<Figures> {
+async function pass(
+  cat: ChildProcess,
+  check: boolean
+): Promise<{ megabytesPerSecond: number; peakMb: number }> {
   const digest = createHash('sha1')
   let bytes = 0
   let peakBytes = 0
@@ -52,52 +56,32 @@ async function pass(cat: ChildProcess, check: boolean): Promise<Figures> {
       peakBytes = Math.max(peakBytes, process.memoryUsage.rss())
     }
   }
-  const source = check ? Readable.from(blocks()) : Readable.from(sameBlocks())
+  const source = Readable.from(check ? numberedBlocks() : sameBlocks())
   const closed = once(cat, 'close')
   await Promise.all([pipeline(source, cat.stdin as Writable), read()])
   const [code] = await closed
-  if (code !== 0) throw new Error(`cat ended with ${code}`)
+  ensure(code === 0, `cat ended with ${code}`)
   const seconds = (performance.now() - startedAt) / 1_000
-  if (bytes !== sizeMiB * mebibyte) throw new Error(`${bytes} bytes arrived of ${sizeMiB * mebibyte}`)
-  if (check && digest.digest('hex') !== expectedDigest) throw new Error('the bytes that arrived are others')
-  return { megabytesPerSecond: bytes / 1e6 / seconds, peakBytes }
-}
-
-function* sameBlocks(): Generator<Buffer> {
-  for (let number = 0; number < sizeMiB; number++) yield block
+  ensure(bytes === sizeMiB * mebibyte, `${bytes} bytes arrived of ${sizeMiB * mebibyte}`)
+  ensure(!check || digest.digest('hex') === expectedDigest, 'the bytes that arrived are others')
+  return { megabytesPerSecond: bytes / 1e6 / seconds, peakMb: peakBytes / 1e6 }
 }
 
 const guard = await createGuard({ timeout: false })
-const contestants: Record<string, () => ChildProcess> = {
-  child_process: () => spawn('cat', { stdio: [...stdio] }),
-  keeper: () => scope.spawn('cat', { stdio })
-}
 const scope = guard.open()
-const figures = new Map<string, Figures[]>(Object.keys(contestants).map((name) => [name, []]))
-for (const start of Object.values(contestants)) await pass(start(), true)
-for (let round = 0; round < rounds; round++) {
-  for (const [name, start] of Object.entries(contestants)) figures.get(name)?.push(await pass(start(), false))
-}
+const contestants: { name: Contestant; start: () => ChildProcess }[] = [
+  { name: 'guard', start: () => scope.spawn('cat', { stdio }) },
+  { name: 'child_process', start: () => spawn('cat', { stdio: [...stdio] }) }
+]
+await takeTurns(contestants, rounds, async ({ name, start }, _round, isWarmUp) => {
+  const { megabytesPerSecond, peakMb } = await pass(start(), isWarmUp)
+  if (isWarmUp) return
+  speed.add(name, '', megabytesPerSecond)
+  memory.add(name, '', peakMb)
+})
 await guard.close()
 
-const medians = new Map<string, number>()
-for (const [name, all] of figures) {
-  const speeds = all.map(({ megabytesPerSecond }) => megabytesPerSecond).sort((a, b) => a - b)
-  const median = speeds[Math.floor(speeds.length / 2)] as number
-  const peak = Math.max(...all.map(({ peakBytes }) => peakBytes)) / mebibyte
-  medians.set(name, median)
-  const spread = `${speeds[0]?.toFixed(0)} to ${speeds.at(-1)?.toFixed(0)}`
-  console.log(
-    `${name.padEnd(14)} ${median.toFixed(0).padStart(6)} MB/s (${spread}), worker at most ${peak.toFixed(0)} MiB`
-  )
-}
-const ratio = (medians.get('keeper') as number) / (medians.get('child_process') as number)
-console.log(`${sizeMiB} MiB through cat, ${rounds} rounds: keeper / child_process = ${ratio.toFixed(2)}`)
-
-const peaks = (name: string): number =>
-  Math.max(...(figures.get(name) ?? []).map(({ peakBytes }) => peakBytes))
-const growth = peaks('keeper') - peaks('child_process')
-if (growth > mostGrowthBytes) {
-  console.error(`the worker needs ${Math.round(growth / mebibyte)} MiB more by the keeper`)
-  process.exitCode = 1
-}
+benchmark.aim('guard / child_process', speed.ratio('guard', 'child_process'), '', { atLeast: 0.95 })
+const more = memory.summary('guard').median - memory.summary('child_process').median
+benchmark.aim('memory of the worker, guard above child_process', more, 'MB', { atMost: mostGrowthMb })
+benchmark.report()

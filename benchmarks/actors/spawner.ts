@@ -74,7 +74,7 @@ act({
   },
 
   /** Starts so many commands, some at a time, and resolves with how many it did in a second. */
-  async atOnce(count: number, most: number) {
+  async manyAtOnce(count: number, most: number) {
     const startedAt = performance.now()
     let left = count
     const lane = async (): Promise<void> => {
@@ -82,8 +82,5 @@ act({
     }
     await Promise.all(Array.from({ length: most }, lane))
     return (count / (performance.now() - startedAt)) * 1_000
-  },
-
-  /** Resident memory, in bytes. */
-  memory: () => process.memoryUsage.rss()
+  }
 })

@@ -17,7 +17,29 @@ export const sizes: readonly Size[] = [
   { name: '2 GB of heap', megabytes: 2_000, kind: 'heap' }
 ]
 
-/** Starts a worker of that size that starts commands in the way of that contestant. */
-export function startSpawner(contestant: Contestant, { megabytes, kind }: Size): Promise<Actor> {
-  return Actor.start('spawner', [contestant, String(megabytes), kind], ['--max-old-space-size=6000'])
+export interface Spawner {
+  readonly name: Contestant
+  readonly actor: Actor
+}
+
+/** Lets workers of that size start commands, each in the way of one contestant, and ends them. */
+export async function withSpawners(
+  contestants: readonly Contestant[],
+  { megabytes, kind }: Size,
+  measure: (spawners: readonly Spawner[]) => Promise<void>
+): Promise<void> {
+  const spawners: Spawner[] = []
+  try {
+    for (const name of contestants) {
+      const actor = await Actor.start(
+        'spawner',
+        [name, String(megabytes), kind],
+        ['--max-old-space-size=6000']
+      )
+      spawners.push({ name, actor })
+    }
+    await measure(spawners)
+  } finally {
+    await Promise.all(spawners.map(({ actor }) => actor.end()))
+  }
 }

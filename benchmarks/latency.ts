@@ -1,0 +1,80 @@
+/** What the clients of a cheap route notice of another route that starts commands, for servers of several sizes. */
+
+import { get } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Actor } from './harness/actor.js'
+import { Benchmark, ensure } from './harness/benchmark.js'
+import type { Contestant } from './harness/contestants.js'
+import { sizes } from './harness/sizes.js'
+import { takeTurns } from './harness/turns.js'
+
+const benchmark = new Benchmark(
+  'latency',
+  'A cheap route, while another route of the same worker starts 50 commands a second.'
+)
+const { short } = benchmark.settings
+const contestants: Contestant[] = ['guard', 'child_process']
+const rounds = short ? 1 : 5
+const phaseMs = short ? 300 : 800
+const cheapEveryMs = 2.5
+const spawnEveryMs = 20
+const cases = 'resident memory of the worker'
+const figures = benchmark.figures('latency of the cheap route', 'ms', { scale: 'log', cases })
+
+/** Asks for a route and resolves with how long the whole answer took, in ms. */
+function ask(port: number, path: string, expected: string): Promise<number> {
+  const startedAt = performance.now()
+  return new Promise((resolve, reject) => {
+    get({ port, path, agent: false }, (response) => {
+      let body = ''
+      response.setEncoding('utf8').on('data', (text) => {
+        body += text
+      })
+      response.once('end', () => {
+        const isRight = response.statusCode === 200 && body === expected
+        if (isRight) resolve(performance.now() - startedAt)
+        else reject(new Error(`${path} answered ${response.statusCode} ${body}`))
+      })
+    }).once('error', reject)
+  })
+}
+
+/** Asks at a steady pace, however late the answers are: who waits for them does not see how many were held up. */
+async function phase(port: number, withSpawns: boolean): Promise<number[]> {
+  const cheap: Promise<number>[] = []
+  const spawns: Promise<number>[] = []
+  const startedAt = performance.now()
+  for (let elapsed = 0; elapsed < phaseMs; elapsed = performance.now() - startedAt) {
+    while (cheap.length * cheapEveryMs <= elapsed) cheap.push(ask(port, '/cheap', 'cheap'))
+    while (withSpawns && spawns.length * spawnEveryMs <= elapsed) spawns.push(ask(port, '/spawn', 'hi\n'))
+    await pause(1)
+  }
+  await Promise.all(spawns)
+  return Promise.all(cheap)
+}
+
+for (const size of sizes.filter(({ kind }) => kind === 'buffers')) {
+  const servers: { name: Contestant; actor: Actor; port: number }[] = []
+  try {
+    for (const name of contestants) {
+      const actor = await Actor.start('cheap-server', [name, String(size.megabytes)])
+      servers.push({ name, actor, port: await actor.ask<number>('listen') })
+    }
+    await takeTurns(servers, rounds, async ({ name, port }, _round, isWarmUp) => {
+      const without = await phase(port, false)
+      const during = await phase(port, true)
+      if (isWarmUp) return
+      figures.add('no spawns', size.name, ...without)
+      figures.add(name, size.name, ...during)
+    })
+    for (const { name, actor } of servers) {
+      const spawned = await actor.ask<number>('spawned')
+      ensure(spawned >= (rounds * phaseMs) / spawnEveryMs, `${name} has started ${spawned} commands`)
+    }
+  } finally {
+    await Promise.all(servers.map(({ actor }) => actor.end()))
+  }
+  const more = figures.summary('guard', size.name).p99 - figures.summary('no spawns', size.name).p99
+  benchmark.aim(`p99 of guard, above that without spawns, at ${size.name}`, more, 'ms', { atMost: 2 })
+}
+benchmark.report()
