@@ -323,8 +323,9 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   let mark = ''
   const served = await serve({}, (app) => {
     app.get('/run', async (request) => {
-      const subprocess = request.spawn('sleep', ['1000'])
-      await once(subprocess, 'spawn')
+      // The kernel shows the environment of a process a moment after its start: when it speaks, it is there.
+      const subprocess = request.spawn('sh', ['-c', 'echo; exec sleep 1000'])
+      await once(subprocess.stdout, 'data')
       mark = markOf(subprocess.pid as number)
       return 'answer'
     })

@@ -94,15 +94,15 @@ function toldBy(keeper: ProcessStat, told: readonly ScopeStatus[], { marked }: W
       route: route ?? null,
       openMs,
       deadlineInMs: deadlineInMs ?? null,
-      processes: treeOrder(stats.map(processOf))
+      processes: treeOrder(stats.map((stat) => processOf(stat)))
     }
   })
   const others = carriers.filter((stat) => !listed.has(stat.pid) && isStill(stat))
-  return { scopes, unscoped: treeOrder(others.map(processOf)) }
+  return { scopes, unscoped: treeOrder(others.map((stat) => processOf(stat))) }
 }
 
 function unknownScope(scope: number, stats: readonly ProcessStat[]): ShownScope {
-  const processes = treeOrder(stats.filter(isStill).map(processOf))
+  const processes = treeOrder(stats.filter(isStill).map((stat) => processOf(stat)))
   return { scope, state: 'unknown', route: null, openMs: null, deadlineInMs: null, processes }
 }
 

@@ -15,14 +15,14 @@ import {
 } from '../platform/linux.js'
 import { KnownProcesses } from './known.js'
 import type { Census, Member, ScopeRecord } from './members.js'
-import { ownChildren } from './own-children.js'
+import { collectedByNode, collectedHere } from './own-children.js'
 
 export class AdoptionCensus implements Census {
   readonly containment = 'subreaper'
   readonly #libc: Libc
   readonly #scopes = new Set<ScopeRecord>()
   readonly #byMark = new Map<string, ScopeRecord>()
-  /** The children that libuv started and reaps. */
+  /** The children that the keeper started. */
   readonly #leaders = new Set<number>()
   /** Every child that the kernel gave us, with its scope. Invariant: nothing but `#refresh` reaps them. */
   readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
@@ -55,7 +55,7 @@ export class AdoptionCensus implements Census {
     this.#byMark.set(scope.mark, scope)
   }
 
-  /** Whether it is a process that libuv started and has not reaped: its number is surely its own. */
+  /** Whether it is a process that the keeper started and nobody has collected: its number is surely its own. */
   isLeader(pid: number): boolean {
     return this.#leaders.has(pid) && !this.#released.seen.has(pid)
   }
@@ -192,11 +192,28 @@ export class AdoptionCensus implements Census {
   }
 
   #look(): void {
+    // Before the look, so that it finds few that are dead.
+    if (collectedByNode.size === 0) this.#collectAny()
     for (const pid of childrenOfMainThread(process.pid)) {
-      if (this.#leaders.has(pid) || ownChildren.has(pid)) continue
-      if (this.#libc.reap(pid)) this.#drop(pid)
-      else if (!this.#adopted.has(pid)) this.#adopt(pid)
+      if (collectedByNode.has(pid)) continue
+      if (collectedByNode.size > 0 && this.#collect(pid)) continue
+      if (!this.#leaders.has(pid) && !this.#adopted.has(pid)) this.#adopt(pid)
     }
+  }
+
+  /** Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect. */
+  #collectAny(): void {
+    while (this.#collect(-1));
+  }
+
+  #collect(pid: number): boolean {
+    const collected = this.#libc.collect(pid)
+    if (collected === undefined) return false
+    const told = collectedHere.get(collected.pid)
+    collectedHere.delete(collected.pid)
+    if (told === undefined) this.#drop(collected.pid)
+    else told(collected.code, collected.signal)
+    return true
   }
 
   #adopt(pid: number): void {

@@ -1,7 +1,12 @@
-/**
- * The processes that the keeper runs for itself: its children, but leaders of no scope and nobody's orphans. A number is
- * in here from its spawn until Node has told of its exit, so that nobody else collects or ends it.
- */
+/** The keeper's children that it has started itself, and who collects each when it has ended. */
+
+/** Told of the end of a process that is collected. */
+export type Collected = (code: number | null, signal: NodeJS.Signals | null) => void
 
 // A process has one set of children, whoever in it looks at them.
-export const ownChildren = new Set<number>()
+
+/** Those that Node collects. A number is in here from its spawn until Node has told of its exit. */
+export const collectedByNode = new Set<number>()
+
+/** Those that whoever looks at the children has to collect, and whom to tell. */
+export const collectedHere = new Map<number, Collected>()

@@ -5,7 +5,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { ownChildren } from '../containment/own-children.js'
+import { collectedByNode } from '../containment/own-children.js'
 import { keeperMarkName } from '../mark.js'
 import type { WorkerHooks, WorkerInfo } from '../worker-info.js'
 
@@ -35,7 +35,7 @@ export function carryOut(order: HookOrder, withinMs: number): Promise<HookAnswer
     return Promise.resolve(failed(`its process could not be started: ${(error as Error).message}`))
   }
   const { pid } = child
-  if (pid !== undefined) ownChildren.add(pid)
+  if (pid !== undefined) collectedByNode.add(pid)
   return new Promise((resolve) => {
     let answer: HookAnswer | undefined
     let killed: NodeJS.Timeout | undefined
@@ -60,7 +60,7 @@ export function carryOut(order: HookOrder, withinMs: number): Promise<HookAnswer
       if (pid === undefined) settle(failed(`its process could not be started: ${error.message}`))
     })
     child.once('exit', () => {
-      if (pid !== undefined) ownChildren.delete(pid)
+      if (pid !== undefined) collectedByNode.delete(pid)
     })
     // 'exit' may come before the last message; 'close' comes after both.
     child.once('close', (code, signal) => settle(answer ?? failed(howItEnded(code, signal))))

@@ -15,6 +15,7 @@ import { processOf, type ScopeProcess } from '../platform/linux.js'
 import { KeptScope } from './kept-scope.js'
 import { Launch, type LaunchEvents } from './launch.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, WorkerMessage } from './protocol.js'
+import type { Start } from './start.js'
 import type { WorkerStatus } from './status.js'
 import type { StdioDoor } from './stdio-door.js'
 
@@ -30,6 +31,7 @@ export interface KeeperParts {
   /** What the marks of all scopes of this worker begin with. */
   readonly workerMark: string
   readonly door: StdioDoor
+  readonly start: Start
   /** Whether the worker is dead: what it asked for before may still be on its way. */
   readonly isWorkerGone: () => boolean
   /** Sends a message to the worker. */
@@ -216,7 +218,7 @@ export class Keeper {
       this.#parts.send({ type: 'failed', id, failure: { code: 'ECANCELED', message } })
       return
     }
-    const launch = new Launch(id, scope, request, this.#launchEvents)
+    const launch = new Launch(id, scope, request, this.#parts.start, this.#launchEvents)
     this.#launches.set(id, launch)
     for (const connection of connections) this.#expecting.set(connection, launch)
     launch.startWhenConnected(this.#parts.door)
@@ -255,7 +257,8 @@ export class Keeper {
   }
 
   #livingOf(scope: ScopeRecord): ScopeProcess[] {
-    return this.census.members(scope).flatMap(({ stat }) => (stat.alive ? processOf(stat) : []))
+    const living = this.census.members(scope).filter(({ stat }) => stat.alive)
+    return living.map(({ stat }) => processOf(stat, scope.leaders.get(stat.pid)))
   }
 
   #expectNoMore(launch: Launch): void {

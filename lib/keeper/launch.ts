@@ -1,11 +1,11 @@
 /** Starting a command: the keeper waits for its stdio connections, spawns it, and tells how it went. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/members.js'
 import { markName } from '../mark.js'
 import { shortCommand } from '../platform/linux.js'
 import type { LaunchFailure, LaunchRequest } from './protocol.js'
+import type { Start, Started } from './start.js'
 import type { StdioDoor } from './stdio-door.js'
 
 // Connections that were made come at once. One that has not come by then was dropped: no descriptors left.
@@ -22,17 +22,19 @@ export class Launch {
   readonly id: number
   readonly scope: ScopeRecord
   readonly #request: LaunchRequest
+  readonly #start: Start
   readonly #events: LaunchEvents
   #state: 'waiting' | 'running' | 'over' = 'waiting'
-  #child: ChildProcess | undefined
+  #process: Started | undefined
   /** What the user sent before the process was there. */
   readonly #signalsDue: NodeJS.Signals[] = []
   #patience: NodeJS.Timeout | undefined
 
-  constructor(id: number, scope: ScopeRecord, request: LaunchRequest, events: LaunchEvents) {
+  constructor(id: number, scope: ScopeRecord, request: LaunchRequest, start: Start, events: LaunchEvents) {
     this.id = id
     this.scope = scope
     this.#request = request
+    this.#start = start
     this.#events = events
   }
 
@@ -72,57 +74,38 @@ export class Launch {
   /** Sends a signal to the process itself, as `ChildProcess.kill` does. */
   signal(signal: NodeJS.Signals): void {
     if (this.#state === 'waiting') this.#signalsDue.push(signal)
-    // Node sends it to its own unreaped child or not at all, so that the number cannot be another's.
-    else if (this.#state === 'running') this.#child?.kill(signal)
+    else if (this.#state === 'running') this.#process?.kill(signal)
   }
 
   #spawn(stdio: ('inherit' | 'ignore' | Socket)[], sockets: readonly Socket[]): void {
-    const { file, args, cwd, env, uid, gid } = this.#request
-    let child: ChildProcess
-    try {
-      child = spawn(file, args.slice(1), {
-        argv0: args[0],
-        cwd,
-        env: { ...env, [markName]: this.scope.mark },
-        stdio,
-        // Its own session, so that its group's number is its own and nothing of ours is in it.
-        detached: true,
-        ...(uid === undefined ? {} : { uid }),
-        ...(gid === undefined ? {} : { gid })
-      })
-    } catch (error) {
-      // Node throws what it takes for a mistake of the caller, such as E2BIG.
-      this.#fail(error as NodeJS.ErrnoException, sockets)
-      return
-    }
-    this.#child = child
-    const { pid } = child
-    if (pid === undefined) {
-      child.once('error', (error: NodeJS.ErrnoException) => this.#fail(error, sockets))
-      return
-    }
+    const env = { ...this.#request.env, [markName]: this.scope.mark }
+    const process = this.#start(
+      { ...this.#request, env, stdio },
+      {
+        failed: (failure) => this.#fail(failure, sockets),
+        exited: (code, signal) => {
+          const { pid } = this.#process as Started
+          this.#state = 'over'
+          this.#events.exited(this, pid, code, signal)
+        }
+      }
+    )
+    if (process === undefined) return
+    this.#process = process
     // The subprocess has its own copies. With ours open, the worker would never see them end.
     for (const socket of sockets) socket.destroy()
     this.#state = 'running'
-    // After the start, 'error' means that a signal was refused (EPERM): the process lives on, and the close of
-    // the scope will name it.
-    child.on('error', () => {})
-    child.once('exit', (code, signal) => {
-      this.#state = 'over'
-      this.#events.exited(this, pid, code, signal)
-    })
-    this.#events.spawned(this, pid)
-    for (const signal of this.#signalsDue) child.kill(signal)
+    this.#events.spawned(this, process.pid)
+    for (const signal of this.#signalsDue) process.kill(signal)
   }
 
-  #fail(error: NodeJS.ErrnoException | LaunchFailure, sockets: readonly Socket[] = []): void {
+  #fail(failure: LaunchFailure, sockets: readonly Socket[] = []): void {
     this.#state = 'over'
     clearTimeout(this.#patience)
     // The worker closes its ends when it hears of the failure. Were ours closed first, it could take the end
     // of the output for that of a command which had nothing to say.
     for (const socket of sockets) destroyAtEnd(socket)
-    const { code = 'UNKNOWN', errno, message } = error
-    this.#events.failed(this, { code, message, ...(errno === undefined ? {} : { errno }) })
+    this.#events.failed(this, failure)
   }
 }
 

@@ -9,6 +9,8 @@ import { Keeper } from './keeper.js'
 import { Lines } from './lines.js'
 import { Oversight } from './oversight.js'
 import { Decoder, encode, type KeeperMessage, type WorkerMessage, watchConnection } from './protocol.js'
+import { startByNode } from './start-by-node.js'
+import { startBy } from './start-by-posix.js'
 import { StdioDoor } from './stdio-door.js'
 
 const linkDescriptor = 3
@@ -32,6 +34,8 @@ const keeper = new Keeper({
   worker,
   workerMark,
   door,
+  // What is not Node's to collect, a subreaper does.
+  start: isSubreaper && libc?.posixSpawn !== undefined ? startBy(libc.posixSpawn) : startByNode,
   isWorkerGone,
   send,
   sayStrays: (processes) => lines.strays(processes)

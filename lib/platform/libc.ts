@@ -2,13 +2,17 @@
 
 import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
+import type { LibraryHandle } from 'koffi'
+import { loadPosixSpawn, type PosixSpawn } from './posix-spawn.js'
 
 /** System calls of the running process. */
 export interface Libc {
   /** Makes this process the parent of all orphans among its descendants. False when the kernel refuses. */
   becomeSubreaper(): boolean
-  /** Collects a child that has ended. False while it runs, and when it is no child. */
-  reap(pid: number): boolean
+  /** Starts a process; undefined where the libc cannot. */
+  readonly posixSpawn: PosixSpawn | undefined
+  /** Collects a child that has ended, -1 for any. Undefined while it runs, and when it is no child. */
+  collect(pid: number): Collected | undefined
   /** A descriptor that means this one process for ever; undefined where there is none to be had. */
   hold(pid: number): number | undefined
   /** Whether the process of such a descriptor has ended and was collected. */
@@ -20,10 +24,24 @@ export interface Libc {
   signalConfirmed(pid: number, signal: NodeJS.Signals, isStill: () => boolean): string | undefined
 }
 
+/** A child that has ended, and how (wait(2)). */
+export interface Collected {
+  readonly pid: number
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
 const PR_SET_CHILD_SUBREAPER = 36 // linux/prctl.h
 const WNOHANG = 1 // linux/wait.h
 const SYS_pidfd_send_signal = 424 // the same on every architecture that Node runs on (asm/unistd.h)
 const SYS_pidfd_open = 434
+
+// Of two names for one number the first is the common one (SIGABRT and SIGIOT).
+const signalByNumberOf = new Map(
+  Object.entries(constants.signals)
+    .toReversed()
+    .map(([name, number]) => [number, name as NodeJS.Signals])
+)
 
 /** Loads the system calls, or says why they cannot be had. */
 export async function loadLibc(): Promise<Libc | Error> {
@@ -33,10 +51,15 @@ export async function loadLibc(): Promise<Libc | Error> {
     const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)')
     const waitpid = library.func('int waitpid(int, void *, int)')
     const syscall = library.func('long syscall(long, ...)')
+    const status = Buffer.alloc(4)
     const errorCode = (): string => codeOf(koffi.errno())
     return {
       becomeSubreaper: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
-      reap: (pid) => waitpid(pid, null, WNOHANG) === pid,
+      posixSpawn: posixSpawnOf(library),
+      collect(pid) {
+        const collected = waitpid(pid, status, WNOHANG)
+        return collected > 0 ? { pid: collected, ...endOf(status.readInt32LE()) } : undefined
+      },
       hold(pid) {
         const descriptor = syscall(SYS_pidfd_open, 'int', pid, 'uint', 0)
         return descriptor < 0 ? undefined : descriptor
@@ -82,6 +105,24 @@ export function signalByNumber(
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? String(error)
   }
+}
+
+function posixSpawnOf(library: LibraryHandle): PosixSpawn | undefined {
+  try {
+    return loadPosixSpawn(library)
+  } catch {
+    // An old libc: Node starts commands then, at the price of a fork.
+    return undefined
+  }
+}
+
+/** How a process has ended, by the status that wait(2) gives, as Node tells it. */
+function endOf(status: number): Pick<Collected, 'code' | 'signal'> {
+  const number = status & 0x7f
+  if (number === 0) return { code: (status >> 8) & 0xff, signal: null }
+  const signal = signalByNumberOf.get(number)
+  // A real-time signal has no name in Node; it is no success all the same. A shell gives that status.
+  return signal === undefined ? { code: 128 + number, signal: null } : { code: null, signal }
 }
 
 function codeOf(errno: number): string {

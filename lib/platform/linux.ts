@@ -216,10 +216,13 @@ export function isOwnProc(): boolean {
 // Enough to tell one ffmpeg from another, without a log line of kilobytes.
 const longestCommand = 200
 
-/** The command line of a process, for a person to read; its name in brackets when there is none. */
-export function commandOf(stat: ProcessStat): string {
+/**
+ * The command line of a process, for a person to read. When there is none it is what the caller knows it by, such as for a
+ * process that was started this very moment, else its name in brackets.
+ */
+export function commandOf(stat: ProcessStat, known = `[${stat.name}]`): string {
   const text = read(`/proc/${stat.pid}/cmdline`)
-  if (text === undefined || text === '') return `[${stat.name}]`
+  if (text === undefined || text === '') return known
   return shortCommand(Buffer.from(text, 'latin1').toString('utf8').replace(/\0+$/, '').replaceAll('\0', ' '))
 }
 
@@ -231,14 +234,14 @@ export function shortCommand(command: string): string {
 // Of the times in /proc: USER_HZ is 100 on every architecture that Node runs on (time(7)).
 const msPerTick = 10
 
-/** What a person wants to know of a process. */
-export function processOf(stat: ProcessStat): ScopeProcess {
+/** What a person wants to know of a process. `known` is as for `commandOf`. */
+export function processOf(stat: ProcessStat, known?: string): ScopeProcess {
   const { pid, parent, startTick, cpuTicks } = stat
   const uptimeMs = Number(read('/proc/uptime')?.split(' ')[0]) * 1_000
   return {
     pid,
     parent,
-    command: commandOf(stat),
+    command: commandOf(stat, known),
     ageMs: Math.max(0, Math.round(uptimeMs - startTick * msPerTick)),
     memoryBytes: residentBytesOf(pid),
     cpuMs: cpuTicks * msPerTick

@@ -1,0 +1,43 @@
+/** Starting a process by posix_spawn(3). Whoever looks at the keeper's children collects it (`adoption.ts`). */
+
+import type { Socket } from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import { collectedHere } from '../containment/own-children.js'
+import { signalByNumber } from '../platform/libc.js'
+import type { PosixSpawn } from '../platform/posix-spawn.js'
+import { startFound } from './program.js'
+import type { LaunchFailure } from './protocol.js'
+import type { Start, StartOrder } from './start.js'
+import { startByNode } from './start-by-node.js'
+
+export function startBy(posixSpawn: PosixSpawn): Start {
+  return (order, events) => {
+    const { uid, gid, cwd } = order
+    // posix_spawn cannot change them.
+    if (uid !== undefined || gid !== undefined) return startByNode(order, events)
+    const env = Object.entries(order.env).map(([name, value]) => `${name}=${value}`)
+    const stdio = order.stdio.map((stream) => (typeof stream === 'string' ? stream : descriptorOf(stream)))
+    const pid = startFound(order, (path, args) => posixSpawn({ path, args, env, cwd, stdio }))
+    if (pid < 0) {
+      events.failed(failureOf(order, pid))
+      return undefined
+    }
+    collectedHere.set(pid, events.exited)
+    return {
+      pid,
+      kill: (signal) => void signalByNumber(pid, signal, () => collectedHere.has(pid))
+    }
+  }
+}
+
+/** Node has no public name for it, and hands sockets to its own children by it. */
+function descriptorOf(socket: Socket): number {
+  return (socket as unknown as { _handle: { fd: number } })._handle.fd
+}
+
+/** As Node words it: what it throws does not name the command. */
+function failureOf({ file }: StartOrder, errno: number): LaunchFailure {
+  const code = getSystemErrorName(errno)
+  const isThrown = !['EACCES', 'EAGAIN', 'EMFILE', 'ENFILE', 'ENOENT'].includes(code)
+  return { code, errno, message: isThrown ? `spawn ${code}` : `spawn ${file} ${code}` }
+}
