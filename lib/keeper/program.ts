@@ -38,19 +38,17 @@ export function startFound(
   const paths = (order.env.PATH ?? defaultPath).split(':').map((folder) => `${folder || '.'}/${file}`)
   // To try is to start a process, and to look is not. But only who tries hears why it may not.
   const there = paths.filter((path) => existsSync(resolve(cwd, path)))
-  for (const candidates of [there, paths]) {
-    const result = startFirst(candidates, start)
-    if (result !== -ENOENT) return result
-  }
-  return -ENOENT
+  const found = startFirst(there, start)
+  return found > 0 || !isNotThere.has(-found) ? found : startFirst(paths, start)
 }
 
 function startFirst(paths: readonly string[], start: (path: string) => number): number {
   let isDenied = false
+  let last = -ENOENT
   for (const path of paths) {
-    const result = start(path)
-    if (!isNotThere.has(-result)) return result
-    if (result === -EACCES) isDenied = true
+    last = start(path)
+    if (!isNotThere.has(-last)) return last
+    if (last === -EACCES) isDenied = true
   }
-  return isDenied ? -EACCES : -ENOENT
+  return isDenied ? -EACCES : last
 }

@@ -76,16 +76,16 @@ export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
 /** All signals as they are in a fresh process, none of them blocked, and a session of its own. */
 function attributesOf(of: (signature: string) => (...args: unknown[]) => number): Buffer {
   const attributes = Buffer.alloc(attributesBytes)
-  const signals = Buffer.alloc(signalSetBytes)
+  // Every bit: sigfillset(3) leaves out those that glibc has for itself, which would then be ignored.
+  const every = Buffer.alloc(signalSetBytes, 0xff)
+  const none = Buffer.alloc(signalSetBytes)
   of('int posix_spawnattr_init(void *)')(attributes)
   of('int posix_spawnattr_setflags(void *, short)')(
     attributes,
     POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID
   )
-  of('int sigfillset(void *)')(signals)
-  of('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, signals)
-  of('int sigemptyset(void *)')(signals)
-  of('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, signals)
+  of('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every)
+  of('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)
   return attributes
 }
 
