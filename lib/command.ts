@@ -4,7 +4,8 @@ import { constants } from 'node:os'
 import type { Stream } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from './errors.js'
-import type { LaunchRequest, StdioTarget } from './keeper/protocol.js'
+import type { LaunchOrder } from './keeper/link.js'
+import type { StdioTarget } from './keeper/protocol.js'
 import { abortSignal, milliseconds } from './options.js'
 import { currentRights, type Rights } from './platform/rights.js'
 
@@ -79,8 +80,8 @@ export interface Command {
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
   readonly killSignal: NodeJS.Signals
-  /** The request for a keeper, with the targets of the three streams. */
-  request(stdio: readonly [StdioTarget, StdioTarget, StdioTarget]): LaunchRequest
+  /** The order for a keeper, with the targets of the three streams. */
+  order(stdio: readonly [StdioTarget, StdioTarget, StdioTarget]): LaunchOrder
 }
 
 /** Throws a TypeError for an option that does not exist here, or that a scope cannot have. */
@@ -132,7 +133,7 @@ export function resolveCommand(
   const program = shell ?? file
   const programArgs = shell === undefined ? given : ['-c', [file, ...given].join(' ')]
   const finalArgs = [argv0 ?? program, ...programArgs]
-  const env = environment(options.env)
+  const env = isLeftOut(options.env) ? ownEnvironment() : environment(options.env)
   return {
     file: program,
     args: finalArgs,
@@ -142,7 +143,7 @@ export function resolveCommand(
     killSignal: isLeftOut(options.killSignal)
       ? 'SIGTERM'
       : signalName('options.killSignal', options.killSignal),
-    request: (stdio) => ({
+    order: (stdio) => ({
       file: program,
       args: finalArgs,
       cwd,
@@ -178,6 +179,14 @@ function shellOf(shell: unknown): string | undefined {
   if (isLeftOut(shell) || shell === false || shell === '') return undefined
   if (shell === true) return '/bin/sh'
   return text('options.shell', shell, 'give true, false or the path of a shell')
+}
+
+// Of the system, so that its values are strings without a zero byte.
+const systemEnvironment = process.env
+
+/** The worker's own environment as it is now. As JSON it takes less than a copy, and is compared at once with the last one. */
+function ownEnvironment(): Record<string, string> | string {
+  return process.env === systemEnvironment ? JSON.stringify(process.env) : environment(process.env)
 }
 
 /** Every variable with a value. What the object inherits counts, as it does for Node. */

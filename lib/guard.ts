@@ -1,5 +1,6 @@
 /** The guard: all open scopes of a worker, and its share in the keeper. */
 
+import pTimeout from 'p-timeout'
 import { captureIn, startCapture } from './capture.js'
 import type { CloseReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
@@ -33,6 +34,10 @@ export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
   /** Where the guard's lines go. Default: JSON lines on standard error, for warnings and errors. */
   logger?: Logger
 }
+
+// The processes of a job are gone, and its streams and promises tell of it in their own time: what then becomes of it is
+// the cause of its error. One that hangs is not waited for any longer.
+const failsWithinMs = 100
 
 // Of all guards of this worker, so that the log tells their scopes apart.
 let lastScope = 0
@@ -103,9 +108,9 @@ export class Guard {
     const scope = this.open(options)
     let end: CloseReason = 'failed'
     let cause: unknown
+    const adopt = this.#options.capture ? scope.adopt.bind(scope) : undefined
+    const settled = captureIn(adopt, async () => job(scope))
     try {
-      const adopt = this.#options.capture ? scope.adopt.bind(scope) : undefined
-      const settled = captureIn(adopt, async () => job(scope))
       // With its processes the job loses what it waits for, so that its failure is not what went wrong.
       const result = await Promise.race([settled, cutShort(scope, signal)])
       if (!isCutShort(scope, signal)) {
@@ -114,7 +119,7 @@ export class Guard {
       }
     } catch (error) {
       if (!isCutShort(scope, signal)) throw error
-      cause = error
+      cause = await failureOf(settled)
     } finally {
       await scope.close(end)
     }
@@ -235,6 +240,15 @@ export class Guard {
 /** Whether a job lost its scope before it ended. One that closes its own scope goes on. */
 function isCutShort(scope: Scope, signal: AbortSignal | undefined): boolean {
   return scope.reason !== undefined && (scope.reason !== 'closed' || signal?.aborted === true)
+}
+
+/** What a job that was cut short fails with, now that what it waited for is gone; undefined where it hangs, or does not fail. */
+async function failureOf(settled: Promise<unknown>): Promise<unknown> {
+  const failure = settled.then(
+    () => undefined,
+    (error: unknown) => error
+  )
+  return pTimeout(failure, { milliseconds: failsWithinMs, fallback: () => undefined })
 }
 
 /** Rejects when a scope was closed under its job. */

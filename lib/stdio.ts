@@ -124,6 +124,8 @@ export class InputSocket extends EarlySocket {
 export class OutputSocket extends EarlySocket {
   /** There is nothing to read: no process was started. */
   endEmpty(): void {
+    // One that was never connected would wait for that with the end of its other side.
+    this.once('end', () => this.destroy())
     this.push(null)
     this.resume()
   }

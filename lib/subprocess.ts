@@ -140,7 +140,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
       failed: (failure) => this.#inContext(() => this.#onFailed(failure)),
       exited: (code, signal) => this.#inContext(() => this.#onExited(code, signal))
     }
-    this.#id = link.launch(keeperScope, command.request(targets), listener)
+    this.#id = link.launch(keeperScope, command.order(targets), listener)
     this.#heed(command)
   }
 

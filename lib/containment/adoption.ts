@@ -24,6 +24,11 @@ export class AdoptionCensus implements Census {
   readonly #byMark = new Map<string, ScopeRecord>()
   /** The children that the keeper started. */
   readonly #leaders = new Set<number>()
+  /**
+   * Those that no look has seen yet. A look sees them before it collects any: the kernel holds up who looks at a
+   * process that is becoming another program.
+   */
+  readonly #unseen = new Map<number, ScopeRecord>()
   /** Every child that the kernel gave us, with its scope. Invariant: nothing but `#refresh` reaps them. */
   readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
   /** Start time of the adopted children whose scope nothing tells. */
@@ -63,11 +68,14 @@ export class AdoptionCensus implements Census {
   launched(scope: ScopeRecord, pid: number, command: string): void {
     this.#leaders.add(pid)
     scope.addLeader(pid, command)
+    // Node collects its own at any time.
+    if (collectedByNode.has(pid)) scope.seeLeader(pid)
+    else this.#unseen.set(pid, scope)
   }
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
     this.#leaders.delete(pid)
-    scope.removeLeader(pid)
+    scope.removeLeader(pid, !this.#libc.isGroup(pid))
     this.#changeSoon()
   }
 
@@ -192,6 +200,8 @@ export class AdoptionCensus implements Census {
   }
 
   #look(): void {
+    for (const [pid, scope] of this.#unseen) scope.seeLeader(pid)
+    this.#unseen.clear()
     // Before the look, so that it finds few that are dead.
     if (collectedByNode.size === 0) this.#collectAny()
     for (const pid of childrenOfMainThread(process.pid)) {

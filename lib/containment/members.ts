@@ -4,7 +4,7 @@ import type { Containment } from '../keeper/protocol.js'
 import type { Libc } from '../platform/libc.js'
 import { type ProcessStat, statOf } from '../platform/linux.js'
 import { Foreign } from './foreign.js'
-import { isEmptyGroup, KnownProcesses } from './known.js'
+import { KnownProcesses } from './known.js'
 
 /** One process of a scope, as it was at the last look. */
 export interface Member {
@@ -82,9 +82,13 @@ export class ScopeRecord extends KnownProcesses {
     return mark === this.mark
   }
 
-  /** Takes a started command in. It leads its own session and group. */
+  /** Takes a started command in. It leads its own session and group. Before it is collected it has to be seen. */
   addLeader(pid: number, command: string): void {
     this.leaders.set(pid, command)
+  }
+
+  /** Notes when a leader started, so that what it leaves is known. */
+  seeLeader(pid: number): void {
     try {
       const stat = statOf(pid)
       if (stat === undefined) return
@@ -96,11 +100,12 @@ export class ScopeRecord extends KnownProcesses {
     }
   }
 
-  removeLeader(pid: number): void {
+  /** A leader was collected. `isEmpty` tells whether nobody is in its group. */
+  removeLeader(pid: number, isEmpty: boolean): void {
     this.leaders.delete(pid)
     // While the group has members its number cannot be reused; once it is empty it may be anybody's. A scope
     // that closes does not live long enough for that, and may have a thousand of them.
-    if (this.state === 'open' && isEmptyGroup(pid)) this.groups.delete(pid)
+    if (this.state === 'open' && isEmpty) this.groups.delete(pid)
   }
 
   /** Nothing that carries the mark is older. */

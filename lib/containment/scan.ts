@@ -6,7 +6,7 @@
 
 import { markName } from '../mark.js'
 import { allProcesses, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
-import { KnownProcesses } from './known.js'
+import { isEmptyGroup, KnownProcesses } from './known.js'
 import type { Census, Member, ScopeRecord } from './members.js'
 import { ProcessTree } from './process-tree.js'
 
@@ -37,10 +37,11 @@ export class ScanCensus implements Census {
 
   launched(scope: ScopeRecord, pid: number, command: string): void {
     scope.addLeader(pid, command)
+    scope.seeLeader(pid)
   }
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
-    scope.removeLeader(pid)
+    scope.removeLeader(pid, isEmptyGroup(pid))
   }
 
   members(scope: ScopeRecord): Member[] {

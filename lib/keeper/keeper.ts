@@ -51,6 +51,8 @@ export class Keeper {
   /** What no scope can have started, and what the worker started behind the guard's back. */
   readonly #worker: WorkerRecord
   readonly #deadlines = new ExpiryQueue<KeptScope>(Number.POSITIVE_INFINITY)
+  /** The worker's. */
+  #environment: Readonly<Record<string, string>> = {}
   /** The highest number of a connection that a launch has named. */
   #lastConnection = 0
   #isEndingStrays = false
@@ -95,6 +97,9 @@ export class Keeper {
         break
       case 'deadline':
         this.#scopes.get(message.scope)?.setDeadline(message.deadlineAt)
+        break
+      case 'environment':
+        this.#environment = message.env
         break
       case 'launch':
         this.#launch(message)
@@ -218,7 +223,8 @@ export class Keeper {
       this.#parts.send({ type: 'failed', id, failure: { code: 'ECANCELED', message } })
       return
     }
-    const launch = new Launch(id, scope, request, this.#parts.start, this.#launchEvents)
+    const { env = this.#environment } = request
+    const launch = new Launch(id, scope, { ...request, env }, this.#parts.start, this.#launchEvents)
     this.#launches.set(id, launch)
     for (const connection of connections) this.#expecting.set(connection, launch)
     launch.startWhenConnected(this.#parts.door)

@@ -2,7 +2,6 @@
 
 import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/members.js'
-import { markName } from '../mark.js'
 import { shortCommand } from '../platform/linux.js'
 import type { LaunchFailure, LaunchRequest } from './protocol.js'
 import type { Start, Started } from './start.js'
@@ -18,10 +17,13 @@ export interface LaunchEvents {
   exited(launch: Launch, pid: number, code: number | null, signal: NodeJS.Signals | null): void
 }
 
+/** A request with its environment. */
+export type KnownRequest = LaunchRequest & Required<Pick<LaunchRequest, 'env'>>
+
 export class Launch {
   readonly id: number
   readonly scope: ScopeRecord
-  readonly #request: LaunchRequest
+  readonly #request: KnownRequest
   readonly #start: Start
   readonly #events: LaunchEvents
   #state: 'waiting' | 'running' | 'over' = 'waiting'
@@ -30,7 +32,7 @@ export class Launch {
   readonly #signalsDue: NodeJS.Signals[] = []
   #patience: NodeJS.Timeout | undefined
 
-  constructor(id: number, scope: ScopeRecord, request: LaunchRequest, start: Start, events: LaunchEvents) {
+  constructor(id: number, scope: ScopeRecord, request: KnownRequest, start: Start, events: LaunchEvents) {
     this.id = id
     this.scope = scope
     this.#request = request
@@ -78,9 +80,8 @@ export class Launch {
   }
 
   #spawn(stdio: ('inherit' | 'ignore' | Socket)[], sockets: readonly Socket[]): void {
-    const env = { ...this.#request.env, [markName]: this.scope.mark }
     const process = this.#start(
-      { ...this.#request, env, stdio },
+      { ...this.#request, mark: this.scope.mark, stdio },
       {
         failed: (failure) => this.#fail(failure, sockets),
         exited: (code, signal) => {

@@ -14,6 +14,7 @@ import {
   connectionHeader,
   Decoder,
   encode,
+  encodeEnvironment,
   type KeeperMessage,
   type KeeperReport,
   type LaunchFailure,
@@ -48,11 +49,18 @@ export interface LaunchListener {
   exited(code: number | null, signal: NodeJS.Signals | null): void
 }
 
+/** What is asked of a launch. Its environment is one of its own, or the worker's at the time of the call, as JSON. */
+export interface LaunchOrder extends Omit<LaunchRequest, 'env'> {
+  readonly env: Readonly<Record<string, string>> | string
+}
+
 interface WaitingLaunch {
   readonly id: number
   readonly scope: number
-  readonly request: LaunchRequest
+  readonly order: LaunchOrder
   readonly listener: LaunchListener
+  /** Signals that the user has sent already. */
+  readonly signals: NodeJS.Signals[]
 }
 
 /** Puts what the keeper has to say into the worker's log. */
@@ -82,6 +90,10 @@ export class KeeperLink {
   /** Launches whose connections are being opened: until the keeper has answered. */
   readonly #opening = new Set<number>()
   #waiting: WaitingLaunch[] = []
+  /** The worker's environment as the keeper has been told of it, as JSON. */
+  #toldEnvironment: string | undefined
+  /** Whether messages are held back until this turn of the loop has said all that it has to say. */
+  #isHolding = false
   readonly #vigil = new Vigil({
     isWaiting: () => this.#closing.size > 0 && this.#state !== 'lost',
     isStarting: () => this.#state === 'starting',
@@ -195,16 +207,20 @@ export class KeeperLink {
   /** Has the scope take in a process that the keeper did not start. */
   adopt(scope: number, process: ProcessName): void {
     this.#send({ type: 'adopt', scope, process })
+    // The worker may die in its next step.
+    this.#flush()
   }
 
   /** A process that the scope took in has ended and was collected: its number is anybody's now. */
   left(scope: number, pid: number): void {
     this.#send({ type: 'left', scope, pid })
+    this.#flush()
   }
 
   /** Has the scope let a process go, with all that descends from it. */
   release(scope: number, pid: number): void {
     this.#send({ type: 'release', scope, pid })
+    this.#flush()
   }
 
   /** Has a folder removed when every process of the scope is gone. */
@@ -232,11 +248,11 @@ export class KeeperLink {
   }
 
   /** Asks for a subprocess; its listener hears the rest. Returns the number to name it by. */
-  launch(scope: number, request: LaunchRequest, listener: LaunchListener): number {
+  launch(scope: number, order: LaunchOrder, listener: LaunchListener): number {
     const id = ++this.#lastLaunch
     this.#listeners.set(id, listener)
-    this.#waiting.push({ id, scope, request, listener })
-    this.#openWaiting()
+    this.#waiting.push({ id, scope, order, listener, signals: [] })
+    this.#hold()
     return id
   }
 
@@ -246,7 +262,9 @@ export class KeeperLink {
   }
 
   signal(id: number, signal: NodeJS.Signals): void {
-    this.#send({ type: 'signal', id, signal })
+    const waiting = this.#waiting.find((launch) => launch.id === id)
+    if (waiting === undefined) this.#send({ type: 'signal', id, signal })
+    else waiting.signals.push(signal)
   }
 
   /** Keeps the worker's event loop alive until `unref` is called as often. */
@@ -337,26 +355,60 @@ export class KeeperLink {
   }
 
   #send(message: WorkerMessage): void {
-    if (this.#socket?.writable) this.#socket.write(encode(message))
+    this.#write(encode(message))
+  }
+
+  #write(line: string): void {
+    if (!this.#socket?.writable) return
+    this.#hold()
+    this.#socket.write(line)
+  }
+
+  /** What one turn of the loop has to say goes out in one piece: each costs a system call, and wakes the keeper. */
+  #hold(): void {
+    if (this.#isHolding) return
+    this.#isHolding = true
+    this.#socket?.cork()
+    process.nextTick(() => {
+      this.#openWaiting()
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    if (!this.#isHolding) return
+    this.#isHolding = false
+    this.#socket?.uncork()
   }
 
   #openWaiting(): void {
     if (this.#greeting === undefined) return
     const { path, secret } = this.#greeting
     while (this.#waiting.length > 0 && this.#opening.size < mostOpening) {
-      const { id, scope, request, listener } = this.#waiting.shift() as WaitingLaunch
+      const { id, scope, order, listener, signals } = this.#waiting.shift() as WaitingLaunch
       this.#opening.add(id)
-      this.#send({ type: 'launch', id, scope, request })
+      this.#send({ type: 'launch', id, scope, request: this.#requestOf(order) })
+      for (const signal of signals) this.#send({ type: 'signal', id, signal })
       listener.connect(path, (connection) => connectionHeader(secret, connection))
     }
+  }
+
+  /** The worker's own environment hardly ever changes: the keeper is told of it when it does. */
+  #requestOf({ env, ...request }: LaunchOrder): LaunchRequest {
+    if (typeof env !== 'string') return { ...request, env }
+    if (env !== this.#toldEnvironment) {
+      this.#toldEnvironment = env
+      this.#write(encodeEnvironment(env))
+    }
+    return request
   }
 
   #cancelWaiting(scope: number): void {
     const cancelled = this.#waiting.filter((launch) => launch.scope === scope)
     this.#waiting = this.#waiting.filter((launch) => launch.scope !== scope)
-    for (const { id, request, listener } of cancelled) {
+    for (const { id, order, listener } of cancelled) {
       this.#listeners.delete(id)
-      listener.failed({ code: 'ECANCELED', message: `spawn ${request.file} ECANCELED` })
+      listener.failed({ code: 'ECANCELED', message: `spawn ${order.file} ECANCELED` })
     }
   }
 

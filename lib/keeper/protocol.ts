@@ -12,7 +12,8 @@ export interface LaunchRequest {
   readonly file: string
   readonly args: readonly string[]
   readonly cwd: string
-  readonly env: Readonly<Record<string, string>>
+  /** Undefined for the worker's, as it was last told. */
+  readonly env?: Readonly<Record<string, string>>
   readonly uid?: number
   readonly gid?: number
   readonly stdio: readonly [StdioTarget, StdioTarget, StdioTarget]
@@ -88,6 +89,8 @@ export type WorkerMessage =
   | { type: 'remove-hooks'; url: string }
   | { type: 'open'; scope: number; opening: ScopeOpening }
   | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
+  /** The worker's own environment, for the launches that follow. */
+  | { type: 'environment'; env: Readonly<Record<string, string>> }
   | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
   | { type: 'stdio-lost'; id: number; code: string }
   | { type: 'signal'; id: number; signal: NodeJS.Signals }
@@ -134,6 +137,11 @@ export function connectionHeader(secret: string, connection: number): string {
 export function encode(message: WorkerMessage | KeeperMessage): string {
   // JSON holds no raw line feed, so that a line feed ends the message.
   return `${JSON.stringify(message)}\n`
+}
+
+/** The message of that type, of an environment that is JSON already. */
+export function encodeEnvironment(json: string): string {
+  return `{"type":"environment","env":${json}}\n`
 }
 
 /** Cuts a stream of bytes into messages. */

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { collectedByNode } from '../containment/own-children.js'
+import { markName } from '../mark.js'
 import type { Start, StartEvents, StartOrder } from './start.js'
 
 export const startByNode: Start = (order, events) => {
@@ -23,14 +24,14 @@ export const startByNode: Start = (order, events) => {
 }
 
 function spawned(
-  { file, args, cwd, env, uid, gid, stdio }: StartOrder,
+  { file, args, cwd, env, mark, uid, gid, stdio }: StartOrder,
   events: StartEvents
 ): ChildProcess | undefined {
   try {
     return spawn(file, args.slice(1), {
       argv0: args[0],
       cwd,
-      env,
+      env: { ...env, [markName]: mark },
       stdio: [...stdio],
       // Its own session, so that its group's number is its own and nothing of ours is in it.
       detached: true,

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { collectedHere } from '../containment/own-children.js'
+import { markName } from '../mark.js'
 import { signalByNumber } from '../platform/libc.js'
 import type { PosixSpawn } from '../platform/posix-spawn.js'
 import { startFound } from './program.js'
@@ -15,7 +16,7 @@ export function startBy(posixSpawn: PosixSpawn): Start {
     const { uid, gid, cwd } = order
     // posix_spawn cannot change them.
     if (uid !== undefined || gid !== undefined) return startByNode(order, events)
-    const env = Object.entries(order.env).map(([name, value]) => `${name}=${value}`)
+    const env = [`${markName}=${order.mark}`, ...entriesOf(order.env)]
     const stdio = order.stdio.map((stream) => (typeof stream === 'string' ? stream : descriptorOf(stream)))
     const pid = startFound(order, (path, args) => posixSpawn({ path, args, env, cwd, stdio }))
     if (pid < 0) {
@@ -28,6 +29,19 @@ export function startBy(posixSpawn: PosixSpawn): Start {
       kill: (signal) => void signalByNumber(pid, signal, () => collectedHere.has(pid))
     }
   }
+}
+
+// That of the worker is in most launches.
+const entriesByEnvironment = new WeakMap<object, readonly string[]>()
+
+/** As `NAME=value`, but for a mark. */
+function entriesOf(env: StartOrder['env']): readonly string[] {
+  let entries = entriesByEnvironment.get(env)
+  if (entries === undefined) {
+    entries = Object.entries(env).flatMap(([name, value]) => (name === markName ? [] : `${name}=${value}`))
+    entriesByEnvironment.set(env, entries)
+  }
+  return entries
 }
 
 /** Node has no public name for it, and hands sockets to its own children by it. */

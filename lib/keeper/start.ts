@@ -4,7 +4,11 @@ import type { Socket } from 'node:net'
 import type { LaunchFailure, LaunchRequest } from './protocol.js'
 
 /** What is to be started. */
-export interface StartOrder extends Omit<LaunchRequest, 'stdio'> {
+export interface StartOrder extends Omit<Required<LaunchRequest>, 'stdio' | 'uid' | 'gid'> {
+  readonly uid?: number
+  readonly gid?: number
+  /** The mark that it carries, whatever mark is in its environment. */
+  readonly mark: string
   /** The three standard streams: a connection, the keeper's own, or nothing. */
   readonly stdio: readonly (Socket | 'inherit' | 'ignore')[]
 }

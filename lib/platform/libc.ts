@@ -13,6 +13,8 @@ export interface Libc {
   readonly posixSpawn: PosixSpawn | undefined
   /** Collects a child that has ended, -1 for any. Undefined while it runs, and when it is no child. */
   collect(pid: number): Collected | undefined
+  /** Whether a group has a process, be it a zombie or another user's. */
+  isGroup(number: number): boolean
   /** A descriptor that means this one process for ever; undefined where there is none to be had. */
   hold(pid: number): number | undefined
   /** Whether the process of such a descriptor has ended and was collected. */
@@ -50,6 +52,7 @@ export async function loadLibc(): Promise<Libc | Error> {
     const library = koffi.load(null)
     const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)')
     const waitpid = library.func('int waitpid(int, void *, int)')
+    const kill = library.func('int kill(int, int)')
     const syscall = library.func('long syscall(long, ...)')
     const status = Buffer.alloc(4)
     const errorCode = (): string => codeOf(koffi.errno())
@@ -60,6 +63,7 @@ export async function loadLibc(): Promise<Libc | Error> {
         const collected = waitpid(pid, status, WNOHANG)
         return collected > 0 ? { pid: collected, ...endOf(status.readInt32LE()) } : undefined
       },
+      isGroup: (number) => kill(-number, 0) === 0 || errorCode() !== 'ESRCH',
       hold(pid) {
         const descriptor = syscall(SYS_pidfd_open, 'int', pid, 'uint', 0)
         return descriptor < 0 ? undefined : descriptor
