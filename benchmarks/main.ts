@@ -29,12 +29,7 @@ const names = [
   'crash',
   'keeper'
 ]
-const defaultOut = fileURLToPath(new URL('../../benchmarks/results', import.meta.url))
-
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { short: { type: 'boolean', default: false }, out: { type: 'string', default: defaultOut } }
-})
+const { short, out, positionals } = readArguments()
 const chosen = positionals.length === 0 ? names : positionals
 const unknown = chosen.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
@@ -47,7 +42,7 @@ const failed: string[] = []
 for (const name of names.filter((name) => chosen.includes(name))) {
   const startedAt = performance.now()
   const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url))
-  const args = [file, '--out', values.out, ...(values.short ? ['--short'] : [])]
+  const args = [file, '--out', out, ...(short ? ['--short'] : [])]
   const { status, signal } = spawnSync(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
   const seconds = ((performance.now() - startedAt) / 1_000).toFixed(1)
   console.log(`${name}: ${status === 0 ? 'done' : `failed with ${signal ?? status}`} after ${seconds} s\n`)
@@ -55,19 +50,19 @@ for (const name of names.filter((name) => chosen.includes(name))) {
   else failed.push(name)
 }
 writeTable()
-console.log(`JSON, table and charts are in ${values.out}`)
+console.log(`JSON, table and charts are in ${out}`)
 if (failed.length > 0) {
   console.error(`failed: ${failed.join(', ')}`)
   process.exitCode = 1
 }
 
 function resultOf(name: string): Result {
-  return JSON.parse(readFileSync(join(values.out, `${name}.json`), 'utf8'))
+  return JSON.parse(readFileSync(join(out, `${name}.json`), 'utf8'))
 }
 
 function writeCharts({ name, title, panels }: Result): void {
   for (const [index, panel] of panels.entries()) {
-    writeFileSync(join(values.out, chartFile(name, index)), svgOf(title, panel))
+    writeFileSync(join(out, chartFile(name, index)), svgOf(title, panel))
   }
 }
 
@@ -75,9 +70,25 @@ function chartFile(name: string, index: number): string {
   return index === 0 ? `${name}.svg` : `${name}-${index + 1}.svg`
 }
 
+function readArguments(): { short: boolean; out: string; positionals: string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: { short: { type: 'boolean', default: false }, out: { type: 'string' } }
+    })
+    // Those of a short run are not for the documentation.
+    const folder = values.short ? '../results-short' : '../../benchmarks/results'
+    const { short, out = fileURLToPath(new URL(folder, import.meta.url)) } = values
+    return { short, out, positionals }
+  } catch (error) {
+    console.error(`${(error as Error).message}\nThere are names of benchmarks, --short and --out FOLDER.`)
+    process.exit(2)
+  }
+}
+
 /** Of all results that are there, also of earlier runs. */
 function writeTable(): void {
-  mkdirSync(values.out, { recursive: true })
+  mkdirSync(out, { recursive: true })
   const results = names.flatMap((name) => {
     try {
       return [resultOf(name)]
@@ -90,5 +101,5 @@ function writeTable(): void {
     const charts = result.panels.map((_, index) => `![${result.title}](${chartFile(result.name, index)})`)
     return `${markdownOf(result)}\nMeasured on ${describe(result.machine)}.\n\n${charts.join('\n')}\n`
   })
-  writeFileSync(join(values.out, 'README.md'), `# Results\n\n${parts.join('\n')}`)
+  writeFileSync(join(out, 'README.md'), `# Results\n\n${parts.join('\n')}`)
 }

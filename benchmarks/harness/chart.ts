@@ -71,8 +71,8 @@ export function svgOf(title: string, { quantity, unit, scale, cases, measures }:
   const heading = document.createElementNS('http://www.w3.org/2000/svg', 'text')
   heading.setAttribute('x', '8')
   heading.setAttribute('y', '20')
-  heading.setAttribute('style', 'font-size: 15px; font-weight: 600')
-  heading.textContent = cases === '' ? title : `${title} By ${cases}.`
+  heading.setAttribute('style', 'font-size: 15px; font-weight: 600; text-anchor: start')
+  heading.textContent = (cases === '' ? title : `${title} By ${cases}.`).replaceAll('`', '')
   plot.append(heading)
   plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg')
   return `${plot.outerHTML}\n`
