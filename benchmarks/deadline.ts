@@ -14,9 +14,9 @@ const title = 'A thousand requests reach their deadline at once, and each runs a
 const benchmark = new Benchmark('deadline', title)
 const { short } = benchmark.settings
 const count = short ? 100 : 1_000
-const rounds = short ? 1 : 3
+const rounds = short ? 1 : 2
 // They are put off until all processes run.
-const timeoutMs = short ? 1_500 : 3_000
+const timeoutMs = 3_000
 const extendMs = 500
 const graceMs = 1_000
 const paths = { 'end on SIGTERM': '/ends', 'ignore SIGTERM': '/ignores' }
@@ -41,8 +41,8 @@ async function whileExtending(server: Actor, coming: Promise<unknown>): Promise<
 
 async function measure(of: Case): Promise<void> {
   const witness = new Witness()
-  const server = await Actor.start('sleepers-server', [witness.path, String(timeoutMs), String(graceMs)])
-  const clients = await Actor.start('clients')
+  const args = [witness.path, String(timeoutMs), String(graceMs)]
+  const [server, clients] = await Promise.all([Actor.start('sleepers-server', args), Actor.start('clients')])
   try {
     await clients.ask('ask', await server.ask('port'), paths[of], count)
     const answers = clients.ask<Answers>('answers')

@@ -9,9 +9,10 @@ import { takeTurns } from './harness/turns.js'
 const benchmark = new Benchmark('keeper', 'What a keeper costs the machine.')
 const { short } = benchmark.settings
 const rounds = short ? 2 : 15
-const keepers = short ? 1 : 3
+const keepers = short ? 1 : 2
 // A keeper is idle most of its life; what its start has left is collected by then.
 const idleMs = short ? 500 : 3_000
+const settledMs = 1_000
 const count = short ? 100 : 1_000
 const contestants = ['guard', 'child_process'] as const
 
@@ -46,7 +47,7 @@ for (let number = 0; number < keepers; number++) {
     look(keeper, 'idle')
     const running = await host.ask<number>('run', count)
     ensure(running === count, `${running} processes run, of ${count}`)
-    await wait(idleMs)
+    await wait(settledMs)
     look(keeper, `with ${count} processes`)
     await host.ask('close')
   } finally {

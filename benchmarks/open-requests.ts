@@ -43,8 +43,10 @@ async function hold<Seen>(
 }
 
 async function measure(contestant: Contestant): Promise<number> {
-  const server = await Actor.start('holding-server', [contestant], ['--expose-gc'])
-  const clients = await Actor.start('clients')
+  const [server, clients] = await Promise.all([
+    Actor.start('holding-server', [contestant], ['--expose-gc']),
+    Actor.start('clients')
+  ])
   try {
     // What the first requests load and compile is no request's own.
     await hold(server, clients, warmUps, async () => {})

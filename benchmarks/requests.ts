@@ -37,6 +37,8 @@ interface Load {
 const benchmark = new Benchmark('requests', 'What the guard costs a request that starts no subprocess.')
 const { short } = benchmark.settings
 const rounds = short ? 1 : 10
+// In the first seconds the code is still being compiled.
+const warmUps = short ? 1 : 2
 // A second is how often the guard lets go what is over.
 const roundMs = short ? 200 : 1_000
 const body = '{"hello":"world"}'
@@ -46,10 +48,15 @@ async function compete(framework: string, contestants: readonly Contestant[]): P
   const starting = contestants.map((name) => start(framework, name))
   try {
     const all = await Promise.all(starting)
-    await takeTurns(all, rounds, async (competitor, _round, isWarmUp) => {
-      const round = await measure(competitor, load)
-      if (!isWarmUp) competitor.rounds.push(round)
-    })
+    await takeTurns(
+      all,
+      rounds,
+      async (competitor, _round, isWarmUp) => {
+        const round = await measure(competitor, load)
+        if (!isWarmUp) competitor.rounds.push(round)
+      },
+      warmUps
+    )
     return all
   } finally {
     const started = await Promise.allSettled(starting)
