@@ -1,0 +1,94 @@
+/** A server with one route that starts nothing. Arguments: framework, contestant. */
+
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import connectTimeout from 'connect-timeout'
+import express, { type Express } from 'express'
+import Fastify, { type FastifyInstance } from 'fastify'
+import racing from 'fastify-racing'
+import fastifyGuard from 'fastify-subprocess-guard'
+import { subprocessGuard } from 'fastify-subprocess-guard/express'
+import { act } from '../harness/actor.js'
+
+const [framework = '', contestant = ''] = process.argv.slice(2)
+
+const timeoutMs = 30_000
+const answer = { hello: 'world' }
+
+const fastifyApps: Record<string, () => Promise<FastifyInstance>> = {
+  'no guard': async () => answering(Fastify()),
+  guard: async () => {
+    const app = Fastify()
+    await app.register(fastifyGuard)
+    return answering(app)
+  },
+  handlerTimeout: async () => answering(Fastify({ handlerTimeout: timeoutMs })),
+  'fastify-racing': async () => {
+    const app = Fastify()
+    await app.register(racing.default)
+    // As its README has it. It tells that the client has left, and has no deadline.
+    const work = async (_signal: AbortSignal): Promise<object> => answer
+    app.get('/', async (request) => {
+      const signal = request.race()
+      const result = await Promise.race([signal, work(signal)])
+      return (result as { type?: string }).type === 'abort' ? '' : result
+    })
+    return app
+  }
+}
+
+function answering(app: FastifyInstance): FastifyInstance {
+  return app.get('/', async () => answer)
+}
+
+/** Each makes an app ready for its route, and returns what has to be closed with it. */
+const expressUses: Record<string, (app: Express) => Promise<() => unknown>> = {
+  'no guard': async () => () => {},
+  guard: async (app) => {
+    const guard = subprocessGuard()
+    app.use(guard)
+    await guard.ready
+    return () => guard.close()
+  },
+  'connect-timeout': async (app) => {
+    app.use(connectTimeout(`${timeoutMs}ms`))
+    return () => {}
+  }
+}
+
+const startOf: Record<string, () => Promise<Server>> = {
+  async fastify() {
+    const app = (await fastifyApps[contestant]?.()) as FastifyInstance
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    process.once('disconnect', () => app.close())
+    return app.server
+  },
+  async express() {
+    const app = express()
+    const close = await expressUses[contestant]?.(app)
+    app.get('/', (_req, res) => {
+      res.json(answer)
+    })
+    const server = app.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    process.once('disconnect', () => {
+      server.close()
+      close?.()
+    })
+    return server
+  }
+}
+
+const server = (await startOf[framework]?.()) as Server
+
+act({
+  port: () => (server.address() as AddressInfo).port,
+
+  /** Since its start: the time that its event loop was busy and the processor time that the process took, in ms. */
+  spent() {
+    const { user, system } = process.cpuUsage()
+    return { busyMs: performance.eventLoopUtilization().active, processorMs: (user + system) / 1_000 }
+  }
+})

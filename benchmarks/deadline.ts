@@ -1,0 +1,84 @@
+/** What happens when the deadline of a thousand requests passes at one instant, and each runs a process. */
+
+import type { Answers } from './actors/clients.js'
+import type { Met } from './actors/sleepers-server.js'
+import { Actor } from './harness/actor.js'
+import { Benchmark, ensure } from './harness/benchmark.js'
+import type { Block } from './harness/loop-probe.js'
+import { quantile } from './harness/statistics.js'
+import { figure } from './harness/table.js'
+import { takeTurns } from './harness/turns.js'
+import { Witness } from './harness/witness.js'
+
+const title = 'A thousand requests reach their deadline at once, and each runs a process.'
+const benchmark = new Benchmark('deadline', title)
+const { short } = benchmark.settings
+const count = short ? 100 : 1_000
+const rounds = short ? 1 : 2
+// They are put off until all processes run.
+const timeoutMs = 3_000
+const extendMs = 500
+const graceMs = 1_000
+const paths = { 'end on SIGTERM': '/ends', 'ignore SIGTERM': '/ignores' }
+type Case = keyof typeof paths
+const cases = 'the processes'
+
+const dead = benchmark.figures('from the deadline until no process is alive', 'ms', { cases })
+const answered = benchmark.figures('from the deadline until the last client has its 503', 'ms', { cases })
+const own = benchmark.figures('longest block of the event loop, its own run time', 'ms', { cases })
+const wall = benchmark.figures('longest block of the event loop, by the clock', 'ms', { cases })
+const longest: Block[] = []
+
+/** Resolves when that has come to pass; until then nobody's deadline comes near. */
+async function whileExtending(server: Actor, coming: Promise<unknown>): Promise<void> {
+  const extending = setInterval(() => server.ask('extend', extendMs).catch(() => {}), extendMs)
+  try {
+    await coming
+  } finally {
+    clearInterval(extending)
+  }
+}
+
+async function measure(of: Case): Promise<void> {
+  const witness = new Witness()
+  const args = [witness.path, String(timeoutMs), String(graceMs)]
+  const [server, clients] = await Promise.all([Actor.start('sleepers-server', args), Actor.start('clients')])
+  try {
+    await clients.ask('ask', await server.ask('port'), paths[of], count)
+    const answers = clients.ask<Answers>('answers')
+    await whileExtending(server, Promise.race([witness.present(count), answers]))
+    const [met, goneAt, { statuses, lastAt }] = await Promise.all([
+      server.ask<Met>('meet', count),
+      witness.gone(),
+      answers
+    ])
+    ensure(statuses[503] === count, `the answers to ${count} requests were ${JSON.stringify(statuses)}`)
+    dead.add('guard', of, goneAt - met.deadlineAt)
+    answered.add('guard', of, lastAt - met.deadlineAt)
+    own.add('guard', of, met.longestOwn.ownMs)
+    wall.add('guard', of, met.longest.wallMs)
+    longest.push(met.longest)
+  } finally {
+    await Promise.all([server.end('SIGKILL'), clients.end('SIGKILL')])
+    // The keeper has ended what the worker left.
+    await witness.gone()
+    witness.close()
+  }
+}
+
+await takeTurns(Object.keys(paths) as Case[], rounds, measure, 0)
+for (const of of Object.keys(paths) as Case[]) {
+  const none = dead.summary('guard', of).median
+  benchmark.aim(`none alive, of those that ${of}`, none, 'ms', { atMost: graceMs + 250 })
+  const block = own.summary('guard', of).median
+  benchmark.aim(`longest block by own run time, those that ${of}`, block, 'ms', { atMost: 5 })
+}
+const share = quantile(
+  longest.map(({ wallMs, queuedMs }) => queuedMs / wallMs),
+  0.5
+)
+benchmark.note(`${count} processes, grace ${graceMs} ms; all have piped standard streams`)
+benchmark.note(
+  `of the longest block by the clock the event loop waited ${figure(share * 100)} % for a core, which others had`
+)
+benchmark.report()
