@@ -2,7 +2,6 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createGuard } from 'fastify-subprocess-guard'
 import fkill from 'fkill'
@@ -13,7 +12,6 @@ import { act } from '../harness/actor.js'
 import { sharedMs } from '../harness/clock.js'
 
 const [contestant = ''] = process.argv.slice(2)
-const program = fileURLToPath(new URL('../../../benchmarks/programs/tree.sh', import.meta.url))
 
 /** Ends what was started, and resolves when it takes that for done. */
 type End = () => unknown
@@ -73,8 +71,9 @@ const start = (await startOf[contestant]?.()) as Start
 let end: End = () => {}
 
 act({
-  async start(env: NodeJS.ProcessEnv, children: number, grandchildrenOfEach: number) {
-    end = await start([program, String(children), String(grandchildrenOfEach)], env)
+  /** Starts `sh` with these arguments. */
+  async start(args: readonly string[], env: NodeJS.ProcessEnv) {
+    end = await start(args, env)
   },
 
   /** Resolves when the contestant takes it for done, with the time of the call by the shared clock. */

@@ -73,14 +73,25 @@ export class Pipe {
     return this.#holders.filter(isAlive)
   }
 
+  /** Ends all of them, and resolves when none is alive. */
+  async end(): Promise<void> {
+    this.#killLiving()
+    await this.ended
+    this.close()
+  }
+
   /** Ends what is left. */
   close(): void {
     process.off('exit', this.#close)
-    for (const { pid } of this.living) process.kill(pid, 'SIGKILL')
+    this.#killLiving()
     this.#letGo()
     // Whoever has yet to say its number dies of SIGPIPE.
     this.#socket.destroy()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  #killLiving(): void {
+    for (const { pid } of this.living) kill(pid)
   }
 
   #letGo(): void {
@@ -97,5 +108,13 @@ export class Pipe {
       else this.#holders.push(stat)
     }
     this.#socket.emit('said')
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has died since it was looked at.
   }
 }

@@ -2,12 +2,15 @@
 
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import type { Actor } from './actor.js'
 import { ensure } from './benchmark.js'
 import { Pipe } from './pipe.js'
 
 // What is left when a contestant takes its work for done and none dies for so long, is left for good.
 const stillMs = 500
+
+const program = fileURLToPath(new URL('../../../benchmarks/programs/tree.sh', import.meta.url))
 
 export interface Tree {
   readonly name: string
@@ -23,6 +26,11 @@ export const trees: readonly Tree[] = [
   { name: '1,000', children: 27, grandchildrenOfEach: 36 }
 ].map((tree) => ({ ...tree, size: 1 + tree.children * (1 + tree.grandchildrenOfEach) }))
 
+/** The program and its arguments, for `sh`. */
+export function argumentsOf({ children, grandchildrenOfEach }: Tree): string[] {
+  return [program, String(children), String(grandchildrenOfEach)]
+}
+
 /** How a tree went. */
 export type Ending =
   /** From the call until nothing of it was alive, and how many processes were started on the machine meanwhile. */
@@ -35,7 +43,7 @@ export async function endTree(contestant: Actor, tree: Tree, withinMs: number): 
   const pipe = new Pipe()
   const over = new AbortController()
   try {
-    await contestant.ask('start', pipe.env, tree.children, tree.grandchildrenOfEach)
+    await contestant.ask('start', argumentsOf(tree), pipe.env)
     const [leader, ...others] = await pipe.held(tree.size)
     const isWhole = others.every(({ group, session }) => group === leader?.pid && session === leader.pid)
     ensure(isWhole, 'the processes of the tree are in several groups')
