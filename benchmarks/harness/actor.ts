@@ -16,15 +16,26 @@ export class Actor {
   #lastId = 0
 
   /** Starts a program of `benchmarks/actors` and resolves when it is ready. */
-  static async start(name: string, args: readonly string[] = [], execArgv: string[] = []): Promise<Actor> {
-    const actor = new Actor(name, args, execArgv)
+  static async start(
+    name: string,
+    args: readonly string[] = [],
+    execArgv: string[] = [],
+    stderr: 'inherit' | 'ignore' = 'inherit'
+  ): Promise<Actor> {
+    const actor = new Actor(name, args, execArgv, stderr)
     await actor.ask('ready')
     return actor
   }
 
-  private constructor(name: string, args: readonly string[], execArgv: string[]) {
+  private constructor(
+    name: string,
+    args: readonly string[],
+    execArgv: string[],
+    stderr: 'inherit' | 'ignore'
+  ) {
     const file = fileURLToPath(new URL(`../actors/${name}.js`, import.meta.url))
-    this.#child = fork(file, [...args], { execArgv, serialization: 'advanced' })
+    const stdio = ['inherit', 'inherit', stderr, 'ipc'] as const
+    this.#child = fork(file, [...args], { execArgv, serialization: 'advanced', stdio: [...stdio] })
     this.#child.on('message', (answer: Answer) => {
       this.#waiting.get(answer.id)?.(answer)
       this.#waiting.delete(answer.id)

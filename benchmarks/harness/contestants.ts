@@ -4,6 +4,7 @@
 const colours = {
   guard: '#d55e00',
   'guard, direct launch': '#e69f00',
+  'guard, SIGKILL': '#e69f00',
   'no guard': '#000000',
   'no spawns': '#000000',
   child_process: '#0072b2',
@@ -13,7 +14,7 @@ const colours = {
   handlerTimeout: '#56b4e9',
   'fastify-racing': '#cc79a7',
   'connect-timeout': '#56b4e9',
-  'kill(-pgid)': '#0072b2',
+  'kill(-pgid)': '#000000',
   'tree-kill': '#cc79a7',
   terminate: '#f0e442',
   fkill: '#56b4e9',

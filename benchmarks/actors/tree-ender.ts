@@ -1,0 +1,85 @@
+/** Starts trees of processes and ends them, in the way of one contestant. Argument: contestant. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { promisify } from 'node:util'
+import { createGuard } from 'fastify-subprocess-guard'
+import fkill from 'fkill'
+import pidtree from 'pidtree'
+import terminate from 'terminate/promise'
+import treeKill from 'tree-kill'
+import { act } from '../harness/actor.js'
+import { sharedNow } from '../harness/clock.js'
+
+const [contestant = ''] = process.argv.slice(2)
+
+/** Ends what was started, and resolves when it takes that for done. */
+type End = () => unknown
+type Start = (args: readonly string[], env: NodeJS.ProcessEnv) => Promise<End>
+
+const startOf: Record<string, () => Start | Promise<Start>> = {
+  guard: () => guarded('SIGTERM'),
+  'guard, SIGKILL': () => guarded('SIGKILL'),
+  'kill(-pgid)': () => ending((pid) => process.kill(-pid, 'SIGKILL')),
+  'tree-kill': () => ending((pid) => promisify<number, string>(treeKill)(pid, 'SIGKILL')),
+  terminate: () => ending((pid) => terminate(pid, 'SIGKILL')),
+  fkill: () => ending((pid) => fkill(pid, { tree: true, force: true })),
+  pidtree: () =>
+    ending(async (pid) => {
+      for (const each of await pidtree(pid, { root: true })) kill(each)
+    }),
+  'execa killDescendants': async () => {
+    const { execa } = await import('execa10')
+    return async (args, env) => {
+      const child = execa('sh', args, { env, stdio: 'ignore', reject: false, killDescendants: true })
+      return async () => {
+        child.kill('SIGKILL')
+        await child
+      }
+    }
+  }
+}
+
+async function guarded(killSignal: NodeJS.Signals): Promise<Start> {
+  const guard = await createGuard({ timeout: false, killSignal })
+  process.once('disconnect', () => guard.close())
+  return async (args, env) => {
+    const scope = guard.open()
+    await once(scope.spawn('sh', args, { env, stdio: 'ignore' }), 'spawn')
+    return () => scope.close()
+  }
+}
+
+/** Starts the tree with `child_process`, in a session of its own as the guard does, and ends it by its leader's number. */
+function ending(end: (pid: number) => unknown): Start {
+  return async (args, env) => {
+    const child = spawn('sh', args, { env, stdio: 'ignore', detached: true })
+    await once(child, 'spawn')
+    return () => end(child.pid as number)
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+const start = (await startOf[contestant]?.()) as Start
+let end: End = () => {}
+
+act({
+  /** Starts `sh` with these arguments. */
+  async start(args: readonly string[], env: NodeJS.ProcessEnv) {
+    end = await start(args, env)
+  },
+
+  /** Resolves when the contestant takes it for done, with the time of the call by the shared clock. */
+  async end() {
+    const calledAt = sharedNow()
+    await end()
+    return calledAt
+  }
+})

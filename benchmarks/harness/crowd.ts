@@ -1,0 +1,28 @@
+/** Many processes that have nothing to do with what is measured: they sleep. */
+
+import { spawn } from 'node:child_process'
+import { Pipe } from './pipe.js'
+import { argumentsOf, type Tree } from './trees.js'
+
+export class Crowd {
+  readonly #pipes: Pipe[] = []
+
+  /** Starts so many trees, each in a session of its own, and resolves when all of it sleeps. */
+  static async start(trees: number, tree: Tree): Promise<Crowd> {
+    const crowd = new Crowd()
+    for (let number = 0; number < trees; number++) await crowd.#add(tree)
+    return crowd
+  }
+
+  /** Ends all of it. */
+  async end(): Promise<void> {
+    for (const pipe of this.#pipes) await pipe.end()
+  }
+
+  async #add(tree: Tree): Promise<void> {
+    const pipe = new Pipe()
+    this.#pipes.push(pipe)
+    spawn('sh', argumentsOf(tree), { env: pipe.env, stdio: 'ignore', detached: true }).unref()
+    await pipe.held(tree.size)
+  }
+}

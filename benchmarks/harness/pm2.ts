@@ -1,0 +1,77 @@
+/** A PM2 of its own, in a folder of its own, with one worker in fork mode and otherwise its defaults. */
+
+import { execFile } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const command = join(dirname(createRequire(import.meta.url).resolve('pm2/package.json')), 'bin/pm2')
+const script = fileURLToPath(new URL('../actors/pm2-worker.js', import.meta.url))
+
+export class Pm2 {
+  readonly #home = mkdtempSync(join(tmpdir(), 'pm2-'))
+  readonly #workerFile = join(this.#home, 'worker')
+  readonly #env: NodeJS.ProcessEnv
+  readonly #abandon = (): void => this.#killAll()
+
+  /** Resolves when PM2 has started a worker that starts so many subprocesses. */
+  static async start(subprocesses: number, env: NodeJS.ProcessEnv): Promise<Pm2> {
+    const pm2 = new Pm2(subprocesses, env)
+    const file = join(pm2.#home, 'ecosystem.config.json')
+    writeFileSync(file, JSON.stringify({ apps: [{ name: 'worker', script, exec_mode: 'fork' }] }))
+    await pm2.#run('start', file)
+    return pm2
+  }
+
+  private constructor(subprocesses: number, env: NodeJS.ProcessEnv) {
+    this.#env = {
+      ...env,
+      HOME: this.#home,
+      PM2_HOME: this.#home,
+      PM2_DISABLE_VERSION_CHECK: 'true',
+      // A worker in fork mode is run by the `node` that is found there: this one.
+      PATH: [dirname(process.execPath), process.env.PATH].join(':'),
+      WORKER_FILE: this.#workerFile,
+      WORKER_SUBPROCESSES: String(subprocesses)
+    }
+    process.once('exit', this.#abandon)
+  }
+
+  /** The number of the first worker, which has the subprocesses. */
+  get worker(): number {
+    return Number(readFileSync(this.#workerFile, 'utf8'))
+  }
+
+  /** Ends PM2 and the worker that it has by now. */
+  async end(): Promise<void> {
+    await this.#run('kill')
+    this.#killAll()
+    process.off('exit', this.#abandon)
+  }
+
+  async #run(...args: string[]): Promise<void> {
+    await promisify(execFile)(process.execPath, [command, ...args], { env: this.#env })
+  }
+
+  /** PM2 itself first, since it starts another worker for each that ends. */
+  #killAll(): void {
+    const workers = join(this.#home, 'pids')
+    const files = existsSync(workers) ? readdirSync(workers).map((name) => join(workers, name)) : []
+    for (const file of [join(this.#home, 'pm2.pid'), ...files]) this.#kill(file)
+    rmSync(this.#home, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  #kill(pidFile: string): void {
+    try {
+      const pid = Number(readFileSync(pidFile, 'utf8'))
+      // The number may be another process's by now.
+      const isOurs = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`PM2_HOME=${this.#home}\0`)
+      if (pid > 1 && isOurs) process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has ended.
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/** How long it takes to end a tree of processes, until none of it is alive. */
+
+import { Actor } from './harness/actor.js'
+import { Benchmark } from './harness/benchmark.js'
+import type { Contestant } from './harness/contestants.js'
+import { hasProgram } from './harness/programs.js'
+import { endTree, type Tree, trees } from './harness/trees.js'
+import { takeTurns } from './harness/turns.js'
+
+const benchmark = new Benchmark(
+  'tree',
+  'How long it takes to end a tree, until none of its processes is alive.'
+)
+const { short } = benchmark.settings
+const withinMs = 30_000
+const contestants: Contestant[] = ['guard', 'guard, SIGKILL', 'kill(-pgid)', ...peers()]
+const chosen = short ? trees.slice(0, 2) : trees
+const largest = chosen.at(-1) as Tree
+const cases = 'processes of the tree'
+const times = benchmark.figures('from the call until none is alive', 'ms', { scale: 'log', cases })
+const starts = benchmark.figures('processes started meanwhile', 'processes', { cases })
+const fewestStarts = new Map<Contestant, number>()
+
+const actors = await Promise.all(
+  contestants.map(async (name) => ({ name, actor: await Actor.start('tree-ender', [name]) }))
+)
+for (const tree of chosen) {
+  await takeTurns(actors, short ? 2 : 7, async ({ name, actor }, round, isWarmUp) => {
+    if (isMeasuredOnce(name, tree) && round !== 0) return
+    const ending = await endTree(actor, tree, withinMs)
+    if ('left' in ending) benchmark.note(`${name} leaves ${ending.left} of ${tree.name} processes.`)
+    else if (!isWarmUp) {
+      times.add(name, tree.name, ending.ms)
+      starts.add(name, tree.name, ending.started)
+      fewestStarts.set(name, Math.min(ending.started, fewestStarts.get(name) ?? ending.started))
+    }
+  })
+}
+await Promise.all(actors.map(({ actor }) => actor.end()))
+
+for (const name of ['guard', 'guard, SIGKILL'] as const) {
+  const against = times.ratio(name, 'kill(-pgid)', largest.name)
+  benchmark.aim(`${name} / kill(-pgid) at ${largest.name}`, against, 'times', { atMost: 1.3 })
+}
+if (contestants.includes('tree-kill')) {
+  const more = times.summary('tree-kill', largest.name).median / times.summary('guard', largest.name).median
+  benchmark.aim(`tree-kill / guard at ${largest.name}`, more, 'times', { atLeast: 100 })
+}
+benchmark.aim('processes that the guard starts', fewestStarts.get('guard') as number, '', { atMost: 0 })
+benchmark.note(
+  'The processes started meanwhile are those of the whole machine. Of the guard, the fewest of all rounds are compared with the aim.'
+)
+benchmark.report()
+
+/** Who can be measured here. */
+function peers(): Contestant[] {
+  const some: Contestant[] = []
+  if (hasProgram('ps')) some.push('tree-kill', 'terminate', 'fkill', 'pidtree')
+  else benchmark.note('There is no `ps`, without which tree-kill, terminate, fkill and pidtree do not work.')
+  if (Number(process.versions.node.split('.')[0]) >= 22) some.push('execa killDescendants')
+  else benchmark.note('execa 10, which has killDescendants, needs Node 22.')
+  return some
+}
+
+/** What takes long, or comes to nothing. */
+function isMeasuredOnce(name: Contestant, tree: Tree): boolean {
+  return name === 'fkill' || (name === 'tree-kill' && tree === largest)
+}
