@@ -3,6 +3,9 @@
 // How often entries that are over are let go, in ms. Until then they hold a request that has ended.
 const sweepMs = 1_000
 
+// How long one turn of the loop may be busy with what expires, in ms.
+const turnMs = 1
+
 /** Something with a deadline. It is in one queue at most. */
 export abstract class Expiring<Self extends Expiring<Self>> {
   /** By the clock of `performance.now()`, in ms. */
@@ -19,6 +22,13 @@ export abstract class Expiring<Self extends Expiring<Self>> {
   abstract expire(): void
   /** It was over, and is in no queue any more. */
   abstract letGo(): void
+
+  /** Expires where its time has come, and its turn among thousands has not: nothing may happen to it before. */
+  expireIfDue(): void {
+    if (this.queue === undefined || this.isOver || this.deadlineAt > performance.now()) return
+    this.queue.remove(this as unknown as Self)
+    this.expire()
+  }
 }
 
 /**
@@ -30,6 +40,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
   #first: Entry | undefined
   #last: Entry | undefined
   #timer: NodeJS.Timeout | undefined
+  #immediate: NodeJS.Immediate | undefined
 
   /** `lengthMs` may be `Infinity`: the queue then only remembers what is under way. */
   constructor(lengthMs: number) {
@@ -88,6 +99,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
   /** Forgets all deadlines. */
   clear(): void {
     clearTimeout(this.#timer)
+    clearImmediate(this.#immediate)
     this.#timer = undefined
     while (this.#first !== undefined) this.remove(this.#first)
   }
@@ -104,6 +116,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
   }
 
   #look(): void {
+    clearTimeout(this.#timer)
     this.#timer = undefined
     const now = performance.now()
     for (let entry = this.#first; entry !== undefined; ) {
@@ -115,6 +128,11 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       } else if (entry.deadlineAt <= now) {
         this.remove(entry)
         entry.expire()
+        // Thousands that expire at once would block the loop for all others.
+        if (performance.now() - now > turnMs) {
+          this.#immediate = setImmediate(() => this.#look())
+          return
+        }
         // That may have moved the next one to another queue. What has expired comes first, so look from there.
         entry = this.#first
       } else {

@@ -57,7 +57,10 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   // We are its parent and have not reaped it: the number is its own.
   if (pid !== undefined) {
     owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
-    child.once('exit', () => owner.link.left(owner.keeperScope, pid))
+    child.once('exit', () => {
+      owner.link.left(owner.keeperScope, pid)
+      owner.subprocessEnding()
+    })
   }
   child.on('error', (error) => {
     if (pid === undefined) owner.subprocessEnded(child)

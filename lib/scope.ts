@@ -40,6 +40,8 @@ export interface Term {
   /** By the clock of `performance.now()`, in ms; `Infinity` for no deadline. */
   readonly deadlineAt: number
   extend(ms: number): void
+  /** Closes the scope now if the deadline has passed. */
+  expireIfDue(): void
 }
 
 type State = { readonly name: 'open' } | { readonly name: 'closing' | 'closed'; readonly reason: CloseReason }
@@ -113,6 +115,10 @@ export class Scope extends Launcher {
       graceMs: context.graceMs,
       errorOf: (failure, command) => this.#errorOf(failure, command),
       logError: (error, child) => this.logUnheard(error, child),
+      // The keeper has the deadline, too: the end that it has made must not be taken for the command's own.
+      subprocessEnding: () => {
+        if (this.#state.name === 'open') this.#context.term.expireIfDue()
+      },
       subprocessEnded: (subprocess) => {
         // The end of its keeper is not the end of a process.
         if (link.isOpen) this.#running.delete(subprocess)

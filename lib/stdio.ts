@@ -1,6 +1,7 @@
 /** The worker's ends of a subprocess's standard streams. */
 
 import { Socket } from 'node:net'
+import { Turns } from './turns.js'
 
 // How long the output of a process that has ended may stay silent before it counts as complete. What the
 // process wrote is in the socket already; only somebody else who holds the other end could write more.
@@ -21,6 +22,9 @@ export function connectEnded(
   socket.write(header, 'latin1', () => socket.destroy())
 }
 
+// Of all streams of this worker: a thousand may end at once, with their scopes.
+const ends = new Turns()
+
 type Callback = (error?: Error | null) => void
 
 /**
@@ -37,6 +41,8 @@ class EarlySocket extends Socket {
   #isEarly = true
   /** Told of it. */
   onEarlyLoss: (error: { code?: string | undefined }) => void = () => {}
+  /** Called before the reader is told of the end. */
+  onEnd: () => void = () => {}
 
   /** There is a subprocess, or there will be none: then it is for the user of the socket to end it. */
   settle(isThere: boolean): void {
@@ -47,8 +53,15 @@ class EarlySocket extends Socket {
   }
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (!this.#isEarly || chunk !== null) return super.push(chunk, encoding)
-    this.#lose({})
+    if (chunk !== null) return super.push(chunk, encoding)
+    if (this.#isEarly) {
+      this.#lose({})
+      return false
+    }
+    ends.add(() => {
+      this.onEnd()
+      super.push(null)
+    })
     return false
   }
 

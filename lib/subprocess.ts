@@ -21,6 +21,8 @@ export interface SubprocessOwner {
   errorOf(failure: LaunchFailure, command: Command): Error
   /** Called with what would be an unhandled `'error'` event: on a server that is a log line, not the end. */
   logError(error: Error, subprocess: ChildProcess): void
+  /** The process, or one of its streams, has ended: called before its user hears of that. */
+  subprocessEnding(): void
   /** The process has ended, or was never started. */
   subprocessEnded(subprocess: ChildProcess): void
 }
@@ -216,6 +218,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   #watch(socket: InputSocket | OutputSocket): void {
     this.#openStreams++
     socket.onEarlyLoss = (error) => this.#loseStdio(error)
+    socket.onEnd = () => this.#owner.subprocessEnding()
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#state === 'starting') this.#loseStdio(error)
       // A server does not end because a command closed its standard input early.
@@ -274,6 +277,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   }
 
   #onExited(code: number | null, signal: NodeJS.Signals | null): void {
+    this.#owner.subprocessEnding()
     this.exitCode = code
     this.signalCode = signal
     this.#end()

@@ -9,6 +9,7 @@ import { SubprocessError } from '../errors.js'
 import { markOf, workerScope } from '../mark.js'
 import type { ScopeProcess } from '../platform/linux.js'
 import { currentRights, type Rights } from '../platform/rights.js'
+import { Turns } from '../turns.js'
 import {
   type Containment,
   connectionHeader,
@@ -90,6 +91,7 @@ export class KeeperLink {
   /** Launches whose connections are being opened: until the keeper has answered. */
   readonly #opening = new Set<number>()
   #waiting: WaitingLaunch[] = []
+  readonly #turns = new Turns()
   /** The worker's environment as the keeper has been told of it, as JSON. */
   #toldEnvironment: string | undefined
   /** Whether messages are held back until this turn of the loop has said all that it has to say. */
@@ -310,16 +312,16 @@ export class KeeperLink {
       }
       const decoder = new Decoder<KeeperMessage>()
       this.#socket?.on('data', (bytes: Buffer) => {
+        this.#vigil.heard()
         for (const message of this.#decode(decoder, bytes)) {
-          this.#vigil.heard()
-          this.#receive(message)
+          this.#turns.add(() => this.#receive(message))
           if (message.type === 'ready') resolve()
           else if (message.type === 'unready') fail(message.why)
         }
       })
       // A keeper that was killed with messages unread resets the connection. 'close' follows.
       this.#socket?.on('error', () => {})
-      this.#socket?.once('close', () => this.#lose())
+      this.#socket?.once('close', () => this.#turns.add(() => this.#lose()))
       this.#child.once('error', (error) => {
         fail(`${error.message}${wayOutOf(error)}`, error)
         this.#lose()
