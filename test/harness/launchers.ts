@@ -41,6 +41,11 @@ export const differences = {
       'ERR_SUBPROCESS_OPTION'
     ]
   },
+  'end by a signal without a name in Node': {
+    node: 'status 0',
+    keeper: 'status above 128',
+    direct: 'status 0'
+  },
   'array for `stdio` shorter than three': { node: 'filled up', keeper: 'left alone', direct: 'left alone' },
   'variables added to the environment': {
     node: [],
