@@ -16,7 +16,7 @@ const { short } = benchmark.settings
 const count = short ? 100 : 1_000
 const rounds = short ? 1 : 2
 // They are put off until all processes run.
-const timeoutMs = 3_000
+const timeoutMs = short ? 1_500 : 3_000
 const extendMs = 500
 const graceMs = 1_000
 const paths = { 'end on SIGTERM': '/ends', 'ignore SIGTERM': '/ignores' }
