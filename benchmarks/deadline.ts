@@ -1,5 +1,6 @@
 /** What happens when the deadline of a thousand requests passes at one instant, and each runs a process. */
 
+import { setTimeout as wait } from 'node:timers/promises'
 import type { Answers } from './actors/clients.js'
 import type { Met } from './actors/sleepers-server.js'
 import { Actor } from './harness/actor.js'
@@ -16,21 +17,25 @@ const { short } = benchmark.settings
 const count = short ? 100 : 1_000
 const rounds = short ? 1 : 2
 // They are put off until all processes run.
-const timeoutMs = 3_000
+const timeoutMs = short ? 1_500 : 3_000
 const extendMs = 500
+const presentWithinMs = 60_000
 const graceMs = 1_000
 const paths = { 'end on SIGTERM': '/ends', 'ignore SIGTERM': '/ignores' }
 type Case = keyof typeof paths
 const cases = 'the processes'
 
 const dead = benchmark.figures('from the deadline until no process is alive', 'ms', { cases })
-const answered = benchmark.figures('from the deadline until the last client has its 503', 'ms', { cases })
+const answered = benchmark.figures('from the deadline until the last client has its answer', 'ms', { cases })
 const own = benchmark.figures('longest block of the event loop, its own run time', 'ms', { cases })
 const wall = benchmark.figures('longest block of the event loop, by the clock', 'ms', { cases })
 const longest: Block[] = []
+// Of each round: how many answers said something else than that the deadline has passed.
+const others: number[] = []
 
 /** Resolves when that has come to pass; until then nobody's deadline comes near. */
 async function whileExtending(server: Actor, coming: Promise<unknown>): Promise<void> {
+  // A deadline that has passed all the same shows in what follows.
   const extending = setInterval(() => server.ask('extend', extendMs).catch(() => {}), extendMs)
   try {
     await coming
@@ -45,14 +50,18 @@ async function measure(of: Case): Promise<void> {
   const [server, clients] = await Promise.all([Actor.start('sleepers-server', args), Actor.start('clients')])
   try {
     await clients.ask('ask', await server.ask('port'), paths[of], count)
-    const answers = clients.ask<Answers>('answers')
-    await whileExtending(server, Promise.race([witness.present(count), answers]))
+    const answering = clients.ask<Answers>('answers')
+    const late = wait(presentWithinMs, undefined, { ref: false })
+    await whileExtending(server, Promise.race([witness.present(count), answering, late]))
+    ensure(witness.count === count, `${witness.count} processes run, of ${count}`)
     const [met, goneAt, { statuses, lastAt }] = await Promise.all([
       server.ask<Met>('meet', count),
       witness.gone(),
-      answers
+      answering
     ])
-    ensure(statuses[503] === count, `the answers to ${count} requests were ${JSON.stringify(statuses)}`)
+    const answers = Object.values(statuses).reduce((sum, number) => sum + number)
+    ensure(answers === count, `the answers to ${count} requests were ${JSON.stringify(statuses)}`)
+    others.push(count - (statuses[503] ?? 0))
     dead.add('guard', of, goneAt - met.deadlineAt)
     answered.add('guard', of, lastAt - met.deadlineAt)
     own.add('guard', of, met.longestOwn.ownMs)
@@ -73,6 +82,8 @@ for (const of of Object.keys(paths) as Case[]) {
   const block = own.summary('guard', of).median
   benchmark.aim(`longest block by own run time, those that ${of}`, block, 'ms', { atMost: 5 })
 }
+const most = Math.max(...others)
+benchmark.aim('answers that are no 503, in the worst round', most, `of ${count}`, { atMost: 0 })
 const share = quantile(
   longest.map(({ wallMs, queuedMs }) => queuedMs / wallMs),
   0.5

@@ -1,5 +1,6 @@
 /** What a keeper costs: its memory, idle and at work, and the time until it is ready. */
 
+import { readdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { Actor } from './harness/actor.js'
 import { Benchmark, ensure } from './harness/benchmark.js'
@@ -59,4 +60,6 @@ benchmark.aim('idle, memory of its own', own.summary('guard', 'idle').median, 'M
 benchmark.aim('ready', ready.summary('guard').median, 'ms', { atMost: 100 })
 benchmark.note('child_process: an empty Node process, from its start to its end')
 benchmark.note('the code of Node is shared here with the worker and with the benchmark itself')
+const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).length
+benchmark.note(`a keeper looks once at every process of the machine; there were ${processes}`)
 benchmark.report()

@@ -16,12 +16,15 @@ export interface Answers {
 // A listening socket keeps so many connections waiting, and a client beyond it waits for a second.
 const mostConnecting = 100
 
-const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
+// One for each client: an agent of ten thousand connections looks through all of them for each.
+const agents: Agent[] = []
 const answering: Promise<number>[] = []
-process.once('disconnect', () => agent.destroy())
+process.once('disconnect', leave)
 
 /** Asks, and resolves when the request is on its way. */
 async function ask(port: number, path: string): Promise<void> {
+  const agent = new Agent({ keepAlive: true })
+  agents.push(agent)
   const asked = request({ host: '127.0.0.1', port, path, agent })
   answering.push(statusOf(asked))
   const [socket] = await once(asked, 'socket')
@@ -34,6 +37,10 @@ async function statusOf(asked: ClientRequest): Promise<number> {
   response.resume()
   await once(response, 'end')
   return response.statusCode as number
+}
+
+function leave(): void {
+  for (const agent of agents.splice(0)) agent.destroy()
 }
 
 act({
@@ -56,5 +63,5 @@ act({
   },
 
   /** Closes the connections. */
-  leave: () => agent.destroy()
+  leave
 })

@@ -8,7 +8,7 @@ import { ensure } from '../harness/benchmark.js'
 
 // Nobody pipelines but benchmarks: so many connections, each with one request at a time, keep a server busy.
 const connections = 100
-const rampMs = 100
+const rampMs = 60
 const untilStopped = 3_600
 const stopsWithinMs = 20
 

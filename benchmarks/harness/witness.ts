@@ -20,7 +20,7 @@ export class Witness {
   readonly #socket: Socket
   /** Keeps the pipe from ending before the first process has opened it. */
   #ownEnd: number | undefined
-  #present = 0
+  #count = 0
   #goneAt: number | undefined
 
   constructor() {
@@ -29,16 +29,21 @@ export class Witness {
     this.#ownEnd = openSync(this.path, constants.O_WRONLY)
     this.#socket = new Socket({ fd, readable: true, writable: false })
     this.#socket.on('data', (bytes: Buffer) => {
-      this.#present += bytes.length
+      this.#count += bytes.length
     })
     this.#socket.once('end', () => {
       this.#goneAt = sharedNow()
     })
   }
 
+  /** How many processes have come to hold the pipe. */
+  get count(): number {
+    return this.#count
+  }
+
   /** Resolves when so many processes hold the pipe. */
   async present(count: number): Promise<void> {
-    while (this.#present < count) await once(this.#socket, 'data')
+    while (this.#count < count) await once(this.#socket, 'data')
     this.#letGo()
   }
 
