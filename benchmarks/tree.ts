@@ -19,6 +19,8 @@ const largest = chosen.at(-1) as Tree
 const cases = 'processes of the tree'
 const times = benchmark.figures('from the call until none is alive', 'ms', { scale: 'log', cases })
 const starts = benchmark.figures('processes started meanwhile', 'processes', { cases })
+/** Who was still at it, with the largest tree, when there was no more time. */
+const givenUp = new Set<Contestant>()
 const fewestStarts = new Map<Contestant, number>()
 
 const actors = await Promise.all(
@@ -28,8 +30,11 @@ for (const tree of chosen) {
   await takeTurns(actors, short ? 2 : 7, async ({ name, actor }, round, isWarmUp) => {
     if (isMeasuredOnce(name, tree) && round !== 0) return
     const ending = await endTree(actor, tree, withinMs)
-    if ('left' in ending) benchmark.note(`${name} leaves ${ending.left} of ${tree.name} processes.`)
-    else if (!isWarmUp) {
+    if ('left' in ending) {
+      const still = ending.isGivenUp ? `, and is still at it after ${withinMs / 1_000} s` : ''
+      benchmark.note(`${name} leaves ${ending.left} of ${tree.name} processes${still}.`)
+      if (ending.isGivenUp) givenUp.add(name)
+    } else if (!isWarmUp) {
       times.add(name, tree.name, ending.ms)
       starts.add(name, tree.name, ending.started)
       fewestStarts.set(name, Math.min(ending.started, fewestStarts.get(name) ?? ending.started))
@@ -43,8 +48,10 @@ for (const name of ['guard', 'guard, SIGKILL'] as const) {
   benchmark.aim(`${name} / kill(-pgid) at ${largest.name}`, against, 'times', { atMost: 1.3 })
 }
 if (contestants.includes('tree-kill')) {
-  const more = times.summary('tree-kill', largest.name).median / times.summary('guard', largest.name).median
-  benchmark.aim(`tree-kill / guard at ${largest.name}`, more, 'times', { atLeast: 100 })
+  const isAtLeast = givenUp.has('tree-kill')
+  const ms = isAtLeast ? withinMs : times.summary('tree-kill', largest.name).median
+  const what = `tree-kill / guard at ${largest.name}${isAtLeast ? ', as far as it was waited for' : ''}`
+  benchmark.aim(what, ms / times.summary('guard', largest.name).median, 'times', { atLeast: 100 })
 }
 benchmark.aim('processes that the guard starts', fewestStarts.get('guard') as number, '', { atMost: 0 })
 benchmark.note(

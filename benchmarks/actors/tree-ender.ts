@@ -10,6 +10,7 @@ import terminate from 'terminate/promise'
 import treeKill from 'tree-kill'
 import { act } from '../harness/actor.js'
 import { sharedMs } from '../harness/clock.js'
+import { kill } from '../harness/processes.js'
 
 const [contestant = ''] = process.argv.slice(2)
 
@@ -56,14 +57,6 @@ function ending(end: (pid: number) => unknown): Start {
     const child = spawn('sh', args, { env, stdio: 'ignore', detached: true })
     await once(child, 'spawn')
     return () => end(child.pid as number)
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It has ended meanwhile.
   }
 }
 

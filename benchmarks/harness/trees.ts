@@ -35,8 +35,8 @@ export function argumentsOf({ children, grandchildrenOfEach }: Tree): string[] {
 export type Ending =
   /** From the call until nothing of it was alive, and how many processes were started on the machine meanwhile. */
   | { readonly ms: number; readonly started: number }
-  /** How many of its processes were left. */
-  | { readonly left: number }
+  /** How many of its processes were left, and whether the contestant was still at it when it was given up. */
+  | { readonly left: number; readonly isGivenUp: boolean }
 
 /** Has the contestant start a tree and end it within so many ms. What it leaves is ended by the benchmark. */
 export async function endTree(contestant: Actor, tree: Tree, withinMs: number): Promise<Ending> {
@@ -48,15 +48,18 @@ export async function endTree(contestant: Actor, tree: Tree, withinMs: number): 
     const isWhole = others.every(({ group, session }) => group === leader?.pid && session === leader.pid)
     ensure(isWhole, 'the processes of the tree are in several groups')
     const before = startedSinceBoot()
-    const called = contestant.ask<number>('end')
+    let isAtIt = true
+    const called = contestant.ask<number>('end').finally(() => {
+      isAtIt = false
+    })
     const given = called.then(() => noneDies(pipe, over.signal))
     const endedAt = await Promise.race([pipe.ended, given, passed(withinMs, over.signal)])
     const started = startedSinceBoot() - before
-    const left = pipe.living.length
+    const left = { left: pipe.living.length, isGivenUp: isAtIt }
     // Without its tree the contestant has nothing to go on with, and nothing of it meets the next one.
     pipe.close()
     const calledAt = await called
-    return endedAt === undefined ? { left } : { ms: endedAt - calledAt, started }
+    return endedAt === undefined ? left : { ms: endedAt - calledAt, started }
   } finally {
     over.abort()
     pipe.close()
