@@ -62,6 +62,7 @@ function ending(end: (pid: number) => unknown): Start {
 
 const start = (await startOf[contestant]?.()) as Start
 let end: End = () => {}
+let done: unknown
 
 act({
   /** Starts `sh` with these arguments. */
@@ -69,10 +70,15 @@ act({
     end = await start(args, env)
   },
 
-  /** Resolves when the contestant takes it for done, with the time of the call by the shared clock. */
-  async end() {
+  /** Has it ended, and resolves with the time of the call by the shared clock. */
+  end() {
     const calledAt = sharedMs()
-    await end()
+    done = end()
     return calledAt
+  },
+
+  /** Resolves when the contestant takes it for done. */
+  async done() {
+    await done
   }
 })
