@@ -7,7 +7,7 @@ import { sharedNow } from './harness/clock.js'
 import type { Contestant } from './harness/contestants.js'
 import { Pipe } from './harness/pipe.js'
 import { Pm2 } from './harness/pm2.js'
-import { isAlive, statOf } from './harness/process-stat.js'
+import { isAlive, statOf } from './harness/processes.js'
 import { takeTurns } from './harness/turns.js'
 
 const benchmark = new Benchmark(

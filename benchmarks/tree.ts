@@ -12,6 +12,7 @@ const benchmark = new Benchmark(
   'How long it takes to end a tree, until none of its processes is alive.'
 )
 const { short } = benchmark.settings
+const rounds = short ? 2 : 6
 const withinMs = 30_000
 const contestants: Contestant[] = ['guard', 'guard, SIGKILL', 'kill(-pgid)', ...peers()]
 const chosen = short ? trees.slice(0, 2) : trees
@@ -19,17 +20,25 @@ const largest = chosen.at(-1) as Tree
 const cases = 'processes of the tree'
 const times = benchmark.figures('from the call until none is alive', 'ms', { scale: 'log', cases })
 const starts = benchmark.figures('processes started meanwhile', 'processes', { cases })
+/** Who was still at it, with the largest tree, when there was no more time. */
+const givenUp = new Set<Contestant>()
 const fewestStarts = new Map<Contestant, number>()
 
 const actors = await Promise.all(
   contestants.map(async (name) => ({ name, actor: await Actor.start('tree-ender', [name]) }))
 )
 for (const tree of chosen) {
-  await takeTurns(actors, short ? 2 : 7, async ({ name, actor }, round, isWarmUp) => {
-    if (isMeasuredOnce(name, tree) && round !== 0) return
+  await takeTurns(actors, rounds, async ({ name, actor }, round, isWarmUp) => {
+    const most = roundsOf(name, tree)
+    if (round >= most || (isWarmUp && most === 1)) return
     const ending = await endTree(actor, tree, withinMs)
-    if ('left' in ending) benchmark.note(`${name} leaves ${ending.left} of ${tree.name} processes.`)
-    else if (!isWarmUp) {
+    if ('left' in ending) {
+      const still = ending.isGivenUp ? `, and was still at it after ${withinMs / 1_000} s` : ''
+      benchmark.note(
+        `${name} once left ${ending.left.toLocaleString('en')} of ${tree.name} processes${still}.`
+      )
+      if (ending.isGivenUp) givenUp.add(name)
+    } else if (!isWarmUp) {
       times.add(name, tree.name, ending.ms)
       starts.add(name, tree.name, ending.started)
       fewestStarts.set(name, Math.min(ending.started, fewestStarts.get(name) ?? ending.started))
@@ -43,8 +52,10 @@ for (const name of ['guard', 'guard, SIGKILL'] as const) {
   benchmark.aim(`${name} / kill(-pgid) at ${largest.name}`, against, 'times', { atMost: 1.3 })
 }
 if (contestants.includes('tree-kill')) {
-  const more = times.summary('tree-kill', largest.name).median / times.summary('guard', largest.name).median
-  benchmark.aim(`tree-kill / guard at ${largest.name}`, more, 'times', { atLeast: 100 })
+  const isAtLeast = givenUp.has('tree-kill')
+  const ms = isAtLeast ? withinMs : times.summary('tree-kill', largest.name).median
+  const what = `tree-kill / guard at ${largest.name}${isAtLeast ? ', as far as it was waited for' : ''}`
+  benchmark.aim(what, ms / times.summary('guard', largest.name).median, 'times', { atLeast: 100 })
 }
 benchmark.aim('processes that the guard starts', fewestStarts.get('guard') as number, '', { atMost: 0 })
 benchmark.note(
@@ -62,7 +73,8 @@ function peers(): Contestant[] {
   return some
 }
 
-/** What takes long, or comes to nothing. */
-function isMeasuredOnce(name: Contestant, tree: Tree): boolean {
-  return name === 'fkill' || (name === 'tree-kill' && tree === largest)
+/** Fewer where it takes long, or comes to nothing. */
+function roundsOf(name: Contestant, tree: Tree): number {
+  if (name === 'fkill' || (name === 'tree-kill' && tree === largest)) return 1
+  return name === 'tree-kill' && tree.size >= 100 ? 3 : rounds
 }

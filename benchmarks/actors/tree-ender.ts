@@ -10,6 +10,7 @@ import terminate from 'terminate/promise'
 import treeKill from 'tree-kill'
 import { act } from '../harness/actor.js'
 import { sharedNow } from '../harness/clock.js'
+import { kill } from '../harness/processes.js'
 
 const [contestant = ''] = process.argv.slice(2)
 
@@ -59,16 +60,9 @@ function ending(end: (pid: number) => unknown): Start {
   }
 }
 
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It has ended meanwhile.
-  }
-}
-
 const start = (await startOf[contestant]?.()) as Start
 let end: End = () => {}
+let done: unknown
 
 act({
   /** Starts `sh` with these arguments. */
@@ -76,10 +70,15 @@ act({
     end = await start(args, env)
   },
 
-  /** Resolves when the contestant takes it for done, with the time of the call by the shared clock. */
-  async end() {
+  /** Has it ended, and resolves with the time of the call by the shared clock. */
+  end() {
     const calledAt = sharedNow()
-    await end()
+    done = end()
     return calledAt
+  },
+
+  /** Resolves when the contestant takes it for done. */
+  async done() {
+    await done
   }
 })

@@ -76,13 +76,17 @@ export class Actor {
 /** In the actor: what it can be asked for. It ends when nobody can ask any more and it has nothing else to do. */
 export function act(parts: Record<string, (...args: never[]) => unknown>): void {
   const all: Record<string, (...args: never[]) => unknown> = { ready: () => undefined, ...parts }
+  const answer = (message: Answer): void => {
+    // Otherwise nobody waits for it any more.
+    if (process.connected) process.send?.(message)
+  }
   process.on('message', async ({ id, what, args }: { id: number; what: string; args: never[] }) => {
     try {
       const part = all[what]
       if (part === undefined) throw new Error(`there is no part "${what}"`)
-      process.send?.({ id, value: await part(...args) })
+      answer({ id, value: await part(...args) })
     } catch (error) {
-      process.send?.({ id, error: (error as Error).stack ?? String(error) })
+      answer({ id, error: (error as Error).stack ?? String(error) })
     }
   })
 }

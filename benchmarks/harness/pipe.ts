@@ -9,12 +9,12 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ensure } from './benchmark.js'
 import { sharedNow } from './clock.js'
-import { isAlive, type ProcessStat, statOf } from './process-stat.js'
+import { isAlive, kill, type ProcessStat, statOf } from './processes.js'
 
 const startedWithinMs = 60_000
 
 // Whatever ends the benchmark, what it has started ends, too: see the listener for 'exit' below.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
 
 export class Pipe {
   /** Resolves when no process holds it any more, with the time by the shared clock. */
@@ -108,13 +108,5 @@ export class Pipe {
       else this.#holders.push(stat)
     }
     this.#socket.emit('said')
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL')
-  } catch {
-    // It has died since it was looked at.
   }
 }

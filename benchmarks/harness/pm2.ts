@@ -1,12 +1,13 @@
 /** A PM2 of its own, in a folder of its own, with one worker in fork mode and otherwise its defaults. */
 
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { kill } from './processes.js'
 
 const command = join(dirname(createRequire(import.meta.url).resolve('pm2/package.json')), 'bin/pm2')
 const script = fileURLToPath(new URL('../actors/pm2-worker.js', import.meta.url))
@@ -56,22 +57,25 @@ export class Pm2 {
     await promisify(execFile)(process.execPath, [command, ...args], { env: this.#env })
   }
 
-  /** PM2 itself first, since it starts another worker for each that ends. */
+  /** PM2 and all that has its environment from it, also where its own command was interrupted. */
   #killAll(): void {
-    const workers = join(this.#home, 'pids')
-    const files = existsSync(workers) ? readdirSync(workers).map((name) => join(workers, name)) : []
-    for (const file of [join(this.#home, 'pm2.pid'), ...files]) this.#kill(file)
+    for (let living = this.#all(); living.length > 0; living = this.#all()) living.forEach(kill)
     rmSync(this.#home, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  #kill(pidFile: string): void {
-    try {
-      const pid = Number(readFileSync(pidFile, 'utf8'))
-      // The number may be another process's by now.
-      const isOurs = readFileSync(`/proc/${pid}/environ`, 'utf8').includes(`PM2_HOME=${this.#home}\0`)
-      if (pid > 1 && isOurs) process.kill(pid, 'SIGKILL')
-    } catch {
-      // It has ended.
-    }
+  #all(): number[] {
+    const entry = `PM2_HOME=${this.#home}\0`
+    return readdirSync('/proc')
+      .map(Number)
+      .filter((pid) => Number.isInteger(pid) && environmentOf(pid).includes(entry))
+  }
+}
+
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1')
+  } catch {
+    // It has ended, or is another user's.
+    return ''
   }
 }

@@ -9,6 +9,8 @@ import { Pipe } from './pipe.js'
 
 // What is left when a contestant takes its work for done and none dies for so long, is left for good.
 const stillMs = 500
+// Who has not found out by then that its tree is gone only asks for it now and then, which is nobody's burden.
+const settleMs = 200
 
 const program = fileURLToPath(new URL('../../../benchmarks/programs/tree.sh', import.meta.url))
 
@@ -35,8 +37,8 @@ export function argumentsOf({ children, grandchildrenOfEach }: Tree): string[] {
 export type Ending =
   /** From the call until nothing of it was alive, and how many processes were started on the machine meanwhile. */
   | { readonly ms: number; readonly started: number }
-  /** How many of its processes were left. */
-  | { readonly left: number }
+  /** How many of its processes were left, and whether the contestant was still at it when it was given up. */
+  | { readonly left: number; readonly isGivenUp: boolean }
 
 /** Has the contestant start a tree and end it within so many ms. What it leaves is ended by the benchmark. */
 export async function endTree(contestant: Actor, tree: Tree, withinMs: number): Promise<Ending> {
@@ -48,15 +50,23 @@ export async function endTree(contestant: Actor, tree: Tree, withinMs: number): 
     const isWhole = others.every(({ group, session }) => group === leader?.pid && session === leader.pid)
     ensure(isWhole, 'the processes of the tree are in several groups')
     const before = startedSinceBoot()
-    const called = contestant.ask<number>('end')
-    const given = called.then(() => noneDies(pipe, over.signal))
+    const calledAt = await contestant.ask<number>('end')
+    let isAtIt = true
+    const done = contestant.ask('done').finally(() => {
+      isAtIt = false
+    })
+    const given = done.then(() => noneDies(pipe, over.signal))
     const endedAt = await Promise.race([pipe.ended, given, passed(withinMs, over.signal)])
     const started = startedSinceBoot() - before
-    const left = pipe.living.length
+    if (endedAt !== undefined) {
+      await Promise.race([done, passed(settleMs, over.signal)])
+      return { ms: endedAt - calledAt, started }
+    }
+    const left = { left: pipe.living.length, isGivenUp: isAtIt }
     // Without its tree the contestant has nothing to go on with, and nothing of it meets the next one.
     pipe.close()
-    const calledAt = await called
-    return endedAt === undefined ? { left } : { ms: endedAt - calledAt, started }
+    await done
+    return left
   } finally {
     over.abort()
     pipe.close()

@@ -219,10 +219,10 @@ export class AdoptionCensus implements Census {
   #collect(pid: number): boolean {
     const collected = this.#libc.collect(pid)
     if (collected === undefined) return false
-    const told = collectedHere.get(collected.pid)
+    const awaiting = collectedHere.get(collected.pid)
     collectedHere.delete(collected.pid)
-    if (told === undefined) this.#drop(collected.pid)
-    else told(collected.code, collected.signal)
+    if (awaiting === undefined) this.#drop(collected.pid)
+    else awaiting.exited(collected.code, collected.signal)
     return true
   }
 

@@ -1,7 +1,9 @@
 /** The keeper's children that it has started itself, and who collects each when it has ended. */
 
 /** Told of the end of a process that is collected. */
-export type Collected = (code: number | null, signal: NodeJS.Signals | null) => void
+export interface Awaiting {
+  exited(code: number | null, signal: NodeJS.Signals | null): void
+}
 
 // A process has one set of children, whoever in it looks at them.
 
@@ -9,4 +11,4 @@ export type Collected = (code: number | null, signal: NodeJS.Signals | null) => 
 export const collectedByNode = new Set<number>()
 
 /** Those that whoever looks at the children has to collect, and whom to tell. */
-export const collectedHere = new Map<number, Collected>()
+export const collectedHere = new Map<number, Awaiting>()

@@ -296,7 +296,8 @@ export class Keeper {
   #gate(scope: ScopeRecord): void {
     if (scope.state !== 'open') return
     scope.state = 'closing'
-    for (const launch of this.#launches.values()) if (launch.scope === scope) launch.abandon('ECANCELED')
+    // Only those that wait for a connection: a thousand scopes may close at once, and a thousand processes run.
+    for (const launch of this.#expecting.values()) if (launch.scope === scope) launch.abandon('ECANCELED')
   }
 
   async #end(scope: ScopeRecord): Promise<KeeperReport> {

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/members.js'
 import { shortCommand } from '../platform/linux.js'
 import type { LaunchFailure, LaunchRequest } from './protocol.js'
-import type { Start, Started } from './start.js'
+import type { Start, StartEvents, Started } from './start.js'
 import type { StdioDoor } from './stdio-door.js'
 
 // Connections that were made come at once. One that has not come by then was dropped: no descriptors left.
@@ -20,93 +20,93 @@ export interface LaunchEvents {
 /** A request with its environment. */
 export type KnownRequest = LaunchRequest & Required<Pick<LaunchRequest, 'env'>>
 
-export class Launch {
+type State =
+  | {
+      readonly name: 'waiting'
+      readonly request: KnownRequest
+      /** What the user sent before the process was there. */
+      readonly signals: NodeJS.Signals[]
+      patience: NodeJS.Timeout | undefined
+    }
+  | { readonly name: 'starting'; readonly sockets: readonly Socket[] }
+  // Thousands may run: nothing is kept of what they were started with.
+  | { readonly name: 'running'; readonly process: Started }
+  | { readonly name: 'over' }
+
+export class Launch implements StartEvents {
   readonly id: number
   readonly scope: ScopeRecord
-  readonly #request: KnownRequest
+  /** The command line, for a person to read. */
+  readonly command: string
+  /** The connections that are to be its standard streams. */
+  readonly connections: readonly number[]
   readonly #start: Start
   readonly #events: LaunchEvents
-  #state: 'waiting' | 'running' | 'over' = 'waiting'
-  #process: Started | undefined
-  /** What the user sent before the process was there. */
-  readonly #signalsDue: NodeJS.Signals[] = []
-  #patience: NodeJS.Timeout | undefined
+  #state: State
 
   constructor(id: number, scope: ScopeRecord, request: KnownRequest, start: Start, events: LaunchEvents) {
     this.id = id
     this.scope = scope
-    this.#request = request
+    this.command = shortCommand(request.args.join(' '))
+    this.connections = request.stdio.filter((target) => typeof target === 'number')
     this.#start = start
     this.#events = events
-  }
-
-  /** The command line, for a person to read. */
-  get command(): string {
-    return shortCommand(this.#request.args.join(' '))
-  }
-
-  /** The connections that are to be its standard streams. */
-  get connections(): number[] {
-    return this.#request.stdio.filter((target) => typeof target === 'number')
+    this.#state = { name: 'waiting', request, signals: [], patience: undefined }
   }
 
   /** Spawns the command as soon as all its connections have come. */
   startWhenConnected(door: StdioDoor): void {
-    if (this.#state !== 'waiting') return
+    const state = this.#state
+    if (state.name !== 'waiting') return
     if (!this.connections.every((connection) => door.has(connection))) {
-      this.#patience ??= setTimeout(() => this.abandon('EMFILE'), connectedWithinMs)
+      state.patience ??= setTimeout(() => this.abandon('EMFILE'), connectedWithinMs)
       return
     }
-    clearTimeout(this.#patience)
+    clearTimeout(state.patience)
     const sockets: Socket[] = []
-    const stdio = this.#request.stdio.map((target) => {
+    const stdio = state.request.stdio.map((target) => {
       if (typeof target !== 'number') return target
       const socket = door.take(target) as Socket
       sockets.push(socket)
       return socket
     })
-    this.#spawn(stdio, sockets)
+    this.#state = { name: 'starting', sockets }
+    const process = this.#start({ ...state.request, mark: this.scope.mark, stdio }, this)
+    if (process === undefined) return
+    this.#state = { name: 'running', process }
+    // The subprocess has its own copies. With ours open, the worker would never see them end.
+    for (const socket of sockets) socket.destroy()
+    this.#events.spawned(this, process.pid)
+    for (const signal of state.signals) process.kill(signal)
   }
 
   /** Gives a launch up that still waits for its connections. */
   abandon(code: string): void {
-    if (this.#state === 'waiting') this.#fail({ code, message: `spawn ${this.#request.file} ${code}` })
+    if (this.#state.name !== 'waiting') return
+    const { request, patience } = this.#state
+    clearTimeout(patience)
+    this.failed({ code, message: `spawn ${request.file} ${code}` })
   }
 
   /** Sends a signal to the process itself, as `ChildProcess.kill` does. */
   signal(signal: NodeJS.Signals): void {
-    if (this.#state === 'waiting') this.#signalsDue.push(signal)
-    else if (this.#state === 'running') this.#process?.kill(signal)
+    if (this.#state.name === 'waiting') this.#state.signals.push(signal)
+    else if (this.#state.name === 'running') this.#state.process.kill(signal)
   }
 
-  #spawn(stdio: ('inherit' | 'ignore' | Socket)[], sockets: readonly Socket[]): void {
-    const process = this.#start(
-      { ...this.#request, mark: this.scope.mark, stdio },
-      {
-        failed: (failure) => this.#fail(failure, sockets),
-        exited: (code, signal) => {
-          const { pid } = this.#process as Started
-          this.#state = 'over'
-          this.#events.exited(this, pid, code, signal)
-        }
-      }
-    )
-    if (process === undefined) return
-    this.#process = process
-    // The subprocess has its own copies. With ours open, the worker would never see them end.
-    for (const socket of sockets) socket.destroy()
-    this.#state = 'running'
-    this.#events.spawned(this, process.pid)
-    for (const signal of this.#signalsDue) process.kill(signal)
-  }
-
-  #fail(failure: LaunchFailure, sockets: readonly Socket[] = []): void {
-    this.#state = 'over'
-    clearTimeout(this.#patience)
+  failed(failure: LaunchFailure): void {
     // The worker closes its ends when it hears of the failure. Were ours closed first, it could take the end
     // of the output for that of a command which had nothing to say.
-    for (const socket of sockets) destroyAtEnd(socket)
+    if (this.#state.name === 'starting') for (const socket of this.#state.sockets) destroyAtEnd(socket)
+    this.#state = { name: 'over' }
     this.#events.failed(this, failure)
+  }
+
+  exited(code: number | null, signal: NodeJS.Signals | null): void {
+    if (this.#state.name !== 'running') return
+    const { pid } = this.#state.process
+    this.#state = { name: 'over' }
+    this.#events.exited(this, pid, code, signal)
   }
 }
 

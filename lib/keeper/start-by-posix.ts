@@ -8,7 +8,7 @@ import { signalByNumber } from '../platform/libc.js'
 import type { PosixSpawn } from '../platform/posix-spawn.js'
 import { startFound } from './program.js'
 import type { LaunchFailure } from './protocol.js'
-import type { Start, StartOrder } from './start.js'
+import type { Start, Started, StartOrder } from './start.js'
 import { startByNode } from './start-by-node.js'
 
 export function startBy(posixSpawn: PosixSpawn): Start {
@@ -23,11 +23,21 @@ export function startBy(posixSpawn: PosixSpawn): Start {
       events.failed(failureOf(order, pid))
       return undefined
     }
-    collectedHere.set(pid, events.exited)
-    return {
-      pid,
-      kill: (signal) => void signalByNumber(pid, signal, () => collectedHere.has(pid))
-    }
+    collectedHere.set(pid, events)
+    return new PosixProcess(pid)
+  }
+}
+
+// An object of its own: a closure would keep all that the process was started with.
+class PosixProcess implements Started {
+  readonly pid: number
+
+  constructor(pid: number) {
+    this.pid = pid
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    signalByNumber(this.pid, signal, () => collectedHere.has(this.pid))
   }
 }
 

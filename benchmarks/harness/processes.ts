@@ -28,3 +28,12 @@ export function isAlive({ pid, startTick }: Pick<ProcessStat, 'pid' | 'startTick
   const now = statOf(pid)
   return now !== undefined && now.startTick === startTick && now.state !== 'Z' && now.state !== 'X'
 }
+
+/** SIGKILL to a process that was looked at a moment ago. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // It has ended since.
+  }
+}
