@@ -12,6 +12,8 @@ export abstract class Expiring<Self extends Expiring<Self>> {
   deadlineAt = 0
   /** When that deadline was first set, by the same clock. */
   startedAt = 0
+  /** @internal When its queue looks at it: at its deadline, or before it where that was put off since. */
+  lookAt = 0
   /** @internal */ queue: ExpiryQueue<Self> | undefined
   /** @internal */ previous: Self | undefined
   /** @internal */ next: Self | undefined
@@ -32,8 +34,9 @@ export abstract class Expiring<Self extends Expiring<Self>> {
 }
 
 /**
- * Deadlines of one length, in order. To add one is to write a few fields: no timer is set for it, and nothing
- * needs to be done when it is over, since an entry is only looked at when its time has come or at a sweep.
+ * Deadlines of one length, in the order in which they are to be looked at. To add one is to write a few fields: no timer is
+ * set for it, and nothing needs to be done when it is over, since an entry is only looked at when its time has come
+ * or at a sweep. To renew one is to write two: it stays in its place, and is put where it belongs when that is looked at.
  */
 export class ExpiryQueue<Entry extends Expiring<Entry>> {
   readonly #lengthMs: number
@@ -47,23 +50,32 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     this.#lengthMs = lengthMs
   }
 
-  /** Gives the entry a new deadline from now, whichever queue it was in. */
+  /** Gives the entry a new deadline from now, whichever queue it was in: one that is here already is renewed. */
   add(entry: Entry): void {
-    if (entry.queue !== undefined) entry.queue.remove(entry)
+    const isHere = entry.queue === this
+    if (!isHere) entry.queue?.remove(entry)
     entry.startedAt = performance.now()
     entry.deadlineAt = entry.startedAt + this.#lengthMs
+    if (isHere) return
+    entry.lookAt = entry.deadlineAt
     this.#insertAfter(this.#last, entry)
     if (this.#timer === undefined) this.#setTimer()
   }
 
   /** Gives the entry that very deadline. Unlike `add`, it looks for its place among the others. */
   addAt(entry: Entry, deadlineAt: number): void {
-    if (entry.queue !== undefined) entry.queue.remove(entry)
+    entry.queue?.remove(entry)
     entry.deadlineAt = deadlineAt
+    if (this.#insert(entry)) this.#setTimer()
+  }
+
+  /** Where its deadline belongs. Returns whether it is the first now. */
+  #insert(entry: Entry): boolean {
+    entry.lookAt = entry.deadlineAt
     let earlier = this.#last
-    while (earlier !== undefined && earlier.deadlineAt > deadlineAt) earlier = earlier.previous
+    while (earlier !== undefined && earlier.lookAt > entry.lookAt) earlier = earlier.previous
     this.#insertAfter(earlier, entry)
-    if (earlier === undefined) this.#setTimer()
+    return earlier === undefined
   }
 
   #insertAfter(earlier: Entry | undefined, entry: Entry): void {
@@ -109,7 +121,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     this.#timer = undefined
     const first = this.#first
     if (first === undefined) return
-    const leftMs = Math.max(first.deadlineAt - performance.now(), 0)
+    const leftMs = Math.max(first.lookAt - performance.now(), 0)
     this.#timer = setTimeout(() => this.#look(), Math.min(leftMs, sweepMs))
     // To sweep is no reason for a worker to stay.
     if (leftMs === Number.POSITIVE_INFINITY) this.#timer.unref()
@@ -136,6 +148,11 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
         // That may have moved the next one to another queue. What has expired comes first, so look from there.
         entry = this.#first
       } else {
+        if (entry.lookAt <= now) {
+          // It was renewed since.
+          this.remove(entry)
+          this.#insert(entry)
+        }
         entry = next
       }
     }

@@ -17,6 +17,7 @@ import { errorOfReason, type Scope, type Term } from './scope.js'
 export interface Framework<Request extends object, Response> {
   /** Node's own response. */
   rawOf(response: Response): ServerResponse
+  requestOf(response: Response): Request
   /** What ends with the connection: the socket, or the stream of HTTP/2. */
   carrierOf(request: Request): Carrier
   logOf(request: Request): Logger
@@ -52,7 +53,7 @@ export class Exchanges<Request extends object, Response extends object> {
   /** Where an exchange whose deadline has passed waits for the end of its answer. */
   readonly #answering = new ExpiryQueue<Exchange<Request, Response>>(answerWithinMs)
   /** The exchanges of each connection: one, and more only where requests are pipelined. */
-  readonly #byCarrier = new WeakMap<object, Exchange<Request, Response>>()
+  readonly #key = Symbol('exchange')
   readonly #scopes = new WeakMap<Request, Scope>()
   /** Requests that were cut short before they had a scope. */
   readonly #cutShort = new WeakMap<Request, CloseReason>()
@@ -72,14 +73,14 @@ export class Exchanges<Request extends object, Response extends object> {
   /** A request has come: its deadline runs from now. */
   arrive(request: Request, response: Response, options: ResolvedRouteOptions): void {
     const carrier = this.framework.carrierOf(request)
-    const first = this.#byCarrier.get(carrier)
+    const first = this.#firstOn(carrier)
     let exchange = first
     while (exchange !== undefined && !exchange.isOver) exchange = exchange.nextOnCarrier
     if (exchange === undefined) {
       exchange = new Exchange(this, carrier, first)
-      this.#byCarrier.set(carrier, exchange)
+      bearing(carrier)[this.#key] = exchange
     }
-    exchange.begin(request, response, options)
+    exchange.begin(response, options)
     this.deadlines.start(exchange, options.timeoutMs)
   }
 
@@ -178,9 +179,13 @@ export class Exchanges<Request extends object, Response extends object> {
   }
 
   #find(request: Request): Exchange<Request, Response> | undefined {
-    let exchange = this.#byCarrier.get(this.framework.carrierOf(request))
+    let exchange = this.#firstOn(this.framework.carrierOf(request))
     while (exchange !== undefined && exchange.request !== request) exchange = exchange.nextOnCarrier
     return exchange
+  }
+
+  #firstOn(carrier: Carrier): Exchange<Request, Response> | undefined {
+    return bearing(carrier)[this.#key] as Exchange<Request, Response> | undefined
   }
 
   /** Which route it is for, when the value is a request under way or its response. It costs nothing until then. */
@@ -202,19 +207,23 @@ export class Exchanges<Request extends object, Response extends object> {
   }
 }
 
+/** What the guard notes on a carrier itself, by a symbol of its own: to look it up elsewhere costs every request. */
+function bearing(carrier: Carrier): Record<symbol, unknown> {
+  return carrier as never
+}
+
 /** One request and its response. The next request on the connection uses it again. */
 export class Exchange<Request extends object, Response extends object>
   extends Expiring<Exchange<Request, Response>>
   implements Term
 {
-  request: Request | undefined
+  /** Everything else of the exchange can be had from it. What is held here, the collector has to look at for every request. */
   response: Response | undefined
   readonly nextOnCarrier: Exchange<Request, Response> | undefined
   readonly #exchanges: Exchanges<Request, Response>
   readonly #carrier: Carrier
   /** Whether it was cut short, and the answer that says so is on its way. */
   isAnswering = false
-  #raw: ServerResponse | undefined
   options: ResolvedRouteOptions | undefined
 
   constructor(
@@ -228,10 +237,16 @@ export class Exchange<Request extends object, Response extends object>
     this.nextOnCarrier = nextOnCarrier
   }
 
-  begin(request: Request, response: Response, options: ResolvedRouteOptions): void {
-    this.request = request
+  get request(): Request | undefined {
+    return this.response === undefined ? undefined : this.#exchanges.framework.requestOf(this.response)
+  }
+
+  get #raw(): ServerResponse | undefined {
+    return this.response === undefined ? undefined : this.#exchanges.framework.rawOf(this.response)
+  }
+
+  begin(response: Response, options: ResolvedRouteOptions): void {
     this.response = response
-    this.#raw = this.#exchanges.framework.rawOf(response)
     this.options = options
     this.isAnswering = false
   }
@@ -279,9 +294,7 @@ export class Exchange<Request extends object, Response extends object>
   }
 
   override letGo(): void {
-    this.request = undefined
     this.response = undefined
-    this.#raw = undefined
     this.options = undefined
   }
 

@@ -156,6 +156,7 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
 function frameworkOf(logger: Logger): Framework<Request, ServerResponse> {
   return {
     rawOf: (response) => response,
+    requestOf: (response) => response.req,
     // The types know of HTTP/1 alone.
     carrierOf: (request) => (request as { stream?: Carrier }).stream ?? request.socket,
     logOf: (request) => request.log ?? logger,

@@ -37,6 +37,7 @@ const registrationOptions = ['prefix', 'logLevel', 'logSerializers']
 
 const framework: Framework<FastifyRequest, FastifyReply> = {
   rawOf: (reply) => reply.raw,
+  requestOf: (reply) => reply.request,
   // The types know of HTTP/1 alone.
   carrierOf: ({ raw }) => (raw as { stream?: Carrier }).stream ?? raw.socket,
   logOf: (request) => request.log,
@@ -83,13 +84,15 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
   })
   app.decorateRequest('spawn', spawnInRequest)
 
-  // A mistake in a route's options is an error where the route is declared.
-  app.addHook('onRoute', (route) => {
-    optionsOf(route.config?.subprocessGuard)
+  // To ask for the options of a route costs each request. Those that were declared before the guard was loaded may have some.
+  let mayOverride = app.printRoutes() !== '(empty tree)'
+  app.addHook('onRoute', ({ config }) => {
+    // A mistake in a route's options is an error where the route is declared.
+    optionsOf(config?.subprocessGuard)
+    if (config?.subprocessGuard !== undefined) mayOverride = true
   })
   app.addHook('onRequest', (request, reply, done) => {
-    // Routes that were declared before the guard was loaded have not come by `onRoute`: look each time.
-    const resolved = optionsOf(request.routeOptions.config?.subprocessGuard)
+    const resolved = mayOverride ? optionsOf(request.routeOptions.config?.subprocessGuard) : options
     if (resolved === false) return done()
     exchanges.arrive(request, reply, resolved)
     exchanges.inCourseOf(request, done)

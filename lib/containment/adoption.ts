@@ -17,6 +17,9 @@ import { KnownProcesses } from './known.js'
 import type { Census, Member, ScopeRecord } from './members.js'
 import { collectedByNode, collectedHere } from './own-children.js'
 
+// How long after an end the keeper looks for what it has left, in ms.
+const lookPauseMs = 25
+
 export class AdoptionCensus implements Census {
   readonly containment = 'subreaper'
   readonly #libc: Libc
@@ -40,11 +43,15 @@ export class AdoptionCensus implements Census {
   readonly #released = new KnownProcesses()
   /** The marks of closed scopes that had let something go. Of all that carries one nothing else is left. */
   readonly #releasedMarks = new Set<string>()
-  #waiting: (() => void)[] = []
+  /** Whoever waits for a change of a scope. */
+  readonly #waiting = new Map<ScopeRecord, Set<() => void>>()
+  /** The scopes that somebody has left since the last round of waking. */
+  readonly #changed = new Set<ScopeRecord>()
+  #looking: NodeJS.Timeout | undefined
   #isFresh = false
   /** Whether the last look failed, for want of descriptors: then nothing may be concluded from it. */
   #isBlind = false
-  #isChangeDue = false
+  #isCollectDue = false
 
   /** `onStrays` is called when there are processes that no scope can have started. */
   constructor(libc: Libc, strays: ScopeRecord, onStrays: () => void) {
@@ -52,7 +59,7 @@ export class AdoptionCensus implements Census {
     this.#strays = strays
     this.#onStrays = onStrays
     // So that an adopted child is reaped when it ends, and not only when somebody looks.
-    process.on('SIGCHLD', () => this.#changeSoon())
+    process.on('SIGCHLD', () => this.#collectSoon())
   }
 
   open(scope: ScopeRecord): void {
@@ -75,14 +82,15 @@ export class AdoptionCensus implements Census {
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
     this.#leaders.delete(pid)
-    scope.removeLeader(pid, !this.#libc.isGroup(pid))
-    this.#changeSoon()
+    scope.removeLeader(pid, () => !this.#libc.isGroup(pid))
+    this.#changed.add(scope)
+    this.#collectSoon()
   }
 
-  members(scope: ScopeRecord): Member[] {
+  members(scope: ScopeRecord, most = Number.POSITIVE_INFINITY): Member[] {
     const members = new Map<number, Member>()
     const add = (pid: number, isOwnChild: boolean): void => {
-      if (members.has(pid)) return
+      if (members.size >= most || members.has(pid)) return
       const stat = statOf(pid)
       if (stat === undefined) return
       // A dead process that its own parent has not reaped is not alive, and none of ours to reap.
@@ -97,6 +105,8 @@ export class AdoptionCensus implements Census {
   }
 
   isEmpty(scope: ScopeRecord): boolean {
+    // Whoever of them has ended is collected in a moment: there is no need for a look.
+    if (scope.leaders.size > 0 || scope.orphans.size > 0) return false
     this.#refresh()
     if (this.#isBlind) return false
     for (const _ of this.#rootsOf(scope)) return false
@@ -122,13 +132,17 @@ export class AdoptionCensus implements Census {
     release(statOf(pid))
   }
 
-  changeWithin(_scope: ScopeRecord, ms: number): Promise<void> {
+  changeWithin(scope: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      this.#waiting.push(() => {
+      const waiting = this.#waiting.get(scope) ?? new Set()
+      this.#waiting.set(scope, waiting)
+      const wake = (): void => {
         clearTimeout(timer)
+        waiting.delete(wake)
         resolve()
-      })
+      }
+      const timer = setTimeout(wake, ms)
+      waiting.add(wake)
     })
   }
 
@@ -140,8 +154,10 @@ export class AdoptionCensus implements Census {
     }
     this.#scopes.delete(scope)
     this.#byMark.delete(scope.mark)
+    this.#waiting.delete(scope)
     // An orphan of unknown origin may have waited for just this.
-    this.#changeSoon()
+    this.#changeOfUnknown()
+    this.#collectSoon()
   }
 
   /** The keeper's own children that belong to the scope, dead or alive, until they are reaped. */
@@ -169,19 +185,38 @@ export class AdoptionCensus implements Census {
     return { earliestOpen, oldestClosing }
   }
 
-  /** One look and one round of waking for all that ends in one turn of the loop. */
-  #changeSoon(): void {
-    if (this.#isChangeDue) return
-    this.#isChangeDue = true
+  /** One round for all that ends in one turn of the loop. Who ends first is told first: a look can wait. */
+  #collectSoon(): void {
+    if (this.#isCollectDue) return
+    this.#isCollectDue = true
     setImmediate(() => {
-      this.#isChangeDue = false
+      this.#isCollectDue = false
+      if (collectedByNode.size === 0) this.#collectAny()
+      this.#wakeChanged()
+      this.#lookSoon()
+    })
+  }
+
+  /** What has ended may have left something. While a thousand end, to look for that takes the time that they need. */
+  #lookSoon(): void {
+    this.#looking ??= setTimeout(() => {
+      this.#looking = undefined
       this.#isFresh = false
       this.#refresh()
-      const waiting = this.#waiting
-      this.#waiting = []
-      for (const wake of waiting) wake()
+      this.#wakeChanged()
       if (!this.isEmpty(this.#strays)) this.#onStrays()
-    })
+    }, lookPauseMs)
+  }
+
+  #wakeChanged(): void {
+    const changed = [...this.#changed]
+    this.#changed.clear()
+    for (const scope of changed) for (const wake of [...(this.#waiting.get(scope) ?? [])]) wake()
+  }
+
+  /** It may have been any scope's. */
+  #changeOfUnknown(): void {
+    for (const scope of this.#waiting.keys()) this.#changed.add(scope)
   }
 
   /** Reaps adopted children that have ended and finds out whose the new ones are; once for each turn. */
@@ -228,7 +263,8 @@ export class AdoptionCensus implements Census {
 
   #adopt(pid: number): void {
     const stat = statOf(pid)
-    if (stat === undefined) return
+    // Who is dead by now is nobody's any more, and is collected with the next.
+    if (!stat?.alive) return
     const owner = this.#ownerOf(stat)
     this.#adopted.set(pid, owner)
     if (owner === 'unknown') this.#unknown.set(pid, stat.startTick)
@@ -239,16 +275,22 @@ export class AdoptionCensus implements Census {
     const owner = this.#adopted.get(pid)
     this.#adopted.delete(pid)
     this.#unknown.delete(pid)
-    if (owner !== undefined && typeof owner === 'object') owner.orphans.delete(pid)
+    if (typeof owner === 'object') {
+      owner.orphans.delete(pid)
+      this.#changed.add(owner)
+    } else if (owner === 'unknown') {
+      this.#changeOfUnknown()
+    }
   }
 
   #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {
     if (this.#released.hasSeen(stat) || this.#released.holdsGroupOf(stat)) return 'released'
+    for (const scope of this.#scopes) if (scope.hasSeen(stat)) return scope
     const mark = environmentOf(stat.pid, markName)
     const marked = mark === undefined ? undefined : this.#byMark.get(mark)
     if (marked !== undefined) return marked
     if (mark !== undefined && this.#releasedMarks.has(mark)) return 'released'
-    for (const scope of this.#scopes) if (scope.hasSeen(stat) || scope.holdsGroupOf(stat)) return scope
+    for (const scope of this.#scopes) if (scope.holdsGroupOf(stat)) return scope
     return 'unknown'
   }
 }

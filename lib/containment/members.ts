@@ -18,8 +18,8 @@ export interface Member {
 
 /** Looks for processes that are to end together, until there are none. */
 export interface Search {
-  /** Every process of the scope, its own unreaped zombies included. */
-  members(scope: ScopeRecord): Member[]
+  /** Every process of the scope, its own unreaped zombies included; about so many of them where that can be told early. */
+  members(scope: ScopeRecord, most?: number): Member[]
   /** Whether a look finds no process of the scope. */
   isEmpty(scope: ScopeRecord): boolean
   /** Whether this is still the process that was looked at: its number may have been reused since. */
@@ -101,11 +101,11 @@ export class ScopeRecord extends KnownProcesses {
   }
 
   /** A leader was collected. `isEmpty` tells whether nobody is in its group. */
-  removeLeader(pid: number, isEmpty: boolean): void {
+  removeLeader(pid: number, isEmpty: () => boolean): void {
     this.leaders.delete(pid)
     // While the group has members its number cannot be reused; once it is empty it may be anybody's. A scope
     // that closes does not live long enough for that, and may have a thousand of them.
-    if (this.state === 'open' && isEmpty) this.groups.delete(pid)
+    if (this.state === 'open' && isEmpty()) this.groups.delete(pid)
   }
 
   /** Nothing that carries the mark is older. */

@@ -31,8 +31,8 @@ export class MixedCensus implements Census {
     this.#adoption.leaderEnded(scope, pid)
   }
 
-  members(scope: ScopeRecord): Member[] {
-    const members = this.#adoption.members(scope)
+  members(scope: ScopeRecord, most?: number): Member[] {
+    const members = this.#adoption.members(scope, most)
     if (!scope.foreign.any) return members
     const known = new Set(members.map(({ stat }) => stat.pid))
     return [...members, ...this.#scan.members(scope).filter(({ stat }) => !known.has(stat.pid))]

@@ -41,7 +41,7 @@ export class ScanCensus implements Census {
   }
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
-    scope.removeLeader(pid, isEmptyGroup(pid))
+    scope.removeLeader(pid, () => isEmptyGroup(pid))
   }
 
   members(scope: ScopeRecord): Member[] {

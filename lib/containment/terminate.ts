@@ -2,13 +2,17 @@
 
 import type { EndedProcess } from '../keeper/protocol.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
-import { commandOf, executableOf, type ProcessStat, statOf } from '../platform/linux.js'
+import { commandOf, nameOf, type ProcessStat, statOf } from '../platform/linux.js'
 import type { Member, ScopeRecord, Search } from './members.js'
 
 // How long a process may take to die of SIGKILL before it is called a survivor: one in uninterruptible sleep
 // never does, one with many gigabytes needs a while to give them back.
 const proofMs = 5_000
 const longestPauseMs = 50
+// A look at a thousand processes takes as long as their end. So a large tree is signalled by its groups when so many of it
+// are known, and the rest of it is looked at when those have had this time to go.
+const mostAtFirst = 128
+const restAfterMs = 25
 // When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
 const firstPauseMs = 100
 
@@ -38,7 +42,11 @@ class Ending {
   /** Every process that was signalled, by pid and start time. */
   readonly #signalled = new Map<string, EndedProcess>()
   /** What each of them was running when it was first asked to end. */
-  readonly #asked = new Map<string, string | undefined>()
+  readonly #asked = new Map<string, string>()
+  /** The groups that were signalled as a whole. */
+  readonly #askedGroups = new Set<number>()
+  /** Whether the last look has left some of a large tree out. */
+  #isPartial = false
 
   constructor(search: Search, scope: ScopeRecord, libc: Libc | undefined) {
     this.#search = search
@@ -46,16 +54,18 @@ class Ending {
     this.#libc = libc
   }
 
-  /** The first signal to every process once, and SIGCONT, since a stopped process cannot die of SIGTERM. */
+  /** The first signal to every process once, and SIGCONT to who is stopped: it cannot die of SIGTERM. */
   askToEnd(): void {
-    const living = this.#living()
-    this.#signal(living, this.#scope.killSignal)
-    this.#send(living, 'SIGCONT')
+    this.#ask(this.#living(mostAtFirst))
   }
 
   /** Waits for the tree to go of itself, and asks again where the first signal cannot have been heard. */
   async isOverWithin(ms: number): Promise<boolean> {
     const until = performance.now() + ms
+    if (this.#isPartial) {
+      await pause(Math.min(restAfterMs, ms))
+      this.#askRest()
+    }
     let pauseMs = firstPauseMs
     let lookAt = performance.now() + pauseMs
     for (;;) {
@@ -69,6 +79,21 @@ class Ending {
       }
       await this.#search.changeWithin(this.#scope, Math.min(until, lookAt) - now)
     }
+  }
+
+  #ask(members: readonly Member[]): void {
+    this.#signal(members, this.#scope.killSignal)
+    this.#send(
+      members.filter(({ stat }) => isStopped(stat)),
+      'SIGCONT'
+    )
+  }
+
+  /** Those of a large tree that were not known yet. Who is in a group that was asked has heard it. */
+  #askRest(): void {
+    const rest = this.#living().filter(({ stat }) => !this.#signalled.has(keyOf(stat)))
+    for (const { stat } of rest) this.#note(stat, this.#scope.killSignal)
+    this.#ask(rest.filter(({ stat }) => !this.#askedGroups.has(stat.group)))
   }
 
   /**
@@ -95,16 +120,19 @@ class Ending {
 
   #hasHeard(stat: ProcessStat): boolean {
     const key = keyOf(stat)
-    return !this.#asked.has(key) || this.#asked.get(key) === executableOf(stat.pid)
+    return !this.#asked.has(key) || this.#asked.get(key) === stat.image
   }
 
   /** SIGKILL to all that is left, again and again, since what forks all the time escapes a single one. */
   async killUntilOver(): Promise<void> {
     const until = performance.now() + proofMs
+    let most = mostAtFirst
     for (let pauseMs = 1; !(await this.isOver()); pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
       if (performance.now() > until) return this.#nameSurvivors()
-      this.#signal(this.#living(), 'SIGKILL')
-      await this.#search.changeWithin(this.#scope, pauseMs)
+      this.#signal(this.#living(most), 'SIGKILL')
+      if (this.#isPartial) await pause(restAfterMs)
+      else await this.#search.changeWithin(this.#scope, pauseMs)
+      most = Number.POSITIVE_INFINITY
     }
   }
 
@@ -119,9 +147,12 @@ class Ending {
     return [...this.#signalled.values()]
   }
 
-  #living(): Member[] {
+  /** Those that are alive, or so many of them. */
+  #living(most = Number.POSITIVE_INFINITY): Member[] {
     try {
-      return this.#search.members(this.#scope).filter((member) => member.stat.alive)
+      const members = this.#search.members(this.#scope, most)
+      this.#isPartial = members.length >= most
+      return members.filter((member) => member.stat.alive)
     } catch {
       // For want of descriptors. `isOver` does not take that for an end, and there is another look.
       return []
@@ -141,7 +172,9 @@ class Ending {
     const groups = new Set<number>()
     for (const { stat, isOwnChild } of members) {
       if (!isOwnChild || groups.has(stat.group)) continue
-      if (this.#signalGroup(stat.group, signal)) groups.add(stat.group)
+      if (!this.#signalGroup(stat.group, signal)) continue
+      groups.add(stat.group)
+      this.#askedGroups.add(stat.group)
     }
     for (const member of members) {
       if (!groups.has(member.stat.group)) this.#signalOne(member, signal)
@@ -164,13 +197,18 @@ class Ending {
   }
 
   #note(stat: ProcessStat, signal: NodeJS.Signals): void {
-    const { pid } = stat
+    const { pid, image } = stat
     const key = keyOf(stat)
     const leader = this.#scope.leaders.get(pid)
-    const command = this.#signalled.get(key)?.command ?? leader ?? commandOf(stat)
+    const command = this.#signalled.get(key)?.command ?? leader ?? this.#commandOf(stat)
     this.#signalled.set(key, { pid, command, ended: signal })
     // What the keeper has started was past its exec before anybody knew of it.
-    if (leader === undefined) this.#asked.set(key, executableOf(pid))
+    if (leader === undefined) this.#asked.set(key, image)
+  }
+
+  /** Of a large tree the first command lines tell what it was; each takes time in which all of it lives. */
+  #commandOf(stat: ProcessStat): string {
+    return this.#signalled.size < mostAtFirst ? commandOf(stat) : nameOf(stat)
   }
 
   #nameSurvivors(): void {
@@ -184,6 +222,10 @@ class Ending {
       this.#signalled.set(keyOf(stat), { pid: stat.pid, command: commandOf(stat), ended: 'survived', why })
     }
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 // T: by a signal. t: by a debugger (proc_pid_stat(5)).

@@ -187,6 +187,9 @@ export class Keeper {
     // All gates first: an orphan of unknown origin is ended at once when no open scope can claim it.
     for (const { record } of scopes) this.#gate(record)
     const endings = scopes.map((scope) => this.#ended(scope, reason))
+    // To look for what else the worker has started takes a look at every process there is: after the first signals.
+    await turn()
+    await turn()
     // Another one may have begun to end them, for a worker that hung: nobody leaves before they are gone.
     const others = [...this.#scopes.values()].flatMap(({ ending }) => ending ?? [])
     const reports = await Promise.all([...endings, this.#endWorker()])
@@ -325,6 +328,11 @@ export class Keeper {
     this.#isEndingStrays = false
     if (processes.length > 0) this.#parts.sayStrays(processes)
   }
+}
+
+/** Resolves in the next turn of the event loop. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 async function removeFolder(path: string): Promise<LeftFolder | undefined> {

@@ -30,12 +30,19 @@ export interface ProcessStat {
   /** The processor time that it has used, in clock ticks. */
   readonly cpuTicks: number
   readonly threads: number
+  /**
+   * Where the kernel has put the program and its stack: it changes when the process becomes another program, and only
+   * then. The same for all of another user's.
+   */
+  readonly image: string
   /** Whether any of its threads still runs. A zombie's does not. */
   readonly alive: boolean
 }
 
 // One buffer for all reads: everything here is synchronous, so no two reads overlap.
 const buffer = Buffer.allocUnsafeSlow(64 * 1024)
+
+const shortReadBytes = 2_048
 
 // With no descriptor left nothing in /proc could be read, and nobody would be found there: this one is kept
 // for that.
@@ -73,8 +80,9 @@ function readAll(path: string): string {
     let text = ''
     for (;;) {
       const length = readSync(fd, buffer, 0, buffer.length, null)
-      if (length === 0) return text
       text += buffer.toString('latin1', 0, length)
+      // The kernel fills at least a page before it stops in the middle: another read would only tell of the end.
+      if (length < shortReadBytes) return text
     }
   } finally {
     closeSync(fd)
@@ -107,6 +115,7 @@ export function statOf(pid: number): ProcessStat | undefined {
     startTick: Number(fields[19]),
     cpuTicks: Number(fields[11]) + Number(fields[12]),
     threads,
+    image: `${fields[23]} ${fields[24]} ${fields[25]}`,
     // A process whose main thread has ended shows as a zombie while its other threads run on.
     alive: (state !== 'Z' && state !== 'X') || threads > 1
   }
@@ -220,10 +229,15 @@ const longestCommand = 200
  * The command line of a process, for a person to read. When there is none it is what the caller knows it by, such as for a
  * process that was started this very moment, else its name in brackets.
  */
-export function commandOf(stat: ProcessStat, known = `[${stat.name}]`): string {
+export function commandOf(stat: ProcessStat, known = nameOf(stat)): string {
   const text = read(`/proc/${stat.pid}/cmdline`)
   if (text === undefined || text === '') return known
   return shortCommand(Buffer.from(text, 'latin1').toString('utf8').replace(/\0+$/, '').replaceAll('\0', ' '))
+}
+
+/** The name of a process, for a person to read. */
+export function nameOf({ name }: ProcessStat): string {
+  return `[${name}]`
 }
 
 /** A command line, cut to what fits a log. */
@@ -252,16 +266,6 @@ export function processOf(stat: ProcessStat, known?: string): ScopeProcess {
 function residentBytesOf(pid: number): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '') ?? []
   return Number(kilobytes ?? 0) * 1_024
-}
-
-/** The file that a process runs: it changes when the process becomes another program, and only then. */
-export function executableOf(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`)
-  } catch {
-    // It ended, or is another user's.
-    return undefined
-  }
 }
 
 /** A text that no other boot of any machine has. */
