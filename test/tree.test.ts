@@ -72,6 +72,14 @@ const cases: Case[] = [
     args: ['100'],
     count: 101,
     ended: { SIGTERM: 101 }
+  },
+  // More than are looked at before the first signal, and the last of them are in none of the groups that get it.
+  {
+    law: 'hundreds of processes, some of them in sessions of their own',
+    program: 'wide-scattered.sh',
+    args: ['300'],
+    count: 331,
+    ended: { SIGTERM: 331 }
   }
 ]
 

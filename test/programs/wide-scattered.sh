@@ -1,0 +1,15 @@
+# Starts as many processes as the first argument says in its own group, and then a tenth of that in sessions of their own.
+exec 9>"$WITNESS"
+echo "alive $$ leader" >&9
+i=0
+while [ $i -lt "$1" ]; do
+  sleep 1000 &
+  echo "alive $! wide-$i" >&9
+  i=$((i + 1))
+done
+while [ $i -gt 0 ]; do
+  setsid sleep 1000 &
+  echo "alive $! session-$i" >&9
+  i=$((i - 10))
+done
+exec sleep 1000
