@@ -63,7 +63,7 @@ link.on('error', () => {})
 void gone.then(() => leave(`worker ${worker} is gone`, 0))
 // Whatever is wrong with the keeper, nothing is left behind.
 process.on('uncaughtException', (error) => void leave(`keeper failed: ${error.stack}`, 1))
-collectGarbage()
+collectGarbage(libc)
 send({
   type: 'ready',
   containment: keeper.census.containment,

@@ -122,7 +122,7 @@ export class Oversight {
       send({ type: 'say', level: 'error', fields: {}, message })
     } finally {
       // It has read the environments of all processes of this user.
-      collectGarbage()
+      collectGarbage(libc)
     }
   }
 

@@ -15,6 +15,8 @@ export interface Libc {
   collect(pid: number): Collected | undefined
   /** Whether a group has a process, be it a zombie or another user's. */
   isGroup(number: number): boolean
+  /** Gives the system back what was freed; without effect where the libc keeps it. */
+  trim(): void
   /** A descriptor that means this one process for ever; undefined where there is none to be had. */
   hold(pid: number): number | undefined
   /** Whether the process of such a descriptor has ended and was collected. */
@@ -63,6 +65,7 @@ export async function loadLibc(): Promise<Libc | Error> {
         const collected = waitpid(pid, status, WNOHANG)
         return collected > 0 ? { pid: collected, ...endOf(status.readInt32LE()) } : undefined
       },
+      trim: trimOf(library),
       isGroup: (number) => kill(-number, 0) === 0 || errorCode() !== 'ESRCH',
       hold(pid) {
         const descriptor = syscall(SYS_pidfd_open, 'int', pid, 'uint', 0)
@@ -117,6 +120,16 @@ function posixSpawnOf(library: LibraryHandle): PosixSpawn | undefined {
   } catch {
     // An old libc: Node starts commands then, at the price of a fork.
     return undefined
+  }
+}
+
+function trimOf(library: LibraryHandle): () => void {
+  try {
+    const trim = library.func('int malloc_trim(size_t)')
+    return () => void trim(0)
+  } catch {
+    // It is glibc's own; musl keeps less.
+    return () => {}
   }
 }
 
