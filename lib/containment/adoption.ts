@@ -32,7 +32,7 @@ export class AdoptionCensus implements Census {
    * process that is becoming another program.
    */
   readonly #unseen = new Map<number, ScopeRecord>()
-  /** Every child that the kernel gave us, with its scope. Invariant: nothing but `#refresh` reaps them. */
+  /** Every child that the kernel gave us, with its scope. Invariant: none is collected between a look and what follows it. */
   readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
   /** Start time of the adopted children whose scope nothing tells. */
   readonly #unknown = new Map<number, number>()
