@@ -331,8 +331,9 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   let mark = ''
   const served = await serve({}, (app) => {
     app.get('/run', async (request) => {
-      // The kernel shows the environment of a process a moment after its start: when it speaks, it is there.
-      const subprocess = request.spawn('sh', ['-c', 'echo; exec sleep 1000'])
+      // The kernel shows the environment of a process a moment after its start: when it answers, it is there.
+      const subprocess = request.spawn('cat')
+      subprocess.stdin.write('there')
       await once(subprocess.stdout, 'data')
       mark = markOf(subprocess.pid as number)
       return 'answer'

@@ -152,7 +152,7 @@ export class KeeperLink {
   /** Announces a scope and returns its number. */
   openScope(opening: ScopeOpening): number {
     const scope = ++lastScope
-    this.#send({ type: 'open', scope, opening })
+    this.#sendLater({ type: 'open', scope, opening })
     return scope
   }
 
@@ -209,20 +209,16 @@ export class KeeperLink {
   /** Has the scope take in a process that the keeper did not start. */
   adopt(scope: number, process: ProcessName): void {
     this.#send({ type: 'adopt', scope, process })
-    // The worker may die in its next step.
-    this.#flush()
   }
 
   /** A process that the scope took in has ended and was collected: its number is anybody's now. */
   left(scope: number, pid: number): void {
     this.#send({ type: 'left', scope, pid })
-    this.#flush()
   }
 
   /** Has the scope let a process go, with all that descends from it. */
   release(scope: number, pid: number): void {
     this.#send({ type: 'release', scope, pid })
-    this.#flush()
   }
 
   /** Has a folder removed when every process of the scope is gone. */
@@ -255,6 +251,8 @@ export class KeeperLink {
     this.#listeners.set(id, listener)
     this.#waiting.push({ id, scope, order, listener, signals: [] })
     this.#hold()
+    // A command that needs no connection starts though the event loop is blocked from here on.
+    if (!order.stdio.some((target) => typeof target === 'number')) this.#sendAll()
     return id
   }
 
@@ -356,7 +354,17 @@ export class KeeperLink {
     return new Promise<Result>(ask).finally(() => this.unref())
   }
 
+  /** At once: the worker may die, or block its event loop, in its next step. */
   #send(message: WorkerMessage): void {
+    this.#sendLater(message)
+    this.#flush()
+  }
+
+  /**
+   * At the end of this turn of the loop, together with what else it has to say: each piece costs a system call and wakes the
+   * keeper. For what does nothing before the loop turns.
+   */
+  #sendLater(message: WorkerMessage): void {
     this.#write(encode(message))
   }
 
@@ -366,15 +374,16 @@ export class KeeperLink {
     this.#socket.write(line)
   }
 
-  /** What one turn of the loop has to say goes out in one piece: each costs a system call, and wakes the keeper. */
   #hold(): void {
     if (this.#isHolding) return
     this.#isHolding = true
     this.#socket?.cork()
-    process.nextTick(() => {
-      this.#openWaiting()
-      this.#flush()
-    })
+    process.nextTick(() => this.#sendAll())
+  }
+
+  #sendAll(): void {
+    this.#openWaiting()
+    this.#flush()
   }
 
   #flush(): void {
@@ -389,8 +398,8 @@ export class KeeperLink {
     while (this.#waiting.length > 0 && this.#opening.size < mostOpening) {
       const { id, scope, order, listener, signals } = this.#waiting.shift() as WaitingLaunch
       this.#opening.add(id)
-      this.#send({ type: 'launch', id, scope, request: this.#requestOf(order) })
-      for (const signal of signals) this.#send({ type: 'signal', id, signal })
+      this.#sendLater({ type: 'launch', id, scope, request: this.#requestOf(order) })
+      for (const signal of signals) this.#sendLater({ type: 'signal', id, signal })
       listener.connect(path, (connection) => connectionHeader(secret, connection))
     }
   }
