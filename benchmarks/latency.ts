@@ -14,7 +14,7 @@ const benchmark = new Benchmark(
 )
 const { short } = benchmark.settings
 const contestants: Contestant[] = ['guard', 'child_process']
-const rounds = short ? 1 : 5
+const rounds = short ? 1 : 3
 const phaseMs = short ? 300 : 800
 const cheapEveryMs = 2.5
 const spawnEveryMs = 20

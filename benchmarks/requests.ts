@@ -37,7 +37,7 @@ interface Load {
 const benchmark = new Benchmark('requests', 'What the guard costs a request that starts no subprocess.')
 const { short } = benchmark.settings
 // Many short rounds: what disturbs the machine for a second then meets all of them alike.
-const rounds = short ? 1 : 28
+const rounds = short ? 1 : 20
 const roundMs = short ? 200 : 300
 // In its first second the code of a server is still being compiled.
 const warmUps = short ? 1 : 4

@@ -8,7 +8,7 @@ import { takeTurns } from './harness/turns.js'
 const benchmark = new Benchmark('spawn-rate', 'Commands done in a second, 32 at a time.')
 const { short } = benchmark.settings
 const contestants: Contestant[] = ['guard', 'child_process', 'execa']
-const rounds = short ? 1 : 6
+const rounds = short ? 1 : 4
 const atOnce = 32
 const cases = 'resident memory of the worker'
 const figures = benchmark.figures('`echo hi` with its output read', 'commands/s', { scale: 'log', cases })

@@ -8,7 +8,7 @@ import { takeTurns } from './harness/turns.js'
 const benchmark = new Benchmark('spawn-time', 'From spawn() of `echo hi` to its output read and its end.')
 const { short } = benchmark.settings
 const contestants: Contestant[] = ['guard', 'guard, direct launch', 'child_process', 'execa']
-const rounds = short ? 2 : 60
+const rounds = short ? 2 : 24
 const perRound = short ? 3 : 5
 const cases = 'resident memory of the worker'
 const figures = benchmark.figures('time of one command', 'ms', { scale: 'log', cases })

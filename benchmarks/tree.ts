@@ -12,7 +12,7 @@ const benchmark = new Benchmark(
   'How long it takes to end a tree, until none of its processes is alive.'
 )
 const { short } = benchmark.settings
-const rounds = short ? 2 : 6
+const rounds = short ? 2 : 5
 const withinMs = 30_000
 const contestants: Contestant[] = ['guard', 'guard, SIGKILL', 'kill(-pgid)', ...peers()]
 const chosen = short ? trees.slice(0, 2) : trees

@@ -68,12 +68,16 @@ export function svgOf(title: string, { quantity, unit, scale, cases, measures }:
       })
     ]
   })
-  const heading = document.createElementNS('http://www.w3.org/2000/svg', 'text')
-  heading.setAttribute('x', '8')
-  heading.setAttribute('y', '20')
-  heading.setAttribute('style', 'font-size: 15px; font-weight: 600; text-anchor: start')
-  heading.textContent = (cases === '' ? title : `${title} By ${cases}.`).replaceAll('`', '')
-  plot.append(heading)
+  const write = (text: string, y: number, style: string): void => {
+    const element = document.createElementNS('http://www.w3.org/2000/svg', 'text')
+    element.setAttribute('x', '8')
+    element.setAttribute('y', String(y))
+    element.setAttribute('style', `${style}; text-anchor: start`)
+    element.textContent = text.replaceAll('`', '')
+    plot.append(element)
+  }
+  write(title, 18, 'font-size: 15px; font-weight: 600')
+  if (cases !== '') write(`by ${cases}`, 36, 'font-size: 13px')
   plot.setAttribute('xmlns', 'http://www.w3.org/2000/svg')
   return `${plot.outerHTML}\n`
 }
