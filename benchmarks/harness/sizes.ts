@@ -2,6 +2,7 @@
 
 import { Actor } from './actor.js'
 import type { Contestant } from './contestants.js'
+import { readSettings } from './settings.js'
 
 export interface Size {
   readonly name: string
@@ -9,12 +10,15 @@ export interface Size {
   readonly kind: 'buffers' | 'heap'
 }
 
+// In the short form, whose figures tell nothing, nobody waits for gigabytes to be filled.
+const share = readSettings().short ? 0.1 : 1
+
 /** From a worker that has done nothing yet to one with large caches. */
 export const sizes: readonly Size[] = [
   { name: '50 MB', megabytes: 50, kind: 'buffers' },
-  { name: '500 MB', megabytes: 500, kind: 'buffers' },
-  { name: '2 GB', megabytes: 2_000, kind: 'buffers' },
-  { name: '2 GB of heap', megabytes: 2_000, kind: 'heap' }
+  { name: '500 MB', megabytes: 500 * share, kind: 'buffers' },
+  { name: '2 GB', megabytes: 2_000 * share, kind: 'buffers' },
+  { name: '2 GB of heap', megabytes: 2_000 * share, kind: 'heap' }
 ]
 
 export interface Spawner {
