@@ -1,10 +1,9 @@
 /** Expiry queues: one timer for all deadlines of one length, since these expire in the order they were made. */
 
+import { turnMs } from './turns.js'
+
 // How often entries that are over are let go, in ms. Until then they hold a request that has ended.
 const sweepMs = 1_000
-
-// How long one turn of the loop may be busy with what expires, in ms.
-const turnMs = 1
 
 /** Something with a deadline. It is in one queue at most. */
 export abstract class Expiring<Self extends Expiring<Self>> {

@@ -3,8 +3,8 @@
  * requests have their turn in between.
  */
 
-// How long one turn may take. A long one is seen by clients; a short one costs more looks for input than it is worth.
-const turnMs = 1
+/** How long one turn may take, in ms. A long one is seen by clients; a short one costs more looks for input than it is worth. */
+export const turnMs = 1
 
 export class Turns {
   #tasks: (() => void)[] = []

@@ -1,5 +1,6 @@
 /** The end of a scope: ask, wait, kill, prove. The one place that signals processes. */
 
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import type { EndedProcess } from '../keeper/protocol.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
 import { commandOf, nameOf, type ProcessStat, statOf } from '../platform/linux.js'
@@ -139,7 +140,7 @@ class Ending {
   /** Two looks in a row, a turn of the loop apart, since one may miss a process that is born during it. */
   async isOver(): Promise<boolean> {
     if (!this.#search.isEmpty(this.#scope)) return false
-    await new Promise((resolve) => setImmediate(resolve))
+    await turn()
     return this.#search.isEmpty(this.#scope)
   }
 
@@ -222,10 +223,6 @@ class Ending {
       this.#signalled.set(keyOf(stat), { pid: stat.pid, command: commandOf(stat), ended: 'survived', why })
     }
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 // T: by a signal. t: by a debugger (proc_pid_stat(5)).

@@ -1,6 +1,7 @@
 /** The keeper: carries out what the worker asks, and ends everything when the worker is gone. */
 
 import { rm } from 'node:fs/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import { AdoptionCensus } from '../containment/adoption.js'
 import { type Census, ScopeRecord } from '../containment/members.js'
 import { MixedCensus } from '../containment/mixed.js'
@@ -328,11 +329,6 @@ export class Keeper {
     this.#isEndingStrays = false
     if (processes.length > 0) this.#parts.sayStrays(processes)
   }
-}
-
-/** Resolves in the next turn of the event loop. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 async function removeFolder(path: string): Promise<LeftFolder | undefined> {

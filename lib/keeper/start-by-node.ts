@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { collectedByNode } from '../containment/own-children.js'
 import { markName } from '../mark.js'
+import type { LaunchFailure } from './protocol.js'
 import type { Start, StartEvents, StartOrder } from './start.js'
 
 export const startByNode: Start = (order, events) => {
@@ -45,10 +46,6 @@ function spawned(
   }
 }
 
-function failureOf({ code = 'UNKNOWN', errno, message }: NodeJS.ErrnoException): {
-  code: string
-  errno?: number
-  message: string
-} {
+function failureOf({ code = 'UNKNOWN', errno, message }: NodeJS.ErrnoException): LaunchFailure {
   return { code, message, ...(errno === undefined ? {} : { errno }) }
 }
