@@ -398,6 +398,22 @@ suite('list', () => {
     assert.deepEqual(await scope.list(), [])
   })
 
+  test('tells of a daemon that had no environment when it was first looked at, as in the moment of its exec', async (t) => {
+    const guarded = await startGuarded(t)
+    const scope = guarded.guard.open()
+    const command = guarded.run(scope, 'daemon-finds-mark.sh', [], { stdio: ['pipe', 'ignore', 'ignore'] })
+    const bare = (await guarded.witness.present(2)).find(({ name }) => name === 'bare')
+    assert.deepEqual(
+      pidsOf(await scope.list()),
+      [command.pid],
+      'nothing says that the daemon is this scope’s'
+    )
+    command.stdin?.write('go on\n')
+    const marked = (await guarded.witness.present(3)).at(-1)
+    assert.deepEqual([marked?.name, marked?.pid], ['marked', bare?.pid])
+    assert.deepEqual(pidsOf(await scope.list()), pidsOf([command, bare] as { pid: number }[]))
+  })
+
   test('does not tell of a process of another scope', async (t) => {
     const guarded = await startGuarded(t)
     const [one, other] = [guarded.guard.open(), guarded.guard.open()]

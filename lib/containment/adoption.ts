@@ -34,8 +34,8 @@ export class AdoptionCensus implements Census {
   readonly #unseen = new Map<number, ScopeRecord>()
   /** Every child that the kernel gave us, with its scope. Invariant: none is collected between a look and what follows it. */
   readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
-  /** Start time of the adopted children whose scope nothing tells. */
-  readonly #unknown = new Map<number, number>()
+  /** The adopted children whose scope nothing tells, as they were when that was asked. */
+  readonly #unknown = new Map<number, ProcessStat>()
   /** Owns what no scope of the worker can have started. */
   readonly #strays: ScopeRecord
   readonly #onStrays: () => void
@@ -166,7 +166,7 @@ export class AdoptionCensus implements Census {
     yield* scope.orphans
     if (this.#unknown.size === 0) return
     const { earliestOpen, oldestClosing } = this.#suspects()
-    for (const [pid, startTick] of this.#unknown) {
+    for (const [pid, { startTick }] of this.#unknown) {
       // It waits for the last scope to close of all that were open when it started.
       if (earliestOpen <= startTick) continue
       const owner = oldestClosing.firstStartTick <= startTick ? oldestClosing : this.#strays
@@ -244,6 +244,7 @@ export class AdoptionCensus implements Census {
       if (collectedByNode.size > 0 && this.#collect(pid)) continue
       if (!this.#leaders.has(pid) && !this.#adopted.has(pid)) this.#adopt(pid)
     }
+    for (const [pid, { image }] of this.#unknown) this.#askAgain(pid, image)
   }
 
   /** Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect. */
@@ -264,11 +265,22 @@ export class AdoptionCensus implements Census {
   #adopt(pid: number): void {
     const stat = statOf(pid)
     // Who is dead by now is nobody's any more, and is collected with the next.
-    if (!stat?.alive) return
+    if (stat?.alive) this.#give(stat)
+  }
+
+  /** In the moment of its exec a process has no environment for others to read: it is asked for its mark once more. */
+  #askAgain(pid: number, image: string): void {
+    const stat = statOf(pid)
+    if (!stat?.alive || stat.image === image) return
+    this.#unknown.delete(pid)
+    this.#give(stat)
+  }
+
+  #give(stat: ProcessStat): void {
     const owner = this.#ownerOf(stat)
-    this.#adopted.set(pid, owner)
-    if (owner === 'unknown') this.#unknown.set(pid, stat.startTick)
-    else if (owner !== 'released') owner.orphans.add(pid)
+    this.#adopted.set(stat.pid, owner)
+    if (owner === 'unknown') this.#unknown.set(stat.pid, stat)
+    else if (owner !== 'released') owner.orphans.add(stat.pid)
   }
 
   #drop(pid: number): void {

@@ -23,6 +23,8 @@ import type { StdioDoor } from './stdio-door.js'
 // How often the trees of processes that the keeper did not start are looked at while their scope is open, so
 // that a process of theirs is known when its parent is gone.
 const foreignLookMs = 1_000
+// Where processes come and go all the time no two looks find the same.
+const mostLooks = 5
 
 export interface KeeperParts {
   readonly libc: Libc | undefined
@@ -124,7 +126,7 @@ export class Keeper {
         this.#scopes.get(message.scope)?.record.folders.push(message.path)
         break
       case 'list':
-        this.#list(message)
+        void this.#list(message)
         break
       case 'close':
         this.#close(message.scope)
@@ -261,9 +263,22 @@ export class Keeper {
     }
   }
 
-  #list({ id, scope: number }: WorkerMessage & { type: 'list' }): void {
+  async #list({ id, scope: number }: WorkerMessage & { type: 'list' }): Promise<void> {
     const scope = this.#scopes.get(number)?.record
-    this.#parts.send({ type: 'listed', id, processes: scope === undefined ? [] : this.#livingOf(scope) })
+    const processes = scope === undefined ? [] : await this.#settledOf(scope)
+    this.#parts.send({ type: 'listed', id, processes })
+  }
+
+  /** A look misses a process that is orphaned during it. So it takes two in a row that find the same, a turn apart. */
+  async #settledOf(scope: ScopeRecord): Promise<ScopeProcess[]> {
+    let before: string | undefined
+    for (let looks = 1; ; looks++) {
+      const living = this.#livingOf(scope)
+      const found = living.map(({ pid }) => pid).join()
+      if (found === before || looks === mostLooks) return living
+      before = found
+      await turn()
+    }
   }
 
   #livingOf(scope: ScopeRecord): ScopeProcess[] {

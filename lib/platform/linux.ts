@@ -182,7 +182,32 @@ export function environmentOf(pid: number, name: string): string | undefined {
 
 /** The environment that a process was started with, as the kernel keeps it; undefined when hidden. */
 export function environmentTextOf(pid: number): string | undefined {
-  return read(`/proc/${pid}/environ`)
+  const path = `/proc/${pid}/environ`
+  let text = read(path)
+  // Waits out the moment of an exec in which the program is there and what it is given is not.
+  let mayBeInExec = true
+  for (let waits = 0; text === '' && mayBeInExec && waits < mostExecWaits; waits++) {
+    // Asked before the next look: what had its code by then had its environment, too.
+    mayBeInExec = isInExec(pid)
+    if (mayBeInExec) Atomics.wait(nobodyWakes, 0, 0, execWaitMs)
+    text = read(path)
+  }
+  return text
+}
+
+// The moment takes some 100 µs; longer where the loader has to be read from a disk.
+const execWaitMs = 0.1
+const mostExecWaits = 50
+const nobodyWakes = new Int32Array(new SharedArrayBuffer(4))
+
+/**
+ * Whether a process has memory and no code yet: the kernel puts that down at the end of an exec, after the environment
+ * (load_elf_binary in fs/binfmt_elf.c). A zombie and a kernel thread have no memory; what is hidden has 1 there.
+ */
+function isInExec(pid: number): boolean {
+  const text = read(`/proc/${pid}/stat`) ?? ''
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return Number(fields[20]) > 0 && fields[23] === '0'
 }
 
 /** The value of a variable in such a text. */
