@@ -5,6 +5,7 @@ const colours = {
   guard: '#d55e00',
   'guard, direct launch': '#e69f00',
   'guard, SIGKILL': '#e69f00',
+  'guard, another worker': '#e69f00',
   'no guard': '#000000',
   'no spawns': '#000000',
   child_process: '#0072b2',
