@@ -24,6 +24,12 @@ const fastifyApps: Record<string, () => Promise<FastifyInstance>> = {
     await app.register(fastifyGuard)
     return answering(app)
   },
+  // The least that any plugin costs that is to hear of each request.
+  'empty hook': async () => {
+    const app = Fastify()
+    app.addHook('onRequest', (_request, _reply, done) => done())
+    return answering(app)
+  },
   handlerTimeout: async () => answering(Fastify({ handlerTimeout: timeoutMs })),
   'fastify-racing': async () => {
     const app = Fastify()

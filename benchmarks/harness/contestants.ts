@@ -12,6 +12,7 @@ const colours = {
   execa: '#009e73',
   'execa killDescendants': '#009e73',
   'execa cleanup': '#009e73',
+  'empty hook': '#999999',
   handlerTimeout: '#56b4e9',
   'fastify-racing': '#cc79a7',
   'connect-timeout': '#56b4e9',
