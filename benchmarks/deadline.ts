@@ -1,15 +1,14 @@
 /** What happens when the deadline of a thousand requests passes at one instant, and each runs a process. */
 
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Answers } from './actors/clients.js'
 import type { Met } from './actors/sleepers-server.js'
 import { Actor } from './harness/actor.js'
 import { Benchmark, ensure } from './harness/benchmark.js'
 import type { Block } from './harness/loop-probe.js'
+import { Pipe } from './harness/pipe.js'
 import { quantile } from './harness/statistics.js'
 import { figure } from './harness/table.js'
 import { takeTurns } from './harness/turns.js'
-import { Witness } from './harness/witness.js'
 
 const title = 'A thousand requests reach their deadline at once, and each runs a process.'
 const benchmark = new Benchmark('deadline', title)
@@ -19,7 +18,6 @@ const rounds = short ? 1 : 2
 // They are put off until all processes run.
 const timeoutMs = short ? 1_500 : 3_000
 const extendMs = 500
-const presentWithinMs = 60_000
 const graceMs = 1_000
 const paths = { 'end on SIGTERM': '/ends', 'ignore SIGTERM': '/ignores' }
 type Case = keyof typeof paths
@@ -45,18 +43,16 @@ async function whileExtending(server: Actor, coming: Promise<unknown>): Promise<
 }
 
 async function measure(of: Case): Promise<void> {
-  const witness = new Witness()
-  const args = [witness.path, String(timeoutMs), String(graceMs)]
+  const pipe = new Pipe()
+  const args = [pipe.env.HELD_PIPE as string, String(timeoutMs), String(graceMs)]
   const [server, clients] = await Promise.all([Actor.start('sleepers-server', args), Actor.start('clients')])
   try {
     await clients.ask('ask', await server.ask('port'), paths[of], count)
     const answering = clients.ask<Answers>('answers')
-    const late = wait(presentWithinMs, undefined, { ref: false })
-    await whileExtending(server, Promise.race([witness.present(count), answering, late]))
-    ensure(witness.count === count, `${witness.count} processes run, of ${count}`)
+    await whileExtending(server, pipe.held(count))
     const [met, goneAt, { statuses, lastAt }] = await Promise.all([
       server.ask<Met>('meet', count),
-      witness.gone(),
+      pipe.ended,
       answering
     ])
     const answers = Object.values(statuses).reduce((sum, number) => sum + number)
@@ -69,9 +65,7 @@ async function measure(of: Case): Promise<void> {
     longest.push(met.longest)
   } finally {
     await Promise.all([server.end('SIGKILL'), clients.end('SIGKILL')])
-    // The keeper has ended what the worker left.
-    await witness.gone()
-    witness.close()
+    pipe.close()
   }
 }
 

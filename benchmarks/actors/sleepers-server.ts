@@ -1,6 +1,6 @@
 /**
- * A server whose requests each run one command until their deadline, which is the same instant for all. Arguments: pipe of
- * the witness, deadline in ms, grace in ms.
+ * A server whose requests each run one command until their deadline, which is the same instant for all. Arguments: pipe that
+ * the processes hold, deadline in ms, grace in ms.
  */
 
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ import { act } from '../harness/actor.js'
 import { ensure } from '../harness/benchmark.js'
 import { sharedNow } from '../harness/clock.js'
 import { type Block, LoopProbe } from '../harness/loop-probe.js'
-import { witnessed } from '../harness/witness.js'
+import { sleeper } from '../harness/sleepers.js'
 
 /** What became of the worker, times by the clock that all processes share. */
 export interface Met {
@@ -24,10 +24,11 @@ export interface Met {
 }
 
 const [pipe = '', timeout, grace] = process.argv.slice(2)
-const commands: Record<string, string> = {
-  '/ends': 'exec sleep 1000',
+process.env.HELD_PIPE = pipe
+const commands: Record<string, readonly string[]> = {
+  '/ends': sleeper,
   // What is ignored stays so for the program that a shell becomes.
-  '/ignores': "trap '' TERM; exec sleep 1000"
+  '/ignores': ['-c', 'trap "" TERM; exec sh "$0"', ...sleeper]
 }
 // The probe's own start is no block.
 const probeBeforeMs = 20
@@ -35,10 +36,10 @@ const probeBeforeMs = 20
 const app = Fastify()
 await app.register(subprocessGuard, { timeout: Number(timeout), grace: Number(grace) })
 const scopes: Scope[] = []
-for (const [path, command] of Object.entries(commands)) {
+for (const [path, args] of Object.entries(commands)) {
   app.get(path, async (request) => {
     scopes.push(request.subprocesses)
-    const [code] = await once(request.spawn('sh', witnessed(pipe, command)), 'close')
+    const [code] = await once(request.spawn('sh', args), 'close')
     return { code }
   })
 }

@@ -11,6 +11,7 @@ interface Answer {
 }
 
 export class Actor {
+  readonly #name: string
   readonly #child: ChildProcess
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #lastId = 0
@@ -33,6 +34,7 @@ export class Actor {
     execArgv: string[],
     stderr: 'inherit' | 'ignore'
   ) {
+    this.#name = name
     const file = fileURLToPath(new URL(`../actors/${name}.js`, import.meta.url))
     const stdio = ['inherit', 'inherit', stderr, 'ipc'] as const
     this.#child = fork(file, [...args], { execArgv, serialization: 'advanced', stdio: [...stdio] })
@@ -59,7 +61,11 @@ export class Actor {
       this.#waiting.set(id, ({ value, error }) =>
         error === undefined ? resolve(value as Value) : reject(new Error(error))
       )
-      this.#child.send({ id, what, args })
+      this.#child.send({ id, what, args }, (error) => {
+        if (error === null) return
+        this.#waiting.delete(id)
+        reject(new Error(`the actor ${this.#name} cannot be asked to ${what}`, { cause: error }))
+      })
     })
   }
 
