@@ -139,9 +139,10 @@ for (const peer of ['handlerTimeout', 'fastify-racing'] as const) {
 say('Fastify', onFastify)
 const alike = spread(ratios(twin, onFastify[0] as Competitor, 'perSecond'))
 benchmark.note(`bare against bare in the same run: ${alike}`)
+benchmark.note('"empty hook": one that does nothing, the least that any plugin or middleware costs')
 benchmark.note('fastify-racing tells that the client has left. It has no deadline, and none was added to it.')
 
-const onExpress = await compete('express', ['no guard', 'guard', 'connect-timeout'])
+const onExpress = await compete('express', ['no guard', 'guard', 'empty hook', 'connect-timeout'])
 collect(express, onExpress)
 benchmark.aim('guard / connect-timeout', express.ratio('guard', 'connect-timeout'), '', { atLeast: 1 })
 say('Express', onExpress)

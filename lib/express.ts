@@ -58,19 +58,27 @@ export interface GuardedRequest extends IncomingMessage {
   spawn: Scope['spawn']
 }
 
-/** What Express adds to a request, and pino-http. */
+// What the guard notes on a request and its response. A WeakMap would cost each request a third of its time.
+const guarding = Symbol('subprocess-guard')
+const following = Symbol('next')
+
+/** What Express adds to a request, pino-http, and the guard. */
 interface Request extends IncomingMessage {
+  /** The guard that it has come through. */
+  [guarding]?: ExpressExchanges
   readonly app?: { readonly request?: object }
   readonly baseUrl?: string
   readonly route?: { readonly path?: unknown }
   readonly log?: Logger
 }
 
-type ExpressExchanges = Exchanges<Request, ServerResponse>
+interface Response extends ServerResponse {
+  req: Request & ServerResponse['req']
+  /** To whom an error goes. */
+  [following]?: Next
+}
 
-/** Which guard a request has come through. */
-const guarding = new WeakMap<Request, ExpressExchanges>()
-const nextOf = new WeakMap<ServerResponse, Next>()
+type ExpressExchanges = Exchanges<Request, Response>
 
 /**
  * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all others. At
@@ -93,15 +101,15 @@ export function subprocessGuard({
   })
   started.catch(() => {})
 
-  function enter(exchanges: ExpressExchanges, req: Request, res: ServerResponse, next: Next): void {
-    if (guarding.has(req)) {
+  function enter(exchanges: ExpressExchanges, req: Request, res: Response, next: Next): void {
+    if (req[guarding] !== undefined) {
       const wayOut =
         'the request has come through one already: use it once, and subprocessGuard.route() after it'
       next(new SubprocessOptionError('subprocessGuard()', 'used twice', wayOut))
       return
     }
-    guarding.set(req, exchanges)
-    nextOf.set(res, next)
+    req[guarding] = exchanges
+    res[following] = next
     decorate(req)
     exchanges.arrive(req, res, options)
     exchanges.inCourseOf(req, next)
@@ -142,7 +150,7 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
   // A mistake is an error where the route is declared.
   resolveRouteOptions(override, resolveOptions({}), where)
   return (req, _res, next) => {
-    const exchanges = guarding.get(req)
+    const exchanges = (req as Request)[guarding]
     if (exchanges === undefined) {
       const wayOut = 'the request has not come through subprocessGuard(): use that before'
       next(new SubprocessOptionError(where, override, wayOut))
@@ -153,7 +161,7 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
   }
 }
 
-function frameworkOf(logger: Logger): Framework<Request, ServerResponse> {
+function frameworkOf(logger: Logger): Framework<Request, Response> {
   return {
     rawOf: (response) => response,
     requestOf: (response) => response.req,
@@ -168,7 +176,7 @@ function frameworkOf(logger: Logger): Framework<Request, ServerResponse> {
       const { req } = response
       // The client may still be sending its body. Nobody will read it, and the connection is of no more use.
       if (!req.complete && req.httpVersionMajor === 1) response.setHeader('connection', 'close')
-      nextOf.get(response)?.(error)
+      response[following]?.(error)
     }
   }
 }
@@ -177,7 +185,7 @@ const decoration: PropertyDescriptorMap & ThisType<Request> = {
   subprocesses: {
     configurable: true,
     get(): Scope {
-      return (guarding.get(this) as ExpressExchanges).scopeOf(this)
+      return (this[guarding] as ExpressExchanges).scopeOf(this)
     }
   },
   spawn: {

@@ -58,6 +58,10 @@ const expressUses: Record<string, (app: Express) => Promise<() => unknown>> = {
     await guard.ready
     return () => guard.close()
   },
+  'empty hook': async (app) => {
+    app.use((_req, _res, next) => next())
+    return () => {}
+  },
   'connect-timeout': async (app) => {
     app.use(connectTimeout(`${timeoutMs}ms`))
     return () => {}
