@@ -23,7 +23,9 @@ export function svgOf(title: string, { quantity, unit, scale, cases, measures }:
   const facet = cases === '' ? {} : { fy: 'case' }
   const lowest = Math.min(...measures.map(({ q1 }) => q1))
   const greatest = Math.max(...measures.map(({ q3 }) => q3))
-  const domain = scale === 'log' ? [lowest / 1.5, greatest * 3] : [0, greatest * 1.15]
+  // With room for the figure behind the last bar.
+  const logDomain = [lowest / 1.5, greatest * Math.max(3, (greatest / lowest) ** 0.18)]
+  const domain = scale === 'log' ? logDomain : [0, greatest * 1.15]
   const plot = Plot.plot({
     document,
     width,
