@@ -1,6 +1,7 @@
 /** What a user asks to be started: checked and brought to one shape, as `child_process.spawn` does. */
 
 import { constants } from 'node:os'
+import { isAbsolute } from 'node:path'
 import type { Stream } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from './errors.js'
@@ -172,7 +173,13 @@ function text(name: string, value: unknown, wayOut: string): string {
 
 function folder(cwd: string | URL | undefined): string {
   if (isLeftOut(cwd)) return process.cwd()
-  return text('options.cwd', cwd instanceof URL ? fileURLToPath(cwd) : cwd, 'give a path or a file: URL')
+  const path = text(
+    'options.cwd',
+    cwd instanceof URL ? fileURLToPath(cwd) : cwd,
+    'give a path or a file: URL'
+  )
+  // The keeper has another folder. As it stands: to take `..` away would lead elsewhere behind a symbolic link.
+  return isAbsolute(path) ? path : `${process.cwd()}/${path}`
 }
 
 function shellOf(shell: unknown): string | undefined {

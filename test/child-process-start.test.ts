@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, type SpawnOptions } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { constants, tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import { closed, forEachLauncher, type Launcher } from './harness/launchers.js'
@@ -31,6 +31,9 @@ program(join(first, 'no-interpreter'), 'echo "no interpreter, $1"')
 program(join(first, 'lost-interpreter'), '#!/no/such/interpreter\n')
 program(join(second, 'lost-interpreter'), '#!/bin/sh\necho second')
 mkdirSync(join(first, 'folder'))
+// By the text alone, `link/..` would be this folder's parent.
+mkdirSync(join(first, 'second'))
+symlinkSync(join(first, 'folder'), join(folder, 'link'))
 
 const path = [join(folder, 'missing'), first, second, '/usr/bin', '/bin'].join(':')
 
@@ -80,10 +83,21 @@ forEachLauncher((launcher) => {
     })
   }
 
-  test('a folder that is relative is one of the worker’s', async () => {
-    const cwd = relative(process.cwd(), second)
-    assert.equal(await outcomeOf(launcher.spawn('pwd', { cwd })), `${second}\n`)
-  })
+  for (const [law, cwd, found] of [
+    ['that is relative is one of the worker’s', 'second', second],
+    ['without a name is the worker’s own', '', folder],
+    ['behind a symbolic link is where the link leads', 'link/../second', join(first, 'second')]
+  ] as const) {
+    test(`a folder ${law}`, async () => {
+      const before = process.cwd()
+      process.chdir(folder)
+      try {
+        assert.equal(await outcomeOf(launcher.spawn('pwd', ['-P'], { cwd })), `${found}\n`)
+      } finally {
+        process.chdir(before)
+      }
+    })
+  }
 
   test('no signal is ignored or blocked, whatever the worker does with it', async () => {
     // Node ignores SIGPIPE, and the listeners of this process are its own.
