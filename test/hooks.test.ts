@@ -120,12 +120,13 @@ suite('a hook', () => {
     assert.deepEqual(said, ['started'])
   })
 
-  test('that exhausts its heap would end the process whose thread runs it: the negative control', async () => {
+  test('that exhausts its heap would end the process whose thread runs it: the negative control', async (t) => {
     const run = `new (require('node:worker_threads').Worker)(
       'const hoard = []; for (;;) hoard.push(new Array(10_000_000).fill(1))',
-      { eval: true, resourceLimits: { maxOldGenerationSizeMb: 64 } }).on('error', () => {})`
-    const keeper = spawn(process.execPath, ['-e', run], { stdio: 'ignore', cwd: folder })
-    const [, signal] = await once(keeper, 'exit')
+      { eval: true, resourceLimits: { maxOldGenerationSizeMb: 64 } }).on('error', ({ code }) => console.log(code))`
+    const keeper = spawn(process.execPath, ['-e', run], { stdio: ['ignore', 'pipe', 'ignore'], cwd: folder })
+    const [said, [, signal]] = await Promise.all([text(keeper.stdout), once(keeper, 'exit')])
+    if (said === 'ERR_WORKER_OUT_OF_MEMORY\n') return t.skip('this Node ends the thread alone, as 26.10 does')
     assert.notEqual(signal, null)
   })
 })

@@ -12,9 +12,10 @@ const flags = ['--mount', ...(isRoot ? [] : ['--user', '--map-root-user'])]
 const tried = spawnSync('unshare', [...flags, 'mount', '-t', 'tmpfs', 'none', '/tmp'], { encoding: 'utf8' })
 const whyNot = tried.status === 0 ? false : `no folders of its own can be mounted: ${tried.stderr}`
 
-// New and empty, seen by nobody else. The tests themselves may be in a place that is hidden then.
+// New and empty, seen by nobody else. The tests themselves may be in a place that is hidden then, and so may Node.
 const fresh = `set -e
   mount -t tmpfs none /dev/shm; mkdir /dev/shm/root /dev/shm/other; mount --bind "$ROOT" /dev/shm/root
+  touch /dev/shm/node; mount --bind "$NODE" /dev/shm/node
   mount -t tmpfs none /tmp; mkdir /tmp/own; cd /`
 const name = 'subprocess-guard-released-0'
 const mark = markOf()
@@ -25,11 +26,11 @@ function inNewPlaces<Printed>(prepare: string, program: string): Printed {
   const imports = `import * as notes from '/dev/shm/root/dist/containment/release-notes.js'
     import { existsSync, readdirSync, utimesSync } from 'node:fs'
     const { noteRelease, isReleased, dropStaleNotes } = notes`
-  const node = [process.execPath, '--input-type=module', '--eval', `${imports}\n${program}`]
+  const node = ['/dev/shm/node', '--input-type=module', '--eval', `${imports}\n${program}`]
   const { stdout, stderr } = spawnSync(
     'unshare',
     [...flags, 'sh', '-c', `${fresh}\n${prepare}\nexec "$@"`, 'sh', ...node],
-    { encoding: 'utf8', env: { ...process.env, ROOT: root, TMPDIR: '/tmp/own' } }
+    { encoding: 'utf8', env: { ...process.env, ROOT: root, NODE: process.execPath, TMPDIR: '/tmp/own' } }
   )
   assert.notEqual(stdout, '', stderr)
   return JSON.parse(stdout)

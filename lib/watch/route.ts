@@ -68,8 +68,15 @@ function lookAtVariables(name: string, most: number, self: unknown, ...scopes: o
   if (typeof lookup !== 'function') return undefined
   const values = [self]
   for (const scope of scopes) {
-    for (const variable of Object.keys(scope).slice(0, most)) {
-      values.push(Object.getOwnPropertyDescriptor(scope, variable)?.value)
+    // By `in`, since `Object.keys` asks for each variable, too, and one that has no value yet throws.
+    let left = most
+    for (const variable in scope) {
+      if (left-- === 0) break
+      try {
+        values.push(Object.getOwnPropertyDescriptor(scope, variable)?.value)
+      } catch {
+        // Not initialised yet: it holds nothing.
+      }
     }
   }
   for (const value of values) {
