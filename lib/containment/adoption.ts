@@ -239,12 +239,13 @@ export class AdoptionCensus implements Census {
     this.#unseen.clear()
     // Before the look, so that it finds few that are dead.
     if (collectedByNode.size === 0) this.#collectAny()
+    // Before there are new ones, who are asked as they come.
+    for (const [pid, { image }] of this.#unknown) this.#askAgain(pid, image)
     for (const pid of childrenOfMainThread(process.pid)) {
       if (collectedByNode.has(pid)) continue
       if (collectedByNode.size > 0 && this.#collect(pid)) continue
       if (!this.#leaders.has(pid) && !this.#adopted.has(pid)) this.#adopt(pid)
     }
-    for (const [pid, { image }] of this.#unknown) this.#askAgain(pid, image)
   }
 
   /** Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect. */

@@ -3,7 +3,7 @@
 import { rm } from 'node:fs/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { AdoptionCensus } from '../containment/adoption.js'
-import { type Census, ScopeRecord } from '../containment/members.js'
+import { type Census, type Member, ScopeRecord } from '../containment/members.js'
 import { MixedCensus } from '../containment/mixed.js'
 import { noteRelease } from '../containment/release-notes.js'
 import { ScanCensus } from '../containment/scan.js'
@@ -160,7 +160,7 @@ export class Keeper {
         state,
         openMs: Math.round(performance.now() - openedAt),
         ...(deadlineInMs === undefined ? {} : { deadlineInMs: Math.round(deadlineInMs) }),
-        processes: this.#livingOf(record)
+        processes: describe(record, this.#livingOf(record))
       }
     })
     const { worker } = this.#parts
@@ -171,7 +171,7 @@ export class Keeper {
   unscoped(): ScopeProcess[] {
     this.#worker.lookEverywhere()
     this.census.open(this.#worker)
-    return this.#livingOf(this.#worker)
+    return describe(this.#worker, this.#livingOf(this.#worker))
   }
 
   /** Whether the worker has said that it needs its keeper no more. */
@@ -265,25 +265,24 @@ export class Keeper {
 
   async #list({ id, scope: number }: WorkerMessage & { type: 'list' }): Promise<void> {
     const scope = this.#scopes.get(number)?.record
-    const processes = scope === undefined ? [] : await this.#settledOf(scope)
+    const processes = scope === undefined ? [] : describe(scope, await this.#settledOf(scope))
     this.#parts.send({ type: 'listed', id, processes })
   }
 
   /** A look misses a process that is orphaned during it. So it takes two in a row that find the same, a turn apart. */
-  async #settledOf(scope: ScopeRecord): Promise<ScopeProcess[]> {
+  async #settledOf(scope: ScopeRecord): Promise<Member[]> {
     let before: string | undefined
     for (let looks = 1; ; looks++) {
       const living = this.#livingOf(scope)
-      const found = living.map(({ pid }) => pid).join()
+      const found = living.map(({ stat }) => stat.pid).join()
       if (found === before || looks === mostLooks) return living
       before = found
       await turn()
     }
   }
 
-  #livingOf(scope: ScopeRecord): ScopeProcess[] {
-    const living = this.census.members(scope).filter(({ stat }) => stat.alive)
-    return living.map(({ stat }) => processOf(stat, scope.leaders.get(stat.pid)))
+  #livingOf(scope: ScopeRecord): Member[] {
+    return this.census.members(scope).filter(({ stat }) => stat.alive)
   }
 
   #expectNoMore(launch: Launch): void {
@@ -344,6 +343,11 @@ export class Keeper {
     this.#isEndingStrays = false
     if (processes.length > 0) this.#parts.sayStrays(processes)
   }
+}
+
+/** For a person to read. */
+function describe(scope: ScopeRecord, members: readonly Member[]): ScopeProcess[] {
+  return members.map(({ stat }) => processOf(stat, scope.leaders.get(stat.pid)))
 }
 
 async function removeFolder(path: string): Promise<LeftFolder | undefined> {

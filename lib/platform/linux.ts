@@ -96,18 +96,25 @@ function undefinedIfHidden(error: unknown): undefined {
   throw error
 }
 
-/** What the kernel says of a process, or undefined when there is none of that number. */
-export function statOf(pid: number): ProcessStat | undefined {
+/** The text of `/proc/<pid>/stat` taken apart: the name, and the fields after it, of which the state is the first. */
+function readStat(pid: number): { readonly name: string; readonly fields: readonly string[] } | undefined {
   const text = read(`/proc/${pid}/stat`)
   if (text === undefined || text === '') return undefined
   // The name is in brackets and may itself hold brackets and blanks: the last one closes it.
   const nameEnd = text.lastIndexOf(')')
-  const fields = text.slice(nameEnd + 2).split(' ')
+  return { name: text.slice(text.indexOf('(') + 1, nameEnd), fields: text.slice(nameEnd + 2).split(' ') }
+}
+
+/** What the kernel says of a process, or undefined when there is none of that number. */
+export function statOf(pid: number): ProcessStat | undefined {
+  const stat = readStat(pid)
+  if (stat === undefined) return undefined
+  const { name, fields } = stat
   const state = fields[0] ?? '?'
   const threads = Number(fields[17])
   return {
     pid,
-    name: text.slice(text.indexOf('(') + 1, nameEnd),
+    name,
     state,
     parent: Number(fields[1]),
     group: Number(fields[2]),
@@ -185,12 +192,12 @@ export function environmentTextOf(pid: number): string | undefined {
   const path = `/proc/${pid}/environ`
   let text = read(path)
   // Waits out the moment of an exec in which the program is there and what it is given is not.
-  let mayBeInExec = true
-  for (let waits = 0; text === '' && mayBeInExec && waits < mostExecWaits; waits++) {
+  for (let waits = 0; text === '' && waits < mostExecWaits; waits++) {
     // Asked before the next look: what had its code by then had its environment, too.
-    mayBeInExec = isInExec(pid)
-    if (mayBeInExec) Atomics.wait(nobodyWakes, 0, 0, execWaitMs)
+    const wasInExec = isInExec(pid)
+    if (wasInExec) Atomics.wait(nobodyWakes, 0, 0, execWaitMs)
     text = read(path)
+    if (!wasInExec) break
   }
   return text
 }
@@ -205,9 +212,8 @@ const nobodyWakes = new Int32Array(new SharedArrayBuffer(4))
  * (load_elf_binary in fs/binfmt_elf.c). A zombie and a kernel thread have no memory; what is hidden has 1 there.
  */
 function isInExec(pid: number): boolean {
-  const text = read(`/proc/${pid}/stat`) ?? ''
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return Number(fields[20]) > 0 && fields[23] === '0'
+  const fields = readStat(pid)?.fields
+  return fields !== undefined && Number(fields[20]) > 0 && fields[23] === '0'
 }
 
 /** The value of a variable in such a text. */
