@@ -14,7 +14,7 @@ import { childrenOf, eventually } from './harness/expectations.js'
 import { lives, markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
 import { goneMs } from './harness/server.js'
 import { run, sweep, sweepCommandLine } from './harness/sweeper.js'
-import { statOf } from './harness/witness.js'
+import { environmentOf, statOf } from './harness/witness.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
 
 const { isReleased, noteRelease } = (await import(
@@ -372,12 +372,7 @@ async function childOf(pid: number): Promise<number> {
 }
 
 function hasMark(pid: number): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').includes('SUBPROCESS_GUARD_MARK=')
-  } catch {
-    // It has ended.
-    return false
-  }
+  return environmentOf(pid).some((entry) => entry.startsWith('SUBPROCESS_GUARD_MARK='))
 }
 
 function commandOf({ pid }: ChildProcess): string {

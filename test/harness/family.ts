@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import { childrenOf, eventually } from './expectations.js'
-import { statOf } from './witness.js'
+import { environmentOf, statOf } from './witness.js'
 
 /** One process, also when its number has been given out again. */
 export interface Relative {
@@ -43,7 +43,7 @@ export class Family {
   }
 
   #has(pid: number): boolean {
-    return read(`${pid}/environ`).split('\0').includes(this.#entry)
+    return environmentOf(pid).includes(this.#entry)
   }
 }
 
@@ -65,12 +65,8 @@ function relativeOf(pid: number): Relative[] {
 }
 
 function commandOf(pid: number): string {
-  return read(`${pid}/cmdline`).replaceAll('\0', ' ')
-}
-
-function read(path: string): string {
   try {
-    return readFileSync(`/proc/${path}`, 'utf8')
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
   } catch {
     // It has ended, or is another user's.
     return ''

@@ -116,22 +116,47 @@ export class Witness {
   }
 }
 
-/** State and start time of a process, read anew here: a test does not trust the code it tests. */
-export function statOf(pid: number): { state: string; parent: number; startTick: string } | undefined {
+/** What /proc tells of a process. */
+export interface Stat {
+  state: string
+  parent: number
+  startTick: string
+  /** In the moment of its exec when it has its new memory, and its environment and command are not there yet. */
+  isInExec: boolean
+}
+
+/** Read anew here: a test does not trust the code it tests. */
+export function statOf(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return { state: fields[0] as string, parent: Number(fields[1]), startTick: fields[19] as string }
+    const [memory, startOfCode] = [fields[20], fields[23]]
+    return {
+      state: fields[0] as string,
+      parent: Number(fields[1]),
+      startTick: fields[19] as string,
+      isInExec: memory !== '0' && startOfCode === '0'
+    }
   } catch {
     return undefined
   }
 }
 
-function environmentOf(pid: number): string[] {
+/** The entries of the environment that a process was started with. None for a zombie and for another user's. */
+export function environmentOf(pid: number): string[] {
+  let text = read(pid)
+  for (let wasInExec = true; text === '' && wasInExec; text = read(pid)) {
+    // Asked before the next look: what is past its exec by then has its environment.
+    wasInExec = statOf(pid)?.isInExec ?? false
+  }
+  return text.split('\0')
+}
+
+function read(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+    return readFileSync(`/proc/${pid}/environ`, 'utf8')
   } catch {
-    // It has ended, or it is another user's. A zombie's is empty.
-    return []
+    // It has ended, or it is another user's.
+    return ''
   }
 }
