@@ -1,15 +1,20 @@
 /** Trees that grow while they are being ended, and processes that hide (FAULTS 15, 22 and 23). */
 
+import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { createGuard } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft } from './harness/expectations.js'
+import { commandOf } from './harness/guarded.js'
 import { type Kind, kinds } from './harness/kinds.js'
-import type { Served, ServedSetup } from './harness/served.js'
+import { goneMs, grace, type Served, type ServedSetup } from './harness/served.js'
 import { serve } from './harness/server.js'
+import { Witness } from './harness/witness.js'
 
 /** A server whose route starts the program and answers as soon as so many processes are there. */
 function serveProgram(
@@ -63,6 +68,28 @@ suite('a tree that grows while it is being ended', () => {
       await ask(served.port, '/run').answer
       await assertGone(served)
       await assertClean(served)
+    })
+  }
+
+  // Each process may end between two looks at it, or before it could be asked whose it is: seldom, so there are many.
+  for (const program of ['hops-in-group.sh', 'hops.sh']) {
+    test(`forks and exits for ever beside an older scope, a hundred times: ${program}`, async (t) => {
+      const guard = await createGuard({ grace })
+      t.after(() => guard.close())
+      guard.open().spawn('sleep', ['1000'], { stdio: 'ignore' })
+      for (let round = 1; round <= 100; round++) {
+        const witness = new Witness()
+        t.after(() => witness.close())
+        const scope = guard.open()
+        const [file, args] = commandOf(program)
+        scope.spawn(file, args, { env: witness.env, stdio: 'ignore' })
+        await witness.present(1)
+        // At another moment of a process's life each time.
+        await pause(round % 20)
+        await scope.close()
+        assert.ok(await witness.goneWithin(goneMs), `something has outlived its scope in round ${round}`)
+        witness.close()
+      }
     })
   }
 

@@ -14,6 +14,7 @@ import {
   childrenOf,
   eventually
 } from './harness/expectations.js'
+import { Guarded } from './harness/guarded.js'
 import { type Kind, kinds } from './harness/kinds.js'
 import { grace, type Served, type ServedSetup } from './harness/served.js'
 import { Served as FastifyServed, serve } from './harness/server.js'
@@ -297,6 +298,22 @@ for (const [daemon, file] of [
     })
   })
 }
+
+test('what a leader has left in its group, without an environment, ends with its scope beside an older one', async (t) => {
+  const guarded = await Guarded.start()
+  t.after(() => guarded.close())
+  const older = guarded.guard.open()
+  older.spawn('sleep', ['1000'], { stdio: 'ignore' })
+  const scope = guarded.guard.open()
+  const stdio = ['pipe', 'ignore', 'ignore'] as const
+  const leader = guarded.run(scope, 'leaves-empty-environment.sh', [], { stdio: [...stdio] })
+  await guarded.witness.present(1)
+  leader.stdin?.write('exit\n')
+  await once(leader, 'exit')
+  await scope.close()
+  await assertGone(guarded)
+  assert.equal((await older.list()).length, 1)
+})
 
 suite('without the guard', () => {
   for (const { law, ended: _, ...given } of cases) {

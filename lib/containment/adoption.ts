@@ -28,14 +28,19 @@ export class AdoptionCensus implements Census {
   /** The children that the keeper started. */
   readonly #leaders = new Set<number>()
   /**
-   * Those that no look has seen yet. A look sees them before it collects any: the kernel holds up who looks at a
-   * process that is becoming another program.
+   * Those that were not looked at yet: that is done before any is collected, and not at once, since the kernel holds up who
+   * looks at a process that is becoming another program.
    */
   readonly #unseen = new Map<number, ScopeRecord>()
   /** Every child that the kernel gave us, with its scope. Invariant: none is collected between a look and what follows it. */
   readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
   /** The adopted children whose scope nothing tells, as they were when that was asked. */
   readonly #unknown = new Map<number, ProcessStat>()
+  /**
+   * The start times of those that ended before they could be asked for their mark. Each may have left another one of any
+   * scope: none is over until they are collected, and there was a look after that.
+   */
+  readonly #passing = new Map<number, number>()
   /** Owns what no scope of the worker can have started. */
   readonly #strays: ScopeRecord
   readonly #onStrays: () => void
@@ -48,6 +53,7 @@ export class AdoptionCensus implements Census {
   /** The scopes that somebody has left since the last round of waking. */
   readonly #changed = new Set<ScopeRecord>()
   #looking: NodeJS.Timeout | undefined
+  /** Whether there was a look in this turn, and none was collected since: what it has left came after that look. */
   #isFresh = false
   /** Whether the last look failed, for want of descriptors: then nothing may be concluded from it. */
   #isBlind = false
@@ -83,6 +89,7 @@ export class AdoptionCensus implements Census {
   leaderEnded(scope: ScopeRecord, pid: number): void {
     this.#leaders.delete(pid)
     scope.removeLeader(pid, () => !this.#libc.isGroup(pid))
+    this.#isFresh = false
     this.#changed.add(scope)
     this.#collectSoon()
   }
@@ -108,7 +115,7 @@ export class AdoptionCensus implements Census {
     // Whoever of them has ended is collected in a moment: there is no need for a look.
     if (scope.leaders.size > 0 || scope.orphans.size > 0) return false
     this.#refresh()
-    if (this.#isBlind) return false
+    if (this.#isBlind || this.#mayBePassing(scope)) return false
     for (const _ of this.#rootsOf(scope)) return false
     return true
   }
@@ -174,6 +181,14 @@ export class AdoptionCensus implements Census {
     }
   }
 
+  /** Whether somebody has ended of whom nobody can say that it was not of that scope. */
+  #mayBePassing(scope: ScopeRecord): boolean {
+    for (const startTick of this.#passing.values()) {
+      if (scope === this.#strays || scope.firstStartTick <= startTick) return true
+    }
+    return false
+  }
+
   /** Who may have started an orphan of unknown origin: any scope that is no younger. */
   #suspects(): { earliestOpen: number; oldestClosing: ScopeRecord } {
     let earliestOpen = Number.POSITIVE_INFINITY
@@ -222,7 +237,6 @@ export class AdoptionCensus implements Census {
   /** Reaps adopted children that have ended and finds out whose the new ones are; once for each turn. */
   #refresh(): void {
     if (this.#isFresh) return
-    this.#isFresh = true
     setImmediate(() => {
       this.#isFresh = false
     })
@@ -232,25 +246,43 @@ export class AdoptionCensus implements Census {
     } catch {
       this.#isBlind = true
     }
+    this.#isFresh = true
   }
 
+  /**
+   * Gives each child that is new to its owner. Nobody collects the keeper's children while it reads their list, and an orphan
+   * comes to the end of that before its parent has ended. So a process and those that come after it are never all missed
+   * as long as the ended ones count, too, until they are collected.
+   */
   #look(): void {
-    for (const [pid, scope] of this.#unseen) scope.seeLeader(pid)
-    this.#unseen.clear()
     // Before the look, so that it finds few that are dead.
-    if (collectedByNode.size === 0) this.#collectAny()
+    this.#collectEnded()
     // Before there are new ones, who are asked as they come.
     for (const [pid, { image }] of this.#unknown) this.#askAgain(pid, image)
     for (const pid of childrenOfMainThread(process.pid)) {
-      if (collectedByNode.has(pid)) continue
-      if (collectedByNode.size > 0 && this.#collect(pid)) continue
-      if (!this.#leaders.has(pid) && !this.#adopted.has(pid)) this.#adopt(pid)
+      if (!collectedByNode.has(pid) && !this.#leaders.has(pid) && !this.#adopted.has(pid)) this.#adopt(pid)
     }
+  }
+
+  #collectEnded(): void {
+    if (collectedByNode.size === 0) {
+      this.#collectAny()
+      return
+    }
+    this.#seeLeaders()
+    for (const pid of childrenOfMainThread(process.pid)) if (!collectedByNode.has(pid)) this.#collect(pid)
   }
 
   /** Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect. */
   #collectAny(): void {
+    this.#seeLeaders()
     while (this.#collect(-1));
+  }
+
+  /** By a leader that is collected unseen nothing would be known of what it has left. */
+  #seeLeaders(): void {
+    for (const [pid, scope] of this.#unseen) scope.seeLeader(pid)
+    this.#unseen.clear()
   }
 
   #collect(pid: number): boolean {
@@ -265,29 +297,33 @@ export class AdoptionCensus implements Census {
 
   #adopt(pid: number): void {
     const stat = statOf(pid)
-    // Who is dead by now is nobody's any more, and is collected with the next.
-    if (stat?.alive) this.#give(stat)
+    if (stat !== undefined) this.#give(stat)
   }
 
   /** In the moment of its exec a process has no environment for others to read: it is asked for its mark once more. */
   #askAgain(pid: number, image: string): void {
     const stat = statOf(pid)
-    if (!stat?.alive || stat.image === image) return
-    this.#unknown.delete(pid)
-    this.#give(stat)
+    if (stat?.alive && stat.image !== image) this.#give(stat)
   }
 
   #give(stat: ProcessStat): void {
+    const { pid, startTick } = stat
     const owner = this.#ownerOf(stat)
-    this.#adopted.set(stat.pid, owner)
-    if (owner === 'unknown') this.#unknown.set(stat.pid, stat)
-    else if (owner !== 'released') owner.orphans.add(stat.pid)
+    const isPassing = owner === 'unknown' && (statOf(pid)?.ending ?? true)
+    // For want of descriptors it can fail until here: then another look asks.
+    this.#adopted.set(pid, owner)
+    this.#unknown.delete(pid)
+    if (isPassing) this.#passing.set(pid, startTick)
+    else if (owner === 'unknown') this.#unknown.set(pid, stat)
+    else if (owner !== 'released') owner.orphans.add(pid)
   }
 
   #drop(pid: number): void {
     const owner = this.#adopted.get(pid)
     this.#adopted.delete(pid)
     this.#unknown.delete(pid)
+    this.#passing.delete(pid)
+    this.#isFresh = false
     if (typeof owner === 'object') {
       owner.orphans.delete(pid)
       this.#changed.add(owner)
@@ -299,7 +335,7 @@ export class AdoptionCensus implements Census {
   #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {
     if (this.#released.hasSeen(stat) || this.#released.holdsGroupOf(stat)) return 'released'
     for (const scope of this.#scopes) if (scope.hasSeen(stat)) return scope
-    const mark = environmentOf(stat.pid, markName)
+    const mark = stat.ending ? undefined : environmentOf(stat.pid, markName)
     const marked = mark === undefined ? undefined : this.#byMark.get(mark)
     if (marked !== undefined) return marked
     if (mark !== undefined && this.#releasedMarks.has(mark)) return 'released'

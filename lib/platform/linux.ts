@@ -37,6 +37,8 @@ export interface ProcessStat {
   readonly image: string
   /** Whether any of its threads still runs. A zombie's does not. */
   readonly alive: boolean
+  /** Whether it has given its memory back, and with that its environment. It starts no more, and is a zombie in a moment. */
+  readonly ending: boolean
 }
 
 // One buffer for all reads: everything here is synchronous, so no two reads overlap.
@@ -112,6 +114,8 @@ export function statOf(pid: number): ProcessStat | undefined {
   const { name, fields } = stat
   const state = fields[0] ?? '?'
   const threads = Number(fields[17])
+  // A process whose main thread has ended shows as a zombie while its other threads run on.
+  const alive = (state !== 'Z' && state !== 'X') || threads > 1
   return {
     pid,
     name,
@@ -123,8 +127,8 @@ export function statOf(pid: number): ProcessStat | undefined {
     cpuTicks: Number(fields[11]) + Number(fields[12]),
     threads,
     image: `${fields[23]} ${fields[24]} ${fields[25]}`,
-    // A process whose main thread has ended shows as a zombie while its other threads run on.
-    alive: (state !== 'Z' && state !== 'X') || threads > 1
+    alive,
+    ending: !alive || (fields[20] === '0' && threads <= 1)
   }
 }
 
