@@ -7,12 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createGuard } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft } from './harness/expectations.js'
-import { commandOf } from './harness/guarded.js'
+import { Guarded } from './harness/guarded.js'
 import { type Kind, kinds } from './harness/kinds.js'
-import { goneMs, grace, type Served, type ServedSetup } from './harness/served.js'
+import { goneMs, type Served, type ServedSetup } from './harness/served.js'
 import { serve } from './harness/server.js'
 import { Witness } from './harness/witness.js'
 
@@ -74,21 +73,23 @@ suite('a tree that grows while it is being ended', () => {
   // Each process may end between two looks at it, or before it could be asked whose it is: seldom, so there are many.
   for (const program of ['hops-in-group.sh', 'hops.sh']) {
     test(`forks and exits for ever beside an older scope, a hundred times: ${program}`, async (t) => {
-      const guard = await createGuard({ grace })
-      t.after(() => guard.close())
-      guard.open().spawn('sleep', ['1000'], { stdio: 'ignore' })
+      const guarded = await Guarded.start()
+      t.after(() => guarded.close())
+      guarded.guard.open().spawn('sleep', ['1000'], { stdio: 'ignore' })
       for (let round = 1; round <= 100; round++) {
+        // One for each, since the pipe of a witness ends once.
         const witness = new Witness()
-        t.after(() => witness.close())
-        const scope = guard.open()
-        const [file, args] = commandOf(program)
-        scope.spawn(file, args, { env: witness.env, stdio: 'ignore' })
-        await witness.present(1)
-        // At another moment of a process's life each time.
-        await pause(round % 20)
-        await scope.close()
-        assert.ok(await witness.goneWithin(goneMs), `something has outlived its scope in round ${round}`)
-        witness.close()
+        try {
+          const scope = guarded.guard.open()
+          guarded.run(scope, program, [], { env: witness.env })
+          await witness.present(1)
+          // At another moment of a process's life each time.
+          await pause(round % 20)
+          await scope.close()
+          assert.ok(await witness.goneWithin(goneMs), `something has outlived its scope in round ${round}`)
+        } finally {
+          witness.close()
+        }
       }
     })
   }

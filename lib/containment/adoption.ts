@@ -206,7 +206,8 @@ export class AdoptionCensus implements Census {
     this.#isCollectDue = true
     setImmediate(() => {
       this.#isCollectDue = false
-      if (collectedByNode.size === 0) this.#collectAny()
+      // To ask for each by its number can wait for a look.
+      if (collectedByNode.size === 0) this.#collectEnded()
       this.#wakeChanged()
       this.#lookSoon()
     })
@@ -264,25 +265,16 @@ export class AdoptionCensus implements Census {
     }
   }
 
-  #collectEnded(): void {
-    if (collectedByNode.size === 0) {
-      this.#collectAny()
-      return
-    }
-    this.#seeLeaders()
-    for (const pid of childrenOfMainThread(process.pid)) if (!collectedByNode.has(pid)) this.#collect(pid)
-  }
-
-  /** Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect. */
-  #collectAny(): void {
-    this.#seeLeaders()
-    while (this.#collect(-1));
-  }
-
   /** By a leader that is collected unseen nothing would be known of what it has left. */
-  #seeLeaders(): void {
+  #collectEnded(): void {
     for (const [pid, scope] of this.#unseen) scope.seeLeader(pid)
     this.#unseen.clear()
+    if (collectedByNode.size === 0) {
+      // Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect.
+      while (this.#collect(-1));
+    } else {
+      for (const pid of childrenOfMainThread(process.pid)) if (!collectedByNode.has(pid)) this.#collect(pid)
+    }
   }
 
   #collect(pid: number): boolean {
