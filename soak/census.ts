@@ -1,8 +1,9 @@
 /** Which processes are the soak's, wherever they have gone: by what they inherited, hold open, or announced. */
 
 import { setTimeout as pause } from 'node:timers/promises'
+import { environmentOf } from '../test/harness/proc.js'
 import type { Witness } from '../test/harness/witness.js'
-import { ageMsOf, commandOf, descriptorsOf, environmentOf, pids, type Stat, statOf } from './proc.js'
+import { ageMsOf, commandOf, descriptorsOf, pids, type Stat, statOf } from './proc.js'
 import { markName, requestName } from './settings.js'
 
 /** A process of the soak, for a person to read. */

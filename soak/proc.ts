@@ -41,11 +41,6 @@ export function statOf(pid: number): Stat | undefined {
   }
 }
 
-/** The entries of the environment that a process was started with. */
-export function environmentOf(pid: number): string[] {
-  return read(`/proc/${pid}/environ`)?.split('\0') ?? []
-}
-
 /** The command line, for a person to read; the name in brackets when there is none. */
 export function commandOf({ pid, name }: Stat): string {
   const text = read(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ').replaceAll(/\s+/g, ' ').trim()

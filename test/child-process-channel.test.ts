@@ -20,7 +20,7 @@ import { text } from 'node:stream/consumers'
 import { after, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { closed, eventsOf, forEachLauncher } from './harness/launchers.js'
-import { statOf } from './harness/witness.js'
+import { statOf } from './harness/proc.js'
 
 const program = fileURLToPath(new URL('../../test/programs/answers.mjs', import.meta.url))
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-test-')))

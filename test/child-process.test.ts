@@ -22,7 +22,7 @@ import { after, suite, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { eventually } from './harness/expectations.js'
 import { closed, differences, eventsOf, forEachLauncher } from './harness/launchers.js'
-import { statOf } from './harness/witness.js'
+import { statOf } from './harness/proc.js'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-test-')))
 const missing = join(folder, 'no-such-command')

@@ -12,10 +12,11 @@ import type * as Mark from '../lib/mark.js'
 import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
 import { ask } from './harness/client.js'
 import { eventually } from './harness/expectations.js'
+import { argumentsOf, statOf } from './harness/proc.js'
 import { type Served, serve } from './harness/server.js'
 import { StandInKeeper } from './harness/stand-in-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
-import { statOf, Witness } from './harness/witness.js'
+import { Witness } from './harness/witness.js'
 import { Worker, whyNoTerminal } from './harness/worker.js'
 
 const { folderTagOf, workerMarkOf } = (await import(
@@ -369,7 +370,7 @@ suite('a keeper whose socket is hard to reach', () => {
     const processes = worker.scopes.flatMap(({ processes }) => processes)
     assert.deepEqual(new Set(processes.map(({ pid }) => innermost(pid))), announcedBy({ witness }))
     for (const { pid, command } of processes) {
-      assert.equal(readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim(), command)
+      assert.equal(argumentsOf(pid).join(' '), command)
     }
   })
 })

@@ -7,9 +7,10 @@ import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ask } from './harness/client.js'
 import { Conversion, otherWorkerAt, refused } from './harness/conversion.js'
-import { childrenOf, eventually } from './harness/expectations.js'
-import { Family, isAlive, treeOf } from './harness/family.js'
+import { eventually } from './harness/expectations.js'
+import { Family } from './harness/family.js'
 import { freePort } from './harness/free-port.js'
+import { childrenOf, isAlive, treeOf } from './harness/proc.js'
 
 const entry = fileURLToPath(new URL('../examples/cluster.js', import.meta.url))
 const workerCount = 4

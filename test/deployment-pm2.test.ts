@@ -12,8 +12,9 @@ import { fileURLToPath } from 'node:url'
 import { ask } from './harness/client.js'
 import { Conversion, otherWorkerAt, refused, workerAt } from './harness/conversion.js'
 import { eventually } from './harness/expectations.js'
-import { Family, isAlive, treeOf } from './harness/family.js'
+import { Family } from './harness/family.js'
 import { freePort } from './harness/free-port.js'
+import { isAlive, treeOf } from './harness/proc.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const command = join(root, 'node_modules/pm2/bin/pm2')

@@ -13,8 +13,8 @@ import subprocessGuard, { type SubprocessGuardOptions } from 'fastify-subprocess
 import WebSocket from 'ws'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
+import { statOf } from './harness/proc.js'
 import { type Served, serve } from './harness/server.js'
-import { statOf } from './harness/witness.js'
 import { Worker } from './harness/worker.js'
 
 const timeout = 300

@@ -7,9 +7,9 @@ import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { ask } from './harness/client.js'
-import { childrenOf, eventually } from './harness/expectations.js'
+import { eventually } from './harness/expectations.js'
 import { freePort } from './harness/free-port.js'
-import { statOf } from './harness/witness.js'
+import { childrenOf, isAlive, lives, treeOf } from './harness/proc.js'
 
 interface Example {
   readonly port: number
@@ -28,27 +28,21 @@ async function start(t: TestContext, name: string): Promise<Example> {
   return { port, server }
 }
 
-/** The processes below one, at any depth. */
-function treeOf(pid: number): number[] {
-  return childrenOf(pid).flatMap((child) => [child, ...treeOf(child)])
-}
-
 /** Asserts that the deadline answers and ends what hangs, and that SIGTERM ends the rest. */
 async function assertEnds({ port, server }: Example): Promise<void> {
   const [keeper] = childrenOf(server.pid as number)
   const { answer } = ask(port, '/hang')
-  await eventually('the command and its child run', () => treeOf(keeper as number).length >= 3)
-  const hanging = treeOf(keeper as number)
+  await eventually('the command and its child run', () => treeOf(keeper as number).length >= 4)
+  const [, ...hanging] = treeOf(keeper as number)
   const { status, body } = await answer
   assert.equal(status, 503)
   assert.match(body, /The request did not end within its deadline/)
-  await eventually('what hung is gone', () => treeOf(keeper as number).length === 0)
+  await eventually('what hung is gone', () => !hanging.some(isAlive))
+  await eventually('the keeper has no child', () => childrenOf(keeper as number).length === 0)
   server.kill('SIGTERM')
   const [code] = await once(server, 'exit')
   assert.equal(code, 0)
-  for (const pid of [keeper as number, ...hanging]) {
-    await eventually(`${pid} is gone`, () => ['Z', undefined].includes(statOf(pid)?.state))
-  }
+  await eventually('the keeper is gone', () => !lives(keeper))
 }
 
 suite('an example', () => {

@@ -14,7 +14,8 @@ import subprocessGuard, {
   type ExpressGuardOptions
 } from 'fastify-subprocess-guard/express'
 import { ask } from './harness/client.js'
-import { childrenOf, eventually } from './harness/expectations.js'
+import { eventually } from './harness/expectations.js'
+import { childrenOf } from './harness/proc.js'
 import { goneMs, grace } from './harness/served.js'
 import { Witness } from './harness/witness.js'
 

@@ -6,8 +6,8 @@ import { suite, type TestContext, test } from 'node:test'
 import { createGuard, type GuardOptions, type Scope, type SubprocessError } from 'fastify-subprocess-guard'
 import { assertGone, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
+import { statOf } from './harness/proc.js'
 import { grace, serve } from './harness/server.js'
-import { statOf } from './harness/witness.js'
 
 const timeout = 300
 const never = (): Promise<never> => new Promise(() => {})

@@ -8,8 +8,8 @@ import { createGuard, type WorkerInfo } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { Debugging } from './harness/debugging.js'
 import { eventually } from './harness/expectations.js'
+import { statOf } from './harness/proc.js'
 import { goneMs } from './harness/served.js'
-import { statOf } from './harness/witness.js'
 import { type KeeperLine, Worker, type WorkerSetup } from './harness/worker.js'
 
 const workerTimeout = 1_000

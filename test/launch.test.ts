@@ -10,8 +10,8 @@ import type { Subprocess } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, eventually } from './harness/expectations.js'
 import { runNoRoom, whyNoLimit } from './harness/no-room.js'
+import { statOf } from './harness/proc.js'
 import { goneMs, type Served, type Setup, serve } from './harness/server.js'
-import { statOf } from './harness/witness.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 

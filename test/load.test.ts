@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ask } from './harness/client.js'
-import { assertClean, assertGone, assertLeft, descriptorsOf, eventually } from './harness/expectations.js'
+import { assertClean, assertGone, assertLeft, eventually } from './harness/expectations.js'
+import { descriptorsOf } from './harness/proc.js'
 import { type LogLine, type Served, type Setup, serve } from './harness/server.js'
 
 const requests = 500

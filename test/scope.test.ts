@@ -11,8 +11,8 @@ import type { GuardOptions, Scope, SubprocessError } from 'fastify-subprocess-gu
 import { ask } from './harness/client.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
+import { argumentsOf, lives, statOf } from './harness/proc.js'
 import { grace, serve } from './harness/server.js'
-import { statOf } from './harness/witness.js'
 import { Worker } from './harness/worker.js'
 
 async function startGuarded(t: TestContext, options: GuardOptions = {}): Promise<Guarded> {
@@ -154,7 +154,7 @@ suite('release', () => {
       assert.equal(processes.length, 1)
       assert.deepEqual(pidsOf(guarded.witness.living()), released)
       await guarded.guard.close()
-      await eventually('the keeper is gone', () => isGone(guarded.guard.keeper))
+      await eventually('the keeper is gone', () => !lives(guarded.guard.keeper))
       assert.deepEqual(pidsOf(guarded.witness.living()), released)
       assert.deepEqual(guarded.lines('nobody listens'), [])
     })
@@ -386,6 +386,7 @@ suite('list', () => {
     await guarded.witness.present(2)
     scope.adopt(guarded.runApart('own-group.sh'))
     const announced = await guarded.witness.present(5)
+    await becomeTheirPrograms(announced)
     const processes = await scope.list()
     assert.deepEqual(pidsOf(processes), pidsOf(announced))
     for (const { pid, parent, command, ageMs, memoryBytes } of processes) {
@@ -521,7 +522,7 @@ test('fork starts a program with a channel, which ends with the scope', async (t
   })
   assert.deepEqual(pidsOf(await scope.list()), [child.pid])
   const { processes } = await scope.close()
-  assert.equal(isGone(child.pid as number), true)
+  assert.equal(lives(child.pid), false)
   assert.deepEqual(
     processes.map(({ pid, ended }) => ({ pid, ended })),
     [{ pid: child.pid, ended: 'SIGTERM' }]
@@ -567,9 +568,10 @@ suite('closed', () => {
   })
 })
 
-function isGone(pid: number): boolean {
-  const state = statOf(pid)?.state
-  return state === undefined || state === 'Z'
+/** Resolves when no process is the shell any more that announced it: until then its memory and its parent may change. */
+async function becomeTheirPrograms(processes: readonly { pid: number }[]): Promise<void> {
+  const isProgram = (pid: number): boolean => ['sleep', 'timeout'].includes(argumentsOf(pid)[0] as string)
+  await eventually('every process is its program', () => processes.every(({ pid }) => isProgram(pid)))
 }
 
 /**

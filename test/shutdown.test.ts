@@ -7,8 +7,9 @@ import subprocessGuard from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { commandOf } from './harness/guarded.js'
+import { lives } from './harness/proc.js'
 import { grace, type Served, type Setup, serve } from './harness/server.js'
-import { statOf, Witness } from './harness/witness.js'
+import { Witness } from './harness/witness.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -35,14 +36,9 @@ async function serveShutdown(setup: Setup) {
   return Object.assign(served, { release })
 }
 
-function isKeeperGone(keeper: number): boolean {
-  const state = statOf(keeper)?.state
-  return state === undefined || state === 'Z'
-}
-
 async function assertKeeperGone(served: Served): Promise<void> {
   const { keeper } = served.app.subprocessGuard
-  await eventually('the keeper is gone', () => isKeeperGone(keeper))
+  await eventually('the keeper is gone', () => !lives(keeper))
 }
 
 for (const launch of ['keeper', 'direct'] as const) {
@@ -125,7 +121,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await app.close()
       await ready
       const { keeper } = app.subprocessGuard
-      await eventually('the keeper is gone', () => isKeeperGone(keeper))
+      await eventually('the keeper is gone', () => !lives(keeper))
     })
 
     test('during the start leaves nothing that an onReady hook has started', async (t) => {
@@ -141,7 +137,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await witness.present(2)
       await Promise.all([ready, app.close()])
       await assertGone({ witness })
-      await eventually('the keeper is gone', () => isKeeperGone(app.subprocessGuard.keeper))
+      await eventually('the keeper is gone', () => !lives(app.subprocessGuard.keeper))
     })
   })
 }

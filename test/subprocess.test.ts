@@ -14,7 +14,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { Subprocess } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
-import { assertClean, assertGone, descriptorsOf, eventually } from './harness/expectations.js'
+import { assertClean, assertGone, eventually } from './harness/expectations.js'
+import { descriptorsOf } from './harness/proc.js'
 import { type Served, serve } from './harness/server.js'
 
 let served: Served

@@ -1,20 +1,20 @@
 /** What a worker and its keeper have left, killed together, is ended by a sweep, and nothing else is (FAULTS 42). */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as ReleaseNotes from '../lib/containment/release-notes.js'
-import { childrenOf, eventually } from './harness/expectations.js'
-import { lives, markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
+import { eventually } from './harness/expectations.js'
+import { markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
+import { argumentsOf, childrenOf, environmentOf, lives, statOf } from './harness/proc.js'
 import { goneMs } from './harness/server.js'
 import { run, sweep, sweepCommandLine } from './harness/sweeper.js'
-import { environmentOf, statOf } from './harness/witness.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
 
 const { isReleased, noteRelease } = (await import(
@@ -130,7 +130,7 @@ suite('a sweep ends nothing', () => {
       const { processes } = await sweep()
       assert.deepEqual(pidsOf(processes), [other.pid])
       assert.equal(heir.witness.living().length, processCount)
-      assert.ok(lives(heir))
+      assert.ok(lives(heir.pid))
     })
   }
 
@@ -141,7 +141,7 @@ suite('a sweep ends nothing', () => {
     await startMarked(t, markOfProcess(worker))
     const other = await startMarked(t, mark)
     assert.deepEqual(pidsOf((await sweep()).processes), [other.pid])
-    assert.ok(lives(shell))
+    assert.ok(lives(shell.pid))
     shell.stdin?.end('go\n')
     await once(shell, 'exit')
   })
@@ -164,7 +164,7 @@ suite('a sweep ends nothing', () => {
     const [spared, left] = [await startMarked(t, released), await startMarked(t, unreleased)]
     noteRelease(released)
     assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
-    assert.ok(lives(spared))
+    assert.ok(lives(spared.pid))
     assert.ok(isReleased(released))
     spared.kill('SIGKILL')
     await once(spared, 'exit')
@@ -204,7 +204,7 @@ suite('a sweep ends nothing', () => {
     test(`whose mark names ${what}`, async (t) => {
       const marked = await startMarked(t, mark)
       assert.deepEqual(await sweep(), { status: 0, processes: [] })
-      assert.ok(lives(marked))
+      assert.ok(lives(marked.pid))
     })
   }
 
@@ -218,7 +218,7 @@ suite('a sweep ends nothing', () => {
     const more = await startMarked(t, markOf())
     const { processes } = await sweep({ wrapper: asNobody })
     assert.deepEqual(pidsOf(processes), announcedBy(worker))
-    assert.ok(lives(more))
+    assert.ok(lives(more.pid))
   })
 
   test('of a worker that hidepid hides', { skip: noOtherUser }, async (t) => {
@@ -233,7 +233,7 @@ suite('a sweep ends nothing', () => {
     ]
     const { processes } = await sweep({ wrapper: hiding })
     assert.deepEqual(pidsOf(processes), [left.pid])
-    assert.ok(lives(hidden))
+    assert.ok(lives(hidden.pid))
   })
 
   test('of another PID namespace', async (t) => {
@@ -270,7 +270,7 @@ suite('a sweep', () => {
     t.after(() => parent.kill('SIGKILL'))
     const worker = await childOf(parent.pid as number)
     const left = await startMarked(t, markOfProcess(worker))
-    await eventually('its parent waits for nobody', () => commandOf(parent).startsWith('sleep'))
+    await eventually('its parent waits for nobody', () => argumentsOf(parent.pid as number)[0] === 'sleep')
     assert.deepEqual((await sweep()).processes, [])
     process.kill(worker, 'SIGKILL')
     await eventually('it is a zombie', () => statOf(worker)?.state === 'Z')
@@ -316,7 +316,7 @@ suite('a sweep', () => {
     assert.deepEqual(pidsOf(processes), [left.pid])
     assert.equal(processes[0]?.ended, 'survived')
     assert.equal(processes[0]?.why, 'SIGKILL was refused: EPERM')
-    assert.ok(lives(left))
+    assert.ok(lives(left.pid))
 
     const second = await sweep({ env })
     assert.equal(second.status, 0)
@@ -373,8 +373,4 @@ async function childOf(pid: number): Promise<number> {
 
 function hasMark(pid: number): boolean {
   return environmentOf(pid).some((entry) => entry.startsWith('SUBPROCESS_GUARD_MARK='))
-}
-
-function commandOf({ pid }: ChildProcess): string {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
 }

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import type * as Dog from '../lib/keeper/watchdog.js'
 import type { Where } from '../lib/keeper/where.js'
 import { eventually } from './harness/expectations.js'
-import { statOf } from './harness/witness.js'
+import { statOf } from './harness/proc.js'
 
 // Not public: the compiled file itself.
 const { Watchdog, beatMsOf }: typeof Dog = await import(

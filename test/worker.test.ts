@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { eventually } from './harness/expectations.js'
+import { argumentsOf, environmentOf } from './harness/proc.js'
 import { goneMs } from './harness/server.js'
 import { Witness } from './harness/witness.js'
 import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
@@ -287,9 +287,9 @@ suite('a worker whose Node has a preload, an inspector and a heap limit', () => 
       // The keeper has been ready for long: it would have said so before the command did.
       assert.deepEqual(worker.said('preloaded'), [String(worker.pid)])
       const { keeper } = worker
-      const variables = entriesOf(`/proc/${keeper}/environ`).map((entry) => entry.split('=')[0])
+      const variables = environmentOf(keeper as number).map((entry) => entry.split('=')[0])
       assert.ok(!variables.includes('NODE_OPTIONS'))
-      const keeperArgs = entriesOf(`/proc/${keeper}/cmdline`)
+      const keeperArgs = argumentsOf(keeper as number)
       assert.deepEqual(
         flags.filter((flag) => keeperArgs.includes(flag)),
         []
@@ -339,11 +339,6 @@ async function assertOneLine(worker: Worker): Promise<void> {
   assert.deepEqual(new Set(named), new Set(worker.witness.announced.map(({ pid }) => pid)))
   const killed = line?.processes.filter(({ ended }) => ended === 'SIGKILL')
   assert.equal(killed?.length, ignoringCount)
-}
-
-/** The entries of a list in `/proc`: the arguments of a process, or its environment. */
-function entriesOf(path: string): string[] {
-  return readFileSync(path, 'utf8').split('\0')
 }
 
 function medianOf(figures: readonly number[]): number {

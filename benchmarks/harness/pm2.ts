@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { environmentOf } from '../../test/harness/proc.js'
 import { kill } from './processes.js'
 
 const command = join(dirname(createRequire(import.meta.url).resolve('pm2/package.json')), 'bin/pm2')
@@ -64,18 +65,9 @@ export class Pm2 {
   }
 
   #all(): number[] {
-    const entry = `PM2_HOME=${this.#home}\0`
+    const entry = `PM2_HOME=${this.#home}`
     return readdirSync('/proc')
       .map(Number)
       .filter((pid) => Number.isInteger(pid) && environmentOf(pid).includes(entry))
-  }
-}
-
-function environmentOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'latin1')
-  } catch {
-    // It has ended, or is another user's.
-    return ''
   }
 }

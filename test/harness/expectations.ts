@@ -1,9 +1,9 @@
 /** What must be true after every fault: nothing alive, nothing left, the worker serves. */
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from './client.js'
+import { childrenOf } from './proc.js'
 import { goneMs, type Served } from './served.js'
 
 /** Asserts that every process the witness knows of ends in time. */
@@ -52,13 +52,4 @@ export async function eventually(what: string, isSo: () => boolean, ms = 5_000):
     if (performance.now() > until) assert.fail(`not within ${ms} ms: ${what}`)
     await pause(5)
   }
-}
-
-export function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  return text.split(' ').filter(Boolean).map(Number)
-}
-
-export function descriptorsOf(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length
 }

@@ -1,15 +1,9 @@
 /** All living processes that come of what a test has started, however far they have gone from it. */
 
 import { randomUUID } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
-import { childrenOf, eventually } from './expectations.js'
-import { environmentOf, statOf } from './witness.js'
-
-/** One process, also when its number has been given out again. */
-export interface Relative {
-  readonly pid: number
-  readonly startTick: string
-}
+import { readdirSync } from 'node:fs'
+import { eventually } from './expectations.js'
+import { argumentsOf, end, environmentOf, type Identity, identityOf, lives } from './proc.js'
 
 export class Family {
   readonly #entry = `TEST_FAMILY=${randomUUID()}`
@@ -21,54 +15,31 @@ export class Family {
   }
 
   /** Those whose command line contains that. */
-  living(command = ''): Relative[] {
+  living(command = ''): Identity[] {
     return readdirSync('/proc')
       .map(Number)
-      .filter((pid) => Number.isInteger(pid) && this.#has(pid) && commandOf(pid).includes(command))
-      .flatMap((pid) => relativeOf(pid))
+      .filter(
+        (pid) => Number.isInteger(pid) && this.#has(pid) && argumentsOf(pid).join(' ').includes(command)
+      )
+      .filter(lives)
+      .map(identityOf)
   }
 
   /** Resolves when none but those whose command line contains that is alive. */
   async gone({ but, ms }: { but?: string; ms?: number } = {}): Promise<void> {
-    const left = (): Relative[] => {
+    const left = (): Identity[] => {
       const exempt = but === undefined ? [] : this.living(but)
-      return this.living().filter(({ pid }) => !exempt.some((relative) => relative.pid === pid))
+      return this.living().filter(({ pid }) => !exempt.some((one) => one.pid === pid))
     }
     await eventually('all processes are gone', () => left().length === 0, ms)
   }
 
   /** Ends what a test has left. */
   close(): void {
-    for (const { pid } of this.living()) process.kill(pid, 'SIGKILL')
+    for (const { pid } of this.living()) end(pid)
   }
 
   #has(pid: number): boolean {
     return environmentOf(pid).includes(this.#entry)
-  }
-}
-
-/** A process and all below it. */
-export function treeOf(pid: number): Relative[] {
-  return [...relativeOf(pid), ...childrenOf(pid).flatMap(treeOf)]
-}
-
-export function isAlive({ pid, startTick }: Relative): boolean {
-  return relativeOf(pid)[0]?.startTick === startTick
-}
-
-/** None for a process that has ended, and for a zombie. */
-function relativeOf(pid: number): Relative[] {
-  const stat = statOf(pid)
-  return stat === undefined || stat.state === 'Z' || stat.state === 'X'
-    ? []
-    : [{ pid, startTick: stat.startTick }]
-}
-
-function commandOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-  } catch {
-    // It has ended, or is another user's.
-    return ''
   }
 }

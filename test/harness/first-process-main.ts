@@ -3,8 +3,7 @@
 import { readdirSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { createGuard } from 'fastify-subprocess-guard'
-import { childrenOf } from './expectations.js'
-import { statOf } from './witness.js'
+import { childrenOf, statOf } from './proc.js'
 
 const warnings: string[] = []
 const logger = { info() {}, warn: (_: object, message: string) => void warnings.push(message), error() {} }

@@ -13,7 +13,8 @@ import {
 import { after, before, suite } from 'node:test'
 import { promisify } from 'node:util'
 import { createGuard, type ExecError, type Guard, type Scope } from 'fastify-subprocess-guard'
-import { childrenOf, eventually } from './expectations.js'
+import { eventually } from './expectations.js'
+import { childrenOf } from './proc.js'
 
 type LauncherName = 'node' | 'keeper' | 'direct'
 

@@ -7,9 +7,10 @@ import { readFileSync } from 'node:fs'
 import { Agent, type ClientRequest, request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { childrenOf, descriptorsOf, eventually } from './expectations.js'
+import { eventually } from './expectations.js'
 import { Inspected } from './inspected.js'
 import type { WorkerFigures } from './long-main.js'
+import { childrenOf, descriptorsOf } from './proc.js'
 
 const entry = fileURLToPath(new URL('./long-main.js', import.meta.url))
 const clients = 40

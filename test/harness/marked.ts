@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, readlinkSync } from 'node:fs'
 import type { TestContext } from 'node:test'
-import { statOf } from './witness.js'
+import { statOf } from './proc.js'
 
 const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 const namespace = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
@@ -51,10 +51,4 @@ export async function startCommand(
   t.after(() => child.kill('SIGKILL'))
   await once(child, 'spawn')
   return child
-}
-
-/** Whether that process lives, be it stopped. */
-export function lives({ pid }: { pid?: number | undefined }): boolean {
-  const state = statOf(pid as number)?.state
-  return state !== undefined && state !== 'Z' && state !== 'X'
 }

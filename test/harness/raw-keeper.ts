@@ -11,8 +11,9 @@ import { fileURLToPath } from 'node:url'
 import type * as Protocol from '../../lib/keeper/protocol.js'
 import { eventually } from './expectations.js'
 import { commandOf } from './guarded.js'
+import { statOf } from './proc.js'
 import { grace } from './server.js'
-import { statOf, Witness } from './witness.js'
+import { Witness } from './witness.js'
 
 // Not public: the compiled files themselves.
 const inKeeper = (file: string): string => new URL(`../../../dist/keeper/${file}`, import.meta.url).href

@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { createGuard } from 'fastify-subprocess-guard'
-import { statOf } from './witness.js'
+import { statOf } from './proc.js'
 
 const attempts = 200
 const how = process.argv[2] as 'adopted' | 'direct' | 'keeper'

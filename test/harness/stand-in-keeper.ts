@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { statOf } from './witness.js'
+import { statOf } from './proc.js'
 
 const program = `
   const { createServer } = require('node:net')

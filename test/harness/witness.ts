@@ -2,16 +2,14 @@
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { end, environmentOf, type Identity, identityOf, isAlive } from './proc.js'
 
-export interface Announced {
-  readonly pid: number
+export interface Announced extends Identity {
   readonly name: string
-  /** With the pid it names one process. */
-  readonly startTick: string | undefined
 }
 
 export class Witness {
@@ -73,10 +71,7 @@ export class Witness {
 
   /** The processes of the announced that are alive. A zombie is not. */
   living(): Announced[] {
-    return this.announced.filter(({ pid, startTick }) => {
-      const now = statOf(pid)
-      return now !== undefined && now.startTick === startTick && now.state !== 'Z' && now.state !== 'X'
-    })
+    return this.announced.filter(isAlive)
   }
 
   /** Every process that has the witness in its environment and lives, announced or not, by a look at all there are. */
@@ -88,7 +83,7 @@ export class Witness {
 
   /** Ends what a test has left, by pid, and closes the pipe. */
   close(): void {
-    for (const { pid } of this.living()) process.kill(pid, 'SIGKILL')
+    for (const { pid } of this.living()) end(pid)
     this.#letGo()
     this.#socket.destroy()
     rmSync(this.#folder, { recursive: true, force: true })
@@ -109,54 +104,9 @@ export class Witness {
         this.said.push(line)
         this.#socket.emit('said')
       } else {
-        this.announced.push({ pid: Number(pid), name, startTick: statOf(Number(pid))?.startTick })
+        this.announced.push({ ...identityOf(Number(pid)), name })
         this.#socket.emit('announced')
       }
     }
-  }
-}
-
-/** What /proc tells of a process. */
-export interface Stat {
-  state: string
-  parent: number
-  startTick: string
-  /** In the moment of its exec when it has its new memory, and its environment and command are not there yet. */
-  isInExec: boolean
-}
-
-/** Read anew here: a test does not trust the code it tests. */
-export function statOf(pid: number): Stat | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    const [memory, startOfCode] = [fields[20], fields[23]]
-    return {
-      state: fields[0] as string,
-      parent: Number(fields[1]),
-      startTick: fields[19] as string,
-      isInExec: memory !== '0' && startOfCode === '0'
-    }
-  } catch {
-    return undefined
-  }
-}
-
-/** The entries of the environment that a process was started with. None for a zombie and for another user's. */
-export function environmentOf(pid: number): string[] {
-  let text = read(pid)
-  for (let wasInExec = true; text === '' && wasInExec; text = read(pid)) {
-    // Asked before the next look: what is past its exec by then has its environment.
-    wasInExec = statOf(pid)?.isInExec ?? false
-  }
-  return text.split('\0')
-}
-
-function read(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8')
-  } catch {
-    // It has ended, or it is another user's.
-    return ''
   }
 }

@@ -9,7 +9,8 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type Asked, ask } from './client.js'
 import { eventually } from './expectations.js'
-import { statOf, Witness } from './witness.js'
+import { end, identityOf, isAlive } from './proc.js'
+import { Witness } from './witness.js'
 
 const entry = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 // Enough for a heap to fill up and a thousand programs to start, on a machine that has other work.
@@ -237,8 +238,8 @@ export class Worker {
   /** Ends what a test has left, by pid. */
   close(): void {
     this.#process.kill('SIGKILL')
-    if (this.#isAlive()) process.kill(this.pid, 'SIGKILL')
-    if (this.#isKeeperAlive()) process.kill(this.keeper as number, 'SIGKILL')
+    if (this.#isAlive()) end(this.pid)
+    if (this.#isKeeperAlive()) end(this.keeper as number)
     this.witness.close()
     rmSync(this.#home, { recursive: true, force: true })
   }
@@ -258,13 +259,10 @@ export class Worker {
   }
 }
 
-/** Tells whether the process that has the number now is alive. A zombie is not, nor is a later one of that number. */
+/** Tells whether the process that has the number now is alive. */
 function lifeOf(pid: number): () => boolean {
-  const startTick = statOf(pid)?.startTick
-  return () => {
-    const now = statOf(pid)
-    return now !== undefined && now.startTick === startTick && now.state !== 'Z' && now.state !== 'X'
-  }
+  const identity = identityOf(pid)
+  return () => isAlive(identity)
 }
 
 /**
