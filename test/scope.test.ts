@@ -549,6 +549,23 @@ suite('closed', () => {
     assert.deepEqual(report.survivors, [])
   })
 
+  test('waits for a command that is in its own exit, and does not say that it ended it', async (t) => {
+    const guarded = await startGuarded(t)
+    const scope = guarded.guard.open()
+    // To give so much back takes the kernel a while.
+    const child = scope.spawn('node', [
+      '-e',
+      'Buffer.alloc(2 ** 29, 1); process.kill(process.pid, "SIGKILL")'
+    ])
+    if (child.pid === undefined) await once(child, 'spawn')
+    const until = performance.now() + 30_000
+    // In one turn: its exit takes less time than a pause.
+    while (statOf(child.pid as number)?.hasMemory) assert.ok(performance.now() < until, 'it does not end')
+    const { processes } = await scope.close()
+    assert.equal(lives(child.pid), false)
+    assert.deepEqual(processes, [])
+  })
+
   test('has nothing to tell of a scope that was not used', async (t) => {
     const guarded = await startGuarded(t)
     const { processes, survivors, leftFolders } = await guarded.guard.open().close()

@@ -25,7 +25,7 @@ export async function runAlone<Result>(sweep: () => Promise<Result>): Promise<Re
   const until = performance.now() + longestWaitMs
   let lock = await take(name)
   while (lock === 'taken' && performance.now() < until) {
-    await holderLeaves(name, until - performance.now())
+    await holderLeaves(name, Math.max(until - performance.now(), 0))
     await pause(pauseMs)
     lock = await take(name)
   }

@@ -46,6 +46,8 @@ class Ending {
   readonly #asked = new Map<string, string>()
   /** The groups that were signalled as a whole. */
   readonly #askedGroups = new Set<number>()
+  /** Those that were in their exit before the first signal: they end by themselves, and are waited for. */
+  #leaving: ReadonlySet<string> | undefined
   /** Whether the last look has left some of a large tree out. */
   #isPartial = false
 
@@ -143,7 +145,7 @@ class Ending {
         pauseMs = Math.min(pauseMs * 2, longestPauseMs)
         most = Number.POSITIVE_INFINITY
       }
-      await this.#search.changeWithin(this.#scope, lookAt - performance.now())
+      await this.#search.changeWithin(this.#scope, Math.max(lookAt - performance.now(), 0))
     }
   }
 
@@ -171,6 +173,7 @@ class Ending {
   }
 
   #signal(members: readonly Member[], signal: NodeJS.Signals): void {
+    this.#leaving ??= new Set(members.flatMap(({ stat }) => (stat.ending ? [keyOf(stat)] : [])))
     for (const { stat } of members) this.#note(stat, signal)
     this.#send(members, signal)
   }
@@ -210,6 +213,7 @@ class Ending {
   #note(stat: ProcessStat, signal: NodeJS.Signals): void {
     const { pid, image } = stat
     const key = keyOf(stat)
+    if (this.#leaving?.has(key)) return
     const leader = this.#scope.leaders.get(pid)
     const command = this.#signalled.get(key)?.command ?? leader ?? this.#commandOf(stat)
     this.#signalled.set(key, { pid, command, ended: signal })

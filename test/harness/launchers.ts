@@ -68,6 +68,7 @@ export class Launcher {
   readonly name: LauncherName
   guard: Guard | undefined
   scope: Scope | undefined
+  readonly #children: ChildProcess[] = []
   /** What the guard has logged. */
   readonly log: { message: string; err?: unknown }[] = []
 
@@ -87,38 +88,56 @@ export class Launcher {
   async close(): Promise<void> {
     const { guard, scope } = this
     if (guard === undefined || scope === undefined) return
+    // A test may be over with the last output of a command, and the command not yet.
+    await eventually('every child has ended', () => this.#children.every(hasEnded))
     assert.deepEqual((await scope.close()).processes, [])
     await eventually('the keeper has no child', () => childrenOf(guard.keeper).length === 0)
     await guard.close()
   }
 
   spawn(command: string, args?: readonly string[] | SpawnOptions, options?: SpawnOptions): ChildProcess {
-    const start = (this.scope === undefined ? spawn : this.scope.spawn.bind(this.scope)) as typeof spawn
-    return args === undefined && options === undefined
-      ? start(command)
-      : start(command, args as readonly string[], options as SpawnOptions)
+    const start = (this.scope?.spawn.bind(this.scope) ?? spawn) as typeof spawn
+    return this.#keep(
+      args === undefined && options === undefined
+        ? start(command)
+        : start(command, args as readonly string[], options as SpawnOptions)
+    )
   }
 
   fork(modulePath: string, args: readonly string[] = [], options: ForkOptions = {}): ChildProcess {
-    return this.scope === undefined
-      ? fork(modulePath, args, options)
-      : this.scope.fork(modulePath, args, options)
+    const start = this.scope?.fork.bind(this.scope) ?? fork
+    return this.#keep(start(modulePath, args, options))
   }
 
   execFile(file: string, args: readonly string[] = [], options: ExecOptions = {}): Run {
-    if (this.scope === undefined) return promisify(execFile)(file, args, options) as Run
-    return this.scope.execFile(file, args, options) as Run
+    const start = (this.scope?.execFile.bind(this.scope) ?? promisify(execFile)) as typeof this.execFile
+    return this.#keepRun(start(file, args, options))
   }
 
   exec(command: string, options: ExecOptions = {}): Run {
-    if (this.scope === undefined) return promisify(exec)(command, options) as Run
-    return this.scope.exec(command, options) as Run
+    const start = (this.scope?.exec.bind(this.scope) ?? promisify(exec)) as typeof this.exec
+    return this.#keepRun(start(command, options))
   }
 
   /** What this launcher does where the three differ. */
   does(difference: keyof typeof differences): unknown {
     return differences[difference][this.name]
   }
+
+  #keepRun(run: Run): Run {
+    this.#keep(run.child)
+    return run
+  }
+
+  #keep(child: ChildProcess): ChildProcess {
+    this.#children.push(child)
+    return child
+  }
+}
+
+/** One that could not be started has no number. */
+function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid === undefined || exitCode !== null || signalCode !== null
 }
 
 /** Runs one body of tests for each launcher. */

@@ -45,7 +45,12 @@ export class LongWorker {
     const [{ port, keeper }] = await once(worker.#process, 'message')
     worker.#port = port
     worker.#keeper = keeper
-    worker.#inspected = await Inspected.open(keeper)
+    try {
+      worker.#inspected = await Inspected.open(keeper)
+    } catch (error) {
+      await worker.close()
+      throw error
+    }
     return worker
   }
 

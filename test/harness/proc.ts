@@ -6,6 +6,8 @@ export interface Stat {
   state: string
   parent: number
   startTick: string
+  /** False for one that has given its memory back and is about to be a zombie. */
+  hasMemory: boolean
   /** In the moment of its exec when it has its new memory, and its environment and command are not there yet. */
   isInExec: boolean
 }
@@ -26,6 +28,7 @@ export function statOf(pid: number): Stat | undefined {
     state: fields[0] as string,
     parent: Number(fields[1]),
     startTick: fields[19] as string,
+    hasMemory: memory !== '0',
     isInExec: memory !== '0' && startOfCode === '0'
   }
 }
