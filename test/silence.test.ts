@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
@@ -26,6 +26,7 @@ async function startGuarded(t: TestContext, launch: 'keeper' | 'direct'): Promis
     rmSync(folder, { recursive: true })
   })
   const path = join(folder, 'written')
+  writeFileSync(path, '')
   const lines = (): { leader: number; daemon: number } => {
     const all = readFileSync(path, 'utf8').split('\n')
     const count = (name: string): number => all.filter((line) => line === name).length
