@@ -31,11 +31,14 @@ type Callback = (error?: Error | null) => void
  * A socket that may be used before it is connected. `connect()` begins by putting the stream back to its
  * first state, and what the user had ended by then would never end.
  *
- * Until it is known whether there is a subprocess, the end of the connection is not shown: where the keeper has died,
- * it would look like that of a command which had nothing to say.
+ * Until it is known whether there is a subprocess, nothing that comes is shown. Output comes by another connection than the
+ * word that there is a subprocess, and may be the first; the end, where the keeper has died, would look like that of a command
+ * which had nothing to say.
  */
 class EarlySocket extends Socket {
   #isHeaderSent = false
+  /** What came early. */
+  readonly #early: { readonly chunk: unknown; readonly encoding: BufferEncoding | undefined }[] = []
   /** What happened to the connection early. */
   #lost: { readonly error?: NodeJS.ErrnoException } | undefined
   #isEarly = true
@@ -47,13 +50,20 @@ class EarlySocket extends Socket {
   /** There is a subprocess, or there will be none: then it is for the user of the socket to end it. */
   settle(isThere: boolean): void {
     this.#isEarly = false
-    if (!isThere || this.#lost === undefined) return
+    if (!isThere) return
+    for (const { chunk, encoding } of this.#early.splice(0)) super.push(chunk, encoding)
+    if (this.#lost === undefined) return
     if (this.#lost.error === undefined) this.push(null)
     else this.destroy(this.#lost.error)
   }
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (chunk !== null) return super.push(chunk, encoding)
+    if (chunk !== null) {
+      if (!this.#isEarly) return super.push(chunk, encoding)
+      this.#early.push({ chunk, encoding })
+      // Nothing more is read until that is.
+      return false
+    }
     if (this.#isEarly) {
       this.#lose({})
       return false

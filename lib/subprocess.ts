@@ -256,7 +256,8 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     this.pid = pid
     this.#state = 'running'
     this.#input?.open()
-    for (const socket of this.#sockets()) socket.settle(true)
+    // What has come early follows 'spawn', each in a turn of its own: a listener may throw.
+    for (const socket of this.#sockets()) process.nextTick(() => socket.settle(true))
     this.emit('spawn')
     if (this.#abortedBy !== undefined) this.#fail(this.#abortedBy)
   }

@@ -289,19 +289,43 @@ forEachLauncher((launcher) => {
 
   suite('events', () => {
     test("come as 'spawn', output, 'exit', 'close', each once", async () => {
-      const child = launcher.spawn('sh', ['-c', 'cat; echo errors >&2; exit 3'])
+      const child = launcher.spawn('sh', ['-c', 'read a; echo "$a"; read b; echo errors >&2; exit 3'])
       const order: string[] = []
       for (const name of ['spawn', 'exit', 'close']) child.on(name, () => order.push(name))
       const { stdin, stdout, stderr } = streamsOf(child)
-      stdout.once('data', () => order.push('data'))
+      stdout.once('data', () => {
+        order.push('data')
+        // Output and end come by different connections: the command ends when its output was seen.
+        stdin.end('end\n')
+      })
       for (const stream of [stdout, stderr]) stream.once('end', () => order.push('end'))
       stderr.resume()
-      stdin.end('input')
+      stdin.write('input\n')
       const events = await eventsOf(child)
       assert.deepEqual(events, [['spawn'], ['exit', 3, null], ['close', 3, null]])
       assert.deepEqual(order.slice(0, 2), ['spawn', 'data'])
       assert.equal(order.at(-1), 'close')
       assert.deepEqual(order.toSorted(), ['close', 'data', 'end', 'end', 'exit', 'spawn'])
+    })
+
+    test("'spawn' comes before all output, with many started at once", async () => {
+      const early: string[] = []
+      const children = Array.from({ length: 50 }, () => {
+        const child = launcher.spawn('sh', ['-c', 'echo out; echo err >&2'])
+        let isThere = false
+        child.once('spawn', () => {
+          isThere = true
+        })
+        const { stdout, stderr } = streamsOf(child)
+        for (const stream of [stdout, stderr]) {
+          stream.setEncoding('utf8').on('data', (text: string) => {
+            if (!isThere || child.pid === undefined) early.push(text)
+          })
+        }
+        return Promise.all([text(stdout), text(stderr), closed(child)])
+      })
+      for (const [out, err] of await Promise.all(children)) assert.deepEqual([out, err], ['out\n', 'err\n'])
+      assert.deepEqual(early, [])
     })
 
     test("'exit' and 'close' have the status, or the signal that ended it", async () => {

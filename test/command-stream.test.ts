@@ -171,7 +171,9 @@ suite('a response that is the output of a command', () => {
       t,
       (app, served) => {
         app.get('/silent', async (request) => program(request, served, 'waits.sh'))
-        app.get('/begun', async (request) => program(request, served, 'streams-then-waits.sh'))
+        // Time enough for the first byte, which must come before it.
+        const begins = { config: { subprocessGuard: { timeout: 2_000 } } }
+        app.get('/begun', begins, async (request) => program(request, served, 'streams-then-waits.sh'))
       },
       { timeout: 300 }
     )

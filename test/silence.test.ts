@@ -9,6 +9,7 @@ import { suite, type TestContext, test } from 'node:test'
 import type { Scope } from 'fastify-subprocess-guard'
 import { eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
+import { end } from './harness/proc.js'
 import { goneMs } from './harness/server.js'
 
 interface Written {
@@ -76,4 +77,7 @@ test('without the guard a command that has ended leaves a daemon that writes on'
   await once(child, 'exit')
   const { daemon } = lines()
   await eventually('it writes on', () => lines().daemon > daemon)
+  // Dead before its folder is removed, or it might write into that.
+  for (const { pid } of guarded.witness.living()) end(pid)
+  assert.ok(await guarded.witness.goneWithin(goneMs))
 })

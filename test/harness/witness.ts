@@ -58,7 +58,8 @@ export class Witness {
     this.#letGo()
     if (this.#hasEnded) return true
     const timeout = new AbortController()
-    const timer = setTimeout(() => timeout.abort(), ms)
+    // Timers come before the poll for input: an end that is there already is seen first.
+    const timer = setTimeout(() => setImmediate(() => timeout.abort()), ms)
     try {
       await once(this.#socket, 'end', { signal: timeout.signal })
       return true
