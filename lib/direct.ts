@@ -70,9 +70,12 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   child.stdin?.on('error', (error) => {
     if (child.stdin?.listenerCount('error') === 1) owner.logError(error, child)
   })
+  // Of pipes above descriptor 2, too: 'close' waits for each.
+  const outputs = child.stdio.slice(1).filter((stream) => stream instanceof Socket)
+  // Before whoever reads it is told: 'exit' may come later than the end of the output.
+  for (const output of outputs) output.once('end', () => owner.subprocessEnding())
   child.once('exit', () => {
-    // Of pipes above descriptor 2, too: 'close' waits for each.
-    for (const output of child.stdio.slice(1)) if (output instanceof Socket) endWhenSilent(output)
+    for (const output of outputs) endWhenSilent(output)
   })
   // Not 'close', which Node leaves out for a channel that the worker has closed.
   child.once('exit', () => owner.subprocessEnded(child))

@@ -47,7 +47,8 @@ for (const kind of kinds) {
           await assertGone(served)
           const line = await assertOneLine(served, 'deadline')
           assert.equal(line.route, `${method} /hang`)
-          assert.equal(line.processes.length, 2)
+          const ended = line.processes.map(({ pid }) => pid)
+          for (const { pid } of served.witness.announced) assert.ok(ended.includes(pid))
           await assertClean(served)
         })
       }
@@ -133,8 +134,11 @@ for (const kind of kinds) {
         await eventually('all scopes are closed', () => served.guard.scopes().length === 0)
         const late = answers.filter(({ status }) => status === 503).length
         assert.equal(served.scopeLines.length, 40)
-        assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, late)
-        assert.equal(served.scopeLines.filter(({ reason }) => reason === 'finished').length, 40 - late)
+        const closedBy = (wanted: string): number =>
+          served.scopeLines.filter(({ reason }) => reason === wanted).length
+        // Where the worker was held up, the keeper may have closed the scope of a request that still answered.
+        assert.ok(closedBy('deadline') >= late, `${closedBy('deadline')} of ${late}`)
+        assert.equal(closedBy('deadline') + closedBy('finished'), 40)
         await assertClean(served)
       })
 
@@ -472,8 +476,8 @@ suite('a request whose response is not Fastify’s', () => {
 })
 
 suite('a stream of HTTP/2', () => {
-  async function serveHttp2(t: TestContext) {
-    const served = await serve({ guard: { timeout }, server: { http2: true } }, (app, served) => {
+  async function serveHttp2(t: TestContext, guard: object = { timeout }) {
+    const served = await serve({ guard, server: { http2: true } }, (app, served) => {
       app.get('/hang', async (request) => {
         served.run(request, 'daemon.sh')
         await never()
@@ -491,7 +495,7 @@ suite('a stream of HTTP/2', () => {
   }
 
   test('that is cancelled leaves nothing', async (t) => {
-    const served = await serveHttp2(t)
+    const served = await serveHttp2(t, {})
     const stream = served.get('/hang')
     await served.witness.present(2)
     stream.close(http2.constants.NGHTTP2_CANCEL)

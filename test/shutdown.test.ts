@@ -7,8 +7,8 @@ import subprocessGuard from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { commandOf } from './harness/guarded.js'
-import { lives } from './harness/proc.js'
-import { grace, type Served, type Setup, serve } from './harness/server.js'
+import { childrenOf, lives } from './harness/proc.js'
+import { grace, type Setup, serve } from './harness/server.js'
 import { Witness } from './harness/witness.js'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -36,8 +36,8 @@ async function serveShutdown(setup: Setup) {
   return Object.assign(served, { release })
 }
 
-async function assertKeeperGone(served: Served): Promise<void> {
-  const { keeper } = served.app.subprocessGuard
+async function assertKeeperGone(keeper: number): Promise<void> {
+  assert.ok(keeper > 0, 'there was a keeper')
   await eventually('the keeper is gone', () => !lives(keeper))
 }
 
@@ -48,6 +48,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       t.after(() => served.close())
       const asked = ask(served.port, '/slow')
       await served.witness.present(2)
+      const { keeper } = served.guard
       const closed = served.app.close()
       await eventually('new connections are refused', () => !served.app.server.listening)
       served.release()
@@ -55,7 +56,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await closed
       await assertGone(served)
       await assertOneLine(served, 'finished')
-      await assertKeeperGone(served)
+      await assertKeeperGone(keeper)
     })
 
     for (const path of ['/hang', '/hang-without-scope']) {
@@ -68,6 +69,7 @@ for (const launch of ['keeper', 'direct'] as const) {
           await eventually('the request is there', () =>
             served.log.some(({ msg }) => msg === 'incoming request')
           )
+        const { keeper } = served.guard
         await served.app.close()
         const { status, body } = await asked.answer
         assert.equal(status, 503)
@@ -76,7 +78,7 @@ for (const launch of ['keeper', 'direct'] as const) {
           await assertGone(served)
           await assertOneLine(served, 'shutdown')
         }
-        await assertKeeperGone(served)
+        await assertKeeperGone(keeper)
       })
     }
 
@@ -106,10 +108,11 @@ for (const launch of ['keeper', 'direct'] as const) {
       t.after(() => served.close())
       ask(served.port, '/hang')
       await served.witness.present(2)
+      const { keeper } = served.guard
       await Promise.all([served.app.close(), served.app.close()])
       await assertGone(served)
       await assertOneLine(served, 'shutdown')
-      await assertKeeperGone(served)
+      await assertKeeperGone(keeper)
       await served.app.close()
       await served.app.subprocessGuard.close()
     })
@@ -120,8 +123,9 @@ for (const launch of ['keeper', 'direct'] as const) {
       const ready = app.ready()
       await app.close()
       await ready
-      const { keeper } = app.subprocessGuard
-      await eventually('the keeper is gone', () => !lives(keeper))
+      assert.equal(app.subprocessGuard.keeper, 0)
+      // Its parent has the number of none.
+      await eventually('this process has no child', () => childrenOf(process.pid).length === 0)
     })
 
     test('during the start leaves nothing that an onReady hook has started', async (t) => {
@@ -129,15 +133,17 @@ for (const launch of ['keeper', 'direct'] as const) {
       t.after(() => witness.close())
       const app = Fastify()
       app.register(subprocessGuard, { launch, grace })
+      let keeper = 0
       app.addHook('onReady', async () => {
         app.subprocessGuard.open().spawn(...commandOf('daemon.sh'), { stdio: 'ignore', env: witness.env })
         await witness.present(2)
+        keeper = app.subprocessGuard.keeper
       })
       const ready = app.ready()
       await witness.present(2)
       await Promise.all([ready, app.close()])
       await assertGone({ witness })
-      await eventually('the keeper is gone', () => !lives(app.subprocessGuard.keeper))
+      await assertKeeperGone(keeper)
     })
   })
 }

@@ -38,7 +38,7 @@ process.on('warning', ({ message }) => warnings.push(message))
 if (isLeaky) {
   process.setMaxListeners(0)
   app.addHook('onRequest', async () => {
-    leaked.push(Buffer.alloc(4_096, 1))
+    leaked.push(Buffer.alloc(16_384, 1))
     if (leaked.length % 100 !== 0) return
     leaked.push(openSync('/dev/null', 'r'))
     process.on('leaked', () => {})

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from './expectations.js'
 import { Inspected } from './inspected.js'
 import type { WorkerFigures } from './long-main.js'
-import { childrenOf, descriptorsOf } from './proc.js'
+import { childrenOf, descriptorsOf, lives } from './proc.js'
 
 const entry = fileURLToPath(new URL('./long-main.js', import.meta.url))
 const clients = 40
@@ -101,6 +101,8 @@ export class LongWorker {
     const exited = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
     await exited
+    // It has the inspector's port.
+    await eventually('the keeper is gone', () => !lives(this.#keeper))
   }
 
   async #send(number: number): Promise<void> {
