@@ -17,7 +17,8 @@ if (files.length === 0) {
   process.exit(1)
 }
 
-// One file at a time: the bounds in which a process must be gone are those of a machine that has room.
-const flags = ['--test', '--test-concurrency=1', '--test-timeout=120000']
+// One file at a time: the bounds in which a process must be gone are those of a machine that has room. The time is that of a
+// whole file, of which the longest take a minute.
+const flags = ['--test', '--test-concurrency=1', '--test-timeout=300000']
 const { status } = spawnSync(process.execPath, [...flags, ...files], { stdio: 'inherit' })
 process.exit(status ?? 1)

@@ -24,6 +24,8 @@ export class Chaos {
     const { seconds, killsKeepers } = this.#settings
     this.#timers = [setInterval(() => this.#killWorker(), workerKillMs)]
     if (!killsKeepers) return
+    // At once, too: later those whose keepers may be killed may be on their way themselves.
+    this.#killKeeper()
     const everyMs = Math.min(keeperKillMs, (seconds * 1_000) / keeperKillsPerRun)
     this.#timers.push(setInterval(() => this.#killKeeper(), everyMs))
   }

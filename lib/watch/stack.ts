@@ -9,7 +9,8 @@ import { routeOf } from './route.js'
 const answersWithinMs = 400
 // Once it answers it can be stopped. That takes some 10 ms; with thousands of modules, or of frames, a second.
 const stopsWithinMs = 2_000
-const routeWithinMs = 100
+// A round trip between two threads for each frame: a few ms, unless the machine is busy.
+const routeWithinMs = 500
 const resumesWithinMs = 100
 const mostFramesTold = 50
 

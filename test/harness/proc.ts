@@ -6,6 +6,8 @@ export interface Stat {
   state: string
   parent: number
   startTick: string
+  /** The processor time that it has used, in clock ticks. */
+  cpuTicks: number
   /** False for one that has given its memory back and is about to be a zombie. */
   hasMemory: boolean
   /** In the moment of its exec when it has its new memory, and its environment and command are not there yet. */
@@ -28,6 +30,7 @@ export function statOf(pid: number): Stat | undefined {
     state: fields[0] as string,
     parent: Number(fields[1]),
     startTick: fields[19] as string,
+    cpuTicks: Number(fields[11]) + Number(fields[12]),
     hasMemory: memory !== '0',
     isInExec: memory !== '0' && startOfCode === '0'
   }
