@@ -70,8 +70,8 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   child.stdin?.on('error', (error) => {
     if (child.stdin?.listenerCount('error') === 1) owner.logError(error, child)
   })
-  // Of pipes above descriptor 2, too: 'close' waits for each.
-  const outputs = child.stdio.slice(1).filter((stream) => stream instanceof Socket)
+  // Of pipes above descriptor 2, too: 'close' waits for each. Node gives a child for which there were no descriptors no list.
+  const outputs = (child.stdio ?? []).slice(1).filter((stream) => stream instanceof Socket)
   // Before whoever reads it is told: 'exit' may come later than the end of the output.
   for (const output of outputs) output.once('end', () => owner.subprocessEnding())
   child.once('exit', () => {
