@@ -58,16 +58,13 @@ class EarlySocket extends Socket {
   }
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (chunk !== null) {
-      if (!this.#isEarly) return super.push(chunk, encoding)
-      this.#early.push({ chunk, encoding })
+    if (this.#isEarly) {
+      if (chunk === null) this.#lose({})
+      else this.#early.push({ chunk, encoding })
       // Nothing more is read until that is.
       return false
     }
-    if (this.#isEarly) {
-      this.#lose({})
-      return false
-    }
+    if (chunk !== null) return super.push(chunk, encoding)
     ends.add(() => {
       this.onEnd()
       super.push(null)

@@ -22,7 +22,7 @@ import { after, suite, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { eventually } from './harness/expectations.js'
 import { closed, differences, eventsOf, forEachLauncher } from './harness/launchers.js'
-import { statOf } from './harness/proc.js'
+import { type Stat, statOf } from './harness/proc.js'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-test-')))
 const missing = join(folder, 'no-such-command')
@@ -277,11 +277,10 @@ forEachLauncher((launcher) => {
     test('the process has a parent and a group', async () => {
       const child = launcher.spawn('cat')
       await once(child, 'spawn')
-      const stat = readFileSync(`/proc/${child.pid}/stat`, 'utf8')
-      const [, parent, group] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      const { parent, group } = statOf(child.pid as number) as Stat
       const parents = { worker: process.pid, keeper: launcher.guard?.keeper }
-      assert.equal(Number(parent), parents[launcher.does('parent of the process') as 'worker'])
-      assert.equal(Number(group) === child.pid, launcher.does('process group') === 'its own')
+      assert.equal(parent, parents[launcher.does('parent of the process') as 'worker'])
+      assert.equal(group === child.pid, launcher.does('process group') === 'its own')
       child.stdin?.end()
       await closed(child)
     })

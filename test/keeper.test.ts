@@ -33,8 +33,7 @@ suite('the keeper', () => {
     const served = await serve({}, () => {})
     t.after(() => served.close())
     const { keeper } = served.app.subprocessGuard
-    const session = readFileSync(`/proc/${keeper}/stat`, 'utf8').split(') ')[1]?.split(' ')[3]
-    assert.equal(session, String(keeper))
+    assert.equal(statOf(keeper)?.session, keeper)
     assert.equal(readlinkSync(`/proc/${keeper}/cwd`), '/')
     assert.equal(statOf(keeper)?.parent, process.pid)
   })

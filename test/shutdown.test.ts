@@ -124,7 +124,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await app.close()
       await ready
       assert.equal(app.subprocessGuard.keeper, 0)
-      // Its parent has the number of none.
+      // The guard tells no number any more.
       await eventually('this process has no child', () => childrenOf(process.pid).length === 0)
     })
 

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { eventually } from './expectations.js'
-import { argumentsOf, end, environmentOf, type Identity, identityOf, lives } from './proc.js'
+import { argumentsOf, end, environmentOf, type Identity, livingOf } from './proc.js'
 
 export class Family {
   readonly #entry = `TEST_FAMILY=${randomUUID()}`
@@ -21,8 +21,7 @@ export class Family {
       .filter(
         (pid) => Number.isInteger(pid) && this.#has(pid) && argumentsOf(pid).join(' ').includes(command)
       )
-      .filter(lives)
-      .map(identityOf)
+      .flatMap(livingOf)
   }
 
   /** Resolves when none but those whose command line contains that is alive. */

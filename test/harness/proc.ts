@@ -5,6 +5,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 export interface Stat {
   state: string
   parent: number
+  group: number
+  session: number
   startTick: string
   /** The processor time that it has used, in clock ticks. */
   cpuTicks: number
@@ -29,6 +31,8 @@ export function statOf(pid: number): Stat | undefined {
   return {
     state: fields[0] as string,
     parent: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
     startTick: fields[19] as string,
     cpuTicks: Number(fields[11]) + Number(fields[12]),
     hasMemory: memory !== '0',
@@ -38,8 +42,15 @@ export function statOf(pid: number): Stat | undefined {
 
 /** Whether there is a process of that number that has not ended, be it stopped. A zombie has ended. */
 export function lives(pid: number | undefined): boolean {
-  const state = pid === undefined ? undefined : statOf(pid)?.state
-  return state !== undefined && state !== 'Z' && state !== 'X'
+  return pid !== undefined && livingOf(pid).length === 1
+}
+
+/** The process of that number, if it has not ended. */
+export function livingOf(pid: number): Identity[] {
+  const stat = statOf(pid)
+  return stat === undefined || stat.state === 'Z' || stat.state === 'X'
+    ? []
+    : [{ pid, startTick: stat.startTick }]
 }
 
 export function identityOf(pid: number): Identity {
@@ -48,7 +59,7 @@ export function identityOf(pid: number): Identity {
 
 /** Whether this very process has not ended. */
 export function isAlive({ pid, startTick }: Identity): boolean {
-  return lives(pid) && statOf(pid)?.startTick === startTick
+  return livingOf(pid).some((living) => living.startTick === startTick)
 }
 
 /** Kills a process that may have ended meanwhile. */
@@ -77,8 +88,7 @@ export function childrenOf(pid: number): number[] {
 
 /** The living of a process and all below it. Any of them may end meanwhile. */
 export function treeOf(pid: number): Identity[] {
-  const own = lives(pid) ? [identityOf(pid)] : []
-  return [...own, ...numbersIn(read(pid, `task/${pid}/children`) ?? '').flatMap(treeOf)]
+  return [...livingOf(pid), ...numbersIn(read(pid, `task/${pid}/children`) ?? '').flatMap(treeOf)]
 }
 
 export function descriptorsOf(pid: number): number {
