@@ -2,7 +2,7 @@
  * Runs the benchmarks, all or those that are named, one after the other, and writes down what they found: JSON, a table
  * and charts.
  *
- * node build/benchmarks/main.js [NAME…] [--short] [--out FOLDER]
+ * node build/benchmarks/main.js [NAME…] [--short] [--out FOLDER | --write]
  */
 
 import { spawnSync } from 'node:child_process'
@@ -74,14 +74,22 @@ function readArguments(): { short: boolean; out: string; positionals: string[] }
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { short: { type: 'boolean', default: false }, out: { type: 'string' } }
+      options: {
+        short: { type: 'boolean', default: false },
+        out: { type: 'string' },
+        write: { type: 'boolean', default: false }
+      }
     })
-    // Those of a short run are not for the documentation.
-    const folder = values.short ? '../results-short' : '../../benchmarks/results'
-    const { short, out = fileURLToPath(new URL(folder, import.meta.url)) } = values
+    const { short, write } = values
+    if (write && (short || values.out !== undefined)) {
+      throw new Error('--write renews the results in the documentation, which come from a whole run: give it alone')
+    }
+    // Git ignores all but those that are renewed for the documentation.
+    const folder = write ? '../../benchmarks/results' : short ? '../results-short' : '../../benchmarks/results-local'
+    const { out = fileURLToPath(new URL(folder, import.meta.url)) } = values
     return { short, out, positionals }
   } catch (error) {
-    console.error(`${(error as Error).message}\nThere are names of benchmarks, --short and --out FOLDER.`)
+    console.error(`${(error as Error).message}\nThere are names of benchmarks, --short, --out FOLDER and --write.`)
     process.exit(2)
   }
 }

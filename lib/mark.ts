@@ -1,12 +1,15 @@
 /** The mark: the environment variable that every subprocess inherits, naming its worker and its scope. */
 
 import { randomBytes } from 'node:crypto'
+import { SubprocessOptionError } from './errors.js'
 import { bootId, pidNamespace, statOf } from './platform/linux.js'
 
 /** The variable of every subprocess. */
 export const markName = 'SUBPROCESS_GUARD_MARK'
 /** The variable of a keeper itself: the mark of its worker. */
 export const keeperMarkName = 'SUBPROCESS_GUARD_KEEPER'
+/** The variable that names the realm of a process: a sweep ends only what workers of its own realm have left. */
+export const realmName = 'SUBPROCESS_GUARD_REALM'
 /** The scope of what a worker starts behind the guard's back: it belongs to no request. */
 export const workerScope = 0
 
@@ -18,6 +21,22 @@ export interface WorkerName {
   readonly pid: number
   /** In clock ticks since boot. */
   readonly startTick: number
+  /** Empty for the realm of everyone who sets none. */
+  readonly realm: string
+}
+
+/**
+ * The realm of this process. Servers that share a machine and a user normally share one, so that each cleans up after the
+ * others. Parallel test runs must not.
+ * @throws {SubprocessOptionError} when the variable cannot be part of a mark.
+ */
+export function ownRealm(): string {
+  const realm = process.env[realmName] ?? ''
+  if (!/^[0-9a-z-]{0,64}$/.test(realm)) {
+    const wayOut = 'set it to at most 64 lower-case letters, digits and hyphens, or leave it unset'
+    throw new SubprocessOptionError(realmName, realm, wayOut)
+  }
+  return realm
 }
 
 /** What the marks of all scopes of a worker begin with. */
@@ -28,9 +47,13 @@ export function workerMarkOf(worker: number): string {
 // A process may have more than one guard that knows nothing of the others: in its threads, or by copies of this package.
 const instance = randomBytes(4).toString('hex')
 
-/** What the marks of this copy of the package begin with: `workerMarkOf` this process, and what no other copy has. */
+/**
+ * What the marks of this copy of the package begin with: `workerMarkOf` this process, what no other copy has, and the realm.
+ * @throws {SubprocessOptionError} see `ownRealm`.
+ */
 export function ownMark(): string {
-  return `${workerMarkOf(process.pid)}.${instance}`
+  const realm = ownRealm()
+  return `${workerMarkOf(process.pid)}.${instance}${realm === '' ? '' : `~${realm}`}`
 }
 
 /** The value of the mark for a scope of a worker. */
@@ -45,14 +68,14 @@ export function workerMarkIn(mark: string): string | undefined {
 
 /** The worker that a mark names, be it of a scope or of the worker; undefined for what is no mark. */
 export function workerIn(mark: string): WorkerName | undefined {
-  const [, bootId, pidNamespace, pid, startTick] =
-    /^([0-9a-z-]+)\.(\d+)\.(\d+)\.(\d+)(?:\.[0-9a-f]+)?(?:\/\d+)?$/.exec(mark) ?? []
+  const [, bootId, pidNamespace, pid, startTick, realm = ''] =
+    /^([0-9a-z-]+)\.(\d+)\.(\d+)\.(\d+)(?:\.[0-9a-f]+)?(?:~([0-9a-z-]+))?(?:\/\d+)?$/.exec(mark) ?? []
   if (bootId === undefined || pidNamespace === undefined) return undefined
-  return { bootId, pidNamespace, pid: Number(pid), startTick: Number(startTick) }
+  return { bootId, pidNamespace, pid: Number(pid), startTick: Number(startTick), realm }
 }
 
 /** What a folder has in its name so that its worker can be told from it: short, since a socket's path is. */
-export function folderTagOf(worker: WorkerName | string): string {
+export function folderTagOf(worker: Omit<WorkerName, 'realm'> | string): string {
   const name = typeof worker === 'string' ? workerIn(worker) : worker
   if (name === undefined) return 'unknown'
   const { pidNamespace, pid, startTick } = name
@@ -60,7 +83,7 @@ export function folderTagOf(worker: WorkerName | string): string {
 }
 
 /** The worker that a folder of that name belongs to, if it is one of this boot; undefined for any other name. */
-export function workerOfFolder(name: string): WorkerName | undefined {
+export function workerOfFolder(name: string): Omit<WorkerName, 'realm'> | undefined {
   const [, ...numbers] = /^subprocess-(?:guard-)?([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_\w{6}$/.exec(name) ?? []
   const [pidNamespace, pid, startTick] = numbers.map((text) => Number.parseInt(text, 36))
   if (pidNamespace === undefined || pid === undefined || startTick === undefined) return undefined

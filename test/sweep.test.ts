@@ -190,6 +190,7 @@ suite('a sweep ends nothing', () => {
   const strange: [string, string][] = [
     ['another boot', markOf({ boot: '00000000-0000-4000-8000-000000000000' })],
     ['another PID namespace', markOf({ namespace: '1' })],
+    ['another realm', markOf({ realm: 'another' })],
     ['a worker whose start could not be read', markOf({ pid: process.pid, startTick: '0' })],
     ['a number that is none', markOf({ pid: 99_999_999_999 })],
     ['number 0', markOf({ pid: 0 })],
@@ -260,6 +261,24 @@ suite('a sweep ends nothing', () => {
     assert.equal(leftOnes().length, 1)
     inside.stdin.end('go\n')
     assert.equal(JSON.parse(await output)[0]?.ended, 'SIGTERM', 'a sweep in that namespace ends it')
+  })
+})
+
+suite('a realm', () => {
+  test('is that of the worker, whose processes only a sweep of the same realm ends', async (t) => {
+    const worker = await startBusy(t, { env: { SUBPROCESS_GUARD_REALM: 'theirs' } })
+    await loseBoth(worker)
+    assert.deepEqual(await sweep(), { status: 0, processes: [] })
+    assert.equal(worker.witness.living().length, processCount)
+    const { processes } = await sweep({ env: { SUBPROCESS_GUARD_REALM: 'theirs' } })
+    assert.deepEqual(pidsOf(processes), announcedBy(worker))
+  })
+
+  test('that cannot be part of a mark is refused', async () => {
+    const message = /SUBPROCESS_GUARD_REALM is "Not\/one": set it to at most 64 lower-case letters/
+    const env = { SUBPROCESS_GUARD_REALM: 'Not/one' }
+    await assert.rejects(Worker.start({ env }), message)
+    await assert.rejects(sweep({ env }), message)
   })
 })
 

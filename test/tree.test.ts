@@ -350,7 +350,7 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   })
   t.after(() => served.close())
   await ask(served.port, '/run').answer
-  assert.match(mark, new RegExp(`^[0-9a-f-]{36}\\.\\d+\\.${process.pid}\\.\\d+\\.[0-9a-f]{8}/\\d+$`))
+  assert.match(mark, new RegExp(`^[0-9a-f-]{36}\\.\\d+\\.${process.pid}\\.\\d+\\.[0-9a-f]{8}(~[0-9a-z-]+)?/\\d+$`))
 })
 
 /** The name that the kernel has of a process: that of its program. */

@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { findLeft, type LeftProcess } from '../containment/left.js'
 import { sweep } from '../containment/sweep.js'
 import type { EndedProcess } from '../keeper/protocol.js'
-import { workerIn } from '../mark.js'
+import { ownRealm, workerIn } from '../mark.js'
 import { loadLibc } from '../platform/libc.js'
 import { processOf, type ScopeProcess } from '../platform/linux.js'
 
@@ -30,6 +30,11 @@ export function sweepCommand(): Command {
     .action(async (options: SweepOptions, command: Command) => {
       if (process.platform !== 'linux') {
         command.error(`error: it finds processes in /proc, which ${process.platform} has not`)
+      }
+      try {
+        ownRealm()
+      } catch (error) {
+        command.error(`error: ${(error as Error).message}`)
       }
       const found = findLeft().map(foundOf)
       if (options.dryRun) print(found, options, toEndLine)

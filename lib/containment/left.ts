@@ -1,6 +1,6 @@
 /** Finds what dead workers have left: processes whose mark names a worker that nobody looks after any more. */
 
-import { workerIn, workerMarkIn } from '../mark.js'
+import { ownRealm, workerIn, workerMarkIn } from '../mark.js'
 import { allProcesses, isOwnProc, type ProcessStat, usersOf } from '../platform/linux.js'
 import { KnownProcesses } from './known.js'
 import { lookForMarks, type MarkedProcesses } from './marked.js'
@@ -22,7 +22,7 @@ export interface LeftProcess {
  *
  * Spared is:
  * - what a living keeper of the dead worker is about to end itself;
- * - what has another real or effective user than this process;
+ * - what has another real or effective user than this process, or a worker of another realm (see `ownRealm`);
  * - what was released, with all that carries the same mark (see `noteRelease`);
  * - every tree in which somebody serves: from the topmost process that a dead worker has left down, when this
  *   process, any living keeper, or a living worker that a keeper or a mark tells of is in it. A server that was
@@ -63,10 +63,12 @@ export function findLeft(known: KnownProcesses = new KnownProcesses()): LeftProc
 /** Those of the marks whose processes have nobody any more. */
 function leftMarksOf({ marks, keepers }: MarkedProcesses): Set<string> {
   const kept = new Set(keepers.values())
+  const realm = ownRealm()
   const areLeft = new Map<string, boolean>()
   const isWorkerLeft = (workerMark: string): boolean => {
     const worker = workerIn(workerMark)
-    return worker !== undefined && isOfHere(worker) && !kept.has(workerMark) && !isAlive(worker)
+    if (worker === undefined || worker.realm !== realm) return false
+    return isOfHere(worker) && !kept.has(workerMark) && !isAlive(worker)
   }
   const leftMarks = new Set<string>()
   for (const mark of new Set(marks.values())) {

@@ -1,11 +1,12 @@
 /**
- * One sweep at a time: a name that only one process of this user and PID namespace can listen on. The kernel gives it
+ * One sweep at a time: a name that only one process of this user, PID namespace and realm can listen on. The kernel gives it
  * back when its holder ends, however that ends. It keeps processes from being asked to end twice; two sweeps at once
  * are harmless, so whatever goes wrong with it is a reason neither to wait for ever nor to leave the sweep out.
  */
 
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import { ownRealm } from '../mark.js'
 import { pidNamespace } from '../platform/linux.js'
 
 const longestWaitMs = 30_000
@@ -21,7 +22,7 @@ interface Lock {
 /** Runs a sweep when no other one runs, or when others have been at it for 30 s. */
 export async function runAlone<Result>(sweep: () => Promise<Result>): Promise<Result> {
   // A null byte begins a name that is no file (unix(7)).
-  const name = `\0fastify-subprocess-guard-sweep-${process.geteuid?.()}-${pidNamespace()}`
+  const name = `\0fastify-subprocess-guard-sweep-${process.geteuid?.()}-${pidNamespace()}-${ownRealm()}`
   const until = performance.now() + longestWaitMs
   let lock = await take(name)
   while (lock === 'taken' && performance.now() < until) {

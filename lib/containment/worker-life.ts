@@ -4,7 +4,7 @@ import type { WorkerName } from '../mark.js'
 import { bootId, pidNamespace, statOf } from '../platform/linux.js'
 
 /** Whether the worker's number is one of this boot and this PID namespace: of others nothing can be said here. */
-export function isOfHere(worker: WorkerName): boolean {
+export function isOfHere(worker: Pick<WorkerName, 'bootId' | 'pidNamespace'>): boolean {
   return worker.bootId === bootId() && worker.pidNamespace === pidNamespace()
 }
 
@@ -12,7 +12,7 @@ export function isOfHere(worker: WorkerName): boolean {
  * Whether a worker of this boot and PID namespace is alive. A zombie is not. One that cannot be looked at (of another
  * user, with hidepid) is as long as there is any process of its number.
  */
-export function isAlive({ pid, startTick }: WorkerName): boolean {
+export function isAlive({ pid, startTick }: Pick<WorkerName, 'pid' | 'startTick'>): boolean {
   const stat = statOf(pid)
   if (stat === undefined) return isTaken(pid)
   // A mark says 0 where the start could not be read, and nothing then against who has the number.

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from './client.js'
+import { patienceMs } from './patience.js'
 import { childrenOf } from './proc.js'
 import { goneMs, type Served } from './served.js'
 
-/** Asserts that every process the witness knows of ends in time. */
-export async function assertGone({ witness }: Pick<Served, 'witness'>, ms = goneMs): Promise<void> {
+/** Asserts that every process the witness knows of ends. */
+export async function assertGone({ witness }: Pick<Served, 'witness'>, ms = patienceMs): Promise<void> {
   assert.ok(witness.announced.length > 0, 'no process has announced itself: the test would prove nothing')
   const isGone = await witness.goneWithin(ms)
   assert.ok(
@@ -45,8 +46,8 @@ export async function assertOneLine(served: Served, reason: string) {
   }
 }
 
-/** Waits for a state that only `/proc` or a getter tells of, for so many ms at the most. */
-export async function eventually(what: string, isSo: () => boolean, ms = 5_000): Promise<void> {
+/** Waits for a state that only `/proc` or a getter tells of. */
+export async function eventually(what: string, isSo: () => boolean, ms = patienceMs): Promise<void> {
   const until = performance.now() + ms
   while (!isSo()) {
     if (performance.now() > until) assert.fail(`not within ${ms} ms: ${what}`)

@@ -8,6 +8,8 @@ import { statOf } from './proc.js'
 
 const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 const namespace = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
+// The test runner gives each file a realm of its own.
+const ownRealm = process.env.SUBPROCESS_GUARD_REALM ?? ''
 
 export interface MarkParts {
   boot?: string
@@ -15,6 +17,7 @@ export interface MarkParts {
   pid?: number
   startTick?: string
   scope?: number
+  realm?: string
 }
 
 // Above what Linux gives out (PID_MAX_LIMIT is 2^22): nobody ever has it.
@@ -22,8 +25,9 @@ const nobodysPid = 5_000_000
 
 /** The mark of a scope of a worker that is dead, but for what is given. */
 export function markOf(parts: MarkParts = {}): string {
-  const { boot = bootId, pid = nobodysPid, startTick = '1', scope = 1 } = parts
-  return `${boot}.${parts.namespace ?? namespace}.${pid}.${startTick}/${scope}`
+  const { boot = bootId, pid = nobodysPid, startTick = '1', scope = 1, realm = ownRealm } = parts
+  const suffix = realm === '' ? '' : `~${realm}`
+  return `${boot}.${parts.namespace ?? namespace}.${pid}.${startTick}${suffix}/${scope}`
 }
 
 /** The mark of a scope of a process that there is. */

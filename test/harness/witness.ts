@@ -1,11 +1,13 @@
 /** Knows whether processes are alive: each holds the writing end of a pipe, and its end is their end. */
 
+import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { patienceMs } from './patience.js'
 import { end, environmentOf, type Identity, identityOf, isAlive } from './proc.js'
 
 export interface Announced extends Identity {
@@ -44,13 +46,14 @@ export class Witness {
 
   /** Resolves when so many processes have announced themselves. */
   async present(count: number): Promise<Announced[]> {
-    while (this.announced.length < count) await once(this.#socket, 'announced')
+    const names = (): string => this.announced.map(({ pid, name }) => `${pid} ${name}`).join(', ')
+    await this.#until('announced', () => this.announced.length >= count, () => `${count} processes, only ${names()}`)
     return this.announced
   }
 
   /** Resolves when that was said. */
   async heard(text: string): Promise<void> {
-    while (!this.said.includes(text)) await once(this.#socket, 'said')
+    await this.#until('said', () => this.said.includes(text), () => `${text}, only ${this.said}`)
   }
 
   /** Whether every process has let the pipe go within so many ms. */
@@ -88,6 +91,16 @@ export class Witness {
     this.#letGo()
     this.#socket.destroy()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  async #until(event: string, isSo: () => boolean, what: () => string): Promise<void> {
+    const signal = AbortSignal.timeout(patienceMs)
+    while (!isSo()) {
+      await once(this.#socket, event, { signal }).catch((error) => {
+        if (!signal.aborted) throw error
+        assert.fail(`not heard of within ${patienceMs} ms: ${what()}`)
+      })
+    }
   }
 
   #letGo(): void {

@@ -1,0 +1,47 @@
+/**
+ * Deadlines that pass when the test says so. A short timeout runs from the arrival of a request, and a busy machine may need
+ * all of it to start a command; so a test that wants processes at the deadline sets a distant one and brings it forward.
+ * From then on everything is as with any other deadline. Import it before the first guard is made.
+ */
+
+import type * as DeadlineModule from '../../lib/deadline.js'
+import { eventually } from './expectations.js'
+
+// Not public: the compiled file itself.
+const { Deadlines }: typeof DeadlineModule = await import(
+  new URL('../../../dist/deadline.js', import.meta.url).href
+)
+
+/** A timeout that never passes by itself while a test runs, in ms. */
+export const distantMs = 1_000_000
+
+interface Entry extends DeadlineModule.Expiring<Entry> {}
+
+const all = new Set<DeadlineModule.Deadlines<Entry>>()
+const { start } = Deadlines.prototype
+Deadlines.prototype.start = function (this: DeadlineModule.Deadlines<Entry>, entry: Entry, lengthMs: number) {
+  all.add(this)
+  start.call(this as never, entry as never, lengthMs)
+} as never
+
+export interface Which {
+  /** Only those that have this timeout. Default: `distantMs`. */
+  readonly timeoutMs?: number
+  /** How many must be under way before. Default: 1. */
+  readonly count?: number
+  /** How far from now they are to pass. Default: 0. */
+  readonly inMs?: number
+}
+
+/** Lets the deadlines of what is under way in this process pass; waits for requests and jobs to be under way first. */
+export async function passDeadlines({ timeoutMs = distantMs, count = 1, inMs = 0 }: Which = {}): Promise<void> {
+  const underWay = (): [DeadlineModule.Deadlines<Entry>, Entry][] =>
+    [...all].flatMap((deadlines) =>
+      [...deadlines]
+        .filter((entry) => Math.round(entry.deadlineAt - entry.startedAt) === timeoutMs)
+        .map((entry): [DeadlineModule.Deadlines<Entry>, Entry] => [deadlines, entry])
+    )
+  await eventually(`${count} deadlines are under way`, () => underWay().length >= count)
+  const deadlineAt = performance.now() + inMs
+  for (const [deadlines, entry] of underWay()) deadlines.extend(entry, deadlineAt - entry.deadlineAt)
+}

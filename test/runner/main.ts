@@ -1,0 +1,88 @@
+/**
+ * Runs the compiled tests: all that are not long, those whose path contains one of the arguments (`npm test -- deadline tree`),
+ * or all but those (`npm test -- --but deadline tree`). `--lanes 1` runs one file at a time.
+ */
+
+import { chmodSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { endAll } from './alive.js'
+import { planOf } from './files.js'
+import { type FileResult, runFile } from './run-file.js'
+import { Screen } from './screen.js'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { but: { type: 'boolean', default: false }, lanes: { type: 'string' }, times: { type: 'boolean', default: false } }
+})
+const root = fileURLToPath(new URL('..', import.meta.url))
+const plan = planOf(root, positionals, values.but)
+const total = plan.together.length + plan.alone.length
+if (total === 0) {
+  console.error(`no test file has ${positionals.join(' or ')} in its path`)
+  process.exit(1)
+}
+// Most files wait for processes most of the time.
+const lanes = Number(values.lanes ?? 2 * availableParallelism())
+
+// Short: the path of a socket has 107 bytes at most.
+const folder = mkdtempSync(join(tmpdir(), 'sg-'))
+chmodSync(folder, 0o755)
+const run = `run${process.pid}-`
+const screen = new Screen(total)
+const results: FileResult[] = []
+let begun = 0
+let isBroken = false
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void breakOff(signal))
+
+const startedAt = performance.now()
+await runAll(plan.together, lanes)
+await runAll(plan.alone, 1)
+if (!isBroken) {
+  cleanUp()
+  if (values.times) for (const { file, times } of results) for (const { name, ms } of times) console.log(`${Math.round(ms)} ms  ${file}  ${name}`)
+  screen.sum(results, performance.now() - startedAt)
+  process.exit(results.every(({ failures }) => failures.length === 0) ? 0 : 1)
+}
+
+/** Runs the files, so many at a time. */
+async function runAll(files: readonly string[], lanes: number): Promise<void> {
+  const waiting = [...files]
+  const lane = async (): Promise<void> => {
+    for (let file = waiting.shift(); file !== undefined && !isBroken; file = waiting.shift()) {
+      screen.began(file)
+      const number = (++begun).toString(36)
+      const place = { root, folder: join(folder, number), realm: `${run}${number}` }
+      const result = await runFile(file, place)
+      if (isBroken) return
+      results.push(result)
+      screen.ended(result)
+    }
+  }
+  await Promise.all(Array.from({ length: lanes }, lane))
+}
+
+/** Ends everything that the run has started, and removes its folders. */
+async function breakOff(signal: NodeJS.Signals): Promise<void> {
+  if (isBroken) return
+  isBroken = true
+  console.error(`\n${signal}: ending what runs`)
+  await endAll({ realm: run, folder })
+  cleanUp()
+  process.exit(130)
+}
+
+function cleanUp(): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  // What tests have released is noted there, for sweeps of the same realm.
+  const notes = `/dev/shm/subprocess-guard-released-${process.geteuid?.()}`
+  try {
+    for (const name of readdirSync(notes)) if (name.includes(`~${run}`)) rmSync(join(notes, name))
+    rmdirSync(notes)
+  } catch {
+    // There is none, or it has notes of others.
+  }
+}

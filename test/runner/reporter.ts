@@ -1,0 +1,45 @@
+/** The reporter of a test file's process: each event as a line for the runner. */
+
+import type { TestEvent as NodeEvent } from 'node:test/reporters'
+import { inspect } from 'node:util'
+import { aliveAt } from './failures.js'
+import type { TestEvent } from './result.js'
+
+export default async function* report(source: AsyncIterable<NodeEvent>): AsyncGenerator<string> {
+  // The names of a test and of the suites around it, by nesting.
+  const path: string[] = []
+  for await (const event of source) {
+    if (event.type === 'test:start') path.splice(event.data.nesting, path.length, event.data.name)
+    const told = toldOf(event, path.join(' > '))
+    if (told !== undefined) yield `${JSON.stringify(told)}\n`
+  }
+}
+
+function toldOf(event: NodeEvent, path: string): TestEvent | undefined {
+  switch (event.type) {
+    case 'test:dequeue':
+      return { type: 'begin', name: event.data.name, nesting: event.data.nesting }
+    case 'test:diagnostic':
+      // Without a file they are the totals.
+      return event.data.file === undefined ? undefined : { type: 'note', text: event.data.message }
+    case 'test:pass': {
+      const { skip, todo, details } = event.data
+      if (details.type === 'suite') return undefined
+      if (skip !== undefined || todo !== undefined) return { type: 'skip', name: path, why: String(skip ?? todo) }
+      return { type: 'pass', name: path, ms: details.duration_ms }
+    }
+    case 'test:fail': {
+      const { error, duration_ms: ms } = event.data.details
+      const { failureType, cause } = error as { failureType?: string; cause?: unknown }
+      // Its subtest has told of it.
+      if (failureType === 'subtestsFailed') return undefined
+      return { type: 'fail', name: path, ms, error: textOf(cause ?? error), alive: aliveAt(path) }
+    }
+    default:
+      return undefined
+  }
+}
+
+function textOf(error: unknown): string {
+  return typeof error === 'string' ? error : inspect(error)
+}

@@ -1,0 +1,20 @@
+/** What the process of a test file tells the runner: one line of JSON for each event. */
+
+export type TestEvent =
+  /** A test or suite begins. */
+  | { readonly type: 'begin'; readonly name: string; readonly nesting: number }
+  | { readonly type: 'pass'; readonly name: string; readonly ms: number }
+  | { readonly type: 'skip'; readonly name: string; readonly why: string }
+  | {
+      readonly type: 'fail'
+      readonly name: string
+      readonly ms: number
+      readonly error: string
+      /** The processes of the file that were alive when it failed. */
+      readonly alive: string
+    }
+  /** What a test says with `t.diagnostic`. */
+  | { readonly type: 'note'; readonly text: string }
+
+/** The variable with the path of the file for these lines. */
+export const resultsName = 'TEST_RESULTS'

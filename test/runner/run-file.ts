@@ -1,0 +1,103 @@
+/** Runs one test file in a process, a realm and a temporary folder of its own, and sees to it that nothing is left. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { aliveAfter, endAll, listOf, type Origin } from './alive.js'
+import type { TestEvent } from './result.js'
+
+export interface Failure {
+  readonly name: string
+  readonly error: string
+  readonly alive: string
+}
+
+export interface FileResult {
+  readonly file: string
+  readonly ms: number
+  readonly passed: number
+  readonly skipped: readonly { readonly name: string; readonly why: string }[]
+  readonly failures: readonly Failure[]
+  readonly notes: readonly string[]
+  /** The tests that passed, with their times. */
+  readonly times: readonly { readonly name: string; readonly ms: number }[]
+  /** What the file printed. */
+  readonly output: string
+}
+
+/** Where a file runs. */
+export interface Place {
+  /** The folder with the compiled test files. */
+  readonly root: string
+  /** A new folder for its temporary files. */
+  readonly folder: string
+  readonly realm: string
+}
+
+const preload = new URL('./preload.js', import.meta.url).href
+const reporter = fileURLToPath(new URL('./reporter.js', import.meta.url))
+// The longest file takes half a minute on a quiet machine.
+const longestMs = 600_000
+// Keepers whose workers end with the file have their grace, and hooks their time.
+const goneWithinMs = 20_000
+
+export async function runFile(file: string, { root, folder, realm }: Place): Promise<FileResult> {
+  const tmp = join(folder, 't')
+  mkdirSync(tmp, { recursive: true })
+  // Programs of other users use it, too.
+  for (const path of [folder, tmp]) chmodSync(path, 0o755)
+  const [results, printed] = [join(folder, 'results'), join(folder, 'output')]
+  const output = openSync(printed, 'a')
+  const startedAt = performance.now()
+  const flags = ['--import', preload, `--test-reporter=${reporter}`, `--test-reporter-destination=${results}`]
+  const child = spawn(process.execPath, [...flags, join(root, file)], {
+    env: { ...process.env, TMPDIR: tmp, SUBPROCESS_GUARD_REALM: realm },
+    stdio: ['ignore', output, output],
+    // A session of its own: a terminal's Ctrl-C reaches the runner alone, which ends everything.
+    detached: true
+  })
+  closeSync(output)
+  const exited = once(child, 'exit')
+  const origin: Origin = { realm, folder: tmp, session: child.pid as number }
+  let isLate = false
+  const patience = setTimeout(() => {
+    isLate = true
+    child.kill('SIGKILL')
+  }, longestMs)
+  const [status, signal] = await exited
+  clearTimeout(patience)
+
+  const left = await aliveAfter(origin, isLate ? 0 : goneWithinMs)
+  if (left.length > 0) await endAll(origin)
+  const ms = performance.now() - startedAt
+  const leftFiles = readdirSync(tmp)
+  const result = summaryOf(file, ms, eventsIn(results), readFileSync(printed, 'utf8'))
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+
+  const failures: Failure[] = [...result.failures]
+  const fail = (error: string, alive = ''): void => void failures.push({ name: file, error, alive })
+  if (isLate) fail(`it did not end within ${longestMs / 1_000} s; last to begin: ${result.lastBegun}`, listOf(left))
+  else if (failures.length === 0 && status !== 0) fail(`it ended with ${status ?? signal}; last to begin: ${result.lastBegun}`)
+  else if (left.length > 0) fail('it has left processes', listOf(left))
+  else if (failures.length === 0 && leftFiles.length > 0) fail(`it has left files: ${leftFiles.join(', ')}`)
+  else if (result.passed + result.skipped.length + failures.length === 0) fail('it has no test')
+  return { ...result, failures }
+}
+
+function eventsIn(path: string): TestEvent[] {
+  if (!existsSync(path)) return []
+  const lines = readFileSync(path, 'utf8').split('\n')
+  // The last one is empty, or was cut off.
+  return lines.slice(0, -1).map((line) => JSON.parse(line))
+}
+
+function summaryOf(file: string, ms: number, events: readonly TestEvent[], output: string) {
+  const failures = events.filter((event) => event.type === 'fail')
+  const skipped = events.filter((event) => event.type === 'skip')
+  const times = events.filter((event) => event.type === 'pass')
+  const notes = events.flatMap((event) => (event.type === 'note' ? event.text : []))
+  const lastBegun = events.findLast((event) => event.type === 'begin')?.name ?? 'none'
+  return { file, ms, passed: times.length, skipped, failures, notes, times, output, lastBegun }
+}
