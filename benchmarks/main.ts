@@ -82,14 +82,22 @@ function readArguments(): { short: boolean; out: string; positionals: string[] }
     })
     const { short, write } = values
     if (write && (short || values.out !== undefined)) {
-      throw new Error('--write renews the results in the documentation, which come from a whole run: give it alone')
+      throw new Error(
+        '--write renews the results in the documentation, which come from a whole run: give it alone'
+      )
     }
     // Git ignores all but those that are renewed for the documentation.
-    const folder = write ? '../../benchmarks/results' : short ? '../results-short' : '../../benchmarks/results-local'
+    const folder = write
+      ? '../../benchmarks/results'
+      : short
+        ? '../results-short'
+        : '../../benchmarks/results-local'
     const { out = fileURLToPath(new URL(folder, import.meta.url)) } = values
     return { short, out, positionals }
   } catch (error) {
-    console.error(`${(error as Error).message}\nThere are names of benchmarks, --short, --out FOLDER and --write.`)
+    console.error(
+      `${(error as Error).message}\nThere are names of benchmarks, --short, --out FOLDER and --write.`
+    )
     process.exit(2)
   }
 }

@@ -15,6 +15,9 @@ import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from '
 import { type Kind, kinds } from './harness/kinds.js'
 import type { Served, ServedSetup } from './harness/served.js'
 import { serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+
+shareKeeper()
 
 const timeout = 300
 const never = (): Promise<never> => new Promise(() => {})

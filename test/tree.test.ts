@@ -12,7 +12,10 @@ import { type Kind, kinds } from './harness/kinds.js'
 import { childrenOf, environmentOf, lives, statOf } from './harness/proc.js'
 import { grace, type Served, type ServedSetup } from './harness/served.js'
 import { Served as FastifyServed, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
+
+shareKeeper()
 
 const markName = 'SUBPROCESS_GUARD_MARK'
 const withoutKoffi = await installWithoutKoffi()
@@ -350,7 +353,10 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   })
   t.after(() => served.close())
   await ask(served.port, '/run').answer
-  assert.match(mark, new RegExp(`^[0-9a-f-]{36}\\.\\d+\\.${process.pid}\\.\\d+\\.[0-9a-f]{8}(~[0-9a-z-]+)?/\\d+$`))
+  assert.match(
+    mark,
+    new RegExp(`^[0-9a-f-]{36}\\.\\d+\\.${process.pid}\\.\\d+\\.[0-9a-f]{8}(~[0-9a-z-]+)?/\\d+$`)
+  )
 })
 
 /** The name that the kernel has of a process: that of its program. */

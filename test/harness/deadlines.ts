@@ -34,7 +34,11 @@ export interface Which {
 }
 
 /** Lets the deadlines of what is under way in this process pass; waits for requests and jobs to be under way first. */
-export async function passDeadlines({ timeoutMs = distantMs, count = 1, inMs = 0 }: Which = {}): Promise<void> {
+export async function passDeadlines({
+  timeoutMs = distantMs,
+  count = 1,
+  inMs = 0
+}: Which = {}): Promise<void> {
   const underWay = (): [DeadlineModule.Deadlines<Entry>, Entry][] =>
     [...all].flatMap((deadlines) =>
       [...deadlines]

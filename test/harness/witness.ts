@@ -47,13 +47,21 @@ export class Witness {
   /** Resolves when so many processes have announced themselves. */
   async present(count: number): Promise<Announced[]> {
     const names = (): string => this.announced.map(({ pid, name }) => `${pid} ${name}`).join(', ')
-    await this.#until('announced', () => this.announced.length >= count, () => `${count} processes, only ${names()}`)
+    await this.#until(
+      'announced',
+      () => this.announced.length >= count,
+      () => `${count} processes, only ${names()}`
+    )
     return this.announced
   }
 
   /** Resolves when that was said. */
   async heard(text: string): Promise<void> {
-    await this.#until('said', () => this.said.includes(text), () => `${text}, only ${this.said}`)
+    await this.#until(
+      'said',
+      () => this.said.includes(text),
+      () => `${text}, only ${this.said}`
+    )
   }
 
   /** Whether every process has let the pipe go within so many ms. */

@@ -15,7 +15,11 @@ import { Screen } from './screen.js'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { but: { type: 'boolean', default: false }, lanes: { type: 'string' }, times: { type: 'boolean', default: false } }
+  options: {
+    but: { type: 'boolean', default: false },
+    lanes: { type: 'string' },
+    times: { type: 'boolean', default: false }
+  }
 })
 const root = fileURLToPath(new URL('..', import.meta.url))
 const plan = planOf(root, positionals, values.but)
@@ -43,7 +47,9 @@ await runAll(plan.together, lanes)
 await runAll(plan.alone, 1)
 if (!isBroken) {
   cleanUp()
-  if (values.times) for (const { file, times } of results) for (const { name, ms } of times) console.log(`${Math.round(ms)} ms  ${file}  ${name}`)
+  if (values.times)
+    for (const { file, times } of results)
+      for (const { name, ms } of times) console.log(`${Math.round(ms)} ms  ${file}  ${name}`)
   screen.sum(results, performance.now() - startedAt)
   process.exit(results.every(({ failures }) => failures.length === 0) ? 0 : 1)
 }

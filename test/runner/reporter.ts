@@ -25,7 +25,8 @@ function toldOf(event: NodeEvent, path: string): TestEvent | undefined {
     case 'test:pass': {
       const { skip, todo, details } = event.data
       if (details.type === 'suite') return undefined
-      if (skip !== undefined || todo !== undefined) return { type: 'skip', name: path, why: String(skip ?? todo) }
+      if (skip !== undefined || todo !== undefined)
+        return { type: 'skip', name: path, why: String(skip ?? todo) }
       return { type: 'pass', name: path, ms: details.duration_ms }
     }
     case 'test:fail': {

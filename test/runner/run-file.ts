@@ -2,7 +2,16 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync
+} from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aliveAfter, endAll, listOf, type Origin } from './alive.js'
@@ -78,8 +87,10 @@ export async function runFile(file: string, { root, folder, realm }: Place): Pro
 
   const failures: Failure[] = [...result.failures]
   const fail = (error: string, alive = ''): void => void failures.push({ name: file, error, alive })
-  if (isLate) fail(`it did not end within ${longestMs / 1_000} s; last to begin: ${result.lastBegun}`, listOf(left))
-  else if (failures.length === 0 && status !== 0) fail(`it ended with ${status ?? signal}; last to begin: ${result.lastBegun}`)
+  if (isLate)
+    fail(`it did not end within ${longestMs / 1_000} s; last to begin: ${result.lastBegun}`, listOf(left))
+  else if (failures.length === 0 && status !== 0)
+    fail(`it ended with ${status ?? signal}; last to begin: ${result.lastBegun}`)
   else if (left.length > 0) fail('it has left processes', listOf(left))
   else if (failures.length === 0 && leftFiles.length > 0) fail(`it has left files: ${leftFiles.join(', ')}`)
   else if (result.passed + result.skipped.length + failures.length === 0) fail('it has no test')

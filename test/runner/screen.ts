@@ -31,7 +31,8 @@ export class Screen {
       if (alive !== '') console.log(indent(`alive then: ${alive}`))
     }
     if (result.failures.length > 0) {
-      if (result.output !== '') console.log(`\n  it printed:\n${indent(result.output.slice(-shownOutput).trimEnd())}`)
+      if (result.output !== '')
+        console.log(`\n  it printed:\n${indent(result.output.slice(-shownOutput).trimEnd())}`)
       console.log(`\n  run it alone: npm test -- ${nameOf(result.file)}\n`)
     }
     this.#drawBar()
@@ -43,10 +44,15 @@ export class Screen {
     const skipped = results.flatMap(({ file, skipped }) => skipped.map((one) => ({ ...one, file })))
     for (const { file, name, why } of skipped) console.log(`skipped in ${nameOf(file)}: ${name} (${why})`)
     const failed = results.filter(({ failures }) => failures.length > 0)
-    for (const { file, failures } of failed) for (const { name } of failures) console.log(`failed in ${nameOf(file)}: ${name}`)
-    const count = (of: (result: FileResult) => number): number => results.reduce((sum, one) => sum + of(one), 0)
+    for (const { file, failures } of failed)
+      for (const { name } of failures) console.log(`failed in ${nameOf(file)}: ${name}`)
+    const count = (of: (result: FileResult) => number): number =>
+      results.reduce((sum, one) => sum + of(one), 0)
     console.log(`\n${results.length} files in ${seconds(ms)}`)
-    const counts = [`${count(({ passed }) => passed)} passed`, `${count(({ failures }) => failures.length)} failed`]
+    const counts = [
+      `${count(({ passed }) => passed)} passed`,
+      `${count(({ failures }) => failures.length)} failed`
+    ]
     console.log([...counts, `${skipped.length} skipped`].join(', '))
   }
 

@@ -9,9 +9,9 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { lives } from './harness/proc.js'
+import { lives } from '../harness/proc.js'
 
-const entry = fileURLToPath(new URL('../soak/main.js', import.meta.url))
+const entry = fileURLToPath(new URL('../../soak/main.js', import.meta.url))
 const endingCount = 22
 
 interface Soak {

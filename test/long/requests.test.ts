@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { eventually } from './harness/expectations.js'
-import { type Figures, LongWorker } from './harness/long-worker.js'
+import { eventually } from '../harness/expectations.js'
+import { type Figures, LongWorker } from '../harness/long-worker.js'
 
 // What is compiled and cached by then is no growth.
 const warmUp = 3_000
