@@ -5,9 +5,10 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { eventually } from './harness/expectations.js'
+import { assertGone, eventually } from './harness/expectations.js'
 import { argumentsOf, environmentOf } from './harness/proc.js'
 import { goneMs } from './harness/server.js'
+import { allOfThem, startThousand } from './harness/thousand.js'
 import { Witness } from './harness/witness.js'
 import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
 
@@ -63,7 +64,7 @@ for (const terminal of [false, true]) {
         assert.match(worker.temporaryFiles().join(), /^subprocess-guard-\w+$/)
         death.die(worker)
         await worker.dead()
-        await assertAllGone(worker)
+        await assertGone(worker)
         await assertKeeperGone(worker)
         // With the terminal goes what would be shown there.
         if (death.status === undefined) return
@@ -86,7 +87,7 @@ suite('a worker that starts its commands itself', () => {
       await worker.witness.present(1 + 2 + 4)
       death.die(worker)
       await worker.dead()
-      await assertAllGone(worker)
+      await assertGone(worker)
       await assertKeeperGone(worker)
       assert.deepEqual(worker.heirs(), [])
     })
@@ -105,7 +106,7 @@ suite('what a worker has started behind the guard’s back', () => {
         await worker.witness.present(2 + 2 + 4)
         die(worker)
         await worker.dead()
-        await assertAllGone(worker)
+        await assertGone(worker)
         await assertKeeperGone(worker)
         assert.deepEqual(worker.heirs(), [])
         const [line] = await worker.keeperLines()
@@ -121,7 +122,7 @@ suite('what a worker has started behind the guard’s back', () => {
     await worker.witness.present(2)
     worker.kill('SIGKILL')
     await worker.dead()
-    await assertAllGone(worker)
+    await assertGone(worker)
     await assertKeeperGone(worker)
   })
 
@@ -175,7 +176,7 @@ test('a scope that was being closed is closed when its worker is killed', async 
   await worker.withScope('begin-to-close')
   worker.kill('SIGKILL')
   await worker.dead()
-  await assertAllGone(worker)
+  await assertGone(worker)
   await assertKeeperGone(worker)
 })
 
@@ -195,66 +196,6 @@ suite('a worker without the guard', { concurrency: true }, () => {
 })
 
 suite('a worker with a thousand subprocesses', () => {
-  // What is promised of the median of ten workers.
-  const deadMs = 250
-  const rounds = 10
-  // On a machine that has other work even bare signals take longer than that: then so many times what they take.
-  const timesBare = 2
-  const bareRounds = 3
-  // A daemon with an empty environment beside every twentieth of them.
-  const requests: [string, number][] = [['daemon-empty-environment.sh', 50]]
-  for (let i = 0; i < 19; i++) requests.push(['waits.sh', 50])
-  const allOfThem = 1_050
-
-  async function startThousand(setup: WorkerSetup = {}): Promise<Worker> {
-    const worker = await Worker.start(setup)
-    for (const [program, times] of requests) worker.run(program, times)
-    return worker
-  }
-
-  /** How long after SIGKILL the last of a thousand was dead, in ms. */
-  async function killWithThousand(): Promise<number> {
-    const worker = await startThousand()
-    try {
-      await worker.witness.present(allOfThem)
-      const killedAt = performance.now()
-      worker.kill('SIGKILL')
-      await assertAllGone(worker, 5_000)
-      const ms = performance.now() - killedAt
-      await assertKeeperGone(worker)
-      return ms
-    } finally {
-      worker.close()
-    }
-  }
-
-  /** How long one SIGTERM to each of the thousand takes, from a program that does nothing else, in ms. */
-  async function signalThousand(): Promise<number> {
-    const worker = await startThousand({ guard: false })
-    try {
-      const announced = await worker.witness.present(allOfThem)
-      const sentAt = performance.now()
-      // Their leaders' numbers: none has been reaped, since the worker lives.
-      for (const { pid } of announced) process.kill(pid, 'SIGTERM')
-      await assertAllGone(worker, 5_000)
-      return performance.now() - sentAt
-    } finally {
-      worker.close()
-    }
-  }
-
-  test(`leaves none alive ${deadMs} ms after it is killed with SIGKILL`, async (t) => {
-    const figures: number[] = []
-    for (let round = 0; round < rounds; round++) figures.push(Math.round(await killWithThousand()))
-    const median = medianOf(figures)
-    t.diagnostic(`until none was alive, in ms: ${figures.join(', ')}; median ${median}`)
-    if (median <= deadMs) return
-    const bare: number[] = []
-    for (let round = 0; round < bareRounds; round++) bare.push(Math.round(await signalThousand()))
-    t.diagnostic(`bare signals to as many, in ms: ${bare.join(', ')}`)
-    assert.ok(median <= timesBare * Math.min(...bare), `the median is ${median} ms`)
-  })
-
   for (const { how, die, nodeFlags = [] } of deaths) {
     test(`that ${how} while it starts them leaves nothing`, async (t) => {
       const worker = await startThousand({ nodeFlags })
@@ -262,7 +203,7 @@ suite('a worker with a thousand subprocesses', () => {
       await worker.witness.present(300)
       die(worker)
       await worker.dead()
-      await assertAllGone(worker)
+      await assertGone(worker)
       await assertKeeperGone(worker)
       assert.ok(worker.witness.announced.length < allOfThem, 'all had been started: that was no middle')
       // One that had not come to the witness yet has the environment all the same.
@@ -298,7 +239,7 @@ suite('a worker whose Node has a preload, an inspector and a heap limit', () => 
       assert.deepEqual(worker.said('options'), [given])
       worker.kill('SIGKILL')
       await worker.dead()
-      await assertAllGone(worker)
+      await assertGone(worker)
       await assertKeeperGone(worker)
       const inspectors = (await worker.output()).match(/^Debugger listening on /gm)
       assert.equal(inspectors?.length, 1)
@@ -313,13 +254,6 @@ async function startBusy(t: TestContext, setup: WorkerSetup): Promise<Worker> {
   for (const program of programs) worker.run(program)
   await worker.witness.present(processCount)
   return worker
-}
-
-/** Asserts that every process that has announced itself is dead in time. */
-async function assertAllGone({ witness }: Worker, ms = goneMs): Promise<void> {
-  const isGone = await witness.goneWithin(ms)
-  const living = witness.living().map(({ pid, name }) => `${pid} ${name}`)
-  assert.ok(isGone, `still alive after ${ms} ms: ${living}`)
 }
 
 /** Asserts that the keeper ends, and its folder with it. */
@@ -339,10 +273,4 @@ async function assertOneLine(worker: Worker): Promise<void> {
   assert.deepEqual(new Set(named), new Set(worker.witness.announced.map(({ pid }) => pid)))
   const killed = line?.processes.filter(({ ended }) => ended === 'SIGKILL')
   assert.equal(killed?.length, ignoringCount)
-}
-
-function medianOf(figures: readonly number[]): number {
-  const sorted = [...figures].sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  return ((sorted[Math.ceil(middle) - 1] as number) + (sorted[Math.floor(middle)] as number)) / 2
 }

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 export interface Plan {
   /** Run side by side, in this order. */
   readonly together: readonly string[]
-  /** Run one after the other when the machine is quiet: they assert bounds in time. */
+  /** Run one after the other when the others are done: they assert bounds in time, or are long. */
   readonly alone: readonly string[]
 }
 
@@ -27,10 +27,8 @@ export function planOf(folder: string, parts: readonly string[], isBut: boolean)
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.js') && isChosen(file))
     .sort((one, other) => rankOf(one) - rankOf(other) || one.localeCompare(other))
-  return {
-    together: files.filter((file) => !file.startsWith(alone)),
-    alone: files.filter((file) => file.startsWith(alone))
-  }
+  const isApart = (file: string): boolean => file.startsWith(alone) || file.startsWith(long)
+  return { together: files.filter((file) => !isApart(file)), alone: files.filter(isApart) }
 }
 
 function rankOf(file: string): number {

@@ -1,0 +1,181 @@
+/**
+ * However a scope ends and whatever its processes do to stay, all of them are gone within the grace and 250 ms. The other
+ * files assert that they are gone; only here it is asserted how soon, on a machine that does nothing else.
+ */
+
+import assert from 'node:assert/strict'
+import { suite, type TestContext, test } from 'node:test'
+import { type Asked, ask } from '../harness/client.js'
+import { distantMs, passDeadlines } from '../harness/deadlines.js'
+import { type Kind, kinds } from '../harness/kinds.js'
+import { type GuardedRequest, goneMs, type Served } from '../harness/served.js'
+import { Served as FastifyServed } from '../harness/server.js'
+import { installWithoutKoffi } from '../harness/without-koffi.js'
+import { Witness } from '../harness/witness.js'
+import { Worker } from '../harness/worker.js'
+
+const never = (): Promise<never> => new Promise(() => {})
+// All four ignore SIGTERM: they have the whole grace.
+const stubborn = { program: 'tree-ignores-term.sh', count: 4 }
+
+function witness(t: TestContext): Witness {
+  const witness = new Witness()
+  t.after(() => witness.close())
+  return witness
+}
+
+/** Asserts that all are gone so many ms after `endedAt`, a time by `performance.now()`. */
+async function assertGoneBy(endedAt: number, ms: number, witnesses: Record<string, Witness>): Promise<void> {
+  const left = await Promise.all(
+    Object.entries(witnesses).map(async ([what, witness]) => {
+      const isGone = await witness.goneWithin(Math.max(0, endedAt + ms - performance.now()))
+      return isGone ? [] : `${what}: ${witness.living().map(({ name }) => name)}`
+    })
+  )
+  assert.deepEqual(left.flat(), [], `alive after ${ms} ms`)
+}
+
+suite('within the grace and 250 ms nothing is alive', () => {
+  for (const kind of kinds) {
+    test(`of a request, however it ends: ${kind.name}`, async (t) => {
+      const [answered, thrown, closed, left, late, shut] = [1, 2, 3, 4, 5, 6].map(() => witness(t)) as [
+        Witness,
+        Witness,
+        Witness,
+        Witness,
+        Witness,
+        Witness
+      ]
+      let go = (): void => {}
+      const gone = new Promise<void>((resolve) => {
+        go = resolve
+      })
+      const served = await kind.serve({ guard: { timeout: 2 * distantMs } }, (served) => {
+        const start = (
+          path: string,
+          witness: Witness,
+          act: (request: GuardedRequest) => unknown,
+          timeout?: number
+        ) =>
+          served.get(
+            path,
+            async (request) => {
+              served.run(request, stubborn.program, [], { env: witness.env })
+              await gone
+              return act(request)
+            },
+            timeout === undefined ? undefined : { timeout }
+          )
+        start('/answers', answered, () => 'answer')
+        start('/throws', thrown, () => {
+          throw new Error('thrown')
+        })
+        start('/closes', closed, async (request) => {
+          await request.subprocesses.close()
+          return never()
+        })
+        start('/leaves', left, never)
+        start('/late', late, never, distantMs)
+        start('/shut-down', shut, never)
+      })
+      t.after(() => served.close())
+      const asked = ['/answers', '/throws', '/closes', '/late', '/shut-down'].map((path) =>
+        ask(served.port, path)
+      )
+      const leaving: Asked = ask(served.port, '/leaves')
+      const all = { answered, thrown, closed, left, late, shut }
+      for (const one of Object.values(all)) await one.present(stubborn.count)
+
+      const endedAt = performance.now()
+      go()
+      leaving.leave()
+      await passDeadlines()
+      await assertGoneBy(endedAt, goneMs, { answered, thrown, closed, left, late })
+      const shutAt = performance.now()
+      const stopped = served.close()
+      await assertGoneBy(shutAt, goneMs, { shut })
+      await stopped
+      // The connections of those that were cut short end with an error.
+      await Promise.allSettled(asked.map(({ answer }) => answer))
+    })
+  }
+
+  const programs: [program: string, count: number, args?: string[]][] = [
+    ['background-child.sh', 2],
+    ['daemon.sh', 2],
+    ['own-group.sh', 3],
+    ['sibling-ignores-term.sh', 2],
+    ['leader-exits.sh', 1],
+    ['stops-itself.sh', 2],
+    ['holds-stdout.sh', 1],
+    ['wide.sh', 101, ['100']],
+    ['deep.sh', 50, ['50']],
+    [stubborn.program, stubborn.count]
+  ]
+  const ways: [name: string, serve: Kind['serve']][] = kinds
+    .filter(({ name }) => name.startsWith('Fastify'))
+    .map(({ name, serve }) => [name, serve])
+
+  for (const [name, serve] of ways) {
+    test(`of a tree, whatever it does to stay: ${name}`, (t) => assertTreesGone(t, serve))
+  }
+
+  test('of a tree, whatever it does to stay: where koffi is missing', async (t) => {
+    const { plugin, remove } = await installWithoutKoffi()
+    t.after(remove)
+    await assertTreesGone(t, (setup, routes) =>
+      new FastifyServed({ ...setup, plugin }).start((_app, served) => routes(served))
+    )
+  })
+
+  /** Each program in a request of its own; all of these are answered in the same moment. */
+  async function assertTreesGone(t: TestContext, serve: Kind['serve']): Promise<void> {
+    const witnesses = Object.fromEntries(programs.map(([program]) => [program, witness(t)]))
+    let answer = (): void => {}
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    const served: Served = await serve({}, (served) => {
+      for (const [program, , args = []] of programs) {
+        served.get(`/${program}`, async (request) => {
+          served.run(request, program, args, { env: (witnesses[program] as Witness).env })
+          await answered
+          return 'answer'
+        })
+      }
+    })
+    t.after(() => served.close())
+    const asked = programs.map(([program]) => ask(served.port, `/${program}`).answer)
+    for (const [program, count] of programs) await witnesses[program]?.present(count)
+    const endedAt = performance.now()
+    answer()
+    await assertGoneBy(endedAt, goneMs, witnesses)
+    await Promise.all(asked)
+  }
+
+  for (const launch of ['keeper', 'direct'] as const) {
+    test(`of a worker, however that ends (${launch})`, async (t) => {
+      const deaths: Record<string, (worker: Worker) => void> = {
+        killed: (worker) => worker.kill('SIGKILL'),
+        terminated: (worker) => worker.kill('SIGTERM'),
+        exited: (worker) => worker.end('exit'),
+        aborted: (worker) => worker.end('abort'),
+        thrown: (worker) => worker.end('throw')
+      }
+      const start = async (): Promise<Worker> => {
+        const worker = await Worker.start({ launch })
+        t.after(() => worker.close())
+        return worker
+      }
+      const workers = await Promise.all(Object.keys(deaths).map(start))
+      for (const [how, die] of Object.entries(deaths)) {
+        const worker = workers.pop() as Worker
+        for (const program of ['waits.sh', 'daemon.sh', stubborn.program]) worker.run(program)
+        await worker.witness.present(1 + 2 + stubborn.count)
+        die(worker)
+        await worker.dead()
+        await assertGoneBy(performance.now(), goneMs, { [how]: worker.witness })
+      }
+    })
+  }
+})
