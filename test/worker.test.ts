@@ -12,6 +12,8 @@ import { allOfThem, startThousand } from './harness/thousand.js'
 import { Witness } from './harness/witness.js'
 import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
 
+type Launch = 'keeper' | 'direct'
+
 interface Death {
   readonly how: string
   readonly die: (worker: Worker) => void
@@ -46,75 +48,49 @@ const deathsByTerminal: Death[] = [
   { how: 'loses its terminal', die: (worker) => worker.hangUp() }
 ]
 
-// Each runs in a request of its own.
-const programs = ['waits.sh', 'daemon.sh', 'daemon-empty-environment.sh', 'tree-ignores-term.sh']
-const processCount = 1 + 2 + 2 + 4
-// The whole of the last one's tree ignores SIGTERM.
+// Each runs in a request of its own. The daemon with an empty environment is at once an orphan of nobody we know: it escapes
+// a direct launch.
+const programs: Record<Launch, readonly string[]> = {
+  keeper: ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh', 'daemon-empty-environment.sh'],
+  direct: ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh']
+}
+const programsCount: Record<Launch, number> = { keeper: 1 + 2 + 4 + 2, direct: 1 + 2 + 4 }
+// The whole of one tree ignores SIGTERM.
 const ignoringCount = 4
+// What the worker starts behind the guard's back, a daemon each.
+const acts = ['start-apart', 'start-unannounced']
+const actsCount = 2 + 2
 
 const noTerminal = whyNoTerminal() ?? false
 
-for (const terminal of [false, true]) {
-  const where = terminal ? 'in a terminal' : 'without a terminal'
-
+for (const [where, launch, terminal] of [
+  ['without a terminal', 'keeper', false],
+  ['in a terminal', 'keeper', true],
+  ['that starts its commands itself', 'direct', false]
+] as const) {
   suite(`a worker ${where}`, { skip: terminal && noTerminal }, () => {
     for (const death of terminal ? [...deaths, ...deathsByTerminal] : deaths) {
-      test(`that ${death.how} leaves nothing`, async (t) => {
-        const worker = await startBusy(t, { terminal, nodeFlags: death.nodeFlags ?? [] })
+      test(`that ${death.how} leaves nothing, not even what the guard did not start`, async (t) => {
+        const worker = await startBusy(t, { launch, terminal, nodeFlags: death.nodeFlags ?? [] })
+        for (const act of acts) await worker.withScope(act)
+        await worker.witness.present(programsCount[launch] + actsCount)
         assert.match(worker.temporaryFiles().join(), /^subprocess-guard-\w+$/)
         death.die(worker)
         await worker.dead()
         await assertGone(worker)
         await assertKeeperGone(worker)
+        // The terminal's own programs are heirs, too.
+        if (!terminal) assert.deepEqual(worker.heirs(), [])
         // With the terminal goes what would be shown there.
         if (death.status === undefined) return
         assert.equal(await worker.status(), death.status)
-        await assertOneLine(worker)
+        await assertOneLine(worker, programsCount[launch] + actsCount)
       })
     }
   })
 }
 
-suite('a worker that starts its commands itself', () => {
-  // The daemon with an empty environment is at once an orphan of nobody we know: it escapes a direct launch.
-  const found = ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh']
-
-  for (const death of deaths) {
-    test(`and ${death.how} leaves nothing`, async (t) => {
-      const worker = await Worker.start({ launch: 'direct', nodeFlags: death.nodeFlags ?? [] })
-      t.after(() => worker.close())
-      for (const program of found) worker.run(program)
-      await worker.witness.present(1 + 2 + 4)
-      death.die(worker)
-      await worker.dead()
-      await assertGone(worker)
-      await assertKeeperGone(worker)
-      assert.deepEqual(worker.heirs(), [])
-    })
-  }
-})
-
 suite('what a worker has started behind the guard’s back', () => {
-  for (const launch of ['keeper', 'direct'] as const) {
-    for (const { how, die, nodeFlags = [] } of deaths) {
-      test(`is gone with a worker that ${how} (${launch})`, async (t) => {
-        const worker = await Worker.start({ nodeFlags, launch })
-        t.after(() => worker.close())
-        await worker.withScope('start-apart')
-        await worker.withScope('start-unannounced')
-        worker.run('tree-ignores-term.sh')
-        await worker.witness.present(2 + 2 + 4)
-        die(worker)
-        await worker.dead()
-        await assertGone(worker)
-        await assertKeeperGone(worker)
-        assert.deepEqual(worker.heirs(), [])
-        const [line] = await worker.keeperLines()
-        assert.equal(line?.processes.length, 2 + 2 + 4)
-      })
-    }
-  }
-
   test('is gone with a worker that is killed while it waits for it (execFileSync)', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
@@ -190,7 +166,7 @@ suite('a worker without the guard', { concurrency: true }, () => {
       die(worker)
       await worker.dead()
       assert.equal(await worker.witness.goneWithin(goneMs), false)
-      assert.equal(worker.witness.living().length, processCount)
+      assert.equal(worker.witness.living().length, programsCount.keeper)
     })
   }
 })
@@ -200,7 +176,7 @@ suite('a worker with a thousand subprocesses', () => {
     test(`that ${how} while it starts them leaves nothing`, async (t) => {
       const worker = await startThousand({ nodeFlags })
       t.after(() => worker.close())
-      await worker.witness.present(300)
+      await worker.witness.present(100)
       die(worker)
       await worker.dead()
       await assertGone(worker)
@@ -248,11 +224,12 @@ suite('a worker whose Node has a preload, an inspector and a heap limit', () => 
 })
 
 /** Starts a worker with a request for each of the programs under way. */
-async function startBusy(t: TestContext, setup: WorkerSetup): Promise<Worker> {
+async function startBusy(t: TestContext, setup: WorkerSetup & { launch?: Launch }): Promise<Worker> {
   const worker = await Worker.start(setup)
   t.after(() => worker.close())
-  for (const program of programs) worker.run(program)
-  await worker.witness.present(processCount)
+  const { launch = 'keeper' } = setup
+  for (const program of programs[launch]) worker.run(program)
+  await worker.witness.present(programsCount[launch])
   return worker
 }
 
@@ -263,12 +240,12 @@ async function assertKeeperGone(worker: Worker): Promise<void> {
 }
 
 /** Asserts that exactly one line tells of every process, and how it was ended. */
-async function assertOneLine(worker: Worker): Promise<void> {
+async function assertOneLine(worker: Worker, count: number): Promise<void> {
   const lines = await worker.keeperLines()
   assert.equal(lines.length, 1, JSON.stringify(lines))
   const [line] = lines
   assert.equal(line?.worker, worker.pid)
-  assert.equal(line?.msg, `worker ${worker.pid} is gone: ended ${processCount} processes, 0 survived`)
+  assert.equal(line?.msg, `worker ${worker.pid} is gone: ended ${count} processes, 0 survived`)
   const named = line?.processes.map(({ pid }) => pid)
   assert.deepEqual(new Set(named), new Set(worker.witness.announced.map(({ pid }) => pid)))
   const killed = line?.processes.filter(({ ended }) => ended === 'SIGKILL')
