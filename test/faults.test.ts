@@ -18,7 +18,7 @@ interface Named {
 /** A file in backquotes, and after it the titles of its tests in curly quotes. */
 function testsNamedIn(text: string): Named[] {
   const named: Named[] = []
-  for (const [, file, titles] of text.matchAll(/`(test\/[\w-]+\.test\.ts)`: ((?:“[^”]+”[,\s]*)+)/g)) {
+  for (const [, file, titles] of text.matchAll(/`(test\/[\w/-]+\.test\.ts)`: ((?:“[^”]+”[,\s]*)+)/g)) {
     for (const [, title] of (titles as string).matchAll(/“([^”]+)”/g)) {
       named.push({ file: file as string, title: (title as string).replaceAll('\n', ' ') })
     }

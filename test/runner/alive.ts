@@ -59,7 +59,7 @@ function isOf(pid: number, { realm, folder, session }: Origin): boolean {
   if (session !== undefined && statOf(pid)?.session === session) return true
   const prefix = `SUBPROCESS_GUARD_REALM=${realm}`
   if (environmentOf(pid).some((entry) => entry.startsWith(prefix))) return true
-  return pathsOf(pid).some((path) => path.startsWith(`${folder}/`))
+  return pathsOf(pid).some((path) => `${path}/`.startsWith(`${folder}/`))
 }
 
 /** Its working directory and the files that it has open. */

@@ -1,6 +1,9 @@
 /**
- * Runs the compiled tests: all that are not long, those whose path contains one of the arguments (`npm test -- deadline tree`),
- * or all but those (`npm test -- --but deadline tree`). `--lanes 1` runs one file at a time.
+ * Runs the compiled tests, several files side by side: all that are not long, those whose path contains one of the arguments
+ * (`npm test -- deadline tree`), or all but those (`npm test -- --but deadline tree`).
+ *
+ * `--lanes 1` runs one file at a time, `--times` prints the time of each test, `--root FOLDER` runs the files of another folder,
+ * and `--gone-within MS` is how long a file's processes may take to end after it.
  */
 
 import { chmodSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
@@ -17,24 +20,25 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     but: { type: 'boolean', default: false },
-    lanes: { type: 'string' },
-    times: { type: 'boolean', default: false }
+    // Most files wait for processes most of the time.
+    lanes: { type: 'string', default: String(2 * availableParallelism()) },
+    times: { type: 'boolean', default: false },
+    root: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) },
+    // Keepers whose workers end with the file have their grace, and hooks their time.
+    'gone-within': { type: 'string', default: '20000' }
   }
 })
-const root = fileURLToPath(new URL('..', import.meta.url))
-const plan = planOf(root, positionals, values.but)
+const lanes = wholeNumber('lanes', values.lanes)
+const goneWithinMs = wholeNumber('gone-within', values['gone-within'])
+const plan = planOf(values.root, positionals, values.but)
 const total = plan.together.length + plan.alone.length
-if (total === 0) {
-  console.error(`no test file has ${positionals.join(' or ')} in its path`)
-  process.exit(1)
-}
-// Most files wait for processes most of the time.
-const lanes = Number(values.lanes ?? 2 * availableParallelism())
+if (total === 0) refuse(`no test file below ${values.root} is called for by ${positionals.join(' ')}`)
 
-// Short: the path of a socket has 107 bytes at most.
+// Short names: the path of a socket has 107 bytes at most.
 const folder = mkdtempSync(join(tmpdir(), 'sg-'))
 chmodSync(folder, 0o755)
-const run = `run${process.pid}-`
+// A run within a run ends with that.
+const run = `${process.env.SUBPROCESS_GUARD_REALM ?? ''}r${process.pid}-`
 const screen = new Screen(total)
 const results: FileResult[] = []
 let begun = 0
@@ -47,11 +51,9 @@ await runAll(plan.together, lanes)
 await runAll(plan.alone, 1)
 if (!isBroken) {
   cleanUp()
-  if (values.times)
-    for (const { file, times } of results)
-      for (const { name, ms } of times) console.log(`${Math.round(ms)} ms  ${file}  ${name}`)
+  if (values.times) screen.times(results)
   screen.sum(results, performance.now() - startedAt)
-  process.exit(results.every(({ failures }) => failures.length === 0) ? 0 : 1)
+  process.exitCode = results.every(({ failures }) => failures.length === 0) ? 0 : 1
 }
 
 /** Runs the files, so many at a time. */
@@ -61,7 +63,12 @@ async function runAll(files: readonly string[], lanes: number): Promise<void> {
     for (let file = waiting.shift(); file !== undefined && !isBroken; file = waiting.shift()) {
       screen.began(file)
       const number = (++begun).toString(36)
-      const place = { root, folder: join(folder, number), realm: `${run}${number}` }
+      const place = {
+        root: values.root,
+        folder: join(folder, number),
+        realm: `${run}${number}-`,
+        goneWithinMs
+      }
       const result = await runFile(file, place)
       if (isBroken) return
       results.push(result)
@@ -75,7 +82,8 @@ async function runAll(files: readonly string[], lanes: number): Promise<void> {
 async function breakOff(signal: NodeJS.Signals): Promise<void> {
   if (isBroken) return
   isBroken = true
-  console.error(`\n${signal}: ending what runs`)
+  screen.clear()
+  console.error(`${signal}: ending what runs`)
   await endAll({ realm: run, folder })
   cleanUp()
   process.exit(130)
@@ -91,4 +99,15 @@ function cleanUp(): void {
   } catch {
     // There is none, or it has notes of others.
   }
+}
+
+function wholeNumber(option: string, text: string): number {
+  if (!/^[1-9]\d*$/.test(text))
+    refuse(`--${option} is ${JSON.stringify(text)}: set it to a whole number above 0`)
+  return Number(text)
+}
+
+function refuse(why: string): never {
+  console.error(why)
+  process.exit(2)
 }

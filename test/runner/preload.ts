@@ -1,12 +1,18 @@
-/** Loaded into the process of a test file before the file: notes what is alive when a test fails. */
+/** Loaded into the process of a test file before the file: notes which test runs, and what is alive when one fails. */
 
+import { writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
 import { noteFailure } from './failures.js'
+import { lastBegunFile } from './result.js'
 
 if (isMainThread) {
   // Not for what the file forks: these are the runner's flags.
   process.execArgv.length = 0
-  const { afterEach } = await import('node:test')
+  const { afterEach, beforeEach } = await import('node:test')
+  const path = join(tmpdir(), '..', lastBegunFile)
+  beforeEach(({ name }) => writeFileSync(path, name))
   // Before the test's own `after`, which ends what it has started.
   afterEach((t) => {
     // The types of Node 20 do not have these two.

@@ -17,8 +17,6 @@ export default async function* report(source: AsyncIterable<NodeEvent>): AsyncGe
 
 function toldOf(event: NodeEvent, path: string): TestEvent | undefined {
   switch (event.type) {
-    case 'test:dequeue':
-      return { type: 'begin', name: event.data.name, nesting: event.data.nesting }
     case 'test:diagnostic':
       // Without a file they are the totals.
       return event.data.file === undefined ? undefined : { type: 'note', text: event.data.message }

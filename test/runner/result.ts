@@ -1,8 +1,6 @@
 /** What the process of a test file tells the runner: one line of JSON for each event. */
 
 export type TestEvent =
-  /** A test or suite begins. */
-  | { readonly type: 'begin'; readonly name: string; readonly nesting: number }
   | { readonly type: 'pass'; readonly name: string; readonly ms: number }
   | { readonly type: 'skip'; readonly name: string; readonly why: string }
   | {
@@ -16,5 +14,5 @@ export type TestEvent =
   /** What a test says with `t.diagnostic`. */
   | { readonly type: 'note'; readonly text: string }
 
-/** The variable with the path of the file for these lines. */
-export const resultsName = 'TEST_RESULTS'
+/** The file that holds the name of the test that has begun last: written at once, since a process may end at any time. */
+export const lastBegunFile = 'last-begun'

@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aliveAfter, endAll, listOf, type Origin } from './alive.js'
-import type { TestEvent } from './result.js'
+import { lastBegunFile, type TestEvent } from './result.js'
 
 export interface Failure {
   readonly name: string
@@ -42,17 +42,21 @@ export interface Place {
   readonly root: string
   /** A new folder for its temporary files. */
   readonly folder: string
+  /** It must end with what no other realm continues with: what begins with it is the file's. */
   readonly realm: string
+  /** How long the processes of the file may take to end after it. */
+  readonly goneWithinMs: number
 }
 
 const preload = new URL('./preload.js', import.meta.url).href
 const reporter = fileURLToPath(new URL('./reporter.js', import.meta.url))
 // The longest file takes half a minute on a quiet machine.
 const longestMs = 600_000
-// Keepers whose workers end with the file have their grace, and hooks their time.
-const goneWithinMs = 20_000
 
-export async function runFile(file: string, { root, folder, realm }: Place): Promise<FileResult> {
+export async function runFile(
+  file: string,
+  { root, folder, realm, goneWithinMs }: Place
+): Promise<FileResult> {
   const tmp = join(folder, 't')
   mkdirSync(tmp, { recursive: true })
   // Programs of other users use it, too.
@@ -82,15 +86,15 @@ export async function runFile(file: string, { root, folder, realm }: Place): Pro
   if (left.length > 0) await endAll(origin)
   const ms = performance.now() - startedAt
   const leftFiles = readdirSync(tmp)
+  const lastBegun = readIfThere(join(folder, lastBegunFile)) || 'none'
   const result = summaryOf(file, ms, eventsIn(results), readFileSync(printed, 'utf8'))
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 
   const failures: Failure[] = [...result.failures]
   const fail = (error: string, alive = ''): void => void failures.push({ name: file, error, alive })
-  if (isLate)
-    fail(`it did not end within ${longestMs / 1_000} s; last to begin: ${result.lastBegun}`, listOf(left))
+  if (isLate) fail(`it did not end within ${longestMs / 1_000} s; last to begin: ${lastBegun}`, listOf(left))
   else if (failures.length === 0 && status !== 0)
-    fail(`it ended with ${status ?? signal}; last to begin: ${result.lastBegun}`)
+    fail(`it ended with ${status ?? signal}; last to begin: ${lastBegun}`)
   else if (left.length > 0) fail('it has left processes', listOf(left))
   else if (failures.length === 0 && leftFiles.length > 0) fail(`it has left files: ${leftFiles.join(', ')}`)
   else if (result.passed + result.skipped.length + failures.length === 0) fail('it has no test')
@@ -98,10 +102,13 @@ export async function runFile(file: string, { root, folder, realm }: Place): Pro
 }
 
 function eventsIn(path: string): TestEvent[] {
-  if (!existsSync(path)) return []
-  const lines = readFileSync(path, 'utf8').split('\n')
+  const lines = readIfThere(path).split('\n')
   // The last one is empty, or was cut off.
   return lines.slice(0, -1).map((line) => JSON.parse(line))
+}
+
+function readIfThere(path: string): string {
+  return existsSync(path) ? readFileSync(path, 'utf8') : ''
 }
 
 function summaryOf(file: string, ms: number, events: readonly TestEvent[], output: string) {
@@ -109,6 +116,5 @@ function summaryOf(file: string, ms: number, events: readonly TestEvent[], outpu
   const skipped = events.filter((event) => event.type === 'skip')
   const times = events.filter((event) => event.type === 'pass')
   const notes = events.flatMap((event) => (event.type === 'note' ? event.text : []))
-  const lastBegun = events.findLast((event) => event.type === 'begin')?.name ?? 'none'
-  return { file, ms, passed: times.length, skipped, failures, notes, times, output, lastBegun }
+  return { file, ms, passed: times.length, skipped, failures, notes, times, output }
 }

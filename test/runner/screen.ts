@@ -24,7 +24,7 @@ export class Screen {
   ended(result: FileResult): void {
     this.#running.delete(result.file)
     this.#done++
-    this.#clearBar()
+    this.clear()
     console.log(lineOf(result))
     for (const { name, error, alive } of result.failures) {
       console.log(`\n  FAILED ${name}\n${indent(error)}`)
@@ -38,9 +38,16 @@ export class Screen {
     this.#drawBar()
   }
 
+  /** What each test has taken. */
+  times(results: readonly FileResult[]): void {
+    for (const { file, times } of results) {
+      for (const { name, ms } of times) console.log(`${Math.round(ms)} ms  ${nameOf(file)}: ${name}`)
+    }
+  }
+
   /** The last words of a run. */
   sum(results: readonly FileResult[], ms: number): void {
-    this.#clearBar()
+    this.clear()
     const skipped = results.flatMap(({ file, skipped }) => skipped.map((one) => ({ ...one, file })))
     for (const { file, name, why } of skipped) console.log(`skipped in ${nameOf(file)}: ${name} (${why})`)
     const failed = results.filter(({ failures }) => failures.length > 0)
@@ -65,7 +72,8 @@ export class Screen {
     process.stdout.write(`\r\x1b[K${text.slice(0, (process.stdout.columns || 80) - 1)}`)
   }
 
-  #clearBar(): void {
+  /** Removes the bar. */
+  clear(): void {
     if (this.#isTerminal) process.stdout.write('\r\x1b[K')
   }
 }
