@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Everything that `npm test` leaves out because it is long: many requests, the soak, and the other versions of Node.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+node build/test/runner/main.js long/
+echo '== the soak, for a minute'
+node build/soak/main.js --seconds 60
+bash scripts/test-nodes.sh "$scratch"
