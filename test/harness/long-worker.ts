@@ -10,11 +10,11 @@ import { fileURLToPath } from 'node:url'
 import { eventually } from './expectations.js'
 import { Inspected } from './inspected.js'
 import type { WorkerFigures } from './long-main.js'
+import { patienceMs } from './patience.js'
 import { childrenOf, descriptorsOf, lives } from './proc.js'
 
 const entry = fileURLToPath(new URL('./long-main.js', import.meta.url))
 const clients = 40
-const idleWithinMs = 10_000
 
 export interface Figures {
   readonly residentBytes: number
@@ -69,7 +69,7 @@ export class LongWorker {
 
   /** What worker and keeper have when nothing is under way. */
   async figures(): Promise<Figures> {
-    const until = performance.now() + idleWithinMs
+    const until = performance.now() + patienceMs
     let worker = await this.#look()
     while (worker.openScopes > 0) {
       assert.ok(performance.now() < until, `${worker.openScopes} scopes are open`)

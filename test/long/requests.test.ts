@@ -54,8 +54,7 @@ test(`${requests} requests, a fifth late, a fifth left, every tenth with a comma
   assert.deepEqual(leaksIn(await growth(t, worker, requests)), [])
   await eventually(
     'the keeper has as many descriptors as before, but for those that the first launches open for good',
-    () => worker.keeperDescriptors() <= descriptorsBefore + 4,
-    15_000
+    () => worker.keeperDescriptors() <= descriptorsBefore + 4
   )
   const all = warmUp + requests
   assert.deepEqual(worker.ends, { late: all / 5, left: all / 5, finishes: (all / 5) * 3 })
