@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,7 +29,7 @@ export class Witness {
   constructor() {
     execFileSync('mkfifo', ['-m', '666', this.#path])
     // Other users' processes announce themselves too.
-    execFileSync('chmod', ['755', this.#folder])
+    chmodSync(this.#folder, 0o755)
     const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK)
     this.#ownEnd = openSync(this.#path, constants.O_WRONLY)
     this.#socket = new Socket({ fd, readable: true, writable: false })
