@@ -12,8 +12,8 @@ import { shareKeeper } from './harness/shared-keeper.js'
 
 shareKeeper()
 
-const count = 40
-// All of them together take many times as long as the keeper waits before it ends commands by itself (50 ms).
+const count = 20
+// All of them together take several times as long as the keeper waits before it ends commands by itself (50 ms).
 const errorMs = 10
 // Until then the keeper has been told of all of them.
 const inMs = 100

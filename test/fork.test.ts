@@ -15,7 +15,7 @@ import { patienceMs } from './harness/patience.js'
 import type { Served, ServedSetup } from './harness/served.js'
 import { serve } from './harness/server.js'
 import { shareKeeper } from './harness/shared-keeper.js'
-import { Witness } from './harness/witness.js'
+import { makePipes, Witness } from './harness/witness.js'
 
 shareKeeper()
 
@@ -80,9 +80,9 @@ suite('a tree that grows while it is being ended', () => {
       const guarded = await Guarded.start()
       t.after(() => guarded.close())
       guarded.guard.open().spawn('sleep', ['1000'], { stdio: 'ignore' })
-      for (let round = 1; round <= 100; round++) {
+      for (const [round, pipe] of makePipes(100).entries()) {
         // One for each, since the pipe of a witness ends once.
-        const witness = new Witness()
+        const witness = new Witness(pipe)
         try {
           const scope = guarded.guard.open()
           guarded.run(scope, program, [], { env: witness.env })
