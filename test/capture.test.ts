@@ -14,6 +14,9 @@ import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
 import { type Served, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+
+shareKeeper()
 
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -79,14 +82,6 @@ suite('with capture', () => {
         await assertClean(served)
       })
     }
-
-    test(`what ${name} starts is left without it`, async (t) => {
-      const served = await serveLibrary(t, library, false)
-      const asked = ask(served.port, '/hang')
-      await served.witness.present(2)
-      asked.leave()
-      await assertLeft(served, 2)
-    })
   }
 
   test('two requests at once get each its own children', async (t) => {
@@ -199,4 +194,16 @@ suite('with capture', () => {
     await guarded.witness.present(1)
     assert.equal(guarded.witness.living().length, 1)
   })
+})
+
+suite('without capture', { concurrency: true }, () => {
+  for (const [name, library] of Object.entries(libraries)) {
+    test(`what ${name} starts is left`, async (t) => {
+      const served = await serveLibrary(t, library, false)
+      const asked = ask(served.port, '/hang')
+      await served.witness.present(2)
+      asked.leave()
+      await assertLeft(served, 2)
+    })
+  }
 })

@@ -134,13 +134,13 @@ forEachLauncher((launcher) => {
   })
 
   test('of hundreds that run and end at once each has its own status', async () => {
-    const children = Array.from({ length: 300 }, (_, number) =>
-      launcher.spawn('sh', ['-c', `exit ${number % 200}`], { stdio: 'ignore' })
+    const children = Array.from({ length: 200 }, (_, number) =>
+      launcher.spawn('sh', ['-c', `exit ${number}`], { stdio: 'ignore' })
     )
     const codes = await Promise.all(children.map(async (child) => (await once(child, 'exit'))[0]))
     assert.deepEqual(
       codes,
-      children.map((_, number) => number % 200)
+      children.map((_, number) => number)
     )
   })
 })

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
@@ -16,9 +17,13 @@ import type {
   SubprocessGuardOptions
 } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
+import { distantMs, passDeadlines } from './harness/deadlines.js'
 import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
 import { commandOf } from './harness/guarded.js'
 import { type Served, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+
+shareKeeper()
 
 async function serveStreams(
   t: TestContext,
@@ -171,15 +176,15 @@ suite('a response that is the output of a command', () => {
       t,
       (app, served) => {
         app.get('/silent', async (request) => program(request, served, 'waits.sh'))
-        // Time enough for the first byte, which must come before it.
-        const begins = { config: { subprocessGuard: { timeout: 2_000 } } }
-        app.get('/begun', begins, async (request) => program(request, served, 'streams-then-waits.sh'))
+        app.get('/begun', async (request) => program(request, served, 'streams-then-waits.sh'))
       },
-      { timeout: 300 }
+      { timeout: distantMs }
     )
-    const [silent, begun] = await Promise.all(
-      ['/silent', '/begun'].map((path) => ask(served.port, path).answer)
-    )
+    const asked = ['/silent', '/begun'].map((path) => ask(served.port, path))
+    await served.witness.present(2)
+    await once((await asked[1]?.head) as IncomingMessage, 'data')
+    await passDeadlines({ count: 2 })
+    const [silent, begun] = await Promise.all(asked.map(({ answer }) => answer))
     assert.equal(silent?.status, 503)
     assert.equal(JSON.parse(silent?.body ?? '').code, 'ERR_SUBPROCESS_DEADLINE')
     assert.deepEqual([begun?.status, begun?.body, begun?.isCut], [200, 'start\n', true])

@@ -12,12 +12,13 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import subprocessGuard, { type SubprocessGuardOptions } from 'fastify-subprocess-guard'
 import WebSocket from 'ws'
 import { ask } from './harness/client.js'
+import { distantMs, passDeadlines } from './harness/deadlines.js'
 import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
 import { statOf } from './harness/proc.js'
 import { type Served, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
 import { Worker } from './harness/worker.js'
 
-const timeout = 300
 const never = (): Promise<never> => new Promise(() => {})
 
 function hangAt(app: FastifyInstance, served: Served, url: string): void {
@@ -28,11 +29,13 @@ function hangAt(app: FastifyInstance, served: Served, url: string): void {
 }
 
 suite('a guard in a context', () => {
+  shareKeeper()
+
   test('guards that context alone', async (t) => {
     const served = await serve({ guard: false }, (app, served) => {
       app.get('/outside', async (request) => ({ isGuarded: 'subprocesses' in request }))
       app.register(async (child) => {
-        await child.register(subprocessGuard, { timeout, grace: 0 })
+        await child.register(subprocessGuard, { timeout: distantMs, grace: 0 })
         child.get('/inside', async (request) => {
           request.spawn('sh', ['-c', 'exec 9>"$WITNESS"; echo "alive $$ inside" >&9; exec sleep 1000'], {
             stdio: 'ignore',
@@ -44,19 +47,40 @@ suite('a guard in a context', () => {
     })
     t.after(() => served.close())
     assert.deepEqual(JSON.parse((await ask(served.port, '/outside').answer).body), { isGuarded: false })
-    const { status, body } = await ask(served.port, '/inside').answer
+    const { answer } = ask(served.port, '/inside')
+    await served.witness.present(1)
+    await passDeadlines()
+    const { status, body } = await answer
     assert.deepEqual([status, JSON.parse(body).code], [503, 'ERR_SUBPROCESS_DEADLINE'])
     await assertGone(served)
   })
 
+  test('guards the children of that context', async (t) => {
+    const served = await serve({}, (app, served) => {
+      app.register(async (child) => {
+        hangAt(child, served, '/child')
+      })
+    })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/child')
+    await served.witness.present(2)
+    asked.leave()
+    await assertGone(served)
+    await assertOneLine(served, 'disconnected')
+    await assertClean(served)
+  })
+})
+
+suite('guards in contexts and their keeper', () => {
   test('has the options of that context, and siblings share the keeper', async (t) => {
     const keepers: number[] = []
     const ids: string[] = []
+    let begun = 0
     let closeLong = (): void => {}
     const served = await serve({ guard: false }, (app) => {
       for (const [prefix, options] of [
-        ['/short', { timeout, grace: 100 }],
-        ['/long', { timeout: 60_000, grace: 0 }]
+        ['/short', { timeout: distantMs, grace: 100 }],
+        ['/long', { timeout: 2 * distantMs, grace: 0 }]
       ] as const) {
         app.register(
           async (child) => {
@@ -70,6 +94,7 @@ suite('a guard in a context', () => {
               ])
               if (prefix === '/long') closeLong = () => void request.subprocesses.close()
               await once(stdout, 'data')
+              begun++
               await never()
             })
           },
@@ -79,7 +104,10 @@ suite('a guard in a context', () => {
     })
     t.after(() => served.close())
     const long = ask(served.port, '/long/hang')
-    assert.equal((await ask(served.port, '/short/hang').answer).status, 503)
+    const short = ask(served.port, '/short/hang')
+    await eventually('both ignore SIGTERM', () => begun === 2)
+    await passDeadlines()
+    assert.equal((await short.answer).status, 503)
     await eventually('the short one is closed', () => served.scopeLines.length === 1)
     assert.equal(served.scopeLines[0]?.reason, 'deadline')
     assert.ok((served.scopeLines[0]?.closeMs as number) >= 100)
@@ -116,143 +144,138 @@ suite('a guard in a context', () => {
       await eventually('the keeper is gone', () => statOf(keeper) === undefined)
     })
   }
+})
 
-  test('guards the children of that context', async (t) => {
+suite('beside other plugins', () => {
+  shareKeeper()
+
+  suite('@fastify/under-pressure', () => {
+    for (const isFirst of [true, false]) {
+      test(`a refused request is answered with 503 and has no scope (guard ${isFirst ? 'before' : 'after'} it)`, async (t) => {
+        let handled = 0
+        const app = Fastify()
+        t.after(() => app.close())
+        if (isFirst) await app.register(subprocessGuard)
+        await app.register(underPressure, { healthCheck: async () => false, healthCheckInterval: 60_000 })
+        if (!isFirst) await app.register(subprocessGuard)
+        app.get('/', async (request) => {
+          handled++
+          request.spawn('true')
+        })
+        await app.listen({ port: 0, host: '127.0.0.1' })
+        const { port } = app.server.address() as AddressInfo
+        const { status, body } = await ask(port, '/').answer
+        assert.deepEqual([status, JSON.parse(body).code], [503, 'FST_UNDER_PRESSURE'])
+        assert.equal(handled, 0)
+        assert.deepEqual(app.subprocessGuard.scopes(), [])
+      })
+    }
+  })
+
+  test('@fastify/websocket: a subprocess ends with its connection', async (t) => {
     const served = await serve({}, (app, served) => {
+      app.register(websocket)
       app.register(async (child) => {
-        hangAt(child, served, '/child')
+        child.get('/socket', { websocket: true }, (socket, request) => {
+          const { stdin, stdout } = request.spawn('cat')
+          served.run(request, 'daemon.sh')
+          socket.on('message', (data) => stdin.write(`${data}\n`))
+          stdout.on('data', (data: Buffer) => socket.send(`${data}`))
+        })
       })
     })
     t.after(() => served.close())
-    const asked = ask(served.port, '/child')
+    const socket = new WebSocket(`ws://127.0.0.1:${served.port}/socket`)
+    await once(socket, 'open')
+    socket.send('echo')
+    const [data] = await once(socket, 'message')
+    assert.equal(`${data}`, 'echo\n')
     await served.witness.present(2)
-    asked.leave()
+    socket.terminate()
     await assertGone(served)
-    await assertOneLine(served, 'disconnected')
+    assert.equal((await assertOneLine(served, 'disconnected')).processes.length, 3)
     await assertClean(served)
   })
-})
 
-suite('beside @fastify/under-pressure', () => {
-  for (const isFirst of [true, false]) {
-    test(`a refused request is answered with 503 and has no scope (guard ${isFirst ? 'before' : 'after'} it)`, async (t) => {
-      let handled = 0
-      const app = Fastify()
-      t.after(() => app.close())
-      if (isFirst) await app.register(subprocessGuard)
-      await app.register(underPressure, { healthCheck: async () => false, healthCheckInterval: 60_000 })
-      if (!isFirst) await app.register(subprocessGuard)
-      app.get('/', async (request) => {
-        handled++
-        request.spawn('true')
+  suite('@fastify/multipart', () => {
+    const boundary = 'boundary'
+    const file = Buffer.alloc(3_000_000, 'x')
+    const body = Buffer.concat([
+      Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n`),
+      file,
+      Buffer.from(`\r\n--${boundary}--\r\n`)
+    ])
+    const upload = {
+      method: 'POST',
+      headers: { 'content-type': `multipart/form-data; boundary=${boundary}` }
+    }
+
+    async function inputOf(request: FastifyRequest) {
+      const part = await request.file({ limits: { fileSize: file.length + 1 } })
+      return part?.file
+    }
+
+    function serveUploads(guard: SubprocessGuardOptions = {}): Promise<Served> {
+      return serve({ guard }, (app, served) => {
+        app.register(multipart)
+        app.post('/count', async (request) =>
+          request.subprocesses.stream('wc', ['-c'], { input: await inputOf(request) })
+        )
+        app.post('/fail', async (request) =>
+          request.subprocesses.stream('sh', ['-c', 'exit 5'], { input: await inputOf(request) })
+        )
+        app.post('/hang', async (request) => {
+          const input = await inputOf(request)
+          served.run(request, 'daemon.sh')
+          return request.subprocesses.stream('wc', ['-c'], { input })
+        })
       })
-      await app.listen({ port: 0, host: '127.0.0.1' })
-      const { port } = app.server.address() as AddressInfo
-      const { status, body } = await ask(port, '/').answer
-      assert.deepEqual([status, JSON.parse(body).code], [503, 'FST_UNDER_PRESSURE'])
-      assert.equal(handled, 0)
-      assert.deepEqual(app.subprocessGuard.scopes(), [])
+    }
+
+    test('an uploaded file is the input of a command', async (t) => {
+      const served = await serveUploads()
+      t.after(() => served.close())
+      const answer = await ask(served.port, '/count', { ...upload, body }).answer
+      assert.deepEqual([answer.status, answer.body.trim()], [200, `${file.length}`])
+      await assertClean(served)
     })
-  }
-})
 
-test('beside @fastify/websocket a subprocess ends with its connection', async (t) => {
-  const served = await serve({}, (app, served) => {
-    app.register(websocket)
-    app.register(async (child) => {
-      child.get('/socket', { websocket: true }, (socket, request) => {
-        const { stdin, stdout } = request.spawn('cat')
-        served.run(request, 'daemon.sh')
-        socket.on('message', (data) => stdin.write(`${data}\n`))
-        stdout.on('data', (data: Buffer) => socket.send(`${data}`))
-      })
+    test('a command that reads none of it and fails is 502', async (t) => {
+      const served = await serveUploads()
+      t.after(() => served.close())
+      assert.equal((await ask(served.port, '/fail', { ...upload, body }).answer).status, 502)
+      await assertClean(served)
     })
-  })
-  t.after(() => served.close())
-  const socket = new WebSocket(`ws://127.0.0.1:${served.port}/socket`)
-  await once(socket, 'open')
-  socket.send('echo')
-  const [data] = await once(socket, 'message')
-  assert.equal(`${data}`, 'echo\n')
-  await served.witness.present(2)
-  socket.terminate()
-  await assertGone(served)
-  assert.equal((await assertOneLine(served, 'disconnected')).processes.length, 3)
-  await assertClean(served)
-})
 
-suite('beside @fastify/multipart', () => {
-  const boundary = 'boundary'
-  const file = Buffer.alloc(3_000_000, 'x')
-  const body = Buffer.concat([
-    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n`),
-    file,
-    Buffer.from(`\r\n--${boundary}--\r\n`)
-  ])
-  const upload = { method: 'POST', headers: { 'content-type': `multipart/form-data; boundary=${boundary}` } }
-
-  async function inputOf(request: FastifyRequest) {
-    const part = await request.file({ limits: { fileSize: file.length + 1 } })
-    return part?.file
-  }
-
-  function serveUploads(guard: SubprocessGuardOptions = {}): Promise<Served> {
-    return serve({ guard }, (app, served) => {
-      app.register(multipart)
-      app.post('/count', async (request) =>
-        request.subprocesses.stream('wc', ['-c'], { input: await inputOf(request) })
+    test('an upload that still arrives at the deadline is answered with 503, and its command ends', async (t) => {
+      const served = await serveUploads({ timeout: distantMs })
+      t.after(() => served.close())
+      const socket = connect(served.port, '127.0.0.1')
+      t.after(() => socket.destroy())
+      const type = upload.headers['content-type']
+      socket.write(
+        `POST /hang HTTP/1.1\r\nhost: test\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`
       )
-      app.post('/fail', async (request) =>
-        request.subprocesses.stream('sh', ['-c', 'exit 5'], { input: await inputOf(request) })
-      )
-      app.post('/hang', async (request) => {
-        const input = await inputOf(request)
-        served.run(request, 'daemon.sh')
-        return request.subprocesses.stream('wc', ['-c'], { input })
-      })
+      socket.write(body.subarray(0, 1_000))
+      const answer = text(socket)
+      await served.witness.present(2)
+      await passDeadlines()
+      assert.match(await answer, /^HTTP\/1\.1 503 .*ERR_SUBPROCESS_DEADLINE/s)
+      await assertGone(served)
+      await assertOneLine(served, 'deadline')
+      await assertClean(served)
     })
-  }
 
-  test('an uploaded file is the input of a command', async (t) => {
-    const served = await serveUploads()
-    t.after(() => served.close())
-    const answer = await ask(served.port, '/count', { ...upload, body }).answer
-    assert.deepEqual([answer.status, answer.body.trim()], [200, `${file.length}`])
-    await assertClean(served)
-  })
-
-  test('a command that reads none of it and fails is 502', async (t) => {
-    const served = await serveUploads()
-    t.after(() => served.close())
-    assert.equal((await ask(served.port, '/fail', { ...upload, body }).answer).status, 502)
-    await assertClean(served)
-  })
-
-  test('an upload that still arrives at the deadline is answered with 503, and its command ends', async (t) => {
-    const served = await serveUploads({ timeout: 300 })
-    t.after(() => served.close())
-    const socket = connect(served.port, '127.0.0.1')
-    t.after(() => socket.destroy())
-    const type = upload.headers['content-type']
-    socket.write(
-      `POST /hang HTTP/1.1\r\nhost: test\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`
-    )
-    socket.write(body.subarray(0, 1_000))
-    assert.match(await text(socket), /^HTTP\/1\.1 503 .*ERR_SUBPROCESS_DEADLINE/s)
-    await assertGone(served)
-    await assertOneLine(served, 'deadline')
-    await assertClean(served)
-  })
-
-  test('an upload that breaks off ends its command', async (t) => {
-    const served = await serveUploads()
-    t.after(() => served.close())
-    const headers = { ...upload.headers, 'content-length': body.length }
-    const asked = ask(served.port, '/hang', { ...upload, headers, body: body.subarray(0, 1_000_000) })
-    await served.witness.present(2)
-    asked.leave()
-    await assertGone(served)
-    await assertClean(served)
+    test('an upload that breaks off ends its command', async (t) => {
+      const served = await serveUploads()
+      t.after(() => served.close())
+      const headers = { ...upload.headers, 'content-length': body.length }
+      const asked = ask(served.port, '/hang', { ...upload, headers, body: body.subarray(0, 1_000_000) })
+      await served.witness.present(2)
+      asked.leave()
+      await assertGone(served)
+      await assertClean(served)
+    })
   })
 })
 

@@ -14,9 +14,12 @@ import subprocessGuard, {
   type ExpressGuardOptions
 } from 'fastify-subprocess-guard/express'
 import { ask } from './harness/client.js'
-import { eventually } from './harness/expectations.js'
+import { distantMs } from './harness/deadlines.js'
+import { assertGone, eventually } from './harness/expectations.js'
+import { patienceMs } from './harness/patience.js'
 import { childrenOf } from './harness/proc.js'
-import { goneMs, grace } from './harness/served.js'
+import { grace } from './harness/served.js'
+import { shareKeeper } from './harness/shared-keeper.js'
 import { Witness } from './harness/witness.js'
 
 type Line = { msg: string; route?: string; reason?: string }
@@ -66,6 +69,8 @@ for (const [version, framework] of [
   ['4', express4]
 ] as const) {
   suite(`Express ${version}`, () => {
+    shareKeeper()
+
     test('gives the error of a deadline to the app’s own error handler', async (t) => {
       const { port } = await start(t, framework, { timeout: 100 }, (app) => {
         app.get('/hang', () => {})
@@ -92,37 +97,50 @@ for (const [version, framework] of [
     })
 
     test('has routes with deadlines of their own, counted from the arrival', async (t) => {
-      const { port } = await start(t, framework, { timeout: 300 }, (app) => {
-        app.get('/longer', subprocessGuard.route({ timeout: 20_000 }), (req, res) => {
+      let finish: (() => void) | undefined
+      const { port } = await start(t, framework, { timeout: 100 }, (app) => {
+        app.get('/longer', subprocessGuard.route({ timeout: distantMs }), (req, res) => {
           const { remaining } = req.subprocesses
-          // Past the deadline that it would have without its own.
-          setTimeout(() => res.json(remaining), 400)
+          finish = () => void res.json(remaining)
         })
+        app.get('/hang', () => {})
         app.get('/shorter', subprocessGuard.route({ timeout: 50 }), () => {})
         app.get('/none', subprocessGuard.route({ timeout: false }), (req, res) => {
           res.json({ deadline: String(req.subprocesses.deadline) })
         })
         app.use(tell)
       })
-      const longer = await ask(port, '/longer').answer
+      const asked = ask(port, '/longer')
+      await eventually('it has begun', () => finish !== undefined)
+      // This one came later, so the deadline that the other would have without its own is over, too.
+      assert.equal((await ask(port, '/hang').answer).status, 503)
+      finish?.()
+      const longer = await asked.answer
       assert.equal(longer.status, 200)
       const remaining = Number(longer.body)
-      assert.ok(remaining > 300 && remaining <= 20_000, longer.body)
+      assert.ok(remaining > distantMs - patienceMs && remaining <= distantMs, longer.body)
       assert.equal(codeOf((await ask(port, '/shorter').answer).body), 'ERR_SUBPROCESS_DEADLINE')
       assert.equal((await ask(port, '/none').answer).body, '{"deadline":"Infinity"}')
     })
 
     test('leaves a route alone that wants no guard', async (t) => {
+      let finish: (() => void) | undefined
       const { port } = await start(t, framework, { timeout: 100 }, (app) => {
         app.get('/slow', subprocessGuard.route(false), (_req, res) => {
-          setTimeout(() => res.send('late'), 300)
+          finish = () => void res.send('late')
         })
+        app.get('/hang', () => {})
         app.get('/spawn', subprocessGuard.route(false), (req) => {
           req.spawn('true')
         })
         app.use(tell)
       })
-      assert.equal((await ask(port, '/slow').answer).body, 'late')
+      const slow = ask(port, '/slow')
+      await eventually('it has begun', () => finish !== undefined)
+      // This one came later, so the deadline of other routes is over, too.
+      assert.equal((await ask(port, '/hang').answer).status, 503)
+      finish?.()
+      assert.equal((await slow.answer).body, 'late')
       assert.equal(codeOf((await ask(port, '/spawn').answer).body), 'ERR_SUBPROCESS_UNGUARDED')
     })
 
@@ -186,29 +204,6 @@ for (const [version, framework] of [
       await eventually('all are closed', () => [...scopes].every(({ reason }) => reason === 'finished'))
     })
 
-    test('lets requests go on at its end for so long, then answers and ends them', async (t) => {
-      const arrivals = new EventEmitter()
-      const running = await start(t, framework, { drain: 200 }, (app) => {
-        app.get('/hang', (req) => {
-          req.spawn('sleep', ['1000'], { stdio: 'ignore' }).once('spawn', () => arrivals.emit('hang'))
-        })
-        app.get('/soon', (_req, res) => {
-          arrivals.emit('soon')
-          setTimeout(() => res.send('drained'), 100)
-        })
-        app.use(tell)
-      })
-      const { keeper } = await running.guard.ready
-      const both = Promise.all([once(arrivals, 'hang'), once(arrivals, 'soon')])
-      const hung = ask(running.port, '/hang')
-      const soon = ask(running.port, '/soon')
-      await both
-      await Promise.all([running.stop(), running.stop()])
-      assert.equal(codeOf((await hung.answer).body), 'ERR_SUBPROCESS_SHUTDOWN')
-      assert.equal((await soon.answer).body, 'drained')
-      assert.throws(() => process.kill(keeper, 0), { code: 'ESRCH' })
-    })
-
     test('opens no scope for what spawns nothing, whatever becomes of it', async (t) => {
       const { port, guard, log } = await start(t, framework, {}, (app) => {
         app.set('env', 'test')
@@ -247,9 +242,34 @@ for (const [version, framework] of [
       await events.head
       await witness.present(1)
       events.leave()
-      assert.ok(await witness.goneWithin(goneMs))
+      await assertGone({ witness })
       await eventually('the log tells of it', () => log.length === 1)
       assert.equal(log[0]?.reason, 'disconnected')
+    })
+  })
+
+  suite(`Express ${version}, start and end of the keeper`, () => {
+    test('lets requests go on at its end for so long, then answers and ends them', async (t) => {
+      const arrivals = new EventEmitter()
+      const running = await start(t, framework, { drain: 200 }, (app) => {
+        app.get('/hang', (req) => {
+          req.spawn('sleep', ['1000'], { stdio: 'ignore' }).once('spawn', () => arrivals.emit('hang'))
+        })
+        app.get('/soon', (_req, res) => {
+          arrivals.emit('soon')
+          setTimeout(() => res.send('drained'), 100)
+        })
+        app.use(tell)
+      })
+      const { keeper } = await running.guard.ready
+      const both = Promise.all([once(arrivals, 'hang'), once(arrivals, 'soon')])
+      const hung = ask(running.port, '/hang')
+      const soon = ask(running.port, '/soon')
+      await both
+      await Promise.all([running.stop(), running.stop()])
+      assert.equal(codeOf((await hung.answer).body), 'ERR_SUBPROCESS_SHUTDOWN')
+      assert.equal((await soon.answer).body, 'drained')
+      assert.throws(() => process.kill(keeper, 0), { code: 'ESRCH' })
     })
 
     test('lets requests wait for the keeper', async (t) => {

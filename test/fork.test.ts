@@ -11,9 +11,13 @@ import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { type Kind, kinds } from './harness/kinds.js'
-import { goneMs, type Served, type ServedSetup } from './harness/served.js'
+import { patienceMs } from './harness/patience.js'
+import type { Served, ServedSetup } from './harness/served.js'
 import { serve } from './harness/server.js'
-import { Witness } from './harness/witness.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+import { makePipes, Witness } from './harness/witness.js'
+
+shareKeeper()
 
 /** A server whose route starts the program and answers as soon as so many processes are there. */
 function serveProgram(
@@ -76,9 +80,9 @@ suite('a tree that grows while it is being ended', () => {
       const guarded = await Guarded.start()
       t.after(() => guarded.close())
       guarded.guard.open().spawn('sleep', ['1000'], { stdio: 'ignore' })
-      for (let round = 1; round <= 100; round++) {
+      for (const [round, pipe] of makePipes(100).entries()) {
         // One for each, since the pipe of a witness ends once.
-        const witness = new Witness()
+        const witness = new Witness(pipe)
         try {
           const scope = guarded.guard.open()
           guarded.run(scope, program, [], { env: witness.env })
@@ -86,7 +90,10 @@ suite('a tree that grows while it is being ended', () => {
           // At another moment of a process's life each time.
           await pause(round % 20)
           await scope.close()
-          assert.ok(await witness.goneWithin(goneMs), `something has outlived its scope in round ${round}`)
+          assert.ok(
+            await witness.goneWithin(patienceMs),
+            `something has outlived its scope in round ${round}`
+          )
         } finally {
           witness.close()
         }

@@ -1,15 +1,19 @@
 /** Work outside requests: jobs in scopes of their own. */
 
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { suite, type TestContext, test } from 'node:test'
 import { createGuard, type GuardOptions, type Scope, type SubprocessError } from 'fastify-subprocess-guard'
+import { distantMs, passDeadlines } from './harness/deadlines.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { statOf } from './harness/proc.js'
 import { grace, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
 
-const timeout = 300
+// For jobs of which nothing must be there before their deadline.
+const timeout = 100
 const never = (): Promise<never> => new Promise(() => {})
 
 async function startGuarded(t: TestContext, options: GuardOptions = {}): Promise<Guarded> {
@@ -31,235 +35,290 @@ const withCode = (code: string) => (error: SubprocessError) => {
   return true
 }
 
-suite('run', () => {
-  test('resolves with what the job returns, when its tree is gone', async (t) => {
-    const guarded = await startGuarded(t)
-    let known: Scope | undefined
-    const result = await guarded.guard.run({}, async (scope) => {
-      known = scope
-      guarded.run(scope, 'daemon.sh')
-      await guarded.witness.present(2)
-      return 'result'
+suite('while another guard has the keeper, too', () => {
+  shareKeeper()
+
+  suite('run', () => {
+    test('resolves with what the job returns, when its tree is gone', async (t) => {
+      const guarded = await startGuarded(t)
+      let known: Scope | undefined
+      const result = await guarded.guard.run({}, async (scope) => {
+        known = scope
+        guarded.run(scope, 'daemon.sh')
+        await guarded.witness.present(2)
+        return 'result'
+      })
+      assert.equal(result, 'result')
+      assert.deepEqual(guarded.witness.living(), [])
+      assert.equal(known?.reason, 'finished')
+      assert.deepEqual(guarded.guard.scopes(), [])
+      await assertGone(guarded)
     })
-    assert.equal(result, 'result')
-    assert.deepEqual(guarded.witness.living(), [])
-    assert.equal(known?.reason, 'finished')
-    assert.deepEqual(guarded.guard.scopes(), [])
-    await assertGone(guarded)
-  })
 
-  test('takes a job that is not asynchronous', async (t) => {
-    const { guard } = await startGuarded(t)
-    assert.equal(await guard.run({}, () => 5), 5)
-    const thrown = guard.run({}, () => {
-      throw new Error('at once')
+    test('takes a job that is not asynchronous', async (t) => {
+      const { guard } = await startGuarded(t)
+      assert.equal(await guard.run({}, () => 5), 5)
+      const thrown = guard.run({}, () => {
+        throw new Error('at once')
+      })
+      await assert.rejects(thrown, { message: 'at once' })
     })
-    await assert.rejects(thrown, { message: 'at once' })
-  })
 
-  test('rejects with what the job throws, when its tree is gone', async (t) => {
-    const guarded = await startGuarded(t)
-    let known: Scope | undefined
-    const job = guarded.guard.run({}, async (scope) => {
-      known = scope
-      guarded.run(scope, 'waits.sh')
-      await guarded.witness.present(1)
-      throw new Error('the job')
+    test('rejects with what the job throws, when its tree is gone', async (t) => {
+      const guarded = await startGuarded(t)
+      let known: Scope | undefined
+      const job = guarded.guard.run({}, async (scope) => {
+        known = scope
+        guarded.run(scope, 'waits.sh')
+        await guarded.witness.present(1)
+        throw new Error('the job')
+      })
+      await assert.rejects(job, { message: 'the job' })
+      assert.deepEqual(guarded.witness.living(), [])
+      assert.equal(known?.reason, 'failed')
     })
-    await assert.rejects(job, { message: 'the job' })
-    assert.deepEqual(guarded.witness.living(), [])
-    assert.equal(known?.reason, 'failed')
-  })
 
-  test('rejects at the deadline, though the job hangs, when its tree is gone', async (t) => {
-    const guarded = await startGuarded(t)
-    await assert.rejects(guarded.guard.run({ timeout }, hang(guarded)), withCode('ERR_SUBPROCESS_DEADLINE'))
-    assert.deepEqual(guarded.witness.living(), [])
-    await assertGone(guarded)
-    assert.equal(guarded.lines('scope closed (deadline)').length, 1)
-  })
-
-  test('rejects with the deadline, and not with what that does to the job', async (t) => {
-    const guarded = await startGuarded(t)
-    const job = guarded.guard.run({ timeout }, (scope) => scope.execFile('sleep', ['1000']))
-    await assert.rejects(job, (error: SubprocessError) => {
-      assert.equal(error.code, 'ERR_SUBPROCESS_DEADLINE')
-      assert.match((error.cause as Error).message, /^Command failed: sleep 1000/)
-      return true
+    test('rejects at the deadline, though the job hangs, when its tree is gone', async (t) => {
+      const guarded = await startGuarded(t)
+      const job = guarded.guard.run({ timeout: distantMs }, hang(guarded))
+      const rejected = assert.rejects(job, withCode('ERR_SUBPROCESS_DEADLINE'))
+      await guarded.witness.present(4)
+      await passDeadlines()
+      await rejected
+      assert.deepEqual(guarded.witness.living(), [])
+      await assertGone(guarded)
+      assert.equal(guarded.lines('scope closed (deadline)').length, 1)
     })
-  })
 
-  test('rejects at the deadline where the job makes little of it', async (t) => {
-    const { guard } = await startGuarded(t)
-    const job = guard.run({ timeout }, async (scope) => {
-      await scope.execFile('sleep', ['1000']).catch(() => {})
-      return 'as if nothing had happened'
-    })
-    await assert.rejects(job, withCode('ERR_SUBPROCESS_DEADLINE'))
-  })
-
-  test('has the timeout of the guard where it has none of its own', async (t) => {
-    const guarded = await startGuarded(t, { timeout })
-    await assert.rejects(guarded.guard.run({}, hang(guarded)), withCode('ERR_SUBPROCESS_DEADLINE'))
-    assert.equal(
-      await guarded.guard.run({ timeout: false }, (scope) => scope.remaining),
-      Number.POSITIVE_INFINITY
-    )
-  })
-
-  test('goes on for as long as it extends its deadline', async (t) => {
-    const { guard } = await startGuarded(t)
-    const short = guard.open({ timeout: 200 })
-    const job = guard.run({ timeout: 100 }, async (scope) => {
-      scope.extend(60_000)
-      // Its old deadline is over before that of the other scope.
-      await short.closed
-      return 'result'
-    })
-    assert.equal(await job, 'result')
-  })
-
-  test('rejects with the reason of the signal when that is aborted', async (t) => {
-    const guarded = await startGuarded(t)
-    const controller = new AbortController()
-    const job = guarded.guard.run({ signal: controller.signal }, hang(guarded))
-    await guarded.witness.present(4)
-    controller.abort(new Error('no longer wanted'))
-    await assert.rejects(job, { message: 'no longer wanted' })
-    assert.deepEqual(guarded.witness.living(), [])
-    await assertGone(guarded)
-  })
-
-  test('does not begin where the signal is aborted already', async (t) => {
-    const { guard } = await startGuarded(t)
-    let hasBegun = false
-    const job = guard.run({ signal: AbortSignal.abort(new Error('no longer wanted')) }, () => {
-      hasBegun = true
-    })
-    await assert.rejects(job, { message: 'no longer wanted' })
-    assert.equal(hasBegun, false)
-    assert.deepEqual(guard.scopes(), [])
-  })
-
-  test('leaves no listener with a signal that outlives it', async (t) => {
-    const { guard } = await startGuarded(t)
-    const { signal } = new AbortController()
-    let listeners = 0
-    const { addEventListener, removeEventListener } = signal
-    signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
-      listeners++
-      addEventListener.apply(signal, args)
-    }
-    signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
-      listeners--
-      removeEventListener.apply(signal, args)
-    }
-    await guard.run({ signal }, (scope) => scope.execFile('true'))
-    assert.equal(listeners, 0)
-  })
-
-  test('rejects at shutdown, though the job hangs', async (t) => {
-    const guarded = await startGuarded(t)
-    const job = guarded.guard.run({}, hang(guarded))
-    job.catch(() => {})
-    await guarded.witness.present(4)
-    await guarded.guard.close()
-    await assert.rejects(job, withCode('ERR_SUBPROCESS_SHUTDOWN'))
-    await assertGone(guarded)
-    await assert.rejects(
-      guarded.guard.run({}, () => 1),
-      withCode('ERR_SUBPROCESS_SHUTDOWN')
-    )
-  })
-
-  test('rejects when the keeper is lost', async (t) => {
-    const guarded = await startGuarded(t)
-    const job = guarded.guard.run({}, hang(guarded))
-    job.catch(() => {})
-    await guarded.witness.present(4)
-    process.kill(guarded.guard.keeper, 'SIGKILL')
-    await assert.rejects(job, withCode('ERR_SUBPROCESS_KEEPER_LOST'))
-    await assertGone(guarded)
-    const output = await guarded.guard.run({}, (scope) => scope.execFile('echo', ['again']))
-    assert.equal(output.stdout, 'again\n')
-  })
-
-  test('goes on where the job closes its own scope', async (t) => {
-    const guarded = await startGuarded(t)
-    const result = await guarded.guard.run({}, async (scope) => {
-      guarded.run(scope, 'waits.sh')
-      await guarded.witness.present(1)
-      const { processes } = await scope.close()
-      await new Promise((resolve) => setImmediate(resolve))
-      return processes.length
-    })
-    assert.equal(result, 1)
-  })
-
-  test('refuses wrong options, and what is no job, and opens no scope', async (t) => {
-    const { guard } = await startGuarded(t)
-    const wrong: Record<string, object> = {
-      'options.timeout is 0': { timeout: 0 },
-      'options.timeout is "1"': { timeout: '1' },
-      'options.grace is -1': { grace: -1 },
-      'options.killSignal is "SIGNONE"': { killSignal: 'SIGNONE' },
-      'options.drain is 1': { drain: 1 },
-      'options.none is 1': { none: 1 },
-      'signal is {}': { signal: {} }
-    }
-    for (const [message, options] of Object.entries(wrong)) {
-      await assert.rejects(guard.run(options, never), (error: Error) => {
-        assert.ok(error instanceof TypeError)
-        assert.ok(error.message.startsWith(message), error.message)
+    test('rejects with the deadline, and not with what that does to the job', async (t) => {
+      const { guard } = await startGuarded(t)
+      let child: ChildProcess | undefined
+      const job = guard.run({ timeout: distantMs }, (scope) => {
+        const run = scope.execFile('sleep', ['1000'])
+        child = run.child
+        return run
+      })
+      const rejected = assert.rejects(job, (error: SubprocessError) => {
+        assert.equal(error.code, 'ERR_SUBPROCESS_DEADLINE')
+        assert.match((error.cause as Error).message, /^Command failed: sleep 1000/)
         return true
       })
-    }
-    await assert.rejects(guard.run((() => {}) as never, undefined as never), TypeError)
-    assert.deepEqual(guard.scopes(), [])
+      await eventually('the command runs', () => child?.pid !== undefined)
+      await passDeadlines()
+      await rejected
+    })
+
+    test('rejects at the deadline where the job makes little of it', async (t) => {
+      const { guard } = await startGuarded(t)
+      const job = guard.run({ timeout }, async (scope) => {
+        await scope.execFile('sleep', ['1000']).catch(() => {})
+        return 'as if nothing had happened'
+      })
+      await assert.rejects(job, withCode('ERR_SUBPROCESS_DEADLINE'))
+    })
+
+    test('has the timeout of the guard where it has none of its own', async (t) => {
+      const guarded = await startGuarded(t, { timeout })
+      await assert.rejects(guarded.guard.run({}, hang(guarded)), withCode('ERR_SUBPROCESS_DEADLINE'))
+      assert.equal(
+        await guarded.guard.run({ timeout: false }, (scope) => scope.remaining),
+        Number.POSITIVE_INFINITY
+      )
+    })
+
+    test('goes on for as long as it extends its deadline', async (t) => {
+      const { guard } = await startGuarded(t)
+      const short = guard.open({ timeout: 100 })
+      const job = guard.run({ timeout: 50 }, async (scope) => {
+        scope.extend(60_000)
+        // Its old deadline is over before that of the other scope.
+        await short.closed
+        return 'result'
+      })
+      assert.equal(await job, 'result')
+    })
+
+    test('rejects with the reason of the signal when that is aborted', async (t) => {
+      const guarded = await startGuarded(t)
+      const controller = new AbortController()
+      const job = guarded.guard.run({ signal: controller.signal }, hang(guarded))
+      await guarded.witness.present(4)
+      controller.abort(new Error('no longer wanted'))
+      await assert.rejects(job, { message: 'no longer wanted' })
+      assert.deepEqual(guarded.witness.living(), [])
+      await assertGone(guarded)
+    })
+
+    test('does not begin where the signal is aborted already', async (t) => {
+      const { guard } = await startGuarded(t)
+      let hasBegun = false
+      const job = guard.run({ signal: AbortSignal.abort(new Error('no longer wanted')) }, () => {
+        hasBegun = true
+      })
+      await assert.rejects(job, { message: 'no longer wanted' })
+      assert.equal(hasBegun, false)
+      assert.deepEqual(guard.scopes(), [])
+    })
+
+    test('leaves no listener with a signal that outlives it', async (t) => {
+      const { guard } = await startGuarded(t)
+      const { signal } = new AbortController()
+      let listeners = 0
+      const { addEventListener, removeEventListener } = signal
+      signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+        listeners++
+        addEventListener.apply(signal, args)
+      }
+      signal.removeEventListener = (...args: Parameters<typeof removeEventListener>) => {
+        listeners--
+        removeEventListener.apply(signal, args)
+      }
+      await guard.run({ signal }, (scope) => scope.execFile('true'))
+      assert.equal(listeners, 0)
+    })
+
+    test('rejects at shutdown, though the job hangs', async (t) => {
+      const guarded = await startGuarded(t)
+      const job = guarded.guard.run({}, hang(guarded))
+      job.catch(() => {})
+      await guarded.witness.present(4)
+      await guarded.guard.close()
+      await assert.rejects(job, withCode('ERR_SUBPROCESS_SHUTDOWN'))
+      await assertGone(guarded)
+      await assert.rejects(
+        guarded.guard.run({}, () => 1),
+        withCode('ERR_SUBPROCESS_SHUTDOWN')
+      )
+    })
+
+    test('goes on where the job closes its own scope', async (t) => {
+      const guarded = await startGuarded(t)
+      const result = await guarded.guard.run({}, async (scope) => {
+        guarded.run(scope, 'waits.sh')
+        await guarded.witness.present(1)
+        const { processes } = await scope.close()
+        await new Promise((resolve) => setImmediate(resolve))
+        return processes.length
+      })
+      assert.equal(result, 1)
+    })
+
+    test('refuses wrong options, and what is no job, and opens no scope', async (t) => {
+      const { guard } = await startGuarded(t)
+      const wrong: Record<string, object> = {
+        'options.timeout is 0': { timeout: 0 },
+        'options.timeout is "1"': { timeout: '1' },
+        'options.grace is -1': { grace: -1 },
+        'options.killSignal is "SIGNONE"': { killSignal: 'SIGNONE' },
+        'options.drain is 1': { drain: 1 },
+        'options.none is 1': { none: 1 },
+        'signal is {}': { signal: {} }
+      }
+      for (const [message, options] of Object.entries(wrong)) {
+        await assert.rejects(guard.run(options, never), (error: Error) => {
+          assert.ok(error instanceof TypeError)
+          assert.ok(error.message.startsWith(message), error.message)
+          return true
+        })
+      }
+      await assert.rejects(guard.run((() => {}) as never, undefined as never), TypeError)
+      assert.deepEqual(guard.scopes(), [])
+    })
+  })
+
+  suite('open', () => {
+    test('gives a scope that lasts until it is closed', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      guarded.run(scope, 'daemon.sh')
+      await guarded.witness.present(2)
+      assert.deepEqual(guarded.guard.scopes(), [scope])
+      await scope.close()
+      assert.deepEqual(guarded.guard.scopes(), [])
+      await assertGone(guarded)
+    })
+
+    test('closes it at its deadline, and when its signal is aborted', async (t) => {
+      const { guard } = await startGuarded(t)
+      assert.equal((await guard.open({ timeout }).closed).reason, 'deadline')
+      const controller = new AbortController()
+      const { closed } = guard.open({ signal: controller.signal })
+      controller.abort()
+      assert.equal((await closed).reason, 'closed')
+    })
+
+    test('follows its own grace and first signal', async (t) => {
+      const guarded = await startGuarded(t, { grace: 60_000 })
+      const scope = guarded.guard.open({ grace, killSignal: 'SIGINT' })
+      guarded.run(scope, 'tree-ignores-term.sh')
+      await guarded.witness.present(4)
+      const { processes } = await scope.close()
+      // A shell's background commands ignore SIGINT, which is why there is SIGKILL.
+      assert.ok(processes.some(({ ended }) => ended === 'SIGINT'))
+      await assertGone(guarded)
+    })
+  })
+
+  suite('createGuard', () => {
+    test('refuses wrong options, and starts no keeper for them', async () => {
+      for (const options of [
+        { drain: 1 },
+        { timeout: 0 },
+        { launch: 'other' },
+        { capture: 1 },
+        { none: 1 }
+      ]) {
+        await assert.rejects(createGuard(options as never), TypeError)
+      }
+    })
+
+    test('tells the scopes of all guards apart', async (t) => {
+      const [one, other] = await Promise.all([startGuarded(t), startGuarded(t)])
+      assert.notEqual(one.guard.open().id, other.guard.open().id)
+    })
+
+    test('may be closed twice, and closes what is open', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      guarded.run(scope, 'daemon.sh')
+      await guarded.witness.present(2)
+      await Promise.all([guarded.guard.close(), guarded.guard.close()])
+      assert.equal((await scope.closed).reason, 'shutdown')
+      await assertGone(guarded)
+    })
+
+    test('logs to standard error where it is given no logger', async (t) => {
+      const guard = await createGuard()
+      t.after(() => guard.close())
+      const lines: string[] = []
+      t.mock.method(process.stderr, 'write', (line: string) => lines.push(line) > 0)
+      const scope = guard.open()
+      scope.defer(() => {
+        throw new Error('deferred')
+      })
+      await scope.close()
+      t.mock.restoreAll()
+      const line = JSON.parse(lines[0] as string)
+      assert.equal(line.level, 50)
+      assert.equal(line.scope, scope.id)
+      assert.equal(line.err.message, 'deferred')
+    })
+  })
+
+  test('the guard of a Fastify instance runs jobs beside its requests', async (t) => {
+    const served = await serve({}, () => {})
+    t.after(() => served.close())
+    const result = await served.app.subprocessGuard.run({}, async (scope) => {
+      const child = scope.spawn('true')
+      const [status] = await once(child, 'close')
+      return status
+    })
+    assert.equal(result, 0)
   })
 })
 
-suite('open', () => {
-  test('gives a scope that lasts until it is closed', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    guarded.run(scope, 'daemon.sh')
-    await guarded.witness.present(2)
-    assert.deepEqual(guarded.guard.scopes(), [scope])
-    await scope.close()
-    assert.deepEqual(guarded.guard.scopes(), [])
-    await assertGone(guarded)
-  })
-
-  test('closes it at its deadline, and when its signal is aborted', async (t) => {
-    const { guard } = await startGuarded(t)
-    assert.equal((await guard.open({ timeout }).closed).reason, 'deadline')
-    const controller = new AbortController()
-    const { closed } = guard.open({ signal: controller.signal })
-    controller.abort()
-    assert.equal((await closed).reason, 'closed')
-  })
-
-  test('follows its own grace and first signal', async (t) => {
-    const guarded = await startGuarded(t, { grace: 60_000 })
-    const scope = guarded.guard.open({ grace, killSignal: 'SIGINT' })
-    guarded.run(scope, 'tree-ignores-term.sh')
-    await guarded.witness.present(4)
-    const { processes } = await scope.close()
-    // A shell's background commands ignore SIGINT, which is why there is SIGKILL.
-    assert.ok(processes.some(({ ended }) => ended === 'SIGINT'))
-    await assertGone(guarded)
-  })
-})
-
-suite('createGuard', () => {
-  test('refuses wrong options, and starts no keeper for them', async () => {
-    for (const options of [{ drain: 1 }, { timeout: 0 }, { launch: 'other' }, { capture: 1 }, { none: 1 }]) {
-      await assert.rejects(createGuard(options as never), TypeError)
-    }
-  })
-
-  test('shares one keeper, which ends with the last guard', async (t) => {
+suite('the keeper of a guard', () => {
+  test('is that of all guards, and ends with the last', async (t) => {
     const [one, other] = await Promise.all([startGuarded(t), startGuarded(t)])
     const { keeper } = one.guard
     assert.equal(other.guard.keeper, keeper)
@@ -271,46 +330,15 @@ suite('createGuard', () => {
     await eventually('the keeper is gone', () => statOf(keeper) === undefined)
   })
 
-  test('tells the scopes of all guards apart', async (t) => {
-    const [one, other] = await Promise.all([startGuarded(t), startGuarded(t)])
-    assert.notEqual(one.guard.open().id, other.guard.open().id)
-  })
-
-  test('may be closed twice, and closes what is open', async (t) => {
+  test('takes its jobs along when it is lost: run() rejects', async (t) => {
     const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    guarded.run(scope, 'daemon.sh')
-    await guarded.witness.present(2)
-    await Promise.all([guarded.guard.close(), guarded.guard.close()])
-    assert.equal((await scope.closed).reason, 'shutdown')
+    const job = guarded.guard.run({}, hang(guarded))
+    job.catch(() => {})
+    await guarded.witness.present(4)
+    process.kill(guarded.guard.keeper, 'SIGKILL')
+    await assert.rejects(job, withCode('ERR_SUBPROCESS_KEEPER_LOST'))
     await assertGone(guarded)
+    const output = await guarded.guard.run({}, (scope) => scope.execFile('echo', ['again']))
+    assert.equal(output.stdout, 'again\n')
   })
-
-  test('logs to standard error where it is given no logger', async (t) => {
-    const guard = await createGuard()
-    t.after(() => guard.close())
-    const lines: string[] = []
-    t.mock.method(process.stderr, 'write', (line: string) => lines.push(line) > 0)
-    const scope = guard.open()
-    scope.defer(() => {
-      throw new Error('deferred')
-    })
-    await scope.close()
-    t.mock.restoreAll()
-    const line = JSON.parse(lines[0] as string)
-    assert.equal(line.level, 50)
-    assert.equal(line.scope, scope.id)
-    assert.equal(line.err.message, 'deferred')
-  })
-})
-
-test('the guard of a Fastify instance runs jobs beside its requests', async (t) => {
-  const served = await serve({}, () => {})
-  t.after(() => served.close())
-  const result = await served.app.subprocessGuard.run({}, async (scope) => {
-    const child = scope.spawn('true')
-    const [status] = await once(child, 'close')
-    return status
-  })
-  assert.equal(result, 0)
 })

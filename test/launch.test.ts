@@ -10,8 +10,12 @@ import type { Subprocess } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, eventually } from './harness/expectations.js'
 import { runNoRoom, whyNoLimit } from './harness/no-room.js'
+import { patienceMs } from './harness/patience.js'
 import { statOf } from './harness/proc.js'
-import { goneMs, type Served, type Setup, serve } from './harness/server.js'
+import { type Served, type Setup, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+
+shareKeeper()
 
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -51,6 +55,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       t.after(() => served.close())
       const { status, body, isCut } = await ask(served.port, '/holds-stdout').answer
       assert.deepEqual({ status, body, isCut }, { status: 200, body: 'said\n', isCut: false })
+      await served.witness.present(1)
       await assertGone(served)
       await assertClean(served)
     })
@@ -87,7 +92,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       })
       t.after(() => served.close())
       assert.equal((await ask(served.port, '/run').answer).body, '0')
-      assert.ok(await served.witness.goneWithin(goneMs), 'one still holds the pipe')
+      assert.ok(await served.witness.goneWithin(patienceMs), 'one still holds the pipe')
       await assertClean(served)
     })
 
@@ -141,7 +146,7 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-suite('without the guard', () => {
+suite('without the guard', { concurrency: true }, () => {
   test('a grandchild holds the answer open, and lives', async (t) => {
     const served = await serveStreams({ guard: false })
     t.after(() => served.close())

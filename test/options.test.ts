@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import Fastify from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
+import { shareKeeper } from './harness/shared-keeper.js'
 
 const mistakes: [object, RegExp][] = [
   [{ timeout: '5s' }, /^timeout is "5s": set it to a whole number of milliseconds/],
@@ -37,6 +38,8 @@ suite('at registration', () => {
 })
 
 suite('at a route', () => {
+  shareKeeper()
+
   const wrong: [unknown, RegExp][] = [
     [true, /^config\.subprocessGuard is true: set it to false, or to an object/],
     [{ timeout: 'soon' }, /^config\.subprocessGuard\.timeout is "soon"/],

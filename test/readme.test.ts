@@ -12,10 +12,10 @@ import { fileURLToPath } from 'node:url'
 import { type Ask, ask } from './harness/client.js'
 import { eventually } from './harness/expectations.js'
 import { freePort } from './harness/free-port.js'
+import { patienceMs } from './harness/patience.js'
 import { Witness } from './harness/witness.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const startedWithinMs = 20_000
 
 // Stand-ins for the programs that the README's servers run. Each says to the witness that it is there.
 const programs = {
@@ -118,11 +118,7 @@ suite('the README', () => {
     server.stdout?.setEncoding('utf8').on('data', (text: string) => {
       output += text
     })
-    await eventually(
-      'the server listens',
-      () => server.exitCode !== null || isListening(port),
-      startedWithinMs
-    )
+    await eventually('the server listens', () => server.exitCode !== null || isListening(port))
     for (const [path, status, body, given] of questions) {
       const answer = await ask(port, path, given).answer
       assert.equal(answer.status, status, answer.body)
@@ -133,7 +129,7 @@ suite('the README', () => {
     await eventually('a command has run', hasRun)
     server.kill('SIGTERM')
     await once(server, 'exit')
-    assert.ok(await witness.goneWithin(5_000), JSON.stringify(witness.living()))
+    assert.ok(await witness.goneWithin(patienceMs), JSON.stringify(witness.living()))
   }
 
   /** What the hooks say on standard error before the keeper does. */

@@ -11,6 +11,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
 import WebSocket from 'ws'
 import { ask } from './harness/client.js'
+import { distantMs, passAnswers, passDeadlines } from './harness/deadlines.js'
 import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { type Kind, kinds } from './harness/kinds.js'
 import type { Served, ServedSetup } from './harness/served.js'
@@ -19,7 +20,8 @@ import { shareKeeper } from './harness/shared-keeper.js'
 
 shareKeeper()
 
-const timeout = 300
+// For requests of which nothing must be there before their deadline.
+const timeout = 100
 const never = (): Promise<never> => new Promise(() => {})
 
 /** A server whose route starts a daemon beside its command and then never answers. */
@@ -42,9 +44,12 @@ for (const kind of kinds) {
         ['POST', { a: 1 }]
       ] as const) {
         test(`${method} is answered with 503, and its processes are gone`, async (t) => {
-          const served = await serveHanging(kind, { guard: { timeout } })
+          const served = await serveHanging(kind, { guard: { timeout: distantMs } })
           t.after(() => served.close())
-          const { status, body } = await ask(served.port, '/hang', { json }).answer
+          const { answer } = ask(served.port, '/hang', { json })
+          await served.witness.present(2)
+          await passDeadlines()
+          const { status, body } = await answer
           assert.equal(status, 503)
           assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
           await assertGone(served)
@@ -56,23 +61,15 @@ for (const kind of kinds) {
         })
       }
 
-      test('without the guard leaves its processes: its framework answers and ends none of them', async (t) => {
-        const served = await serveHanging(kind, { guard: false, answerAfter: timeout })
-        t.after(() => served.close())
-        const { status } = await ask(served.port, '/hang').answer
-        assert.equal(status, 503)
-        await assertLeft(served, 2)
-      })
-
       test('ends at its own deadline and not at that of another route', async (t) => {
-        const served = await kind.serve({ guard: { timeout: 60_000 } }, (served) => {
+        const served = await kind.serve({ guard: { timeout: 2 * distantMs } }, (served) => {
           served.get(
             '/short',
             async (request) => {
               served.run(request, 'waits.sh')
               await never()
             },
-            { timeout }
+            { timeout: distantMs }
           )
           served.get('/long', async (request) => {
             request.spawn('sleep', ['1000'])
@@ -81,7 +78,11 @@ for (const kind of kinds) {
         })
         t.after(() => served.close())
         const long = ask(served.port, '/long')
-        assert.equal((await ask(served.port, '/short').answer).status, 503)
+        const short = ask(served.port, '/short')
+        await eventually('both have begun', () => served.guard.scopes().length === 2)
+        await served.witness.present(1)
+        await passDeadlines()
+        assert.equal((await short.answer).status, 503)
         await assertGone(served)
         await eventually('only the long one is left', () => served.guard.scopes().length === 1)
         long.leave()
@@ -89,6 +90,7 @@ for (const kind of kinds) {
       })
 
       test('goes on for as long as it likes where the route has no deadline', async (t) => {
+        const finish: (() => void)[] = []
         const served = await kind.serve({ guard: { timeout } }, (served) => {
           for (const [url, subprocessGuard] of [
             ['/none', { timeout: false }],
@@ -97,12 +99,13 @@ for (const kind of kinds) {
             served.get(
               url,
               async () => {
-                await new Promise((resolve) => setTimeout(resolve, timeout * 2))
+                await new Promise<void>((resolve) => finish.push(resolve))
                 return 'late'
               },
               subprocessGuard
             )
           }
+          served.get('/hang', never)
           served.get(
             '/unguarded',
             async (request) => {
@@ -112,7 +115,12 @@ for (const kind of kinds) {
           )
         })
         t.after(() => served.close())
-        const answers = await Promise.all(['/none', '/off'].map((path) => ask(served.port, path).answer))
+        const asked = ['/none', '/off'].map((path) => ask(served.port, path))
+        await eventually('both have begun', () => finish.length === 2)
+        // This one came later, so the deadline that the others would have had is over, too.
+        assert.equal((await ask(served.port, '/hang').answer).status, 503)
+        for (const resolve of finish) resolve()
+        const answers = await Promise.all(asked.map(({ answer }) => answer))
         assert.deepEqual(
           answers.map(({ body }) => body),
           ['late', 'late']
@@ -122,15 +130,22 @@ for (const kind of kinds) {
       })
 
       test('is answered once when it completes in the tick of its deadline', async (t) => {
-        const served = await kind.serve({ guard: { timeout } }, (served) => {
+        const complete: (() => void)[] = []
+        const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.get('/tie', async (request) => {
-            request.spawn('sleep', ['1000'], { stdio: 'ignore' })
-            await new Promise((resolve) => setTimeout(resolve, timeout))
+            const child = request.spawn('sleep', ['1000'], { stdio: 'ignore' })
+            if (child.pid === undefined) await once(child, 'spawn')
+            await new Promise<void>((resolve) => complete.push(resolve))
             return 'done'
           })
         })
         t.after(() => served.close())
-        const answers = await Promise.all(Array.from({ length: 40 }, () => ask(served.port, '/tie').answer))
+        const asked = Array.from({ length: 40 }, () => ask(served.port, '/tie').answer)
+        await eventually('all have begun', () => complete.length === 40)
+        await passDeadlines({ count: 40, inMs: 20 })
+        // Some just before the deadline, some in its tick and some just after it.
+        for (const [index, resolve] of complete.entries()) setTimeout(resolve, 18 + (index % 5))
+        const answers = await Promise.all(asked)
         for (const { status, body, isCut } of answers) {
           assert.ok((status === 200 && body === 'done') || (status === 503 && !isCut), `${status} ${body}`)
         }
@@ -139,21 +154,24 @@ for (const kind of kinds) {
         assert.equal(served.scopeLines.length, 40)
         const closedBy = (wanted: string): number =>
           served.scopeLines.filter(({ reason }) => reason === wanted).length
-        // Where the worker was held up, the keeper may have closed the scope of a request that still answered.
+        // The deadline may close the scope of a request whose answer has just been written.
         assert.ok(closedBy('deadline') >= late, `${closedBy('deadline')} of ${late}`)
         assert.equal(closedBy('deadline') + closedBy('finished'), 40)
         await assertClean(served)
       })
 
       test('is cut off when its answer has begun, and the worker lives', async (t) => {
-        const served = await kind.serve({ guard: { timeout } }, (served) => {
+        const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.get(
             '/stream',
             async (request) => served.run(request, 'streams-then-waits.sh', [], { stdio: 'pipe' }).stdout
           )
         })
         t.after(() => served.close())
-        const { status, body, isCut } = await ask(served.port, '/stream').answer
+        const asked = ask(served.port, '/stream')
+        await once(await asked.head, 'data')
+        await passDeadlines()
+        const { status, body, isCut } = await asked.answer
         assert.deepEqual({ status, body, isCut }, { status: 200, body: 'start\n', isCut: true })
         await assertGone(served)
         await assertOneLine(served, 'deadline')
@@ -161,14 +179,17 @@ for (const kind of kinds) {
       })
 
       test('is answered with 503 when its stream has not yet given a byte', async (t) => {
-        const served = await kind.serve({ guard: { timeout } }, (served) => {
+        const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.get(
             '/silent',
             async (request) => served.run(request, 'waits.sh', [], { stdio: 'pipe' }).stdout
           )
         })
         t.after(() => served.close())
-        const { status, body } = await ask(served.port, '/silent').answer
+        const { answer } = ask(served.port, '/silent')
+        await served.witness.present(1)
+        await passDeadlines()
+        const { status, body } = await answer
         assert.equal(status, 503)
         assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_DEADLINE')
         await assertGone(served)
@@ -193,7 +214,7 @@ for (const kind of kinds) {
       })
 
       test('is cut off when even the error handler gives no answer', async (t) => {
-        const served = await kind.serve({ guard: { timeout } }, (served) => {
+        const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.onError(never)
           served.get('/hang', async (request) => {
             served.run(request, 'waits.sh')
@@ -201,7 +222,11 @@ for (const kind of kinds) {
           })
         })
         t.after(() => served.close())
-        await assert.rejects(ask(served.port, '/hang').answer, { code: 'ECONNRESET' })
+        const { answer } = ask(served.port, '/hang')
+        await served.witness.present(1)
+        await passDeadlines()
+        await passAnswers()
+        await assert.rejects(answer, { code: 'ECONNRESET' })
         await assertGone(served)
         await assertClean(served)
       })
@@ -262,15 +287,6 @@ for (const kind of kinds) {
           await assertClean(served)
         })
       }
-
-      test('without the guard leaves its processes behind', async (t) => {
-        const served = await serveHanging(kind, { guard: false })
-        t.after(() => served.close())
-        const asked = ask(served.port, '/hang')
-        await served.witness.present(2)
-        asked.leave()
-        await assertLeft(served, 2)
-      })
     })
 
     suite('a handler', () => {
@@ -320,19 +336,6 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('without the guard: what it leaves lives on', async (t) => {
-        const served = await kind.serve({ guard: false }, (served) => {
-          served.get('/leaves', async (request) => {
-            served.run(request, 'daemon.sh')
-            await served.witness.present(2)
-            return 'answer'
-          })
-        })
-        t.after(() => served.close())
-        await ask(served.port, '/leaves').answer
-        await assertLeft(served, 2)
-      })
-
       test('can spawn nothing while its scope closes, nor when it is closed', async (t) => {
         const errors: SubprocessError[] = []
         const served = await kind.serve({}, (served) => {
@@ -360,7 +363,7 @@ for (const kind of kinds) {
 
     suite('requests on one connection', () => {
       test('kept alive: each has its own deadline', async (t) => {
-        const served = await serveConnection(kind, t)
+        const served = await serveConnection(kind, t, timeout)
         const client = served.client
         for (const path of ['/quick', '/quick', '/hang', '/quick']) {
           const sentAt = performance.now()
@@ -370,14 +373,17 @@ for (const kind of kinds) {
           // An earlier request's deadline must not shorten a later one's.
           if (path === '/hang') assert.ok(performance.now() - sentAt >= timeout - 10)
         }
-        await assertGone(served)
         await assertClean(served)
+        // Its command may have been ended before it could announce itself.
+        assert.deepEqual(served.witness.heirs(), [])
       })
 
       test('pipelined: each has its own deadline and its own scope', async (t) => {
-        const served = await serveConnection(kind, t)
+        const served = await serveConnection(kind, t, distantMs)
         const client = served.client
         client.send('/quick', '/hang', '/quick', '/hang')
+        await served.witness.present(2)
+        await passDeadlines({ count: 2 })
         const statuses = []
         for (let i = 0; i < 4; i++) statuses.push(await client.status())
         assert.deepEqual(statuses, [200, 503, 200, 503])
@@ -385,6 +391,42 @@ for (const kind of kinds) {
         await assertClean(served)
         assert.equal(served.scopeLines.filter(({ reason }) => reason === 'deadline').length, 2)
       })
+    })
+  })
+}
+
+// A direct launch is no other server without the guard.
+for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
+  suite(`${kind.name} without the guard leaves the processes`, { concurrency: true }, () => {
+    test('of a request that it answers with 503 by itself', async (t) => {
+      const served = await serveHanging(kind, { guard: false, answerAfter: timeout })
+      t.after(() => served.close())
+      const { status } = await ask(served.port, '/hang').answer
+      assert.equal(status, 503)
+      await served.witness.present(2)
+      await assertLeft(served, 2)
+    })
+
+    test('of a client that goes away', async (t) => {
+      const served = await serveHanging(kind, { guard: false })
+      t.after(() => served.close())
+      const asked = ask(served.port, '/hang')
+      await served.witness.present(2)
+      asked.leave()
+      await assertLeft(served, 2)
+    })
+
+    test('of a handler that answers and leaves them', async (t) => {
+      const served = await kind.serve({ guard: false }, (served) => {
+        served.get('/leaves', async (request) => {
+          served.run(request, 'daemon.sh')
+          await served.witness.present(2)
+          return 'answer'
+        })
+      })
+      t.after(() => served.close())
+      await ask(served.port, '/leaves').answer
+      await assertLeft(served, 2)
     })
   })
 }
@@ -422,14 +464,17 @@ suite('a request whose response is not Fastify’s', () => {
   })
 
   test('hijacked: its deadline cuts the connection', async (t) => {
-    const served = await serve({ guard: { timeout } }, (app, served) => {
+    const served = await serve({ guard: { timeout: distantMs } }, (app, served) => {
       app.get('/raw', (request, reply) => {
         reply.hijack()
         served.run(request, 'waits.sh')
       })
     })
     t.after(() => served.close())
-    await assert.rejects(ask(served.port, '/raw').answer, { code: 'ECONNRESET' })
+    const { answer } = ask(served.port, '/raw')
+    await served.witness.present(1)
+    await passDeadlines()
+    await assert.rejects(answer, { code: 'ECONNRESET' })
     await assertGone(served)
     await assertOneLine(served, 'deadline')
     await assertClean(served)
@@ -444,13 +489,17 @@ suite('a request whose response is not Fastify’s', () => {
         const beat = setInterval(() => reply.raw.write('data: beat\n\n'), timeout / 4)
         reply.raw.once('close', () => clearInterval(beat))
       })
+      app.get('/hang', never)
     })
     t.after(() => served.close())
     const asked = ask(served.port, '/events')
     const head = await asked.head
+    await served.witness.present(2)
+    // This one came later, so the deadline of other routes is over for the events, too.
+    assert.equal((await ask(served.port, '/hang').answer).status, 503)
     let events = 0
     head.on('error', () => {}).on('data', () => events++)
-    await eventually('events come past the deadline of other routes', () => events > 6)
+    await eventually('events come past the deadline of other routes', () => events > 2)
     asked.leave()
     await assertGone(served)
     await assertOneLine(served, 'disconnected')
@@ -479,7 +528,7 @@ suite('a request whose response is not Fastify’s', () => {
 })
 
 suite('a stream of HTTP/2', () => {
-  async function serveHttp2(t: TestContext, guard: object = { timeout }) {
+  async function serveHttp2(t: TestContext, guard: object = { timeout: distantMs }) {
     const served = await serve({ guard, server: { http2: true } }, (app, served) => {
       app.get('/hang', async (request) => {
         served.run(request, 'daemon.sh')
@@ -509,6 +558,8 @@ suite('a stream of HTTP/2', () => {
   test('that is past its deadline is answered with 503', async (t) => {
     const served = await serveHttp2(t)
     const stream = served.get('/hang')
+    await served.witness.present(2)
+    await passDeadlines()
     const [headers] = await once(stream, 'response')
     assert.equal(headers[':status'], 503)
     assert.match(await text(stream), /ERR_SUBPROCESS_DEADLINE/)
@@ -519,7 +570,10 @@ suite('a stream of HTTP/2', () => {
   test('that is past its deadline is reset when its answer has begun', async (t) => {
     const served = await serveHttp2(t)
     const stream = served.get('/stream')
-    await assert.rejects(text(stream))
+    const rejected = assert.rejects(text(stream))
+    await once(stream, 'response')
+    await passDeadlines()
+    await rejected
     assert.equal(stream.rstCode, http2.constants.NGHTTP2_INTERNAL_ERROR)
     await assertGone(served)
     await assertOneLine(served, 'deadline')
@@ -529,7 +583,7 @@ suite('a stream of HTTP/2', () => {
 suite('a request that spawns nothing', () => {
   test('opens no scope, whatever becomes of it', async (t) => {
     const opened: FastifyRequest[] = []
-    const served = await serve({ guard: { timeout } }, (app) => {
+    const served = await serve({}, (app) => {
       app.addHook('onResponse', async (request) => {
         if (app.subprocessGuard.scopes().length > 0) opened.push(request)
       })
@@ -608,7 +662,7 @@ function spawnError(scope: Scope): SubprocessError {
 }
 
 /** A server, and one connection to it that sends requests and reads the statuses of their answers. */
-async function serveConnection(kind: Kind, t: { after(fn: () => Promise<void>): void }) {
+async function serveConnection(kind: Kind, t: TestContext, timeout: number) {
   const served = await kind.serve({ guard: { timeout } }, (served) => {
     served.get('/quick', async () => 'quick')
     served.get('/hang', async (request) => {

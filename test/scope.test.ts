@@ -9,10 +9,13 @@ import { suite, type TestContext, test } from 'node:test'
 import { execa } from 'execa'
 import type { GuardOptions, Scope, SubprocessError } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
+import { distantMs } from './harness/deadlines.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
+import { patienceMs } from './harness/patience.js'
 import { argumentsOf, lives, statOf } from './harness/proc.js'
 import { grace, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
 import { Worker } from './harness/worker.js'
 
 async function startGuarded(t: TestContext, options: GuardOptions = {}): Promise<Guarded> {
@@ -34,115 +37,529 @@ function pidsOf(processes: readonly { pid: number }[]): number[] {
 const isTypeError = (error: Error): boolean => error instanceof TypeError
 const withReason = (reason: string) => (error: SubprocessError) => error.reason === reason
 
-suite('adopt', () => {
-  const ways: Record<string, (guarded: Guarded) => { child: Parameters<Scope['adopt']>[0] }> = {
-    'a ChildProcess': (guarded) => ({ child: guarded.runApart('own-group.sh') }),
-    'a process id': (guarded) => ({ child: guarded.runApart('own-group.sh').pid as number }),
-    'an execa promise'({ witness: { env } }) {
-      const promise = execa(...commandOf('own-group.sh'), {
-        env: env as Record<string, string>,
-        stdio: 'ignore'
-      })
-      // That it was ended is what the test is about.
-      promise.catch(() => {})
-      return { child: promise }
-    }
-  }
+suite('while another guard has the keeper, too', () => {
+  shareKeeper()
 
-  for (const [what, start] of Object.entries(ways)) {
-    test(`ends ${what} with the scope, and its grandchild in another group`, async (t) => {
+  suite('adopt', () => {
+    const ways: Record<string, (guarded: Guarded) => { child: Parameters<Scope['adopt']>[0] }> = {
+      'a ChildProcess': (guarded) => ({ child: guarded.runApart('own-group.sh') }),
+      'a process id': (guarded) => ({ child: guarded.runApart('own-group.sh').pid as number }),
+      'an execa promise'({ witness: { env } }) {
+        const promise = execa(...commandOf('own-group.sh'), {
+          env: env as Record<string, string>,
+          stdio: 'ignore'
+        })
+        // That it was ended is what the test is about.
+        promise.catch(() => {})
+        return { child: promise }
+      }
+    }
+
+    for (const [what, start] of Object.entries(ways)) {
+      test(`ends ${what} with the scope, and its grandchild in another group`, async (t) => {
+        const guarded = await startGuarded(t)
+        const scope = guarded.guard.open()
+        const { child } = start(guarded)
+        const announced = await guarded.witness.present(3)
+        assert.equal(scope.adopt(child), child)
+        const { processes, survivors } = await scope.close()
+        await assertGone(guarded)
+        assert.deepEqual(pidsOf(processes), pidsOf(announced))
+        assert.deepEqual(survivors, [])
+      })
+    }
+
+    test('ends a child whose parent has ended since it was last seen', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
-      const { child } = start(guarded)
-      const announced = await guarded.witness.present(3)
-      assert.equal(scope.adopt(child), child)
-      const { processes, survivors } = await scope.close()
+      const leader = scope.adopt(guarded.runApart('background-child.sh'))
+      await guarded.witness.present(2)
+      assert.equal((await scope.list()).length, 2)
+      leader.kill('SIGKILL')
+      await once(leader, 'exit')
+      assert.equal(guarded.witness.living().length, 1)
+      await scope.close()
       await assertGone(guarded)
-      assert.deepEqual(pidsOf(processes), pidsOf(announced))
-      assert.deepEqual(survivors, [])
     })
-  }
 
-  test('ends a child whose parent has ended since it was last seen', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    const leader = scope.adopt(guarded.runApart('background-child.sh'))
-    await guarded.witness.present(2)
-    assert.equal((await scope.list()).length, 2)
-    leader.kill('SIGKILL')
-    await once(leader, 'exit')
-    assert.equal(guarded.witness.living().length, 1)
-    await scope.close()
-    await assertGone(guarded)
+    test('ends it when the worker is killed', async (t) => {
+      const worker = await startWorker(t)
+      await worker.withScope('adopt')
+      await worker.witness.present(2)
+      worker.kill('SIGKILL')
+      await assertGone(worker)
+      await worker.keeperDead()
+    })
+
+    test('refuses what the worker needs, and what is no process', async (t) => {
+      const { guard } = await startGuarded(t)
+      const scope = guard.open()
+      for (const pid of [process.pid, process.ppid, guard.keeper, 1, 0, -1, 1.5, Number.NaN]) {
+        assert.throws(() => scope.adopt(pid), isTypeError, `${pid}`)
+        assert.throws(() => scope.adopt({ pid }), isTypeError, `{ pid: ${pid} }`)
+      }
+      for (const junk of [null, undefined, '1234', true]) {
+        assert.throws(() => scope.adopt(junk as never), isTypeError, `${junk}`)
+      }
+      assert.deepEqual((await scope.close()).processes, [])
+    })
+
+    test('takes a child that could not be started, and one that has ended, for what they are', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const failed = spawn('/no/such/program')
+      await once(failed, 'error')
+      const ended = spawn('true')
+      await once(ended, 'exit')
+      assert.equal(scope.adopt(failed), failed)
+      assert.equal(scope.adopt(ended), ended)
+      assert.deepEqual(await scope.list(), [])
+      assert.deepEqual((await scope.close()).processes, [])
+    })
+
+    test('in a closed scope throws, and ends the process all the same, and says so', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      await scope.close('deadline')
+      const child = guarded.runApart('own-group.sh')
+      const announced = await guarded.witness.present(3)
+      assert.throws(() => scope.adopt(child), withReason('deadline'))
+      await assertGone(guarded)
+      await eventually('it is logged', () => guarded.lines('adopted after').length === 1)
+      const [line] = guarded.lines('adopted after')
+      assert.equal(line?.level, 'warn')
+      assert.deepEqual(pidsOf(line?.fields.processes as { pid: number }[]), pidsOf(announced))
+    })
   })
 
-  test('ends it when the worker is killed', async (t) => {
-    const worker = await startWorker(t)
-    await worker.withScope('adopt')
-    await worker.witness.present(2)
-    worker.kill('SIGKILL')
-    await assertGone(worker, 5_000)
-    await worker.keeperDead()
+  suite('release', () => {
+    test('before the start holds, though the scope closes at once', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const child = scope.release(guarded.run(scope, 'waits.sh'))
+      assert.equal(child.pid, undefined)
+      assert.throws(() => scope.release(child), isTypeError)
+      assert.deepEqual((await scope.close()).processes, [])
+      await guarded.witness.present(1)
+      assert.equal(guarded.witness.living().length, 1)
+    })
+
+    test('of a command that cannot be started holds nothing up', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      scope.release(scope.spawn('/no/such/program', { stdio: 'ignore' }))
+      const { closeMs } = await scope.close()
+      assert.ok(closeMs < patienceMs, `${closeMs}`)
+      assert.equal(guarded.lines('nobody listens').length, 1)
+    })
+
+    test('lets it outlive a worker that is killed', async (t) => {
+      const worker = await startWorker(t)
+      await worker.withScope('release')
+      await worker.witness.present(2)
+      worker.run('waits.sh')
+      await worker.witness.present(3)
+      worker.kill('SIGKILL')
+      await worker.keeperDead()
+      const living = worker.witness.living().map(({ name }) => name)
+      assert.deepEqual(living.sort(), ['child', 'shell'])
+    })
+
+    test('still tells when it ends', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const child = guarded.run(scope, 'waits.sh')
+      await guarded.witness.present(1)
+      scope.release(child)
+      await scope.close()
+      assert.equal(child.kill('SIGKILL'), true)
+      assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL'])
+    })
+
+    test('refuses what is no running subprocess of this scope', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const other = guarded.guard.open()
+      const ended = scope.spawn('true')
+      await once(ended, 'close')
+      const released = guarded.run(scope, 'waits.sh')
+      await guarded.witness.present(1)
+      scope.release(released)
+      const strangers: Record<string, ChildProcess> = {
+        'of another scope': guarded.run(other, 'waits.sh'),
+        'of nobody': guarded.runApart('waits.sh'),
+        ended,
+        'released already': released
+      }
+      await guarded.witness.present(3)
+      for (const [what, child] of Object.entries(strangers)) {
+        assert.throws(() => scope.release(child), isTypeError, what)
+      }
+      assert.throws(() => scope.release(undefined as never), isTypeError)
+      await other.close()
+    })
   })
 
-  test('refuses what the worker needs, and what is no process', async (t) => {
+  suite('defer', () => {
+    test('runs the last one first, each after the one before, when the tree is gone', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      guarded.run(scope, 'tree-ignores-term.sh')
+      await guarded.witness.present(4)
+      const order: string[] = []
+      scope.defer(() => order.push('first'))
+      scope.defer(async () => {
+        order.push('second begins')
+        await new Promise((resolve) => setImmediate(resolve))
+        order.push('second ends')
+      })
+      scope.defer(() => order.push(`third, with ${guarded.witness.living().length} alive`))
+      const closed = scope.close()
+      assert.deepEqual(order, [])
+      await closed
+      assert.deepEqual(order, ['third, with 0 alive', 'second begins', 'second ends', 'first'])
+    })
+
+    test('logs one that fails, and runs the others', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      let ran = 0
+      scope.defer(() => ran++)
+      scope.defer(() => Promise.reject(new Error('rejected')))
+      scope.defer(() => {
+        throw new Error('thrown')
+      })
+      scope.defer(() => ran++)
+      await scope.close()
+      assert.equal(ran, 2)
+      const messages = guarded
+        .lines('a deferred function failed')
+        .map(({ fields }) => (fields.err as Error).message)
+      assert.deepEqual(messages, ['thrown', 'rejected'])
+    })
+
+    test('runs what is deferred while it closes, and at once in a scope that is closed', async (t) => {
+      const { guard } = await startGuarded(t)
+      const scope = guard.open()
+      const order: string[] = []
+      scope.defer(() => {
+        order.push('outer')
+        scope.defer(() => order.push('inner'))
+      })
+      await scope.close()
+      await new Promise<void>((resolve) => scope.defer(resolve))
+      assert.deepEqual(order, ['outer', 'inner'])
+      assert.throws(() => scope.defer('no function' as never), isTypeError)
+    })
+  })
+
+  suite('the time of a scope', () => {
+    test('a request past its old deadline is still served', async (t) => {
+      let answer = (): void => {}
+      const served = await serve({ guard: { timeout: 100 } }, (app) => {
+        app.get('/extended', async (request) => {
+          request.subprocesses.extend(60_000)
+          await new Promise<void>((resolve) => {
+            answer = resolve
+          })
+          return 'served'
+        })
+        app.get('/not-extended', () => new Promise(() => {}))
+      })
+      t.after(() => served.close())
+      const extended = ask(served.port, '/extended')
+      await eventually('the first request is there', () => served.app.subprocessGuard.scopes().length === 1)
+      // It came later, so that when its time is over, so is that of the first.
+      assert.equal((await ask(served.port, '/not-extended').answer).status, 503)
+      answer()
+      assert.deepEqual(await extended.answer.then(({ status, body }) => [status, body]), [200, 'served'])
+    })
+
+    test('several with different extensions end in the order of their deadlines', async (t) => {
+      const { guard } = await startGuarded(t)
+      const order: number[] = []
+      const isEarly: boolean[] = []
+      const dueAt = new Map<number, number>()
+      const scopes = [150, 50, 0, 100].map((ms) => {
+        const openedAt = performance.now()
+        const scope = guard.open({ timeout: 50 })
+        if (ms > 0) scope.extend(ms)
+        dueAt.set(ms, scope.deadline)
+        scope.signal.addEventListener('abort', () => {
+          order.push(ms)
+          isEarly.push(performance.now() - openedAt < 50 + ms)
+        })
+        return scope
+      })
+      const reports = await Promise.all(scopes.map((scope) => scope.closed))
+      // A machine that pauses between two of them may have changed the order.
+      const byDeadline = [...dueAt].sort(([, one], [, other]) => one - other).map(([ms]) => ms)
+      assert.deepEqual(order, byDeadline)
+      for (const { reason } of reports) assert.equal(reason, 'deadline')
+      assert.deepEqual(isEarly, [false, false, false, false])
+    })
+
+    test('is told, and adds up', async (t) => {
+      const { guard } = await startGuarded(t)
+      const isAbout = (ms: number, expected: number): boolean => ms <= expected && ms > expected - patienceMs
+      const scope = guard.open({ timeout: distantMs })
+      const leftMs = scope.deadline - Date.now()
+      // The two clocks may be a millisecond apart.
+      assert.ok(isAbout(leftMs - 1, distantMs), `${leftMs}`)
+      assert.ok(isAbout(scope.remaining, distantMs), `${scope.remaining}`)
+      scope.extend(distantMs)
+      scope.extend(distantMs)
+      assert.ok(isAbout(scope.remaining, 3 * distantMs), `${scope.remaining}`)
+      for (const junk of [-1, 1.5, Number.NaN, '5', undefined]) {
+        assert.throws(() => scope.extend(junk as never), isTypeError, `${junk}`)
+      }
+      await scope.close()
+      assert.ok(isAbout(scope.remaining, 3 * distantMs), `${scope.remaining}`)
+      assert.throws(() => scope.extend(1), withReason('closed'))
+    })
+
+    test('is endless without a deadline', async (t) => {
+      const { guard } = await startGuarded(t)
+      const scope = guard.open({ timeout: false })
+      scope.extend(1)
+      assert.equal(scope.deadline, Number.POSITIVE_INFINITY)
+      assert.equal(scope.remaining, Number.POSITIVE_INFINITY)
+    })
+
+    test('is over at 0 and not below', async (t) => {
+      const { guard } = await startGuarded(t)
+      const scope = guard.open({ timeout: 1 })
+      await scope.closed
+      assert.equal(scope.remaining, 0)
+    })
+  })
+
+  suite('signal', () => {
+    for (const reason of ['deadline', 'shutdown', 'failed'] as const) {
+      test(`aborts with the close reason: ${reason}`, async (t) => {
+        const { guard } = await startGuarded(t)
+        const scope = guard.open({ timeout: reason === 'deadline' ? 50 : false })
+        const { signal } = scope
+        const aborted = once(signal, 'abort')
+        if (reason === 'shutdown') void guard.close()
+        else if (reason === 'failed') void scope.close('failed')
+        await aborted
+        assert.equal((signal.reason as SubprocessError).name, 'SubprocessError')
+        assert.equal((signal.reason as SubprocessError).reason, reason)
+      })
+    }
+
+    test('is aborted where it is first asked for in a closed scope', async (t) => {
+      const { guard } = await startGuarded(t)
+      const scope = guard.open()
+      await scope.close()
+      assert.equal(scope.signal.aborted, true)
+      assert.equal((scope.signal.reason as SubprocessError).reason, 'closed')
+    })
+  })
+
+  suite('list', () => {
+    test('tells of every process that is alive, whatever started it', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      guarded.run(scope, 'daemon.sh')
+      await guarded.witness.present(2)
+      scope.adopt(guarded.runApart('own-group.sh'))
+      const announced = await guarded.witness.present(5)
+      await becomeTheirPrograms(announced)
+      const processes = await scope.list()
+      assert.deepEqual(pidsOf(processes), pidsOf(announced))
+      for (const { pid, parent, command, ageMs, memoryBytes } of processes) {
+        assert.equal(parent, statOf(pid)?.parent)
+        assert.ok(ageMs >= 0 && ageMs < 60_000, `${ageMs}`)
+        assert.ok(memoryBytes > 4_096, `${memoryBytes}`)
+        assert.notEqual(command, '')
+      }
+      await scope.close()
+      assert.deepEqual(await scope.list(), [])
+    })
+
+    test('tells of a daemon that had no environment when it was first looked at, as in the moment of its exec', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const command = guarded.run(scope, 'daemon-finds-mark.sh', [], { stdio: ['pipe', 'ignore', 'ignore'] })
+      const bare = (await guarded.witness.present(2)).find(({ name }) => name === 'bare')
+      assert.deepEqual(
+        pidsOf(await scope.list()),
+        [command.pid],
+        'nothing says that the daemon is this scope’s'
+      )
+      command.stdin?.write('go on\n')
+      const marked = (await guarded.witness.present(3)).at(-1)
+      assert.deepEqual([marked?.name, marked?.pid], ['marked', bare?.pid])
+      await becomeTheirPrograms([marked as { pid: number }])
+      assert.deepEqual(pidsOf(await scope.list()), pidsOf([command, bare] as { pid: number }[]))
+    })
+
+    test('does not tell of a process of another scope', async (t) => {
+      const guarded = await startGuarded(t)
+      const [one, other] = [guarded.guard.open(), guarded.guard.open()]
+      guarded.run(one, 'waits.sh')
+      await guarded.witness.present(1)
+      assert.equal((await one.list()).length, 1)
+      assert.deepEqual(await other.list(), [])
+    })
+  })
+
+  suite('tempDir', () => {
+    test('is private, and is removed with all that is in it when the tree is gone', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const path = scope.tempDir()
+      assert.equal(statSync(path).mode & 0o777, 0o700)
+      assert.notEqual(scope.tempDir(), path)
+      mkdirSync(join(path, 'folder'))
+      writeFileSync(join(path, 'folder', 'file'), 'content')
+      guarded.run(scope, 'keeps-folder.sh', [path])
+      await guarded.witness.present(1)
+      const { leftFolders } = await scope.close()
+      await guarded.witness.heard('folder is there')
+      assert.equal(existsSync(path), false)
+      assert.deepEqual(leftFolders, [])
+      assert.throws(() => scope.tempDir(), withReason('closed'))
+    })
+
+    test('is removed where the folder for temporary files is given by a relative path', async (t) => {
+      const { guard } = await startGuarded(t)
+      const scope = guard.open()
+      const before = process.env.TMPDIR
+      const there = scope.tempDir()
+      process.env.TMPDIR = relative(process.cwd(), dirname(there))
+      t.after(() => {
+        if (before === undefined) delete process.env.TMPDIR
+        else process.env.TMPDIR = before
+      })
+      const path = scope.tempDir()
+      assert.equal(existsSync(path), true)
+      await scope.close()
+      assert.equal(existsSync(path), false)
+    })
+
+    test('is removed by the keeper when the worker is killed', async (t) => {
+      const worker = await startWorker(t)
+      await worker.withScope('temp-dir')
+      await worker.witness.present(1)
+      assert.equal(worker.temporaryFiles().length, 2)
+      worker.kill('SIGKILL')
+      await worker.keeperDead()
+      assert.deepEqual(worker.temporaryFiles(), [])
+    })
+
+    test('that the keeper cannot remove when the worker is killed is in its line', async (t) => {
+      const worker = await startWorker(t)
+      await worker.withScope('temp-dir')
+      await worker.witness.present(1)
+      const [path] = worker.said('folder')
+      const empty = fillTooDeep(path as string)
+      worker.kill('SIGKILL')
+      await worker.keeperDead()
+      empty()
+      const [line] = await worker.keeperLines()
+      assert.deepEqual(
+        line?.leftFolders?.map(({ path }) => path),
+        [path]
+      )
+    })
+
+    test('that cannot be removed is reported', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const path = scope.tempDir()
+      t.after(fillTooDeep(path))
+      const { leftFolders } = await scope.close()
+      assert.equal(leftFolders.length, 1)
+      assert.equal(leftFolders[0]?.path, path)
+      assert.notEqual(leftFolders[0]?.why, '')
+      const [line] = guarded.lines('could not be removed')
+      assert.equal(line?.level, 'error')
+      assert.deepEqual(line?.fields.leftFolders, leftFolders)
+    })
+  })
+
+  test('fork starts a program with a channel, which ends with the scope', async (t) => {
     const { guard } = await startGuarded(t)
     const scope = guard.open()
-    for (const pid of [process.pid, process.ppid, guard.keeper, 1, 0, -1, 1.5, Number.NaN]) {
-      assert.throws(() => scope.adopt(pid), isTypeError, `${pid}`)
-      assert.throws(() => scope.adopt({ pid }), isTypeError, `{ pid: ${pid} }`)
-    }
-    for (const junk of [null, undefined, '1234', true]) {
-      assert.throws(() => scope.adopt(junk as never), isTypeError, `${junk}`)
-    }
-    assert.deepEqual((await scope.close()).processes, [])
+    const child = scope.fork(new URL('./harness/forked.js', import.meta.url))
+    child.send('hello')
+    assert.deepEqual(await once(child, 'message').then(([message]) => message), {
+      echo: 'hello',
+      pid: child.pid
+    })
+    assert.deepEqual(pidsOf(await scope.list()), [child.pid])
+    const { processes } = await scope.close()
+    assert.equal(lives(child.pid), false)
+    assert.deepEqual(
+      processes.map(({ pid, ended }) => ({ pid, ended })),
+      [{ pid: child.pid, ended: 'SIGTERM' }]
+    )
+    assert.throws(() => scope.fork(new URL('./harness/forked.js', import.meta.url)), withReason('closed'))
   })
 
-  test('takes a child that could not be started, and one that has ended, for what they are', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    const failed = spawn('/no/such/program')
-    await once(failed, 'error')
-    const ended = spawn('true')
-    await once(ended, 'exit')
-    assert.equal(scope.adopt(failed), failed)
-    assert.equal(scope.adopt(ended), ended)
-    assert.deepEqual(await scope.list(), [])
-    assert.deepEqual((await scope.close()).processes, [])
-  })
+  suite('closed', () => {
+    test('tells what was alive, and how each of it ended', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      guarded.run(scope, 'sibling-ignores-term.sh')
+      const announced = await guarded.witness.present(2)
+      const report = await scope.close('failed')
+      assert.equal(await scope.closed, report)
+      assert.equal(await scope.close('deadline'), report)
+      assert.equal(report.scope, scope.id)
+      assert.equal(report.reason, 'failed')
+      assert.equal(scope.reason, 'failed')
+      assert.ok(report.closeMs >= grace && report.openMs >= 0)
+      const endOf = Object.fromEntries(report.processes.map(({ pid, ended }) => [pid, ended]))
+      const pidOf = (wanted: string): number => announced.find(({ name }) => name === wanted)?.pid as number
+      assert.deepEqual(endOf, { [pidOf('leader')]: 'SIGTERM', [pidOf('ignores-term')]: 'SIGKILL' })
+      assert.deepEqual(report.survivors, [])
+    })
 
-  test('in a closed scope throws, and ends the process all the same, and says so', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    await scope.close('deadline')
-    const child = guarded.runApart('own-group.sh')
-    const announced = await guarded.witness.present(3)
-    assert.throws(() => scope.adopt(child), withReason('deadline'))
-    await assertGone(guarded)
-    await eventually('it is logged', () => guarded.lines('adopted after').length === 1)
-    const [line] = guarded.lines('adopted after')
-    assert.equal(line?.level, 'warn')
-    assert.deepEqual(pidsOf(line?.fields.processes as { pid: number }[]), pidsOf(announced))
-  })
+    test('waits for a command that is in its own exit, and does not say that it ended it', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      // To give so much back takes the kernel a while. A program of one thread: another one's would hold the memory.
+      const hog = ['if=/dev/zero', 'of=/dev/null', 'bs=512M', 'count=1']
+      const child = scope.spawn('dd', hog, { stdio: 'ignore' })
+      if (child.pid === undefined) await once(child, 'spawn')
+      const until = performance.now() + patienceMs
+      // In one turn: its exit takes less time than a pause.
+      while (statOf(child.pid as number)?.hasMemory) assert.ok(performance.now() < until, 'it does not end')
+      const { processes } = await scope.close()
+      assert.equal(lives(child.pid), false)
+      assert.deepEqual(processes, [])
+    })
 
-  test('in a closed scope whose guard is closed, too: the worker ends it where there is no keeper', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    await guarded.guard.close()
-    const child = guarded.runApart('own-group.sh')
-    const announced = await guarded.witness.present(3)
-    assert.throws(() => scope.adopt(child), withReason('shutdown'))
-    await assertGone(guarded)
-    await eventually('it is logged', () => guarded.lines('adopted after').length === 1)
-    const [line] = guarded.lines('adopted after')
-    assert.equal(line?.level, 'warn')
-    assert.deepEqual(pidsOf(line?.fields.processes as { pid: number }[]), pidsOf(announced))
+    test('has nothing to tell of a scope that was not used', async (t) => {
+      const guarded = await startGuarded(t)
+      const { processes, survivors, leftFolders } = await guarded.guard.open().close()
+      assert.deepEqual(
+        { processes, survivors, leftFolders },
+        { processes: [], survivors: [], leftFolders: [] }
+      )
+      assert.deepEqual(guarded.said, [])
+    })
+
+    test('comes at the end of the block with `await using`', async (t) => {
+      const guarded = await startGuarded(t)
+      {
+        await using scope = guarded.guard.open()
+        guarded.run(scope, 'waits.sh')
+        await guarded.witness.present(1)
+      }
+      await assertGone(guarded)
+      assert.deepEqual(guarded.guard.scopes(), [])
+    })
   })
 })
 
-suite('release', () => {
+suite('at the end of the keeper', () => {
   for (const launch of ['keeper', 'direct'] as const) {
-    test(`lets a subprocess and its children outlive scope and guard (launch: ${launch})`, async (t) => {
+    test(`release lets a subprocess and its children outlive scope and guard (launch: ${launch})`, async (t) => {
       const guarded = await startGuarded(t, { launch })
       const scope = guarded.guard.open()
       const child = guarded.run(scope, 'own-group.sh')
@@ -161,334 +578,21 @@ suite('release', () => {
     })
   }
 
-  test('before the start holds, though the scope closes at once', async (t) => {
+  test('adopt in a closed scope whose guard is closed, too, ends the process where there is no keeper', async (t) => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
-    const child = scope.release(guarded.run(scope, 'waits.sh'))
-    assert.equal(child.pid, undefined)
-    assert.throws(() => scope.release(child), isTypeError)
-    assert.deepEqual((await scope.close()).processes, [])
-    await guarded.witness.present(1)
-    assert.equal(guarded.witness.living().length, 1)
+    await guarded.guard.close()
+    const child = guarded.runApart('own-group.sh')
+    const announced = await guarded.witness.present(3)
+    assert.throws(() => scope.adopt(child), withReason('shutdown'))
+    await assertGone(guarded)
+    await eventually('it is logged', () => guarded.lines('adopted after').length === 1)
+    const [line] = guarded.lines('adopted after')
+    assert.equal(line?.level, 'warn')
+    assert.deepEqual(pidsOf(line?.fields.processes as { pid: number }[]), pidsOf(announced))
   })
 
-  test('of a command that cannot be started holds nothing up', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    scope.release(scope.spawn('/no/such/program', { stdio: 'ignore' }))
-    const { closeMs } = await scope.close()
-    assert.ok(closeMs < 1_000, `${closeMs}`)
-    assert.equal(guarded.lines('nobody listens').length, 1)
-  })
-
-  test('lets it outlive a worker that is killed', async (t) => {
-    const worker = await startWorker(t)
-    await worker.withScope('release')
-    await worker.witness.present(2)
-    worker.run('waits.sh')
-    await worker.witness.present(3)
-    worker.kill('SIGKILL')
-    await worker.keeperDead()
-    const living = worker.witness.living().map(({ name }) => name)
-    assert.deepEqual(living.sort(), ['child', 'shell'])
-  })
-
-  test('still tells when it ends', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    const child = guarded.run(scope, 'waits.sh')
-    await guarded.witness.present(1)
-    scope.release(child)
-    await scope.close()
-    assert.equal(child.kill('SIGKILL'), true)
-    assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL'])
-  })
-
-  test('refuses what is no running subprocess of this scope', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    const other = guarded.guard.open()
-    const ended = scope.spawn('true')
-    await once(ended, 'close')
-    const released = guarded.run(scope, 'waits.sh')
-    await guarded.witness.present(1)
-    scope.release(released)
-    const strangers: Record<string, ChildProcess> = {
-      'of another scope': guarded.run(other, 'waits.sh'),
-      'of nobody': guarded.runApart('waits.sh'),
-      ended,
-      'released already': released
-    }
-    await guarded.witness.present(3)
-    for (const [what, child] of Object.entries(strangers)) {
-      assert.throws(() => scope.release(child), isTypeError, what)
-    }
-    assert.throws(() => scope.release(undefined as never), isTypeError)
-    await other.close()
-  })
-})
-
-suite('defer', () => {
-  test('runs the last one first, each after the one before, when the tree is gone', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    guarded.run(scope, 'tree-ignores-term.sh')
-    await guarded.witness.present(4)
-    const order: string[] = []
-    scope.defer(() => order.push('first'))
-    scope.defer(async () => {
-      order.push('second begins')
-      await new Promise((resolve) => setImmediate(resolve))
-      order.push('second ends')
-    })
-    scope.defer(() => order.push(`third, with ${guarded.witness.living().length} alive`))
-    const closed = scope.close()
-    assert.deepEqual(order, [])
-    await closed
-    assert.deepEqual(order, ['third, with 0 alive', 'second begins', 'second ends', 'first'])
-  })
-
-  test('logs one that fails, and runs the others', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    let ran = 0
-    scope.defer(() => ran++)
-    scope.defer(() => Promise.reject(new Error('rejected')))
-    scope.defer(() => {
-      throw new Error('thrown')
-    })
-    scope.defer(() => ran++)
-    await scope.close()
-    assert.equal(ran, 2)
-    const messages = guarded
-      .lines('a deferred function failed')
-      .map(({ fields }) => (fields.err as Error).message)
-    assert.deepEqual(messages, ['thrown', 'rejected'])
-  })
-
-  test('runs what is deferred while it closes, and at once in a scope that is closed', async (t) => {
-    const { guard } = await startGuarded(t)
-    const scope = guard.open()
-    const order: string[] = []
-    scope.defer(() => {
-      order.push('outer')
-      scope.defer(() => order.push('inner'))
-    })
-    await scope.close()
-    await new Promise<void>((resolve) => scope.defer(resolve))
-    assert.deepEqual(order, ['outer', 'inner'])
-    assert.throws(() => scope.defer('no function' as never), isTypeError)
-  })
-})
-
-suite('the time of a scope', () => {
-  test('a request past its old deadline is still served', async (t) => {
-    let answer = (): void => {}
-    const served = await serve({ guard: { timeout: 200 } }, (app) => {
-      app.get('/extended', async (request) => {
-        request.subprocesses.extend(60_000)
-        await new Promise<void>((resolve) => {
-          answer = resolve
-        })
-        return 'served'
-      })
-      app.get('/not-extended', () => new Promise(() => {}))
-    })
-    t.after(() => served.close())
-    const extended = ask(served.port, '/extended')
-    await eventually('the first request is there', () => served.app.subprocessGuard.scopes().length === 1)
-    // It came later, so that when its time is over, so is that of the first.
-    assert.equal((await ask(served.port, '/not-extended').answer).status, 503)
-    answer()
-    assert.deepEqual(await extended.answer.then(({ status, body }) => [status, body]), [200, 'served'])
-  })
-
-  test('several with different extensions end in the order of their deadlines', async (t) => {
-    const { guard } = await startGuarded(t)
-    const order: number[] = []
-    const isEarly: boolean[] = []
-    const scopes = [300, 100, 0, 200].map((ms) => {
-      const openedAt = performance.now()
-      const scope = guard.open({ timeout: 100 })
-      if (ms > 0) scope.extend(ms)
-      scope.signal.addEventListener('abort', () => {
-        order.push(ms)
-        isEarly.push(performance.now() - openedAt < 100 + ms)
-      })
-      return scope
-    })
-    const reports = await Promise.all(scopes.map((scope) => scope.closed))
-    assert.deepEqual(order, [0, 100, 200, 300])
-    for (const { reason } of reports) assert.equal(reason, 'deadline')
-    assert.deepEqual(isEarly, [false, false, false, false])
-  })
-
-  test('is told, and adds up', async (t) => {
-    const { guard } = await startGuarded(t)
-    const scope = guard.open({ timeout: 60_000 })
-    const now = Date.now()
-    assert.ok(Math.abs(scope.deadline - now - 60_000) < 1_000, `${scope.deadline - now}`)
-    assert.ok(scope.remaining <= 60_000 && scope.remaining > 59_000, `${scope.remaining}`)
-    scope.extend(10_000)
-    scope.extend(10_000)
-    assert.ok(scope.remaining <= 80_000 && scope.remaining > 79_000, `${scope.remaining}`)
-    for (const junk of [-1, 1.5, Number.NaN, '5', undefined]) {
-      assert.throws(() => scope.extend(junk as never), isTypeError, `${junk}`)
-    }
-    await scope.close()
-    assert.ok(scope.remaining > 79_000)
-    assert.throws(() => scope.extend(1), withReason('closed'))
-  })
-
-  test('is endless without a deadline', async (t) => {
-    const { guard } = await startGuarded(t)
-    const scope = guard.open({ timeout: false })
-    scope.extend(1)
-    assert.equal(scope.deadline, Number.POSITIVE_INFINITY)
-    assert.equal(scope.remaining, Number.POSITIVE_INFINITY)
-  })
-
-  test('is over at 0 and not below', async (t) => {
-    const { guard } = await startGuarded(t)
-    const scope = guard.open({ timeout: 1 })
-    await scope.closed
-    assert.equal(scope.remaining, 0)
-  })
-})
-
-suite('signal', () => {
-  for (const reason of ['deadline', 'shutdown', 'failed'] as const) {
-    test(`aborts with the close reason: ${reason}`, async (t) => {
-      const { guard } = await startGuarded(t)
-      const scope = guard.open({ timeout: reason === 'deadline' ? 50 : false })
-      const { signal } = scope
-      const aborted = once(signal, 'abort')
-      if (reason === 'shutdown') void guard.close()
-      else if (reason === 'failed') void scope.close('failed')
-      await aborted
-      assert.equal((signal.reason as SubprocessError).name, 'SubprocessError')
-      assert.equal((signal.reason as SubprocessError).reason, reason)
-    })
-  }
-
-  test('is aborted where it is first asked for in a closed scope', async (t) => {
-    const { guard } = await startGuarded(t)
-    const scope = guard.open()
-    await scope.close()
-    assert.equal(scope.signal.aborted, true)
-    assert.equal((scope.signal.reason as SubprocessError).reason, 'closed')
-  })
-})
-
-suite('list', () => {
-  test('tells of every process that is alive, whatever started it', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    guarded.run(scope, 'daemon.sh')
-    await guarded.witness.present(2)
-    scope.adopt(guarded.runApart('own-group.sh'))
-    const announced = await guarded.witness.present(5)
-    await becomeTheirPrograms(announced)
-    const processes = await scope.list()
-    assert.deepEqual(pidsOf(processes), pidsOf(announced))
-    for (const { pid, parent, command, ageMs, memoryBytes } of processes) {
-      assert.equal(parent, statOf(pid)?.parent)
-      assert.ok(ageMs >= 0 && ageMs < 60_000, `${ageMs}`)
-      assert.ok(memoryBytes > 4_096, `${memoryBytes}`)
-      assert.notEqual(command, '')
-    }
-    await scope.close()
-    assert.deepEqual(await scope.list(), [])
-  })
-
-  test('tells of a daemon that had no environment when it was first looked at, as in the moment of its exec', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    const command = guarded.run(scope, 'daemon-finds-mark.sh', [], { stdio: ['pipe', 'ignore', 'ignore'] })
-    const bare = (await guarded.witness.present(2)).find(({ name }) => name === 'bare')
-    assert.deepEqual(
-      pidsOf(await scope.list()),
-      [command.pid],
-      'nothing says that the daemon is this scope’s'
-    )
-    command.stdin?.write('go on\n')
-    const marked = (await guarded.witness.present(3)).at(-1)
-    assert.deepEqual([marked?.name, marked?.pid], ['marked', bare?.pid])
-    await becomeTheirPrograms([marked as { pid: number }])
-    assert.deepEqual(pidsOf(await scope.list()), pidsOf([command, bare] as { pid: number }[]))
-  })
-
-  test('does not tell of a process of another scope', async (t) => {
-    const guarded = await startGuarded(t)
-    const [one, other] = [guarded.guard.open(), guarded.guard.open()]
-    guarded.run(one, 'waits.sh')
-    await guarded.witness.present(1)
-    assert.equal((await one.list()).length, 1)
-    assert.deepEqual(await other.list(), [])
-  })
-})
-
-suite('tempDir', () => {
-  test('is private, and is removed with all that is in it when the tree is gone', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    const path = scope.tempDir()
-    assert.equal(statSync(path).mode & 0o777, 0o700)
-    assert.notEqual(scope.tempDir(), path)
-    mkdirSync(join(path, 'folder'))
-    writeFileSync(join(path, 'folder', 'file'), 'content')
-    guarded.run(scope, 'keeps-folder.sh', [path])
-    await guarded.witness.present(1)
-    const { leftFolders } = await scope.close()
-    await guarded.witness.heard('folder is there')
-    assert.equal(existsSync(path), false)
-    assert.deepEqual(leftFolders, [])
-    assert.throws(() => scope.tempDir(), withReason('closed'))
-  })
-
-  test('is removed where the folder for temporary files is given by a relative path', async (t) => {
-    const { guard } = await startGuarded(t)
-    const scope = guard.open()
-    const before = process.env.TMPDIR
-    const there = scope.tempDir()
-    process.env.TMPDIR = relative(process.cwd(), dirname(there))
-    t.after(() => {
-      if (before === undefined) delete process.env.TMPDIR
-      else process.env.TMPDIR = before
-    })
-    const path = scope.tempDir()
-    assert.equal(existsSync(path), true)
-    await scope.close()
-    assert.equal(existsSync(path), false)
-  })
-
-  test('is removed by the keeper when the worker is killed', async (t) => {
-    const worker = await startWorker(t)
-    await worker.withScope('temp-dir')
-    await worker.witness.present(1)
-    assert.equal(worker.temporaryFiles().length, 2)
-    worker.kill('SIGKILL')
-    await worker.keeperDead()
-    assert.deepEqual(worker.temporaryFiles(), [])
-  })
-
-  test('that the keeper cannot remove when the worker is killed is in its line', async (t) => {
-    const worker = await startWorker(t)
-    await worker.withScope('temp-dir')
-    await worker.witness.present(1)
-    const [path] = worker.said('folder')
-    const empty = fillTooDeep(path as string)
-    worker.kill('SIGKILL')
-    await worker.keeperDead()
-    empty()
-    const [line] = await worker.keeperLines()
-    assert.deepEqual(
-      line?.leftFolders?.map(({ path }) => path),
-      [path]
-    )
-  })
-
-  test('is removed by the worker when the keeper is killed', async (t) => {
+  test('tempDir is removed by the worker when the keeper is killed', async (t) => {
     const { guard } = await startGuarded(t)
     const scope = guard.open()
     const path = scope.tempDir()
@@ -497,92 +601,6 @@ suite('tempDir', () => {
     assert.equal(reason, 'keeper-lost')
     assert.deepEqual(leftFolders, [])
     assert.equal(existsSync(path), false)
-  })
-
-  test('that cannot be removed is reported', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    const path = scope.tempDir()
-    t.after(fillTooDeep(path))
-    const { leftFolders } = await scope.close()
-    assert.equal(leftFolders.length, 1)
-    assert.equal(leftFolders[0]?.path, path)
-    assert.notEqual(leftFolders[0]?.why, '')
-    const [line] = guarded.lines('could not be removed')
-    assert.equal(line?.level, 'error')
-    assert.deepEqual(line?.fields.leftFolders, leftFolders)
-  })
-})
-
-test('fork starts a program with a channel, which ends with the scope', async (t) => {
-  const { guard } = await startGuarded(t)
-  const scope = guard.open()
-  const child = scope.fork(new URL('./harness/forked.js', import.meta.url))
-  child.send('hello')
-  assert.deepEqual(await once(child, 'message').then(([message]) => message), {
-    echo: 'hello',
-    pid: child.pid
-  })
-  assert.deepEqual(pidsOf(await scope.list()), [child.pid])
-  const { processes } = await scope.close()
-  assert.equal(lives(child.pid), false)
-  assert.deepEqual(
-    processes.map(({ pid, ended }) => ({ pid, ended })),
-    [{ pid: child.pid, ended: 'SIGTERM' }]
-  )
-  assert.throws(() => scope.fork(new URL('./harness/forked.js', import.meta.url)), withReason('closed'))
-})
-
-suite('closed', () => {
-  test('tells what was alive, and how each of it ended', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    guarded.run(scope, 'sibling-ignores-term.sh')
-    const announced = await guarded.witness.present(2)
-    const report = await scope.close('failed')
-    assert.equal(await scope.closed, report)
-    assert.equal(await scope.close('deadline'), report)
-    assert.equal(report.scope, scope.id)
-    assert.equal(report.reason, 'failed')
-    assert.equal(scope.reason, 'failed')
-    assert.ok(report.closeMs >= grace && report.openMs >= 0)
-    const endOf = Object.fromEntries(report.processes.map(({ pid, ended }) => [pid, ended]))
-    const pidOf = (wanted: string): number => announced.find(({ name }) => name === wanted)?.pid as number
-    assert.deepEqual(endOf, { [pidOf('leader')]: 'SIGTERM', [pidOf('ignores-term')]: 'SIGKILL' })
-    assert.deepEqual(report.survivors, [])
-  })
-
-  test('waits for a command that is in its own exit, and does not say that it ended it', async (t) => {
-    const guarded = await startGuarded(t)
-    const scope = guarded.guard.open()
-    // To give so much back takes the kernel a while. A program of one thread: another one's would hold the memory.
-    const hog = ['if=/dev/zero', 'of=/dev/null', 'bs=512M', 'count=1']
-    const child = scope.spawn('dd', hog, { stdio: 'ignore' })
-    if (child.pid === undefined) await once(child, 'spawn')
-    const until = performance.now() + 30_000
-    // In one turn: its exit takes less time than a pause.
-    while (statOf(child.pid as number)?.hasMemory) assert.ok(performance.now() < until, 'it does not end')
-    const { processes } = await scope.close()
-    assert.equal(lives(child.pid), false)
-    assert.deepEqual(processes, [])
-  })
-
-  test('has nothing to tell of a scope that was not used', async (t) => {
-    const guarded = await startGuarded(t)
-    const { processes, survivors, leftFolders } = await guarded.guard.open().close()
-    assert.deepEqual({ processes, survivors, leftFolders }, { processes: [], survivors: [], leftFolders: [] })
-    assert.deepEqual(guarded.said, [])
-  })
-
-  test('comes at the end of the block with `await using`', async (t) => {
-    const guarded = await startGuarded(t)
-    {
-      await using scope = guarded.guard.open()
-      guarded.run(scope, 'waits.sh')
-      await guarded.witness.present(1)
-    }
-    await assertGone(guarded)
-    assert.deepEqual(guarded.guard.scopes(), [])
   })
 })
 

@@ -9,6 +9,7 @@ import { assertGone, assertLeft, assertOneLine, eventually } from './harness/exp
 import { commandOf } from './harness/guarded.js'
 import { childrenOf, lives } from './harness/proc.js'
 import { grace, type Setup, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
 import { Witness } from './harness/witness.js'
 
 const never = (): Promise<never> => new Promise(() => {})
@@ -82,27 +83,6 @@ for (const launch of ['keeper', 'direct'] as const) {
       })
     }
 
-    test('refuses to spawn once the drain is over', async (t) => {
-      let code = ''
-      const served = await serve({ guard: { launch, drain: 0 } }, (app) => {
-        app.get('/late', async (request, reply) => {
-          await eventually('the drain is over', () => reply.raw.writableEnded)
-          try {
-            request.spawn('true')
-          } catch (error) {
-            code = (error as { code: string }).code
-          }
-        })
-      })
-      t.after(() => served.close())
-      const asked = ask(served.port, '/late')
-      await eventually('the request is there', () => served.log.some(({ msg }) => msg === 'incoming request'))
-      await served.app.close()
-      assert.equal((await asked.answer).status, 503)
-      await eventually('the handler has tried', () => code !== '')
-      assert.equal(code, 'ERR_SUBPROCESS_SHUTDOWN')
-    })
-
     test('may be called twice, at once and afterwards', async (t) => {
       const served = await serveShutdown({ guard: { launch } })
       t.after(() => served.close())
@@ -147,6 +127,33 @@ for (const launch of ['keeper', 'direct'] as const) {
     })
   })
 }
+
+suite('app.close(), while another guard has the keeper, too', () => {
+  shareKeeper()
+
+  for (const launch of ['keeper', 'direct'] as const) {
+    test(`refuses to spawn once the drain is over, launch: ${launch}`, async (t) => {
+      let code = ''
+      const served = await serve({ guard: { launch, drain: 0 } }, (app) => {
+        app.get('/late', async (request, reply) => {
+          await eventually('the drain is over', () => reply.raw.writableEnded)
+          try {
+            request.spawn('true')
+          } catch (error) {
+            code = (error as { code: string }).code
+          }
+        })
+      })
+      t.after(() => served.close())
+      const asked = ask(served.port, '/late')
+      await eventually('the request is there', () => served.log.some(({ msg }) => msg === 'incoming request'))
+      await served.app.close()
+      assert.equal((await asked.answer).status, 503)
+      await eventually('the handler has tried', () => code !== '')
+      assert.equal(code, 'ERR_SUBPROCESS_SHUTDOWN')
+    })
+  }
+})
 
 suite('app.close()', () => {
   test('without the guard leaves what the requests have started', async (t) => {

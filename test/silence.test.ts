@@ -9,8 +9,11 @@ import { suite, type TestContext, test } from 'node:test'
 import type { Scope } from 'fastify-subprocess-guard'
 import { eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
+import { patienceMs } from './harness/patience.js'
 import { end } from './harness/proc.js'
-import { goneMs } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+
+shareKeeper()
 
 interface Written {
   readonly guarded: Guarded
@@ -21,7 +24,8 @@ interface Written {
 
 async function startGuarded(t: TestContext, launch: 'keeper' | 'direct'): Promise<Written> {
   const folder = mkdtempSync(join(tmpdir(), 'silence-'))
-  const guarded = await Guarded.start({ launch })
+  // Neither of the two heeds the first signal, and they write in all the time until the second.
+  const guarded = await Guarded.start({ launch, grace: 50 })
   t.after(async () => {
     await guarded.close()
     rmSync(folder, { recursive: true })
@@ -61,7 +65,7 @@ for (const launch of ['keeper', 'direct'] as const) {
         // At once, without a turn of the loop: the proof came before the promise.
         assert.deepEqual(guarded.witness.living(), [])
         // The pipe's end is that of whoever could have written.
-        assert.ok(await guarded.witness.goneWithin(goneMs))
+        assert.ok(await guarded.witness.goneWithin(patienceMs))
         assert.ok(readFileSync(path).equals(before), 'something was written after the end')
       })
     }
@@ -79,5 +83,5 @@ test('without the guard a command that has ended leaves a daemon that writes on'
   await eventually('it writes on', () => lines().daemon > daemon)
   // Dead before its folder is removed, or it might write into that.
   for (const { pid } of guarded.witness.living()) end(pid)
-  assert.ok(await guarded.witness.goneWithin(goneMs))
+  assert.ok(await guarded.witness.goneWithin(patienceMs))
 })

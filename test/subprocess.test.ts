@@ -242,7 +242,7 @@ suite('a command that cannot be started', () => {
 
   test('since the keeper is out of descriptors (EMFILE)', async (t) => {
     const { keeper } = served.app.subprocessGuard
-    await eventually('the keeper is idle', () => descriptorsOf(keeper) === idleDescriptors, 12_000)
+    await eventually('the keeper is idle', () => descriptorsOf(keeper) === idleDescriptors)
     const restore = limit(t, 'nofile', idleDescriptors)
     await served.inRequest(async (request) => {
       const [error] = await once(request.spawn('true', [], { stdio: ['ignore', 'pipe', 'pipe'] }), 'error')
@@ -381,10 +381,8 @@ suite('standard streams', () => {
       await Promise.all(closed)
     })
     await assertClean(served)
-    await eventually(
-      'as many descriptors as before',
-      () => count().every((now, index) => now <= (before[index] ?? 0)),
-      12_000
+    await eventually('as many descriptors as before', () =>
+      count().every((now, index) => now <= (before[index] ?? 0))
     )
   })
 })

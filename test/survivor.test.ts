@@ -10,8 +10,6 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from './harness/worker.js'
 
 const nobody = 65_534
-// The keeper is sure after 5 s.
-const sureMs = 15_000
 
 const folder = mkdtempSync(join(tmpdir(), 'survivor-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -42,7 +40,7 @@ suite('a process that its keeper may not signal', { skip: whyNot() ?? false }, (
     await worker.witness.present(2)
     worker.kill('SIGKILL')
     await worker.dead()
-    await worker.keeperDead(sureMs)
+    await worker.keeperDead()
     const [line] = await worker.keeperLines()
     const [survivor, ...others] = line?.processes ?? []
     assert.match(line?.msg ?? '', /ended 1 processes, 1 survived$/)

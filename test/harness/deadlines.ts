@@ -8,7 +8,7 @@ import type * as DeadlineModule from '../../lib/deadline.js'
 import { eventually } from './expectations.js'
 
 // Not public: the compiled file itself.
-const { Deadlines }: typeof DeadlineModule = await import(
+const { Deadlines, ExpiryQueue }: typeof DeadlineModule = await import(
   new URL('../../../dist/deadline.js', import.meta.url).href
 )
 
@@ -23,6 +23,16 @@ Deadlines.prototype.start = function (this: DeadlineModule.Deadlines<Entry>, ent
   all.add(this)
   start.call(this as never, entry as never, lengthMs)
 } as never
+
+const queues = new Set<DeadlineModule.ExpiryQueue<Entry>>()
+const { add } = ExpiryQueue.prototype
+ExpiryQueue.prototype.add = function (this: DeadlineModule.ExpiryQueue<Entry>, entry: Entry) {
+  queues.add(this)
+  add.call(this as never, entry as never)
+} as never
+
+// How long the answer to a request that was cut short may take, in ms.
+const answerWithinMs = 5_000
 
 export interface Which {
   /** Only those that have this timeout. Default: `distantMs`. */
@@ -48,4 +58,16 @@ export async function passDeadlines({
   await eventually(`${count} deadlines are under way`, () => underWay().length >= count)
   const deadlineAt = performance.now() + inMs
   for (const [deadlines, entry] of underWay()) deadlines.extend(entry, deadlineAt - entry.deadlineAt)
+}
+
+/** Lets the time pass that error handlers and clients have for the answer to a request that was cut short. */
+export async function passAnswers(): Promise<void> {
+  const isAnswer = (entry: Entry): boolean =>
+    Math.round(entry.deadlineAt - entry.startedAt) === answerWithinMs
+  const answers = (): [DeadlineModule.ExpiryQueue<Entry>, Entry][] =>
+    [...queues].flatMap((queue) =>
+      [...queue].filter(isAnswer).map((entry): [DeadlineModule.ExpiryQueue<Entry>, Entry] => [queue, entry])
+    )
+  await eventually('an answer is under way', () => answers().length > 0)
+  for (const [queue, entry] of answers()) queue.addAt(entry, performance.now())
 }

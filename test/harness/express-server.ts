@@ -37,7 +37,18 @@ export class ExpressServed extends Served {
     this.app.use(framework.json())
   }
 
+  /** Resolves when it listens. One that cannot start leaves nothing open: the test could not end. */
   async start(routes: (served: this) => void): Promise<this> {
+    try {
+      await this.#start(routes)
+      return this
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  async #start(routes: (served: this) => void): Promise<void> {
     this.#guard = await this.middleware?.ready
     this.get('/ping', async () => 'pong')
     routes(this)
@@ -52,7 +63,6 @@ export class ExpressServed extends Served {
     })
     this.server.listen(0, '127.0.0.1')
     await once(this.server, 'listening')
-    return this
   }
 
   get guard(): Guard {

@@ -8,6 +8,7 @@ import { Served as FastifyServed } from './server.js'
 
 export interface Kind {
   readonly name: string
+  readonly launch: 'keeper' | 'direct'
   /** Why a scope closes whose handler threw. Middleware in front of Express is not told: it sees an answer. */
   readonly reasonOfThrow: 'failed' | 'finished'
   serve(setup: ServedSetup, routes: (served: Served) => void): Promise<Served>
@@ -26,9 +27,19 @@ function byDirectLaunch(serve: Serve): Serve {
 }
 
 export const kinds: readonly Kind[] = [
-  { name: 'Fastify', reasonOfThrow: 'failed', serve: serveFastify },
-  { name: 'Fastify, direct launch', reasonOfThrow: 'failed', serve: byDirectLaunch(serveFastify) },
-  { name: 'Express 5', reasonOfThrow: 'finished', serve: serveExpress },
-  { name: 'Express 4', reasonOfThrow: 'finished', serve: serveExpress4 },
-  { name: 'Express 5, direct launch', reasonOfThrow: 'finished', serve: byDirectLaunch(serveExpress) }
+  { name: 'Fastify', launch: 'keeper', reasonOfThrow: 'failed', serve: serveFastify },
+  {
+    name: 'Fastify, direct launch',
+    launch: 'direct',
+    reasonOfThrow: 'failed',
+    serve: byDirectLaunch(serveFastify)
+  },
+  { name: 'Express 5', launch: 'keeper', reasonOfThrow: 'finished', serve: serveExpress },
+  { name: 'Express 4', launch: 'keeper', reasonOfThrow: 'finished', serve: serveExpress4 },
+  {
+    name: 'Express 5, direct launch',
+    launch: 'direct',
+    reasonOfThrow: 'finished',
+    serve: byDirectLaunch(serveExpress)
+  }
 ]

@@ -30,7 +30,18 @@ export class Served extends ServedBase {
     this.app = Fastify(options) as never
   }
 
+  /** Resolves when it listens. One that cannot start leaves nothing open: the test could not end. */
   async start(routes: (app: FastifyInstance, served: Served) => void): Promise<this> {
+    try {
+      await this.#start(routes)
+      return this
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  async #start(routes: (app: FastifyInstance, served: Served) => void): Promise<void> {
     const { guard, plugin = subprocessGuard } = this.#setup
     if (guard !== false) await this.app.register(plugin, { grace, drain: 0, ...guard })
     this.app.get('/ping', async () => 'pong')
@@ -40,7 +51,6 @@ export class Served extends ServedBase {
     })
     routes(this.app, this)
     await this.app.listen({ port: 0, host: '127.0.0.1' })
-    return this
   }
 
   get guard(): Guard {

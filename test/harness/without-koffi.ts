@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type subprocessGuard from 'fastify-subprocess-guard'
+import type { createGuard } from 'fastify-subprocess-guard'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 export interface Installed {
   readonly plugin: typeof subprocessGuard
+  readonly createGuard: typeof createGuard
   /** The entry of the command. */
   readonly cli: string
   /** Where another process finds it. */
@@ -28,9 +30,10 @@ export async function installWithoutKoffi(): Promise<Installed> {
   // For workers of other users.
   chmodSync(folder, 0o755)
   const url = pathToFileURL(join(folder, 'dist', 'index.js')).href
-  const { default: plugin } = await import(url)
+  const { default: plugin, createGuard } = await import(url)
   return {
     plugin,
+    createGuard,
     cli: join(folder, 'dist/cli/main.js'),
     url,
     remove: () => rmSync(folder, { recursive: true, force: true })

@@ -3,10 +3,10 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { patienceMs } from './patience.js'
 import { end, environmentOf, type Identity, identityOf, isAlive } from './proc.js'
 
@@ -18,18 +18,16 @@ export class Witness {
   readonly announced: Announced[] = []
   /** Everything that was said and is no announcement. */
   readonly said: string[] = []
-  readonly #folder = mkdtempSync(join(tmpdir(), 'witness-'))
-  readonly #path = join(this.#folder, 'pipe')
+  readonly #path: string
   readonly #socket: Socket
   /** Keeps the pipe from ending before the first process has opened it. */
   #ownEnd: number | undefined
   #hasEnded = false
   #text = ''
 
-  constructor() {
-    execFileSync('mkfifo', ['-m', '666', this.#path])
-    // Other users' processes announce themselves too.
-    execFileSync('chmod', ['755', this.#folder])
+  /** With a pipe of its own, or one of those that `makePipes` has made. */
+  constructor(path = makePipes(1)[0] as string) {
+    this.#path = path
     const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK)
     this.#ownEnd = openSync(this.#path, constants.O_WRONLY)
     this.#socket = new Socket({ fd, readable: true, writable: false })
@@ -98,7 +96,7 @@ export class Witness {
     for (const { pid } of this.living()) end(pid)
     this.#letGo()
     this.#socket.destroy()
-    rmSync(this.#folder, { recursive: true, force: true })
+    rmSync(dirname(this.#path), { recursive: true, force: true })
   }
 
   async #until(event: string, isSo: () => boolean, what: () => string): Promise<void> {
@@ -131,4 +129,14 @@ export class Witness {
       }
     }
   }
+}
+
+/** Makes so many named pipes by one command, each in a folder of its own. */
+export function makePipes(count: number): string[] {
+  const folders = Array.from({ length: count }, () => mkdtempSync(join(tmpdir(), 'witness-')))
+  // Other users' processes announce themselves too.
+  for (const folder of folders) chmodSync(folder, 0o755)
+  const paths = folders.map((folder) => join(folder, 'pipe'))
+  execFileSync('mkfifo', ['-m', '666', ...paths])
+  return paths
 }
