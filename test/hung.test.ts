@@ -11,7 +11,8 @@ import { assertGone, eventually } from './harness/expectations.js'
 import { statOf } from './harness/proc.js'
 import { type KeeperLine, Worker, type WorkerSetup } from './harness/worker.js'
 
-const workerTimeout = 1_000
+// A worker that starts on a busy machine may be silent for a second.
+const workerTimeout = 2_000
 const hookOf = (name: string): string =>
   fileURLToPath(new URL(`../../test/programs/hooks/${name}.mjs`, import.meta.url))
 const program = 'tree-ignores-term.sh'
@@ -95,7 +96,7 @@ for (const launch of ['keeper', 'direct'] as const) {
 
 suite('a worker that is blocked', () => {
   test('and is killed while its subprocesses are being ended leaves none of them', async (t) => {
-    const worker = await start(t, { options: { grace: 2_000 } })
+    const worker = await start(t, { options: { grace: 5_000 } })
     worker.run('waits.sh')
     await worker.witness.present(1)
     await worker.hang(program, 'wait', processCount)
@@ -108,7 +109,8 @@ suite('a worker that is blocked', () => {
   })
 
   test('in execFileSync loses its child, and that child is named', async (t) => {
-    const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
+    // Its child has to be there before the time is up.
+    const worker = await start(t, { options: { workerTimeout: 5_000, hooks: hookOf('witnessed') } })
     worker.startWithScope('wait-for-command')
     await worker.witness.present(2)
     const { stack, whyNoStack, unscoped } = await told(worker, 'workerAbort')
@@ -123,7 +125,7 @@ suite('a worker that is blocked', () => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     const asked = await worker.hang(program, 'answer', processCount)
-    await pause(3 * workerTimeout)
+    await pause(2 * workerTimeout)
     worker.goOn()
     assert.equal((await asked.answer).status, 200)
   })
@@ -142,7 +144,10 @@ suite('a worker that is blocked', () => {
   })
 })
 
-suite('there is no false alarm', () => {
+// Each waits most of the time.
+suite('there is no false alarm', { concurrency: true }, () => {
+  const workerTimeout = 3_000
+
   /** Asserts that the worker lives and serves. */
   async function assertServes(worker: Worker): Promise<void> {
     assert.equal((await ask(worker.port, '/nowhere').answer).status, 404)
@@ -151,7 +156,7 @@ suite('there is no false alarm', () => {
 
   test('for a block that is shorter than workerTimeout', async (t) => {
     // Time enough between the two for what else a machine may do.
-    const worker = await start(t, { options: { workerTimeout: 3_000 } })
+    const worker = await start(t, { options: { workerTimeout: 10_000 } })
     for (let round = 0; round < 2; round++) {
       const answer = await ask(worker.port, '/block-for/2000').answer
       assert.equal(answer.body, 'unblocked')
@@ -160,7 +165,7 @@ suite('there is no false alarm', () => {
   })
 
   test('for a worker that was stopped and goes on', async (t) => {
-    const worker = await start(t)
+    const worker = await start(t, { options: { workerTimeout } })
     for (let round = 0; round < 2; round++) {
       worker.kill('SIGSTOP')
       await eventually('it is stopped', () => statOf(worker.pid)?.state === 'T')
@@ -171,7 +176,7 @@ suite('there is no false alarm', () => {
   })
 
   test('for a worker and a keeper that stood still together, as with a suspended machine', async (t) => {
-    const worker = await start(t)
+    const worker = await start(t, { options: { workerTimeout } })
     for (let round = 0; round < 2; round++) {
       const pids = [worker.pid, worker.keeper as number]
       for (const pid of pids) process.kill(pid, 'SIGSTOP')
@@ -182,13 +187,13 @@ suite('there is no false alarm', () => {
   })
 
   test('for a worker that a debugger holds at a breakpoint', async (t) => {
-    const worker = await start(t, { nodeFlags: ['--inspect=0'] })
+    const worker = await start(t, { nodeFlags: ['--inspect=0'], options: { workerTimeout } })
     const debugging = await Debugging.attach(worker)
     t.after(() => debugging.close())
     void debugging.send('Debugger.pause')
     ask(worker.port, '/nowhere')
     await debugging.paused()
-    await pause(4 * workerTimeout)
+    await pause(3 * workerTimeout)
     assert.ok(debugging.isPaused)
     await debugging.send('Debugger.resume')
     await assertServes(worker)
