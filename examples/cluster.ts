@@ -12,7 +12,7 @@ import { serve, stop, stopWithinMs } from './serve.js'
 
 const workerCount = Number(process.env.WORKERS ?? 4)
 // A worker that has lived for so long was sound: the next one is started without a pause.
-const soundAfterMs = 5_000
+const soundAfterMs = Number(process.env.SOUND_AFTER_MS ?? 5_000)
 const shortestPauseMs = 100
 const longestPauseMs = 10_000
 

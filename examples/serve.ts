@@ -18,7 +18,7 @@ export const stopWithinMs = drain + grace + 1_000
 
 /** Resolves with the server when it listens. SIGTERM and SIGINT close it, with status 0. */
 export async function serve(): Promise<FastifyInstance> {
-  const app = Fastify({ logger: true })
+  const app = Fastify({ logger: process.env.LOG !== 'off' })
   await app.register(subprocessGuard, {
     timeout: 30_000,
     grace,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
 import { ask } from './harness/client.js'
+import { assertGone } from './harness/expectations.js'
 import { goneMs } from './harness/served.js'
 import { deadlineMs, Worker, type WorkerSetup } from './harness/worker.js'
 
@@ -12,8 +13,7 @@ const processCount = 4
 async function block(t: TestContext, then: 'answer' | 'wait', setup: WorkerSetup) {
   const worker = await Worker.start(setup)
   t.after(() => worker.close())
-  const asked = await worker.block(program, then)
-  await worker.witness.present(processCount)
+  const asked = await worker.block(program, then, processCount)
   return { worker, asked }
 }
 
@@ -21,7 +21,7 @@ for (const launch of ['keeper', 'direct'] as const) {
   suite(`with its event loop blocked past the deadline of a request (${launch})`, () => {
     test('a worker loses the subprocesses of the request at the deadline', async (t) => {
       const { worker, asked } = await block(t, 'wait', { launch })
-      assert.ok(await worker.witness.goneWithin(deadlineMs + goneMs))
+      await assertGone(worker)
       worker.goOn()
       const { status, body } = await asked.answer
       assert.equal(status, 503)
@@ -31,7 +31,7 @@ for (const launch of ['keeper', 'direct'] as const) {
 
     test('a handler that has its answer by then gives it, and the log tells of the deadline', async (t) => {
       const { worker, asked } = await block(t, 'answer', { launch })
-      assert.ok(await worker.witness.goneWithin(deadlineMs + goneMs))
+      await assertGone(worker)
       worker.goOn()
       const { status, body } = await asked.answer
       assert.equal(status, 200)
@@ -44,6 +44,7 @@ for (const launch of ['keeper', 'direct'] as const) {
 test('without the guard they are left', async (t) => {
   const { worker } = await block(t, 'wait', { guard: false })
   assert.equal(await worker.witness.goneWithin(deadlineMs + goneMs), false)
+  assert.equal(worker.witness.living().length, processCount)
 })
 
 /** What the worker's log tells of closed scopes, once the worker is asked and has closed its server. */

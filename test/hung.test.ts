@@ -7,14 +7,12 @@ import { fileURLToPath } from 'node:url'
 import { createGuard, type WorkerInfo } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { Debugging } from './harness/debugging.js'
-import { eventually } from './harness/expectations.js'
+import { assertGone, eventually } from './harness/expectations.js'
 import { statOf } from './harness/proc.js'
-import { goneMs } from './harness/served.js'
 import { type KeeperLine, Worker, type WorkerSetup } from './harness/worker.js'
 
-const workerTimeout = 1_000
-// The silence is noticed a beat late, and the hook is a process of its own that has to start.
-const noticedMs = 2_000
+// A worker that starts on a busy machine may be silent for a second.
+const workerTimeout = 2_000
 const hookOf = (name: string): string =>
   fileURLToPath(new URL(`../../test/programs/hooks/${name}.mjs`, import.meta.url))
 const program = 'tree-ignores-term.sh'
@@ -28,7 +26,7 @@ async function start(t: TestContext, { options, ...setup }: WorkerSetup = {}): P
 
 /** What a hook was told. */
 async function told(worker: Worker, hook: string): Promise<WorkerInfo> {
-  await eventually(`${hook} is told`, () => worker.said(hook).length > 0, 10_000)
+  await eventually(`${hook} is told`, () => worker.said(hook).length > 0)
   return JSON.parse(worker.said(hook)[0] as string)
 }
 
@@ -42,18 +40,14 @@ for (const launch of ['keeper', 'direct'] as const) {
   suite(`a worker whose event loop is blocked for longer than workerTimeout (${launch})`, () => {
     test('loses its subprocesses, is told of, and is aborted', async (t) => {
       const worker = await start(t, { launch, options: { hooks: hookOf('witnessed') } })
-      await worker.hang(program, 'wait')
-      const blockedAt = performance.now()
-      await worker.witness.present(processCount)
+      await worker.hang(program, 'wait', processCount)
       const info = await told(worker, 'workerAbort')
-      const toldMs = performance.now() - blockedAt
-      assert.ok(toldMs < workerTimeout + noticedMs + goneMs, `told after ${toldMs} ms`)
       // It is told when they are gone.
       assert.deepEqual(worker.witness.living(), [])
       assert.equal(await worker.status(), 128 + 6)
       const exit = await told(worker, 'workerExit')
       assert.deepEqual(exit, info)
-      assert.ok(await worker.witness.goneWithin(goneMs))
+      await assertGone(worker)
       await worker.keeperDead()
 
       assert.equal(info.worker, worker.pid)
@@ -84,16 +78,15 @@ for (const launch of ['keeper', 'direct'] as const) {
 
     test('is killed where SIGABRT does not end it', async (t) => {
       const worker = await start(t, { launch, env: { HEEDS_SIGABRT: '1' } })
-      await worker.hang(program, 'wait')
-      await worker.witness.present(processCount)
+      await worker.hang(program, 'wait', processCount)
       assert.equal(await worker.status(), 128 + 9)
-      assert.ok(await worker.witness.goneWithin(goneMs))
+      await assertGone(worker)
       await worker.keeperDead()
     })
 
     test('is aborted all the same with a hook that throws, which is said', async (t) => {
       const worker = await start(t, { launch, options: { hooks: hookOf('throws') } })
-      await worker.hang('waits.sh', 'wait')
+      await worker.hang('waits.sh', 'wait', 1)
       assert.equal(await worker.status(), 128 + 6)
       const line = await lineOf(worker, 'the hook workerAbort failed')
       assert.match(String(line.why), /thrown by a hook/)
@@ -103,25 +96,25 @@ for (const launch of ['keeper', 'direct'] as const) {
 
 suite('a worker that is blocked', () => {
   test('and is killed while its subprocesses are being ended leaves none of them', async (t) => {
-    const worker = await start(t, { options: { grace: 2_000 } })
+    const worker = await start(t, { options: { grace: 5_000 } })
     worker.run('waits.sh')
     await worker.witness.present(1)
-    await worker.hang(program, 'wait')
-    await worker.witness.present(1 + processCount)
+    await worker.hang(program, 'wait', processCount)
     // The one that heeds SIGTERM is gone; the others have until the end of the grace.
     const isEnding = (): boolean => worker.witness.living().length === processCount
-    await eventually('its subprocesses are being ended', isEnding, 10_000)
+    await eventually('its subprocesses are being ended', isEnding)
     worker.kill('SIGKILL')
-    assert.ok(await worker.witness.goneWithin(2_000 + goneMs))
+    await assertGone(worker)
     await worker.keeperDead()
   })
 
   test('in execFileSync loses its child, and that child is named', async (t) => {
-    const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
+    // Its child has to be there before the time is up.
+    const worker = await start(t, { options: { workerTimeout: 5_000, hooks: hookOf('witnessed') } })
     worker.startWithScope('wait-for-command')
     await worker.witness.present(2)
     const { stack, whyNoStack, unscoped } = await told(worker, 'workerAbort')
-    assert.ok(await worker.witness.goneWithin(goneMs))
+    await assertGone(worker)
     assert.equal(await worker.status(), 128 + 6)
     assert.equal(stack, undefined)
     assert.match(whyNoStack as string, /background-child\.sh/)
@@ -131,8 +124,8 @@ suite('a worker that is blocked', () => {
   test('is left alone without workerTimeout', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
-    const asked = await worker.hang(program, 'answer')
-    await pause(3 * workerTimeout)
+    const asked = await worker.hang(program, 'answer', processCount)
+    await pause(2 * workerTimeout)
     worker.goOn()
     assert.equal((await asked.answer).status, 200)
   })
@@ -144,14 +137,17 @@ suite('a worker that is blocked', () => {
     // Served by the next one: by then that has its settings.
     worker.run('waits.sh')
     await worker.witness.present(1)
-    await worker.hang('waits.sh', 'wait')
+    await worker.hang('waits.sh', 'wait', 1)
     const { stack, whyNoStack } = await told(worker, 'workerAbort')
     assert.match(stack ?? String(whyNoStack), /worker-main\.js/)
     assert.equal(await worker.status(), 128 + 6)
   })
 })
 
-suite('there is no false alarm', () => {
+// Each waits most of the time.
+suite('there is no false alarm', { concurrency: true }, () => {
+  const workerTimeout = 3_000
+
   /** Asserts that the worker lives and serves. */
   async function assertServes(worker: Worker): Promise<void> {
     assert.equal((await ask(worker.port, '/nowhere').answer).status, 404)
@@ -160,7 +156,7 @@ suite('there is no false alarm', () => {
 
   test('for a block that is shorter than workerTimeout', async (t) => {
     // Time enough between the two for what else a machine may do.
-    const worker = await start(t, { options: { workerTimeout: 3_000 } })
+    const worker = await start(t, { options: { workerTimeout: 10_000 } })
     for (let round = 0; round < 2; round++) {
       const answer = await ask(worker.port, '/block-for/2000').answer
       assert.equal(answer.body, 'unblocked')
@@ -169,7 +165,7 @@ suite('there is no false alarm', () => {
   })
 
   test('for a worker that was stopped and goes on', async (t) => {
-    const worker = await start(t)
+    const worker = await start(t, { options: { workerTimeout } })
     for (let round = 0; round < 2; round++) {
       worker.kill('SIGSTOP')
       await eventually('it is stopped', () => statOf(worker.pid)?.state === 'T')
@@ -180,7 +176,7 @@ suite('there is no false alarm', () => {
   })
 
   test('for a worker and a keeper that stood still together, as with a suspended machine', async (t) => {
-    const worker = await start(t)
+    const worker = await start(t, { options: { workerTimeout } })
     for (let round = 0; round < 2; round++) {
       const pids = [worker.pid, worker.keeper as number]
       for (const pid of pids) process.kill(pid, 'SIGSTOP')
@@ -191,13 +187,13 @@ suite('there is no false alarm', () => {
   })
 
   test('for a worker that a debugger holds at a breakpoint', async (t) => {
-    const worker = await start(t, { nodeFlags: ['--inspect=0'] })
+    const worker = await start(t, { nodeFlags: ['--inspect=0'], options: { workerTimeout } })
     const debugging = await Debugging.attach(worker)
     t.after(() => debugging.close())
     void debugging.send('Debugger.pause')
     ask(worker.port, '/nowhere')
     await debugging.paused()
-    await pause(4 * workerTimeout)
+    await pause(3 * workerTimeout)
     assert.ok(debugging.isPaused)
     await debugging.send('Debugger.resume')
     await assertServes(worker)
@@ -222,7 +218,7 @@ suite('the hook workerExit', () => {
       ].slice(0, scopes.length)
     )
     assert.ok(unscoped.length >= 1)
-    assert.ok(await worker.witness.goneWithin(goneMs))
+    await assertGone(worker)
     await worker.keeperDead()
     assert.deepEqual(worker.said('workerAbort'), [])
   })

@@ -50,16 +50,16 @@ export async function refused(port: number): Promise<void> {
     } finally {
       socket.destroy()
     }
-    await pause(5)
+    await pause(20)
   }
 }
 
 // node:cluster hands a connection that comes between the death of a worker and the primary's notice of it to the dead
 // one, and never answers or ends it: whoever asks needs a limit, as every health check has.
-const healthWithinMs = 1_000
+const healthWithinMs = 2_000
 
-/** The process id of a worker that serves, by its own word; undefined when none does. */
-export async function workerAt(port: number): Promise<number | undefined> {
+/** The process id of a worker that serves, by its own word; undefined when none answers in time. */
+async function workerAt(port: number): Promise<number | undefined> {
   const { answer, leave } = ask(port, '/health')
   const patience = setTimeout(leave, healthWithinMs)
   try {
@@ -73,10 +73,10 @@ export async function workerAt(port: number): Promise<number | undefined> {
 }
 
 /** Resolves with the process id of a worker that serves and is none of those. */
-export async function otherWorkerAt(port: number, those: readonly number[]): Promise<number> {
+export async function otherWorkerAt(port: number, those: readonly number[] = []): Promise<number> {
   for (;;) {
     const worker = await workerAt(port)
     if (worker !== undefined && !those.includes(worker)) return worker
-    await pause(5)
+    await pause(20)
   }
 }

@@ -18,7 +18,7 @@ export async function assertGone({ witness }: Pick<Served, 'witness'>, ms = pati
 }
 
 /** Asserts that the processes live on: the negative control. */
-export async function assertLeft({ witness }: Served, count: number): Promise<void> {
+export async function assertLeft({ witness }: Pick<Served, 'witness'>, count: number): Promise<void> {
   assert.equal(await witness.goneWithin(goneMs), false, 'the case leaves nothing behind without the guard')
   const living = witness.living().map(({ name }) => name)
   assert.ok(living.length >= count, `only ${living.length} are left: ${living}`)

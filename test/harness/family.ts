@@ -5,7 +5,12 @@ import { readdirSync } from 'node:fs'
 import { eventually } from './expectations.js'
 import { argumentsOf, end, environmentOf, type Identity, livingOf } from './proc.js'
 
+// A process does not join a family that it was not born in, but its number may be another one's later.
+const strangerForMs = 1_000
+
 export class Family {
+  /** When each was seen to be none of ours. To read all environments again and again would take a core. */
+  readonly #strangers = new Map<number, number>()
   readonly #entry = `TEST_FAMILY=${randomUUID()}`
 
   /** For the environment of the first of them, which the others inherit. */
@@ -24,13 +29,13 @@ export class Family {
       .flatMap(livingOf)
   }
 
-  /** Resolves when none but those whose command line contains that is alive. */
-  async gone({ but, ms }: { but?: string; ms?: number } = {}): Promise<void> {
-    const left = (): Identity[] => {
-      const exempt = but === undefined ? [] : this.living(but)
-      return this.living().filter(({ pid }) => !exempt.some((one) => one.pid === pid))
+  /** Resolves when none but those whose command line contains one of those is alive. */
+  async gone({ but = [] }: { but?: readonly string[] } = {}): Promise<void> {
+    const isLeft = ({ pid }: Identity): boolean => {
+      const command = argumentsOf(pid).join(' ')
+      return !but.some((text) => command.includes(text))
     }
-    await eventually('all processes are gone', () => left().length === 0, ms)
+    await eventually('all processes are gone', () => !this.living().some(isLeft))
   }
 
   /** Ends what a test has left. */
@@ -39,6 +44,11 @@ export class Family {
   }
 
   #has(pid: number): boolean {
-    return environmentOf(pid).includes(this.#entry)
+    const now = performance.now()
+    if (now - (this.#strangers.get(pid) ?? Number.NEGATIVE_INFINITY) < strangerForMs) return false
+    const environment = environmentOf(pid)
+    if (environment.includes(this.#entry)) return true
+    if (environment.length > 0) this.#strangers.set(pid, now)
+    return false
   }
 }

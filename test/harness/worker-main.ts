@@ -6,11 +6,11 @@ import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyRequest } from 'fastify'
 import type subprocessGuard from 'fastify-subprocess-guard'
-import { grace } from './server.js'
-import { deadlineMs } from './worker.js'
+import { distantMs, passDeadlines } from './deadlines.js'
+import { logLines } from './log-lines.js'
+import { grace } from './served.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 const programs = new URL('../../../test/programs/', import.meta.url)
@@ -78,7 +78,7 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
 // A handler of this signal does not run in a blocked event loop, but the signal does not end the worker.
 if (process.env.HEEDS_SIGABRT !== undefined) process.on('SIGABRT', () => {})
 
-const app = Fastify({ forceCloseConnections: true, logger: { level: 'warn' } })
+const app = Fastify({ forceCloseConnections: true, loggerInstance: logLines() })
 if (isGuarded) await app.register(plugin, { timeout: false, grace, drain: 0, launch, ...options })
 
 app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
@@ -95,12 +95,26 @@ app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
   say('acted')
   await never()
 })
-// Answers, or waits for its deadline, when the event loop has come back.
-app.get('/block/:then', { config: { subprocessGuard: { timeout: deadlineMs } } }, block)
-app.get('/hang/:then', block)
+// Both run a program and block the event loop when the test says so. Afterwards they answer, or wait for their deadline.
+app.get<{ Querystring: { deadlineMs: string } }>(
+  '/block/:then',
+  { config: { subprocessGuard: { timeout: distantMs } } },
+  (request) =>
+    block(request, async () => {
+      if (!isGuarded) return
+      // It passes while the event loop is blocked: the keeper has to be told before.
+      await passDeadlines({ inMs: Number(request.query.deadlineMs) })
+      request.subprocesses.tellDeadline()
+    })
+)
+app.get('/hang/:then', (request) => block(request, async () => {}))
+let blockNow = (): void => {}
+app.get('/block-now', { config: { subprocessGuard: false } }, async () => {
+  blockNow()
+  await never()
+})
 app.get<{ Params: { ms: string } }>('/block-for/:ms', async (request) => {
-  const until = performance.now() + Number(request.params.ms)
-  while (performance.now() < until);
+  sleepFor(Number(request.params.ms))
   return 'unblocked'
 })
 app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
@@ -108,6 +122,7 @@ app.get<{ Params: { ending: string } }>('/end/:ending', async (request) => {
   await never()
 })
 if (process.env.CLOSE_WITH_GRACE !== undefined) {
+  const { default: closeWithGrace } = await import('close-with-grace')
   closeWithGrace({ delay: 10_000, logger: false }, () => app.close())
 }
 await app.listen({ port: 0, host: '127.0.0.1' })
@@ -117,16 +132,26 @@ tell({
   keeper: isGuarded ? app.subprocessGuard.keeper : undefined
 })
 
-async function block(request: FastifyRequest): Promise<string> {
+async function block(request: FastifyRequest, beforeBlock: () => Promise<void>): Promise<string> {
   const { program } = request.query as { program: string }
-  const child = run(request, program)
-  if (child.pid === undefined) await once(child, 'spawn')
+  run(request, program)
+  await new Promise<void>((resolve) => {
+    blockNow = resolve
+    say('ready to block')
+  })
+  await beforeBlock()
   say('blocking')
-  while (!existsSync(process.env.GO_ON as string));
+  // Leaves the processor to others, but not to the event loop.
+  while (!existsSync(process.env.GO_ON as string)) sleepFor(10)
   // Asked for here, so that the request is still among the variables while the loop is blocked.
   const { then } = request.params as { then: string }
   if (then !== 'answer') await never()
   return 'answer'
+}
+
+/** Blocks the thread without use of the processor. */
+function sleepFor(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
 function commandOf(program: string): [command: string, args: string[]] {

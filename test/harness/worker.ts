@@ -15,7 +15,8 @@ import { Witness } from './witness.js'
 const entry = fileURLToPath(new URL('./worker-main.js', import.meta.url))
 // Enough for a heap to fill up and a thousand programs to start, on a machine that has other work.
 const longestWaitMs = 30_000
-/** The deadline of its route that blocks the event loop. */
+
+/** From the block of its event loop to the deadline of the request that blocks it. */
 export const deadlineMs = 500
 
 export interface WorkerSetup {
@@ -129,16 +130,25 @@ export class Worker {
     ask(this.port, `/with-scope/${act}`)
   }
 
-  /** Has the worker run a program and block its event loop, until it is told to go on. Resolves when it is blocked. */
-  async block(program: string, then: 'answer' | 'wait'): Promise<Asked> {
-    const asked = ask(this.port, `/block/${then}?program=${program}`)
-    await this.witness.heard('blocking')
-    return asked
+  /**
+   * Has the worker run a program and block its event loop, until it is told to go on, with a deadline that passes meanwhile.
+   * Resolves when it is blocked and as many processes as the program has are there.
+   */
+  block(program: string, then: 'answer' | 'wait', processCount: number): Promise<Asked> {
+    return this.#block('block', program, then, processCount)
   }
 
   /** The same in a request without a deadline. */
-  async hang(program: string, then: 'answer' | 'wait'): Promise<Asked> {
-    const asked = ask(this.port, `/hang/${then}?program=${program}`)
+  hang(program: string, then: 'answer' | 'wait', processCount: number): Promise<Asked> {
+    return this.#block('hang', program, then, processCount)
+  }
+
+  async #block(route: string, program: string, then: string, processCount: number): Promise<Asked> {
+    const total = this.witness.announced.length + processCount
+    const asked = ask(this.port, `/${route}/${then}?program=${program}&deadlineMs=${deadlineMs}`)
+    await this.witness.present(total)
+    await this.witness.heard('ready to block')
+    ask(this.port, '/block-now')
     await this.witness.heard('blocking')
     return asked
   }
