@@ -1,17 +1,30 @@
-// Makes the keeper's entry one file: read as some fifty modules it takes 20 ms longer to be ready, and 1 MB more memory.
+// Makes entries of processes that start often one file each, since to find and read their modules takes time at each start:
+// the keeper's (20 ms and 1 MB less), and that of the tests' worker, with Fastify in it (a quarter of its processor time).
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
-const entry = fileURLToPath(new URL('../dist/keeper/main.js', import.meta.url))
+const pathOf = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-await build({
-  entryPoints: [entry],
-  outfile: entry,
-  allowOverwrite: true,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'es2023',
-  packages: 'external',
-  logLevel: 'warning'
+await bundle('dist/keeper/main.js', { packages: 'external' })
+await bundle('build/test/harness/worker-main.js', {
+  external: ['fastify-subprocess-guard', 'close-with-grace'],
+  // Without comments it is half as long; names stay, since tests look for them in stacks.
+  minifyWhitespace: true,
+  // Fastify is CommonJS.
+  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" }
 })
+
+/** Puts a compiled entry and what it imports in the entry's place. */
+function bundle(entry, options) {
+  return build({
+    entryPoints: [pathOf(entry)],
+    outfile: pathOf(entry),
+    allowOverwrite: true,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'es2023',
+    logLevel: 'warning',
+    ...options
+  })
+}
