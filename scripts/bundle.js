@@ -11,7 +11,9 @@ await bundle('build/test/harness/worker-main.js', {
   // Without comments it is half as long; names stay, since tests look for them in stacks.
   minifyWhitespace: true,
   // Fastify is CommonJS.
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" }
+  banner: {
+    js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)"
+  }
 })
 
 /** Puts a compiled entry and what it imports in the entry's place. */
