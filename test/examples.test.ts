@@ -16,12 +16,17 @@ interface Example {
   readonly server: ChildProcess
 }
 
-/** Starts an example, and resolves when it listens. */
-async function start(t: TestContext, name: string): Promise<Example> {
+const preload = fileURLToPath(new URL('./harness/example-preload.js', import.meta.url))
+
+/** Starts an example, and resolves when it listens. Its deadline is so many ms, and passes when the test says so. */
+async function start(t: TestContext, name: string, deadlineMs: number): Promise<Example> {
   const file = fileURLToPath(new URL(`../examples/${name}.js`, import.meta.url))
   const port = await freePort()
-  const env = { ...process.env, PORT: String(port) }
-  const server = spawn(process.execPath, [file], { env, stdio: ['ignore', 'pipe', 'ignore'] })
+  const env = { ...process.env, PORT: String(port), PASSES_MS: String(deadlineMs) }
+  const server = spawn(process.execPath, ['--import', preload, file], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore']
+  })
   t.after(() => server.kill('SIGKILL'))
   const [said] = await once(server.stdout as NodeJS.ReadableStream, 'data')
   assert.equal(String(said), 'listening\n')
@@ -34,6 +39,7 @@ async function assertEnds({ port, server }: Example): Promise<void> {
   const { answer } = ask(port, '/hang')
   await eventually('the command and its child run', () => treeOf(keeper as number).length >= 4)
   const [, ...hanging] = treeOf(keeper as number)
+  server.kill('SIGUSR2')
   const { status, body } = await answer
   assert.equal(status, 503)
   assert.match(body, /The request did not end within its deadline/)
@@ -47,7 +53,7 @@ async function assertEnds({ port, server }: Example): Promise<void> {
 
 suite('an example', () => {
   test('guards a plain node:http server', async (t) => {
-    const example = await start(t, 'http')
+    const example = await start(t, 'http', 2_000)
     const { status, body } = await ask(example.port, '/').answer
     assert.equal(status, 200)
     assert.match(body, / etc$/m)
@@ -55,7 +61,7 @@ suite('an example', () => {
   })
 
   test('guards an Express server', async (t) => {
-    const example = await start(t, 'express')
+    const example = await start(t, 'express', 500)
     const answer = await fetch(`http://127.0.0.1:${example.port}/compress`, {
       method: 'POST',
       body: 'the body'

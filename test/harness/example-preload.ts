@@ -1,0 +1,22 @@
+/**
+ * Loaded into an example before its own code: makes its timeouts so long that they never pass by themselves, and lets those of
+ * `PASSES_MS` pass at SIGUSR2. A busy machine may need all of a short timeout to start the command that it is to end.
+ */
+
+import type * as DeadlineModule from '../../lib/deadline.js'
+import { passDeadlines } from './deadlines.js'
+
+const { Deadlines }: typeof DeadlineModule = await import(
+  new URL('../../../dist/deadline.js', import.meta.url).href
+)
+
+const factor = 1_000
+const { start, change } = Deadlines.prototype
+Deadlines.prototype.start = function (entry, lengthMs) {
+  start.call(this, entry, lengthMs * factor)
+}
+Deadlines.prototype.change = function (entry, lengthMs) {
+  change.call(this, entry, lengthMs * factor)
+}
+
+process.on('SIGUSR2', () => void passDeadlines({ timeoutMs: Number(process.env.PASSES_MS) * factor }))
