@@ -12,6 +12,7 @@ import type * as Mark from '../lib/mark.js'
 import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
 import { ask } from './harness/client.js'
 import { eventually } from './harness/expectations.js'
+import { patienceMs } from './harness/patience.js'
 import { argumentsOf, statOf } from './harness/proc.js'
 import { type Served, serve } from './harness/server.js'
 import { StandInKeeper } from './harness/stand-in-keeper.js'
@@ -23,8 +24,6 @@ const { folderTagOf, workerMarkOf } = (await import(
   new URL('../../dist/mark.js', import.meta.url).href
 )) as typeof Mark
 const workerEntry = fileURLToPath(new URL('./harness/worker-main.js', import.meta.url))
-// What a keeper is given to answer, and a process to start, on a machine that has other work.
-const promptMs = 5_000
 // No file of passwords has that user, and nobody's server runs as that.
 const stranger = 64_321
 
@@ -209,10 +208,7 @@ suite('a worker and its keeper', () => {
 suite('a keeper that cannot be asked', () => {
   /** Asserts that the worker is shown with its processes all the same, and why there is no more. */
   async function assertFoundByMarks(served: Served | Worker, worker: number, note: RegExp): Promise<void> {
-    const startedAt = performance.now()
     const state = await shown(worker)
-    const ms = performance.now() - startedAt
-    assert.ok(ms < promptMs, `it took ${ms} ms`)
     assert.equal(state?.state, 'running')
     assert.match(state?.note ?? '', note)
     assert.match(state?.note ?? '', /routes and deadlines are not known/)
@@ -277,10 +273,7 @@ suite('a keeper that cannot be asked', () => {
     test(`is named with the reason: it ${how}`, async (t) => {
       const keeper = await StandInKeeper.start(answer)
       t.after(() => keeper.close())
-      const startedAt = performance.now()
       const worker = await shown()
-      const ms = performance.now() - startedAt
-      assert.ok(ms < promptMs, `it took ${ms} ms`)
       assert.equal(worker?.keeper, keeper.pid)
       assert.match(worker?.note ?? '', note)
     })
@@ -356,7 +349,7 @@ suite('a keeper whose socket is hard to reach', () => {
       outer.kill('SIGKILL')
       await ended
     })
-    await eventually('the worker serves', () => witness.said.length > 0, 30_000)
+    await eventually('the worker serves', () => witness.said.length > 0)
     const { pid: innerPid, port } = JSON.parse(witness.said[0]?.slice('worker '.length) as string)
     ask(port, '/run?program=daemon.sh&times=1')
     await witness.present(2)
@@ -396,7 +389,7 @@ suite('a user', () => {
 suite('the output', () => {
   test('may be cut short by who reads it', async () => {
     const command = `{ "${process.execPath}" "${cli}" ps --watch 0.1; echo "status $?" >&2; } | head -1`
-    const { stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', timeout: promptMs * 2 })
+    const { stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', timeout: patienceMs })
     assert.match(stdout, /^.*, every 0.1 s\n$/)
     assert.equal(stderr, 'status 0\n')
   })
@@ -412,7 +405,7 @@ suite('the output', () => {
         output += text
       })
       const looks = (): number => output.split('\n').slice(0, -1).filter(isOne).length
-      await eventually('it was shown three times', () => looks() >= 3, promptMs)
+      await eventually('it was shown three times', () => looks() >= 3)
       child.kill('SIGINT')
       assert.deepEqual(await once(child, 'exit'), [0, null])
       assert.ok(!output.includes('\x1b'))
@@ -429,7 +422,7 @@ suite('the output', () => {
     terminal.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text
     })
-    await eventually('it was shown three times', () => output.split('\x1b[H\x1b[J').length > 3, promptMs)
+    await eventually('it was shown three times', () => output.split('\x1b[H\x1b[J').length > 3)
     terminal.stdin.write('\x03')
     assert.deepEqual(await once(terminal, 'exit'), [0, null])
     const [, second = ''] = output.split('\x1b[H\x1b[J').slice(1)

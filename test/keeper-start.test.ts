@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { ask } from './harness/client.js'
+import { assertGone } from './harness/expectations.js'
 import { runNoRoom, whyNoLimit, whyNoOther } from './harness/no-room.js'
 import { goneMs } from './harness/server.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
@@ -55,7 +56,7 @@ async function assertGuards(setup: WorkerSetup, containment = 'subreaper'): Prom
     await worker.witness.present(processCount)
     worker.kill('SIGKILL')
     await worker.dead()
-    assert.ok(await worker.witness.goneWithin(goneMs), `alive: ${JSON.stringify(worker.witness.living())}`)
+    await assertGone(worker)
     await worker.keeperDead()
     assert.deepEqual(worker.witness.heirs(), [])
     const [line] = await worker.keeperLines()

@@ -1,20 +1,20 @@
 /** What a worker and its keeper have left, killed together, is ended by a sweep, and nothing else is (FAULTS 42). */
 
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { suite, type TestContext, test } from 'node:test'
+import { after, before, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as ReleaseNotes from '../lib/containment/release-notes.js'
-import { eventually } from './harness/expectations.js'
+import { assertGone, eventually } from './harness/expectations.js'
 import { markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
 import { argumentsOf, childrenOf, environmentOf, lives, statOf } from './harness/proc.js'
 import { goneMs } from './harness/server.js'
-import { run, sweep, sweepCommandLine } from './harness/sweeper.js'
+import { run, type Swept, sweep, sweepCommandLine } from './harness/sweeper.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
 
 const { isReleased, noteRelease } = (await import(
@@ -44,11 +44,16 @@ const ignoringCount = 4
 
 for (const launch of ['keeper', 'direct'] as const) {
   suite(`a worker that is killed with its keeper, by ${launch} launch`, () => {
-    test('leaves everything, and a sweep ends all of it', async (t) => {
+    test('leaves everything, which a dry run names, and a sweep ends all of it', async (t) => {
       const worker = await startBusy(t, { launch })
       await loseBoth(worker)
       assert.equal(await worker.witness.goneWithin(goneMs), false)
       assert.equal(worker.witness.living().length, processCount, 'the negative control: nobody ends them')
+
+      const dryRun = await sweep({ dryRun: true })
+      assert.deepEqual(pidsOf(dryRun.processes), announcedBy(worker))
+      assert.equal(worker.witness.living().length, processCount)
+      assert.equal(dryRun.status, 0)
 
       const { status, processes } = await sweep()
       assert.deepEqual(worker.witness.living(), [])
@@ -66,7 +71,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       const living = await startBusy(t, { launch })
       await eventually('its log tells of it', () => living.errors.includes('what dead workers had left'))
       assert.match(living.errors, new RegExp(`ended ${processCount} processes, 0 survived`))
-      assert.ok(await worker.witness.goneWithin(goneMs))
+      await assertGone(worker)
       assert.equal(living.witness.living().length, processCount)
     })
 
@@ -83,15 +88,6 @@ for (const launch of ['keeper', 'direct'] as const) {
       for (const one of [worker, other]) await sweep({ env: { TMPDIR: one.temporaryFolder } })
       assert.deepEqual(worker.temporaryFiles(), [])
       assert.equal(other.temporaryFiles().length, 2)
-    })
-
-    test('leaves what a dry run names and does not end', async (t) => {
-      const worker = await startBusy(t, { launch })
-      await loseBoth(worker)
-      const { status, processes } = await sweep({ dryRun: true })
-      assert.deepEqual(pidsOf(processes), announcedBy(worker))
-      assert.equal(worker.witness.living().length, processCount)
-      assert.equal(status, 0)
     })
   })
 }
@@ -187,21 +183,11 @@ suite('a sweep ends nothing', () => {
     assert.ok(!names.includes('waits'))
   })
 
-  const strange: [string, string][] = [
-    ['another boot', markOf({ boot: '00000000-0000-4000-8000-000000000000' })],
-    ['another PID namespace', markOf({ namespace: '1' })],
-    ['another realm', markOf({ realm: 'another' })],
-    ['a worker whose start could not be read', markOf({ pid: process.pid, startTick: '0' })],
-    ['a number that is none', markOf({ pid: 99_999_999_999 })],
-    ['number 0', markOf({ pid: 0 })],
+  // Both make this process a worker that lives, which spares all that it has started: each has a sweep of its own.
+  for (const [what, mark] of [
     ['this process', markOfProcess(process.pid)],
-    ['a worker and no scope', markOf().split('/')[0] as string],
-    ['a scope of another kind', `${markOf()}/stray`],
-    ['nothing', ''],
-    ['garbage', '../../%s\n/1'],
-    ['a slash', '/']
-  ]
-  for (const [what, mark] of strange) {
+    ['a worker whose start could not be read', markOf({ pid: process.pid, startTick: '0' })]
+  ] as const) {
     test(`whose mark names ${what}`, async (t) => {
       const marked = await startMarked(t, mark)
       assert.deepEqual(await sweep(), { status: 0, processes: [] })
@@ -264,13 +250,51 @@ suite('a sweep ends nothing', () => {
   })
 })
 
+suite('one sweep ends nothing', () => {
+  const strange: [string, string][] = [
+    ['another boot', markOf({ boot: '00000000-0000-4000-8000-000000000000' })],
+    ['another PID namespace', markOf({ namespace: '1' })],
+    ['another realm', markOf({ realm: 'another' })],
+    ['a number that is none', markOf({ pid: 99_999_999_999 })],
+    ['number 0', markOf({ pid: 0 })],
+    ['a worker and no scope', markOf().split('/')[0] as string],
+    ['a scope of another kind', `${markOf()}/stray`],
+    ['nothing', ''],
+    ['garbage', '../../%s\n/1'],
+    ['a slash', '/']
+  ]
+  const marked = new Map<string, ChildProcess>()
+  let swept: Swept
+  let left: ChildProcess
+  const ends: (() => void)[] = []
+  after(() => {
+    for (const end of ends) end()
+  })
+  before(async () => {
+    // They end with the suite.
+    const t = { after: (end: () => void) => void ends.push(end) } as TestContext
+    for (const [what, mark] of strange) marked.set(what, await startMarked(t, mark))
+    left = await startMarked(t, markOf())
+    swept = await sweep()
+  })
+  test('but what carries the mark of a dead worker', () => {
+    assert.deepEqual(pidsOf(swept.processes), [left.pid])
+    assert.equal(swept.status, 0)
+  })
+  for (const [what] of strange) {
+    test(`whose mark names ${what}`, () => assert.ok(lives(marked.get(what)?.pid)))
+  }
+})
+
 suite('a realm', () => {
+  // Part of what the test runner ends when it is broken off.
+  const theirs = `${process.env.SUBPROCESS_GUARD_REALM ?? ''}theirs`
   test('is that of the worker, whose processes only a sweep of the same realm ends', async (t) => {
-    const worker = await startBusy(t, { env: { SUBPROCESS_GUARD_REALM: 'theirs' } })
+    const worker = await startBusy(t, { env: { SUBPROCESS_GUARD_REALM: theirs } })
     await loseBoth(worker)
     assert.deepEqual(await sweep(), { status: 0, processes: [] })
     assert.equal(worker.witness.living().length, processCount)
-    const { processes } = await sweep({ env: { SUBPROCESS_GUARD_REALM: 'theirs' } })
+    const { processes } = await sweep({ env: { SUBPROCESS_GUARD_REALM: theirs } })
     assert.deepEqual(pidsOf(processes), announcedBy(worker))
   })
 
@@ -302,12 +326,11 @@ suite('a sweep', () => {
   })
 
   test('waits for one that runs, so that nothing is asked to end twice', async (t) => {
-    const worker = await startBusy(t)
-    await loseBoth(worker)
+    const left = await Promise.all([startMarked(t, markOf()), startStubborn(t), startStubborn(t)])
     const both = await Promise.all([sweep(), sweep()])
     const processes = both.flatMap(({ processes }) => processes)
-    assert.deepEqual(pidsOf(processes), announcedBy(worker))
-    assert.deepEqual(worker.witness.living(), [])
+    assert.deepEqual(pidsOf(processes), pidsOf(left as { pid: number }[]))
+    assert.ok(!left.some(({ pid }) => lives(pid)))
   })
 
   test('needs no koffi, and names what it could not end', async (t) => {
@@ -359,6 +382,13 @@ async function startBusy(t: TestContext, setup: WorkerSetup = {}): Promise<Worke
   for (const program of programs) worker.run(program)
   await worker.witness.present(processCount)
   return worker
+}
+
+/** Starts a process that a dead worker has left, and that only SIGKILL ends. */
+async function startStubborn(t: TestContext): Promise<ChildProcess> {
+  const child = await startCommand(t, markOf(), ['sh', '-c', 'trap "" TERM; echo ready; exec sleep 1000'])
+  await once(child.stdout as NodeJS.ReadableStream, 'data')
+  return child
 }
 
 /** Kills the keeper of a worker that lives on, and is kept from ending anything in its place. */

@@ -6,8 +6,8 @@ const [, , beatMs] = process.argv
 
 setInterval(() => process.stdout.write('beat\n'), Number(beatMs))
 createInterface({ input: process.stdin }).on('line', (blockMs) => {
-  const until = performance.now() + Number(blockMs)
-  while (performance.now() < until);
+  // Blocks the event loop and leaves the processor to others.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(blockMs))
   // A sign of life as any other.
   process.stdout.write('over\n')
 })
