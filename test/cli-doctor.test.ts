@@ -202,7 +202,7 @@ suite('process 1', { skip: noNamespaces }, () => {
       output += text
     })
     try {
-      await eventually('the doctor has spoken', () => output.endsWith('}\n'), 20_000)
+      await eventually('the doctor has spoken', () => output.endsWith('}\n'))
     } finally {
       // With it goes all that is in its namespace.
       child.kill('SIGKILL')

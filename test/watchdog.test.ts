@@ -26,8 +26,6 @@ const beatMs = beatMsOf(timeoutMs)
 const longTimeoutMs = 3_000
 const limitMs = timeoutMs + beatMs
 const leadMs = timeoutMs / 4
-// On a machine that starves the watchdog it begins anew, more than once if need be.
-const alarmWithinMs = 30_000
 
 const here: Where = { type: 'stack', stack: 'at here', route: 'GET /here' }
 const never = new Promise<never>(() => {})
@@ -52,7 +50,7 @@ class Watch {
   }
 
   async alarm() {
-    await eventually('the alarm', () => this.told.length > 0, alarmWithinMs)
+    await eventually('the alarm', () => this.told.length > 0)
     return this.told[0] as (typeof this.told)[0]
   }
 }
@@ -155,7 +153,7 @@ suite('a worker is not hung', () => {
     const { watch, block, over } = await beating(t, longTimeoutMs)
     for (let times = 1; times <= 2; times++) {
       block(longTimeoutMs - 50)
-      await eventually('the block is over', () => over() === times, 2 * longTimeoutMs)
+      await eventually('the block is over', () => over() === times)
     }
     assert.ok(watch.asked.length > 0, 'it was never near its time')
     assert.deepEqual(watch.told, [])
@@ -237,7 +235,7 @@ suite('a worker is not hung', () => {
   test('while a debugger holds it', async (t) => {
     let where: Where = { type: 'paused' }
     const watch = new Watch(t, silent(t), async () => where)
-    await eventually('it is asked again and again', () => watch.asked.length === 3, alarmWithinMs)
+    await eventually('it is asked again and again', () => watch.asked.length >= 3)
     assert.deepEqual(watch.told, [])
     where = here
     assert.deepEqual((await watch.alarm()).where, here)
