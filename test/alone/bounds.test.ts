@@ -5,14 +5,18 @@
 
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { runCli } from '../harness/cli.js'
 import { type Asked, ask } from '../harness/client.js'
 import { distantMs, passDeadlines } from '../harness/deadlines.js'
+import { eventually } from '../harness/expectations.js'
 import { type Kind, kinds } from '../harness/kinds.js'
 import { type GuardedRequest, goneMs, type Served } from '../harness/served.js'
 import { Served as FastifyServed } from '../harness/server.js'
+import { StandInKeeper } from '../harness/stand-in-keeper.js'
 import { installWithoutKoffi } from '../harness/without-koffi.js'
 import { Witness } from '../harness/witness.js'
-import { Worker } from '../harness/worker.js'
+import { deadlineMs, Worker } from '../harness/worker.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 // All four ignore SIGTERM: they have the whole grace.
@@ -178,4 +182,36 @@ suite('within the grace and 250 ms nothing is alive', () => {
       }
     })
   }
+
+  for (const launch of ['keeper', 'direct'] as const) {
+    test(`of a request whose deadline passes while the event loop is blocked (${launch})`, async (t) => {
+      const worker = await Worker.start({ launch })
+      t.after(() => worker.close())
+      await worker.block(stubborn.program, 'wait', stubborn.count)
+      await assertGoneBy(performance.now() + deadlineMs, goneMs, { blocked: worker.witness })
+    })
+  }
+})
+
+// A beat until the silence is noticed, and the process of the hook, which has to start.
+const noticedMs = 2_000
+
+test('the hook workerAbort is called soon after workerTimeout and the grace', async (t) => {
+  const workerTimeout = 1_000
+  const hooks = fileURLToPath(new URL('../../../test/programs/hooks/witnessed.mjs', import.meta.url))
+  const worker = await Worker.start({ options: { workerTimeout, hooks } })
+  t.after(() => worker.close())
+  await worker.hang(stubborn.program, 'wait', stubborn.count)
+  const isTold = (): boolean => worker.said('workerAbort').length > 0
+  await eventually('the hook is called', isTold, workerTimeout + noticedMs + goneMs)
+})
+
+test('subprocess-guard ps waits a second for a keeper that does not answer, and not much longer', async (t) => {
+  const keeper = await StandInKeeper.start()
+  t.after(() => keeper.close())
+  const startedAt = performance.now()
+  const { stdout } = await runCli(['ps', '--json'])
+  const ms = performance.now() - startedAt
+  assert.match(stdout, /its keeper has not answered within 1000 ms/)
+  assert.ok(ms < 3_000, `it took ${ms} ms`)
 })
