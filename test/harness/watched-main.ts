@@ -84,7 +84,7 @@ const blocks: Record<string, (request: object) => unknown> = {
   },
   native(_request) {
     announce()
-    pbkdf2Sync('password', 'salt', 3_000_000, 64, 'sha512')
+    pbkdf2Sync('password', 'salt', 1_000_000, 64, 'sha512')
   },
   'debugger-statement'(_request) {
     announce()
