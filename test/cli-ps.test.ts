@@ -131,11 +131,13 @@ suite('a worker and its keeper', () => {
   let busyForMs: number
   let lines: string[]
   let worker: ShownWorker | undefined
+  let rss: number
   before(async () => {
     const startedAt = performance.now()
     served = await serveBusy()
     lines = await linesOn()
     worker = await shown()
+    rss = process.memoryUsage().rss
     busyForMs = performance.now() - startedAt
   })
   after(() => served.close())
@@ -173,7 +175,6 @@ suite('a worker and its keeper', () => {
       ...['worker', 'state', 'command', 'memoryBytes', 'keeper', 'containment', 'note', 'scopes', 'unscoped']
     ])
     const { keeper, containment } = served.guard
-    const { rss } = process.memoryUsage()
     assert.deepEqual(
       { ...worker, scopes: [], memoryBytes: 0, command: '' },
       {
@@ -280,17 +281,6 @@ suite('a worker and its keeper', () => {
 })
 
 suite('a worker', () => {
-  test('is shown with what was released, apart from what their requests run', async (t) => {
-    const worker = await Worker.start()
-    t.after(() => worker.close())
-    await worker.withScope('release')
-    await worker.witness.present(2)
-    const state = await shown(worker.pid)
-    assert.deepEqual(pidsOf(state), new Set())
-    assert.deepEqual(new Set(state?.unscoped.map(({ pid }) => pid)), announcedBy(worker))
-    assert.match((await linesOn(worker.pid)).join('\n'), /^ {2}in no open scope: .*released/m)
-  })
-
   test('is shown without koffi, and by a command without it', async (t) => {
     const { plugin, cli, remove } = await installWithoutKoffi()
     t.after(remove)
@@ -383,7 +373,7 @@ suite('what a keeper tells', () => {
 })
 
 suite('a keeper whose socket is hard to reach', () => {
-  test('is asked by a path that fills all that a socket has room for', async (t) => {
+  test('is asked by a path that fills all that a socket has room for, also for what was released', async (t) => {
     const base = mkdtempSync(join(tmpdir(), 'long-'))
     t.after(() => rmSync(base, { recursive: true, force: true }))
     // What follows; the worker's number may have a digit more than ours.
@@ -395,9 +385,16 @@ suite('a keeper whose socket is hard to reach', () => {
     assert.match(readdirSync(folder).join(), /^subprocess-guard-\w+$/)
     worker.run('daemon.sh')
     await worker.witness.present(2)
+    const kept = announcedBy(worker)
+    await worker.withScope('release')
+    await worker.witness.present(4)
+    const released = new Set([...announcedBy(worker)].filter((pid) => !kept.has(pid)))
     const state = await shown(worker.pid)
     assert.equal(state?.note, null)
-    assert.deepEqual(pidsOf(state), announcedBy(worker))
+    assert.deepEqual(pidsOf(state), kept)
+    // Apart from what its requests run.
+    assert.deepEqual(new Set(state?.unscoped.map(({ pid }) => pid)), released)
+    assert.match((await linesOn(worker.pid)).join('\n'), /^ {2}in no open scope: .*released/m)
   })
 
   test('is asked across mounts and PID namespaces, and its processes have our numbers', {
