@@ -6,11 +6,11 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { suite, type TestContext, test } from 'node:test'
+import { after, before, suite, type TestContext, test } from 'node:test'
+import { createGuard } from 'fastify-subprocess-guard'
 import { type CliSetup, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
 import { eventually } from './harness/expectations.js'
-import { serve } from './harness/server.js'
-import { installWithoutKoffi } from './harness/without-koffi.js'
+import { type Installed, installWithoutKoffi } from './harness/without-koffi.js'
 
 interface Finding {
   readonly name: string
@@ -28,6 +28,7 @@ interface Diagnosis {
   of(name: string): Finding
 }
 
+const silent = { info() {}, warn() {}, error() {} }
 const noNamespaces = whyNoNamespaces() ?? false
 const names = [
   ...['node', 'system', '/proc', 'socket folder', 'koffi', 'children', 'subreaper', 'pidfd'],
@@ -47,7 +48,7 @@ async function diagnose(setup?: CliSetup): Promise<Diagnosis> {
 }
 
 /** What runs a program as `diagnose` does, after a program of the shell has made the machine worse. */
-function after(program: string): readonly string[] {
+function afterwards(program: string): readonly string[] {
   return [...inNamespaces, 'sh', '-c', `${program} && exec "$@"`, 'sh']
 }
 
@@ -62,12 +63,26 @@ function tempFolder(t: TestContext): string {
   return folder
 }
 
-suite('the level of containment', () => {
+// The doctor waits to see whether process 1 reaps: most of its time is that.
+suite('the level of containment', { concurrency: true }, () => {
+  let withoutKoffi: Installed
+  let containments: string[]
+  before(async () => {
+    withoutKoffi = await installWithoutKoffi()
+    containments = []
+    // One after the other, before any command runs: what runs while a guard is open inherits a mark.
+    for (const create of [createGuard, withoutKoffi.createGuard]) {
+      const guard = await create({ logger: silent })
+      containments.push(guard.containment)
+      await guard.close()
+    }
+  })
+  after(() => withoutKoffi.remove())
+
   test('is that of a guard on the same machine', async (t) => {
-    const served = await serve({}, () => {})
-    t.after(() => served.close())
-    const { containment } = served.guard
-    const diagnosis = await diagnose()
+    const [containment] = containments
+    const folder = tempFolder(t)
+    const diagnosis = await diagnose({ env: { TMPDIR: folder } })
     assert.equal(diagnosis.containment, containment)
     assert.equal(diagnosis.status, containment === 'subreaper' ? 0 : 1)
     assert.equal(diagnosis.why === null, containment === 'subreaper')
@@ -77,34 +92,36 @@ suite('the level of containment', () => {
         diagnosis.findings.map(({ name }) => name),
         names
       )
+    assert.deepEqual(diagnosis.of('socket folder'), {
+      ...{ name: 'socket folder', severity: 'ok', says: `The keeper can have its socket in ${folder}.` }
+    })
+
+    // To people it says the same, with what to do.
+    const { stdout, stderr } = await runCli(['doctor'], { env: { TMPDIR: '/not-there' } })
+    assert.equal(stderr, '')
+    assert.match(stdout, /^ok {7}node {13}Node \d+\.\d+\.\d+ is supported\.$/m)
+    assert.match(stdout, /^note {5}socket folder {4}The keeper has its socket in .+\n {26}-> Set TMPDIR to/m)
+    assert.match(stdout, new RegExp(`\n\ncontainment: ${containment}( \\(.+\\))?\n$`))
   })
 
-  test('is that of a guard without koffi: marks, with what to do', async (t) => {
-    const { plugin, cli, remove } = await installWithoutKoffi()
-    t.after(remove)
-    const served = await serve({ plugin }, () => {})
-    t.after(() => served.close())
-    assert.equal(served.guard.containment, 'marks')
+  test('is that of a guard without koffi, or with one for another machine: marks, with what to do', async () => {
+    const { cli } = withoutKoffi
+    assert.equal(containments[1], 'marks')
     const diagnosis = await diagnose({ entry: cli })
     assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'marks'])
     assert.equal(diagnosis.why, 'koffi is not installed, so that the keeper cannot become a subreaper')
     const { severity, toDo } = diagnosis.of('koffi')
     assert.equal(severity, 'problem')
     assert.match(toDo ?? '', /--omit=optional/)
-  })
 
-  test('is marks with a koffi that was built for another machine', async (t) => {
-    const { cli, remove } = await installWithoutKoffi()
-    t.after(remove)
     const koffi = join(dirname(cli), '../../node_modules/koffi')
     mkdirSync(koffi)
     writeFileSync(join(koffi, 'package.json'), '{"name":"koffi","main":"main.js"}')
     writeFileSync(join(koffi, 'main.js'), 'throw new Error("wrong ELF class\\nand more")')
-    const diagnosis = await diagnose({ entry: cli })
-    assert.equal(diagnosis.containment, 'marks')
-    const { says } = diagnosis.of('koffi')
+    const another = await diagnose({ entry: cli })
+    assert.equal(another.containment, 'marks')
     assert.match(
-      says,
+      another.of('koffi').says,
       new RegExp(`^koffi does not work on this ${process.arch} machine with .+: wrong ELF class\\.$`)
     )
   })
@@ -112,7 +129,7 @@ suite('the level of containment', () => {
   test('is none where there is no place for the keeper’s socket', { skip: noNamespaces }, async (t) => {
     const closed = join(tempFolder(t), 'not-there')
     const setup = {
-      via: after('mount -t tmpfs -o ro none /dev/shm'),
+      via: afterwards('mount -t tmpfs -o ro none /dev/shm'),
       env: { TMPDIR: closed, XDG_RUNTIME_DIR: '' }
     }
     const diagnosis = await diagnose(setup)
@@ -128,54 +145,38 @@ suite('the level of containment', () => {
   })
 
   test('is none where no /proc is mounted', { skip: noNamespaces }, async () => {
-    const diagnosis = await diagnose({ via: after('mount -t tmpfs none /proc') })
+    const diagnosis = await diagnose({ via: afterwards('mount -t tmpfs none /proc') })
     assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'none'])
     assert.equal(diagnosis.of('/proc').says, 'No /proc is mounted: the guard finds no process.')
   })
 })
 
-suite('the findings', () => {
-  test('are told to people with what to do, and end with the level', async () => {
-    const { containment } = await diagnose()
-    const { stdout, stderr } = await runCli(['doctor'], { env: { TMPDIR: '/not-there' } })
-    assert.equal(stderr, '')
-    assert.match(stdout, /^ok {7}node {13}Node \d+\.\d+\.\d+ is supported\.$/m)
-    assert.match(stdout, /^note {5}socket folder {4}The keeper has its socket in .+\n {26}-> Set TMPDIR to/m)
-    assert.match(stdout, new RegExp(`\n\ncontainment: ${containment}( \\(.+\\))?\n$`))
-  })
-
+suite('the findings', { concurrency: true }, () => {
   test('name a folder for the socket that is given up, and the one that is taken', async (t) => {
-    const folder = tempFolder(t)
-    const roomy = await diagnose({ env: { TMPDIR: folder } })
-    assert.deepEqual(roomy.of('socket folder'), {
-      ...{ name: 'socket folder', severity: 'ok', says: `The keeper can have its socket in ${folder}.` }
-    })
-    const long = join(folder, 'x'.repeat(100))
+    const long = join(tempFolder(t), 'x'.repeat(100))
     mkdirSync(long)
-    const { severity, says } = (await diagnose({ env: { TMPDIR: long } })).of('socket folder')
+    const env = { TMPDIR: long, XDG_RUNTIME_DIR: 'somewhere' }
+    const { severity, says } = (await diagnose({ env })).of('socket folder')
     assert.equal(severity, 'note')
     assert.ok(says.includes(`since elsewhere it cannot: ${long}: path too long for a socket`), says)
-    const relative = await diagnose({ env: { TMPDIR: 'somewhere' } })
-    assert.match(relative.of('socket folder').says, /cannot: "somewhere" is not an absolute path/)
+    assert.match(says, /"somewhere" is not an absolute path/)
   })
 
-  test('name a low limit of open files', { skip: without('prlimit') }, async () => {
-    const low = (await diagnose({ via: ['prlimit', '--nofile=256:256'] })).of('open files')
-    assert.equal(low.severity, 'note')
-    assert.match(low.says, /^A worker may have 256 descriptors: .* each piped stream/)
-    assert.match(low.toDo ?? '', /LimitNOFILE=/)
+  test('name low limits of open files and of processes', { skip: without('prlimit') }, async () => {
+    const low = await diagnose({ via: ['prlimit', '--nofile=256:256', '--nproc=1000:1000'] })
+    const files = low.of('open files')
+    assert.equal(files.severity, 'note')
+    assert.match(files.says, /^A worker may have 256 descriptors: .* each piped stream/)
+    assert.match(files.toDo ?? '', /LimitNOFILE=/)
+    const processes = low.of('processes')
+    assert.equal(processes.severity, 'note')
+    assert.match(processes.says, /^This user may have 1000 processes and threads/)
     const high = (await diagnose({ via: ['prlimit', '--nofile=1024:1024'] })).of('open files')
     assert.equal(high.severity, 'ok')
   })
-
-  test('name a low limit of processes', { skip: without('prlimit') }, async () => {
-    const low = (await diagnose({ via: ['prlimit', '--nproc=1000:1000'] })).of('processes')
-    assert.equal(low.severity, 'note')
-    assert.match(low.says, /^This user may have 1000 processes and threads/)
-  })
 })
 
-suite('process 1', { skip: noNamespaces }, () => {
+suite('process 1', { concurrency: true, skip: noNamespaces }, () => {
   test('that is Node is a problem, with the ways to an init', async () => {
     const { severity, says, toDo } = (await diagnose({ via: inNamespaces })).of('process 1')
     assert.equal(severity, 'problem')
@@ -191,9 +192,10 @@ suite('process 1', { skip: noNamespaces }, () => {
   })
 
   test('that leaves zombies is a problem, whatever it is', async () => {
-    // The child of a child that has gone is that of process 1, which is sleep by then and reaps nobody.
+    // An orphan that ends when process 1 is sleep, which reaps nobody. It has no child that could be a zombie before.
     const program =
-      '(sleep 0.1 &); (until grep -qs "^State:.Z" /proc/[0-9]*/status; do sleep 0.05; done; exec "$@") & ' +
+      '((until read -r name </proc/1/comm && [ "$name" = sleep ]; do :; done) &); ' +
+      '(until grep -qs "^State:.Z" /proc/[0-9]*/status; do sleep 0.05; done; exec "$@") & ' +
       'exec sleep 1000'
     const child = startCli(['doctor', '--json'], { via: [...inNamespaces, 'sh', '-c', program, 'sh'] })
     const exited = once(child, 'exit')
@@ -224,7 +226,7 @@ suite('process 1', { skip: noNamespaces }, () => {
   })
 })
 
-suite('a /proc that hides something', { skip: noNamespaces || without('setpriv') }, () => {
+suite('a /proc that hides something', { concurrency: true, skip: noNamespaces || without('setpriv') }, () => {
   // To whoever may trace all, nothing is hidden.
   const asOthers = 'set -- setpriv --bounding-set=-sys_ptrace "$@"'
 
@@ -235,11 +237,11 @@ suite('a /proc that hides something', { skip: noNamespaces || without('setpriv')
   ] as const) {
     test(`is named with what that means: ${option}`, async (t) => {
       const mount = `mount -t proc -o ${option} proc /proc`
-      if (spawnSync(after(mount)[0] as string, [...after(mount).slice(1), 'true']).status !== 0) {
+      if (spawnSync(afterwards(mount)[0] as string, [...afterwards(mount).slice(1), 'true']).status !== 0) {
         t.skip(`this kernel does not mount /proc with ${option} here`)
         return
       }
-      const finding = (await diagnose({ via: after(`${mount} && ${asOthers}`) })).of('/proc')
+      const finding = (await diagnose({ via: afterwards(`${mount} && ${asOthers}`) })).of('/proc')
       assert.equal(finding.severity, 'note')
       assert.match(finding.says, says)
       assert.match(finding.toDo ?? '', /^Mount \/proc without this option/)
@@ -247,7 +249,7 @@ suite('a /proc that hides something', { skip: noNamespaces || without('setpriv')
   }
 
   test('hides nothing from who may trace all', async () => {
-    const finding = (await diagnose({ via: after('mount -t proc -o hidepid=2 proc /proc') })).of('/proc')
+    const finding = (await diagnose({ via: afterwards('mount -t proc -o hidepid=2 proc /proc') })).of('/proc')
     assert.equal(finding.severity, 'ok')
     assert.match(finding.says, /hides nothing from this user, despite hidepid=/)
   })

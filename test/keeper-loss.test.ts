@@ -6,13 +6,14 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
-import { ask } from './harness/client.js'
-import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
+import { type Answer, ask } from './harness/client.js'
+import { assertClean, assertGone, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
+import { passSilence } from './harness/keeper-silence.js'
 import { kinds } from './harness/kinds.js'
+import { patienceMs } from './harness/patience.js'
 import { lives } from './harness/proc.js'
 import type { GuardedRequest } from './harness/served.js'
 import { Worker } from './harness/worker.js'
@@ -45,68 +46,80 @@ async function started(child: ChildProcess): Promise<number> {
 }
 
 for (const kind of kinds) {
-  suite(`a keeper that is killed: ${kind.name}`, () => {
-    for (const { program, count } of cases) {
-      test(`leaves nothing of ${program}, answers with 503, and has a successor`, async (t) => {
-        const served = await kind.serve({}, (served) => {
-          served.get('/hang', async (request) => {
-            served.run(request, program)
-            await never()
-          })
-          served.get('/echo', async (request) => text(request.spawn('echo', ['again']).stdout as never))
+  test(`a keeper that is killed leaves nothing, its requests get 503, and it has a successor: ${kind.name}`, async (t) => {
+    const served = await kind.serve({}, (served) => {
+      for (const { program } of cases) {
+        served.get(`/${program}`, async (request) => {
+          served.run(request, program)
+          await never()
         })
-        t.after(() => served.close())
-        const { answer } = ask(served.port, '/hang')
-        await served.witness.present(count)
-        const { keeper } = served.guard
-        await killKeeper(keeper)
-        const { status, body } = await answer
-        assert.equal(status, 503)
-        assert.match(body, /ERR_SUBPROCESS_KEEPER_LOST|The keeper process ended unexpectedly/)
-        await assertGone(served)
-        const { processes } = await assertOneLine(served, 'keeper-lost')
-        assert.equal(processes.length, count)
-
-        const next = await ask(served.port, '/echo').answer
-        assert.equal(next.body, 'again\n')
-        assert.notEqual(served.guard.keeper, keeper)
-        assert.equal(served.guard.containment, 'subreaper')
-        await assertClean(served)
-      })
+      }
+      served.get('/echo', async (request) => text(request.spawn('echo', ['again']).stdout as never))
+    })
+    t.after(() => served.close())
+    const asked = cases.map(({ program }) => ask(served.port, `/${program}`).answer)
+    await served.witness.present(cases.reduce((sum, { count }) => sum + count, 0))
+    const { keeper } = served.guard
+    await killKeeper(keeper)
+    for (const { status, body } of await Promise.all(asked)) {
+      assert.equal(status, 503)
+      assert.match(body, /ERR_SUBPROCESS_KEEPER_LOST|The keeper process ended unexpectedly/)
     }
+    await assertGone(served)
+    await eventually('the scopes are closed', () => served.guard.scopes().length === 0)
+    const told = served.scopeLines.map(({ route, reason, processes }) => ({
+      ...{ route, reason, count: (processes as unknown[]).length }
+    }))
+    const byRoute = (one: { route: unknown }, other: { route: unknown }): number =>
+      String(one.route).localeCompare(String(other.route))
+    assert.deepEqual(
+      told.sort(byRoute),
+      cases
+        .map(({ program, count }) => ({ route: `GET /${program}`, reason: 'keeper-lost', count }))
+        .sort(byRoute)
+    )
+
+    const next = await ask(served.port, '/echo').answer
+    assert.equal(next.body, 'again\n')
+    assert.notEqual(served.guard.keeper, keeper)
+    assert.equal(served.guard.containment, 'subreaper')
+    await assertClean(served)
   })
 }
 
-suite('a keeper that is killed while commands start', () => {
+test('a keeper that is killed while commands start answers with 503, whatever a request does with them', async (t) => {
   const uses: Record<string, (request: GuardedRequest) => Promise<unknown>> = {
-    'returns the output': async (request) => request.spawn('echo', ['output']).stdout,
-    'reads the output': async (request) => text(request.spawn('echo', ['output']).stdout as never),
-    'waits for execFile': async (request) => (await request.subprocesses.execFile('echo', ['output'])).stdout,
-    'returns a stream': async (request) => request.subprocesses.stream('echo', ['output']),
-    'writes to a stream': async (request) => {
+    'returns-the-output': async (request) => request.spawn('echo', ['output']).stdout,
+    'reads-the-output': async (request) => text(request.spawn('echo', ['output']).stdout as never),
+    'waits-for-execFile': async (request) => (await request.subprocesses.execFile('echo', ['output'])).stdout,
+    'returns-a-stream': async (request) => request.subprocesses.stream('echo', ['output']),
+    'writes-to-a-stream': async (request) => {
       const cat = request.subprocesses.stream('cat')
-      cat.end('input')
+      cat.end('output\n')
       return cat
     }
   }
-
-  for (const [use, handle] of Object.entries(uses)) {
-    test(`answers a request with 503 that ${use}`, async (t) => {
-      const served = await kinds[0]?.serve({}, (served) => served.get('/use', handle))
-      assert.ok(served)
-      t.after(() => served.close())
-      const { keeper } = served.guard
-      // It takes the connections, and does nothing with them.
-      process.kill(keeper, 'SIGSTOP')
-      const answers = Array.from({ length: 5 }, () => ask(served.port, '/use').answer)
-      await eventually('all have their scopes', () => served.guard.scopes().length === answers.length)
-      await killKeeper(keeper)
-      for (const { status, body } of await Promise.all(answers)) {
-        assert.equal(status, 503, body)
-        assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_KEEPER_LOST')
-      }
-      assert.equal((await ask(served.port, '/use').answer).status, 200)
-    })
+  const served = await kinds[0]?.serve({}, (served) => {
+    for (const [use, handle] of Object.entries(uses)) served.get(`/${use}`, handle)
+  })
+  assert.ok(served)
+  t.after(() => served.close())
+  const { keeper } = served.guard
+  // It takes the connections, and does nothing with them.
+  process.kill(keeper, 'SIGSTOP')
+  const asked = Object.keys(uses).flatMap((use) =>
+    Array.from({ length: 5 }, () => ({ use, ...ask(served.port, `/${use}`) }))
+  )
+  await eventually('all have their scopes', () => served.guard.scopes().length === asked.length)
+  await killKeeper(keeper)
+  for (const { use, answer } of asked) {
+    const { status, body }: Answer = await answer
+    assert.equal(status, 503, `${use}: ${body}`)
+    assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_KEEPER_LOST', use)
+  }
+  for (const use of Object.keys(uses)) {
+    const { status, body }: Answer = await ask(served.port, `/${use}`).answer
+    assert.deepEqual([status, body], [200, 'output\n'], use)
   }
 })
 
@@ -127,22 +140,27 @@ suite('with the keeper goes', () => {
 
   test('what a scope was just ending', async (t) => {
     const guarded = await startGuarded(t)
+    const { witness } = guarded
     const scope = guarded.guard.open({ grace: 60_000 })
+    let isClosed = false
+    void scope.closed.then(() => {
+      isClosed = true
+    })
     guarded.run(scope, 'tree-ignores-term.sh')
-    const finishing = scope.spawn('sh', [
-      '-c',
-      'trap "echo asked" TERM; echo ready; while :; do sleep 0.01; done'
-    ])
-    const lines = finishing.stdout.setEncoding('utf8')[Symbol.asyncIterator]()
-    assert.equal((await lines.next()).value, 'ready\n')
-    await guarded.witness.present(4)
+    const program =
+      'exec 9>"$WITNESS"; trap "echo asked >&9" TERM; echo ready >&9; while :; do sleep 0.05; done'
+    const finishing = scope.spawn('sh', ['-c', program], { stdio: 'ignore', env: witness.env })
+    const asked = (): number => witness.said.filter((line) => line === 'asked').length
+    await witness.heard('ready')
+    await witness.present(4)
     const closed = scope.close('finished')
-    assert.equal((await lines.next()).value, 'asked\n')
+    await eventually('it is asked to end', () => asked() === 1)
     await killKeeper(guarded.guard.keeper)
     // The grace begins anew: who has ignored one signal is asked once more.
-    const isClosed = await Promise.race([closed.then(() => true), pause(1_000, false)])
+    await eventually('it is asked again', () => asked() === 2)
     assert.equal(isClosed, false)
-    for (const { pid } of guarded.witness.living()) process.kill(pid, 'SIGKILL')
+    assert.equal(witness.living().length, 4)
+    for (const { pid } of witness.living()) process.kill(pid, 'SIGKILL')
     process.kill(finishing.pid as number, 'SIGKILL')
     const { survivors } = await closed
     assert.deepEqual(survivors, [])
@@ -187,13 +205,16 @@ suite('with the keeper goes', () => {
   test('nothing of a scope that its successor has', async (t) => {
     const guarded = await startGuarded(t)
     const { guard } = guarded
-    const scope = guard.open({ grace: 2_000 })
+    // Longer than the successor takes to start something.
+    const scope = guard.open({ grace: 60_000 })
     guarded.run(scope, 'tree-ignores-term.sh')
     await guarded.witness.present(4)
     await killKeeper(guard.keeper)
     await eventually('there is another keeper', () => guard.keeper !== 0 && scope.reason !== undefined)
     const next = guard.open()
     const pid = await started(next.spawn('sleep', ['1000'], { stdio: 'ignore' }))
+    assert.equal(guarded.witness.living().length, 4, 'the successor has come too late to be mistaken')
+    for (const living of guarded.witness.living()) process.kill(living.pid, 'SIGKILL')
     const { processes } = await scope.closed
     assert.ok(processes.every((process) => process.pid !== pid))
     assert.deepEqual(
@@ -220,23 +241,25 @@ suite('a keeper that is killed again and again', () => {
   test('has successors, later and later, and a spawn meanwhile is refused with 503', async (t) => {
     const guarded = await startGuarded(t)
     const { guard } = guarded
-    const waits: number[] = []
-    for (let loss = 0; loss < 4; loss++) {
+    // After a loss that follows another one, the worker does without for a while.
+    const pausesMs = [0, 500, 1_000, 2_000]
+    for (const [loss, pauseMs] of pausesMs.entries()) {
+      // Before the worker can know of the loss.
+      const startedAt = performance.now()
       await killKeeper(guard.keeper)
-      const lostAt = performance.now()
       await eventually('the loss is known', () => guarded.lines('the keeper was lost').length === loss + 1)
-      if (loss > 0) {
+      if (pauseMs === 0) assert.notEqual(guard.keeper, 0)
+      else {
         assert.throws(() => guard.open(), { code: 'ERR_SUBPROCESS_KEEPER_LOST', statusCode: 503 })
         assert.equal(guard.keeper, 0)
       }
       await eventually('there is another keeper', () => guard.keeper !== 0)
-      waits.push(Math.round(performance.now() - lostAt))
+      const ms = performance.now() - startedAt
+      // A timer may be early by the fraction of a millisecond that its clock does not show.
+      assert.ok(ms > pauseMs - 2, `another one after ${ms} ms, not ${pauseMs}`)
       const { stdout } = await guard.run({}, (scope: Scope) => scope.execFile('echo', ['again']))
       assert.equal(stdout, 'again\n')
     }
-    t.diagnostic(`until there was another one, in ms: ${waits}`)
-    const [first, second, third, fourth] = waits as [number, number, number, number]
-    assert.ok(first < second && second < third && third < fourth, String(waits))
   })
 
   test('does not keep the guard from closing', async (t) => {
@@ -261,7 +284,13 @@ suite('a keeper that is stopped, and answers nothing', () => {
     await guarded.witness.present(4)
     const { keeper } = guarded.guard
     process.kill(keeper, 'SIGSTOP')
-    const { processes } = await scope.close()
+    const closed = scope.close()
+    // It may only be slow.
+    passSilence(6_000)
+    assert.equal(guarded.guard.keeper, keeper)
+    assert.ok(lives(keeper))
+    passSilence(12_000)
+    const { processes } = await closed
     assert.equal(processes.length, 4)
     await assertGone(guarded)
     assert.notEqual(guarded.guard.keeper, keeper)
@@ -290,7 +319,7 @@ suite('a listener that throws', () => {
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
       cwd: root,
       encoding: 'utf8',
-      timeout: 30_000
+      timeout: patienceMs
     })
     assert.deepEqual(
       JSON.parse(stdout || 'null'),

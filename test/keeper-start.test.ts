@@ -24,6 +24,7 @@ after(() => {
 const programs = ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh']
 const processCount = 1 + 2 + 4
 const missing = join(folder, 'missing')
+const pathWithoutPs = `PATH=${makePathWithoutPs()}`
 
 /** Runs a worker in a mount namespace of its own, after a script that changes what is mounted there. */
 function mounted(script: string, then = '"$@"'): string[] {
@@ -40,6 +41,8 @@ function canMount(script: string): boolean {
 const noMounts = canMount('mount -t tmpfs tmpfs /mnt') ? false : 'no mount namespace can be had here'
 // The worker's own folder for temporary files, so that the test keeps its.
 const withReadOnlyTmp = mounted('mount -t tmpfs -o ro tmpfs "$TMPDIR"')
+// No `ps` either. Where nothing can be mounted, that alone.
+const onBareMachine = noMounts === false ? [...withReadOnlyTmp, 'env', pathWithoutPs] : ['env', pathWithoutPs]
 // Each sees the processes of its own user alone.
 const hideOthers = 'mount -t proc -o hidepid=2 proc /proc'
 const withHidepid = mounted(hideOthers, `setpriv --reuid=${nobody} --regid=${nobody} --clear-groups "$@"`)
@@ -116,12 +119,14 @@ suite('a folder for the keeper’s socket', () => {
   })
 
   for (const [what, env] of [
-    ['that is missing', { TMPDIR: missing }],
-    ['whose path is relative, or empty,', { TMPDIR: 'relative', XDG_RUNTIME_DIR: '' }],
-    ['whose path is too long for a socket', { TMPDIR: join(folder, 'x'.repeat(120)) }]
+    ['that is missing, or whose path is relative,', { TMPDIR: missing, XDG_RUNTIME_DIR: 'relative' }],
+    [
+      'whose path is too long for a socket, or empty,',
+      { TMPDIR: join(folder, 'x'.repeat(120)), XDG_RUNTIME_DIR: '' }
+    ]
   ] as const) {
     test(`${what} is not used where there is another one`, async () => {
-      await assertGuards({ env: { XDG_RUNTIME_DIR: missing, ...env } })
+      await assertGuards({ env })
     })
   }
 })
@@ -132,8 +137,8 @@ for (const [containment, launch, env] of [
   ['marks', 'keeper', { GUARD_PACKAGE: withoutKoffi.url }]
 ] as const) {
   suite(`a worker that is killed, containment "${containment}", launch: ${launch}`, () => {
-    test('leaves nothing where there is no ps in PATH', async () => {
-      await assertGuards({ launch, env: { ...env, PATH: pathWithoutPs() } }, containment)
+    test('leaves nothing where there is no ps in PATH and the folder for temporary files is read-only', async () => {
+      await assertGuards({ launch, within: onBareMachine, env }, containment)
     })
 
     // It cannot see its own parent there, which is root's.
@@ -142,23 +147,20 @@ for (const [containment, launch, env] of [
     }, async () => {
       await assertGuards({ launch, user: nobody, within: withHidepid, env }, containment)
     })
-
-    test('leaves nothing where the folder for temporary files is read-only', {
-      skip: noMounts
-    }, async () => {
-      await assertGuards({ launch, within: withReadOnlyTmp, env }, containment)
-    })
   })
 }
 
 suite('a worker without the guard that is killed', () => {
   for (const [where, setup, skip] of [
-    ['there is no ps in PATH', () => ({ env: { PATH: pathWithoutPs() } }), false],
-    ['/proc hides the processes of others', () => ({ user: nobody, within: withHidepid }), noHiding],
-    ['the folder for temporary files is read-only', () => ({ within: withReadOnlyTmp }), noMounts]
+    [
+      'there is no ps in PATH and the folder for temporary files is read-only',
+      { within: onBareMachine },
+      false
+    ],
+    ['/proc hides the processes of others', { user: nobody, within: withHidepid }, noHiding]
   ] as const) {
     test(`leaves everything where ${where}`, { skip }, async (t) => {
-      const worker = await Worker.start({ guard: false, ...setup() })
+      const worker = await Worker.start({ guard: false, ...setup })
       t.after(() => worker.close())
       for (const program of programs) worker.run(program)
       await worker.witness.present(processCount)
@@ -171,8 +173,9 @@ suite('a worker without the guard that is killed', () => {
 })
 
 /** A PATH with what the test's programs need and nothing else. */
-function pathWithoutPs(): string {
-  const path = mkdtempSync(join(folder, 'path-'))
+function makePathWithoutPs(): string {
+  const path = join(folder, 'path')
+  mkdirSync(path)
   for (const name of ['sh', 'sleep', 'setsid', 'echo']) {
     const found = execFileSync('sh', ['-c', 'PATH=/usr/bin:/bin; which "$0"', name], { encoding: 'utf8' })
     symlinkSync(found.trim(), join(path, name))

@@ -60,7 +60,8 @@ suite('a stream of messages', () => {
   })
 })
 
-suite('the control socket of a keeper', () => {
+// Each has a keeper of its own, and waits for its grace.
+suite('the control socket of a keeper', { concurrency: true }, () => {
   test('takes orders that come byte for byte', async (t) => {
     const keeper = await RawKeeper.start(t)
     for (const byte of Buffer.from(keeper.open + keeper.launch('daemon.sh'))) {

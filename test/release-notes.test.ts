@@ -47,15 +47,16 @@ suite('a release', { skip: whyNot }, () => {
     assert.deepEqual(inNewPlaces('', note), [['/dev/shm'], true])
   })
 
-  const unusable: [string, string][] = [
-    ['a link', `ln -s other /dev/shm/${name}`],
-    ['a file', `touch /dev/shm/${name}`],
-    ['a folder that others can write to', `mkdir /dev/shm/${name}; chmod 777 /dev/shm/${name}`]
-  ]
-  if (isRoot) unusable.push(['a folder of another user', `mkdir /dev/shm/${name}; chown 1 /dev/shm/${name}`])
-  for (const [what, prepare] of unusable) {
-    test(`is noted elsewhere where there is ${what} in the way`, () => {
-      assert.deepEqual(inNewPlaces(prepare, note), [['/tmp'], true])
+  for (const [what, prepare] of [
+    ['a link and a file', `ln -s other /dev/shm/${name}; touch /tmp/${name}`],
+    [
+      `folders ${isRoot ? 'of another user and ' : ''}that others can write to`,
+      `mkdir /dev/shm/${name} /tmp/${name}; chmod 777 /tmp/${name}
+       ${isRoot ? 'chown 1' : 'chmod 777'} /dev/shm/${name}`
+    ]
+  ] as const) {
+    test(`is noted elsewhere where there are ${what} in the way`, () => {
+      assert.deepEqual(inNewPlaces(prepare, note), [['/tmp/own'], true])
     })
   }
 
@@ -74,12 +75,14 @@ suite('a release', { skip: whyNot }, () => {
   })
 
   test('of what is no scope is refused, and was never noted', () => {
-    for (const text of ['', '../x', 'worker', `${mark}/1`]) {
-      const program = `
-        const found = isReleased(${JSON.stringify(text)})
-        try { noteRelease(${JSON.stringify(text)}) } catch ({ name }) { console.log(JSON.stringify([found, name])) }`
-      assert.deepEqual(inNewPlaces('', program), [false, 'RangeError'])
-    }
+    const texts = ['', '../x', 'worker', `${mark}/1`]
+    const program = `
+      const tried = ${JSON.stringify(texts)}.map((text) => {
+        const found = isReleased(text)
+        try { noteRelease(text) } catch ({ name }) { return [found, name] }
+      })
+      console.log(JSON.stringify([tried, existsSync('/dev/shm/${name}')]))`
+    assert.deepEqual(inNewPlaces('', program), [texts.map(() => [false, 'RangeError']), false])
   })
 })
 
@@ -87,44 +90,44 @@ suite('a note', { skip: whyNot }, () => {
   const anHour = 3_600
   const alive = process.pid
 
-  /** Makes a note of a mark, so many seconds old, drops stale notes, and tells whether it was kept. */
-  function isKept(mark: string, ageSeconds = 0, prepare = ''): boolean {
-    const path = `/dev/shm/${name}/${mark.replace('/', '_')}`
+  /** Makes notes of marks, each so many seconds old, drops stale notes, and tells which were kept. */
+  function kept(notes: [mark: string, ageSeconds: number][], prepare = ''): boolean[] {
     return inNewPlaces(
       prepare,
-      `noteRelease('${mark}')
-       const at = Date.now() / 1000 - ${ageSeconds}
-       utimesSync('${path}', at, at)
+      `const made = ${JSON.stringify(notes)}
+       for (const [mark, ageSeconds] of made) {
+         noteRelease(mark)
+         const at = Date.now() / 1000 - ageSeconds
+         utimesSync('/dev/shm/${name}/' + mark.replace('/', '_'), at, at)
+       }
        dropStaleNotes()
-       console.log(isReleased('${mark}'))
+       console.log(JSON.stringify(made.map(([mark]) => isReleased(mark))))
        if (process.env.CARRIER !== undefined) process.kill(Number(process.env.CARRIER), 'SIGKILL')`
     )
   }
 
-  test('of a mark that somebody carries is kept', () => {
+  test('of a mark that somebody carries is kept, even of a dead worker', () => {
     // Started there, since a user namespace hides the environments outside it. It has become the program that
     // carries the mark once that can be read.
     const carried = `SUBPROCESS_GUARD_MARK=${mark} sleep 1000 >/dev/null 2>&1 &
       export CARRIER=$!
       until tr '\\0' '\\n' </proc/$!/environ | grep -q ${mark}; do :; done`
-    assert.equal(isKept(mark, anHour, carried), true)
+    assert.deepEqual(kept([[mark, anHour]], carried), [true])
   })
 
-  test('of a dead worker is dropped when nobody carries the mark', () => {
-    assert.equal(isKept(mark), false)
-  })
-
-  test('of a living worker is kept while what it released may still be starting', () => {
-    assert.equal(isKept(markOfProcess(alive)), true)
-    assert.equal(isKept(markOfProcess(alive), anHour), false)
-  })
-
-  test('of another boot is dropped', () => {
-    assert.equal(isKept(markOf({ boot: '0-0' })), false)
-  })
-
-  test('of another PID namespace is kept, since who carries its mark cannot be seen', () => {
-    assert.equal(isKept(markOf({ namespace: '1' }), anHour), true)
+  test('that nobody carries is dropped, save while what was released may still be starting or cannot be seen', () => {
+    const notes: [what: string, mark: string, ageSeconds: number, isKept: boolean][] = [
+      ['of a dead worker', mark, 0, false],
+      ['of a living worker, new', markOfProcess(alive, 1), 0, true],
+      ['of a living worker, old', markOfProcess(alive, 2), anHour, false],
+      ['of another boot', markOf({ boot: '0-0' }), 0, false],
+      ['of another PID namespace', markOf({ namespace: '1' }), anHour, true]
+    ]
+    const found = kept(notes.map(([, mark, ageSeconds]) => [mark, ageSeconds]))
+    assert.deepEqual(
+      notes.map(([what], i) => [what, found[i]]),
+      notes.map(([what, , , isKept]) => [what, isKept])
+    )
   })
 
   test('is dropped by later ones while its worker lives, so that they do not come to many', () => {

@@ -11,7 +11,7 @@ const guards = [await createGuard({ grace: 300, logger }), await createGuard({ g
 
 const scope = guards[0].open()
 // A daemon in a session of its own, and a command that leaves a child.
-const starting = scope.spawn('sh', ['-c', 'setsid sh -c "sleep 1000 &" & sleep 1000 & echo started; wait'])
+const starting = scope.spawn('sh', ['-c', 'sleep 1000 & setsid sh -c "sleep 1000 & echo started" & wait'])
 await new Promise((resolve) => starting.stdout.once('data', resolve))
 starting.stdout.resume()
 const before = (await scope.list()).length

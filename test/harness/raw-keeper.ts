@@ -19,6 +19,8 @@ import { Witness } from './witness.js'
 const inKeeper = (file: string): string => new URL(`../../../dist/keeper/${file}`, import.meta.url).href
 const { Decoder, encode }: typeof Protocol = await import(inKeeper('protocol.js'))
 
+let count = 0
+
 export class RawKeeper {
   readonly witness = new Witness()
   readonly heard: Protocol.KeeperMessage[] = []
@@ -40,11 +42,11 @@ export class RawKeeper {
     const main = fileURLToPath(inKeeper('main.js'))
     this.process = spawn(process.execPath, ['--expose-gc', main], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-      // A worker's mark that no process has.
+      // A worker's mark that no process has, and no other keeper: it ends all that carries it.
       env: {
         ...process.env,
         TMPDIR: this.#tmp,
-        SUBPROCESS_GUARD_KEEPER: `raw.0.${process.pid}.${startTick}`
+        SUBPROCESS_GUARD_KEEPER: `raw${++count}.0.${process.pid}.${startTick}`
       },
       detached: true
     })

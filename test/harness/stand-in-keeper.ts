@@ -1,4 +1,7 @@
-/** A process that looks like the keeper of this test, and answers for it: what no real keeper is made to say. */
+/**
+ * A process that looks like the keeper of another one, which does nothing, and answers for it: what no real keeper is made
+ * to say.
+ */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,17 +20,22 @@ const program = `
 
 export class StandInKeeper {
   readonly pid: number
+  /** Process id of its worker. */
+  readonly worker: number
   readonly #folder: string
   readonly #process: ChildProcess
+  readonly #worker: ChildProcess
 
   /** Starts one that answers with that, or never. */
   static async start(answer?: object | string): Promise<StandInKeeper> {
     const folder = mkdtempSync(join(tmpdir(), 'subprocess-guard-'))
+    const worker = spawn('sleep', ['1000'], { stdio: 'ignore' })
+    const workerPid = worker.pid as number
     const mark = [
       readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       /\d+/.exec(readlinkSync('/proc/self/ns/pid')),
-      process.pid,
-      statOf(process.pid)?.startTick
+      workerPid,
+      statOf(workerPid)?.startTick
     ].join('.')
     const text = typeof answer === 'object' ? `${JSON.stringify(answer)}\n` : answer
     const child = spawn(process.execPath, ['-e', program, join(folder, 'stdio')], {
@@ -35,18 +43,21 @@ export class StandInKeeper {
       stdio: ['ignore', 'pipe', 'inherit']
     })
     await once(child.stdout, 'data')
-    return new StandInKeeper(child, folder)
+    return new StandInKeeper(child, worker, folder)
   }
 
-  private constructor(child: ChildProcess, folder: string) {
+  private constructor(child: ChildProcess, worker: ChildProcess, folder: string) {
     this.#process = child
+    this.#worker = worker
+    this.worker = worker.pid as number
     this.#folder = folder
     this.pid = child.pid as number
   }
 
   async close(): Promise<void> {
-    this.#process.kill('SIGKILL')
-    await once(this.#process, 'exit')
+    const ended = [this.#process, this.#worker].map((child) => once(child, 'exit'))
+    for (const child of [this.#process, this.#worker]) child.kill('SIGKILL')
+    await Promise.all(ended)
     rmSync(this.#folder, { recursive: true })
   }
 }

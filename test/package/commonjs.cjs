@@ -8,7 +8,7 @@ async function main() {
   assert.equal(typeof subprocessGuard.default, 'function')
   const app = Fastify()
   // As it is, without `.default`: Fastify takes a module for its default export.
-  app.register(subprocessGuard, { timeout: 10_000 })
+  app.register(subprocessGuard, { timeout: 60_000 })
   app.get('/spawns', async (request) => request.spawn('echo', ['spawned']).stdout)
   app.get('/hangs', { config: { subprocessGuard: { timeout: 200 } } }, async (request) => {
     // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.

@@ -13,7 +13,7 @@ async function main(): Promise<void> {
   const app = Fastify()
   app.register(subprocessGuard, { timeout: 1000 })
   let closed: Promise<ScopeReport> | undefined
-  app.get('/spawns', { config: { subprocessGuard: { timeout: 5000 } } }, async (req) => {
+  app.get('/spawns', { config: { subprocessGuard: { timeout: 60_000 } } }, async (req) => {
     closed = req.subprocesses.closed
     const echo: Subprocess = req.spawn('echo', ['spawned'])
     return echo.stdout

@@ -4,7 +4,7 @@ import Fastify from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 
 const app = Fastify()
-await app.register(subprocessGuard, { timeout: 10_000 })
+await app.register(subprocessGuard, { timeout: 60_000 })
 app.get('/spawns', async (request) => request.spawn('echo', ['spawned']).stdout)
 app.get('/hangs', { config: { subprocessGuard: { timeout: 200 } } }, async (request) => {
   // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.

@@ -6,7 +6,7 @@ import { subprocessGuard } from 'fastify-subprocess-guard/express'
 
 const app = express()
 const silent = () => {}
-const guard = subprocessGuard({ timeout: 10_000, logger: { info: silent, warn: silent, error: silent } })
+const guard = subprocessGuard({ timeout: 60_000, logger: { info: silent, warn: silent, error: silent } })
 app.use(guard)
 app.get('/spawns', (req, res) => {
   const echo = req.spawn('echo', ['spawned'], { stdio: ['ignore', 'pipe', 'inherit'] })
