@@ -2,8 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
@@ -156,7 +154,7 @@ suite('a response that is the output of a command', () => {
       })
     })
     const asked = ask(served.port, '/')
-    await once(await asked.head, 'data')
+    await asked.begun
     stream?.write('\n')
     const { status, isCut } = await asked.answer
     assert.deepEqual({ status, isCut }, { status: 200, isCut: true })
@@ -182,7 +180,7 @@ suite('a response that is the output of a command', () => {
     )
     const asked = ['/silent', '/begun'].map((path) => ask(served.port, path))
     await served.witness.present(2)
-    await once((await asked[1]?.head) as IncomingMessage, 'data')
+    await asked[1]?.begun
     await passDeadlines({ count: 2 })
     const [silent, begun] = await Promise.all(asked.map(({ answer }) => answer))
     assert.equal(silent?.status, 503)
@@ -197,7 +195,7 @@ suite('a response that is the output of a command', () => {
       app.get('/', async (request) => program(request, served, 'chatty.sh'))
     })
     const asked = ask(served.port, '/')
-    await once(await asked.head, 'data')
+    await asked.begun
     asked.leave()
     await assertGone(served)
     await eventually('its scope is closed', () => served.app.subprocessGuard.scopes().length === 0)

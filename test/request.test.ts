@@ -171,7 +171,7 @@ for (const kind of kinds) {
         })
         t.after(() => served.close())
         const asked = ask(served.port, '/stream')
-        await once(await asked.head, 'data')
+        await asked.begun
         await passDeadlines()
         const { status, body, isCut } = await asked.answer
         assert.deepEqual({ status, body, isCut }, { status: 200, body: 'start\n', isCut: true })
@@ -282,7 +282,7 @@ for (const kind of kinds) {
           })
           t.after(() => served.close())
           const asked = ask(served.port, '/stream', { json })
-          await once(await asked.head, 'readable')
+          await asked.begun
           asked.leave()
           await assertGone(served)
           await assertOneLine(served, 'disconnected')

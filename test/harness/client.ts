@@ -15,6 +15,8 @@ export interface Asked {
   readonly answer: Promise<Answer>
   /** Resolves when the head of the answer has come. */
   readonly head: Promise<IncomingMessage>
+  /** Resolves when something of its body has come, or had come before. */
+  readonly begun: Promise<void>
   /** Closes the connection. */
   leave(): void
 }
@@ -41,12 +43,17 @@ export function ask(port: number, path: string, { method, json, body: given, hea
     sent.once('response', resolve)
     sent.once('error', reject)
   })
+  let begin = (): void => {}
+  const begun = new Promise<void>((resolve) => {
+    begin = resolve
+  })
   const answer = head.then(
     (response) =>
       new Promise<Answer>((resolve) => {
         let text = ''
         response.setEncoding('utf8').on('data', (part: string) => {
           text += part
+          begin()
         })
         // Told by 'close', where it shows as not complete.
         response.on('error', () => {})
@@ -60,5 +67,5 @@ export function ask(port: number, path: string, { method, json, body: given, hea
   head.catch(() => {})
   answer.catch(() => {})
   sent.end(body)
-  return { answer, head, leave: () => sent.destroy() }
+  return { answer, head, begun, leave: () => sent.destroy() }
 }

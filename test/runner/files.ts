@@ -10,7 +10,20 @@ export interface Plan {
 }
 
 /** What takes longest starts first: the end of a run does not wait for a file that has begun late. */
-const slowFirst = ['deployment-pm2', 'hooks', 'deployment-cluster']
+const slowFirst = [
+  ...[
+    'hung',
+    'sweep',
+    'watchdog',
+    'hooks',
+    'deployment-pm2',
+    'worker',
+    'deployment-cluster',
+    'package',
+    'tree'
+  ],
+  ...['watch', 'keeper-start', 'keeper-loss', 'cli-ps', 'request']
+]
 
 /** The folder of files that `npm test` leaves to `npm run test:all`. */
 const long = 'long/'

@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
   options: {
     but: { type: 'boolean', default: false },
     // Most files wait for processes most of the time.
-    lanes: { type: 'string', default: String(2 * availableParallelism()) },
+    lanes: { type: 'string', default: String(3 * availableParallelism()) },
     times: { type: 'boolean', default: false },
     root: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) },
     // Keepers whose workers end with the file have their grace, and hooks their time.

@@ -50,8 +50,8 @@ export interface Place {
 
 const preload = new URL('./preload.js', import.meta.url).href
 const reporter = fileURLToPath(new URL('./reporter.js', import.meta.url))
-// The longest file takes half a minute on a quiet machine.
-const longestMs = 600_000
+// The longest file takes a minute and a half on a quiet machine.
+const longestMs = 400_000
 
 export async function runFile(
   file: string,
