@@ -38,6 +38,11 @@ process.env.TOLD = told
 process.env.GIVEN = 'by the worker'
 after(() => rmSync(folder, { recursive: true }))
 
+/** What has the `workerExit` of one module run, without the look at the module that comes before. */
+function orderOf(program: string): HookProcess.HookOrder {
+  return { type: 'run', hook: 'workerExit', info, url: urlOf(program) }
+}
+
 /** Runs the `workerExit` of one module and returns why it failed; undefined when it did not. */
 async function whyOf(program: string, hookMs = enoughMs): Promise<string | undefined> {
   const hooks = new Hooks(hookMs)
@@ -94,7 +99,9 @@ suite('a hook', () => {
     ['hoards-objects', /^its process was ended by SIG\w+ before it was done \(more than 64 MB/]
   ] as const) {
     test(`that ${how.replace('-', ' ')} is named with what went wrong`, async () => {
-      assert.match((await whyOf(`misbehaves.mjs?how=${how}`)) ?? 'it did not fail', why)
+      const answer = await carryOut(orderOf(`misbehaves.mjs?how=${how}`), enoughMs)
+      assert.match(answer.type === 'failed' ? answer.why : 'it did not fail', why)
+      assert.deepEqual(childrenOf(process.pid), [], 'a process is left')
     })
   }
 

@@ -169,13 +169,13 @@ suite('within the grace and 250 ms nothing is alive', () => {
       const start = async (): Promise<Worker> => {
         const worker = await Worker.start({ launch })
         t.after(() => worker.close())
+        for (const program of ['waits.sh', 'daemon.sh', stubborn.program]) worker.run(program)
+        await worker.witness.present(1 + 2 + stubborn.count)
         return worker
       }
       const workers = await Promise.all(Object.keys(deaths).map(start))
       for (const [how, die] of Object.entries(deaths)) {
         const worker = workers.pop() as Worker
-        for (const program of ['waits.sh', 'daemon.sh', stubborn.program]) worker.run(program)
-        await worker.witness.present(1 + 2 + stubborn.count)
         die(worker)
         await worker.dead()
         await assertGoneBy(performance.now(), goneMs, { [how]: worker.witness })
