@@ -170,17 +170,19 @@ function npm(args: string[], cwd: string, env = process.env): string {
   return stdout
 }
 
-/** The environment for npm: with a cache in that folder where its own cannot be written. */
+/** The environment for npm: with the certificates for its registry, and a cache in that folder where its own cannot be written. */
 function npmEnv(folder: string): NodeJS.ProcessEnv {
+  const certificates = process.env.NPM_CA_CERTS ?? process.env.NODE_EXTRA_CA_CERTS
+  const env = { ...process.env, ...(certificates === undefined ? {} : { NODE_EXTRA_CA_CERTS: certificates }) }
   // npm tells it to the scripts that it runs.
   const cache = process.env.npm_config_cache ?? npm(['config', 'get', 'cache'], root).trim()
   try {
     mkdirSync(cache, { recursive: true })
     accessSync(cache, constants.W_OK)
-    return process.env
+    return env
   } catch {
     // A user without rights may have no home of its own.
-    return { ...process.env, npm_config_cache: join(folder, 'cache') }
+    return { ...env, npm_config_cache: join(folder, 'cache') }
   }
 }
 
