@@ -15,7 +15,8 @@ import { Worker, type WorkerSetup } from './harness/worker.js'
 
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0
-const folder = mkdtempSync(join(tmpdir(), 'keeper-start-'))
+// Short names: the path of a socket has 107 bytes at most.
+const folder = mkdtempSync(join(tmpdir(), 'ks-'))
 const withoutKoffi = await installWithoutKoffi()
 after(() => {
   rmSync(folder, { recursive: true })
@@ -103,7 +104,7 @@ for (const launch of ['keeper', 'direct'] as const) {
 
 suite('a folder for the keeper’s socket', () => {
   test('that is read-only is not used where there is another one', { skip: noMounts }, async () => {
-    const runtime = join(folder, 'runtime')
+    const runtime = join(folder, 'run')
     mkdirSync(runtime)
     const worker = await Worker.start({ within: withReadOnlyTmp, env: { XDG_RUNTIME_DIR: runtime } })
     try {

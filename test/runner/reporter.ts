@@ -22,9 +22,10 @@ function toldOf(event: NodeEvent, path: string): TestEvent | undefined {
       return event.data.file === undefined ? undefined : { type: 'note', text: event.data.message }
     case 'test:pass': {
       const { skip, todo, details } = event.data
-      if (details.type === 'suite') return undefined
+      // A suite that is skipped tells of none of its tests.
       if (skip !== undefined || todo !== undefined)
         return { type: 'skip', name: path, why: String(skip ?? todo) }
+      if (details.type === 'suite') return undefined
       return { type: 'pass', name: path, ms: details.duration_ms }
     }
     case 'test:fail': {

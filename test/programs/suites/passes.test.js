@@ -1,4 +1,7 @@
-import { test } from 'node:test'
+import { suite, test } from 'node:test'
 
 test('passes', () => {})
 test('is skipped', { skip: 'a reason' }, () => {})
+suite('a suite', { skip: 'another reason' }, () => {
+  test('is not told of', () => {})
+})
