@@ -1,4 +1,4 @@
-/** A thousand subprocesses of a worker that is killed are dead within 250 ms, in the median of three workers. */
+/** A thousand subprocesses of a worker that is killed are dead within 250 ms, in the median of three workers, or else of ten. */
 
 import { test } from 'node:test'
 import { assertSoonDead } from '../harness/thousand.js'

@@ -37,15 +37,9 @@ export class ExpressServed extends Served {
     this.app.use(framework.json())
   }
 
-  /** Resolves when it listens. One that cannot start leaves nothing open: the test could not end. */
-  async start(routes: (served: this) => void): Promise<this> {
-    try {
-      await this.#start(routes)
-      return this
-    } catch (error) {
-      await this.close()
-      throw error
-    }
+  /** Resolves when it listens. */
+  start(routes: (served: this) => void): Promise<this> {
+    return this.startedBy(() => this.#start(routes))
   }
 
   async #start(routes: (served: this) => void): Promise<void> {

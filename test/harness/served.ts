@@ -73,6 +73,17 @@ export abstract class Served {
     return this.log.filter(({ msg }) => msg.startsWith('scope closed'))
   }
 
+  /** A server that cannot start leaves nothing open: the test could not end. */
+  protected async startedBy(start: () => Promise<void>): Promise<this> {
+    try {
+      await start()
+      return this
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
   async close(): Promise<void> {
     await this.stop()
     this.witness.close()

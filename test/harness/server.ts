@@ -30,15 +30,9 @@ export class Served extends ServedBase {
     this.app = Fastify(options) as never
   }
 
-  /** Resolves when it listens. One that cannot start leaves nothing open: the test could not end. */
-  async start(routes: (app: FastifyInstance, served: Served) => void): Promise<this> {
-    try {
-      await this.#start(routes)
-      return this
-    } catch (error) {
-      await this.close()
-      throw error
-    }
+  /** Resolves when it listens. */
+  start(routes: (app: FastifyInstance, served: Served) => void): Promise<this> {
+    return this.startedBy(() => this.#start(routes))
   }
 
   async #start(routes: (app: FastifyInstance, served: Served) => void): Promise<void> {

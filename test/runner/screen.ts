@@ -38,10 +38,11 @@ export class Screen {
     this.#drawBar()
   }
 
-  /** What each test has taken. */
+  /** What each test has taken, and what tests have told of themselves. */
   times(results: readonly FileResult[]): void {
-    for (const { file, times } of results) {
+    for (const { file, times, notes } of results) {
       for (const { name, ms } of times) console.log(`${Math.round(ms)} ms  ${nameOf(file)}: ${name}`)
+      for (const note of notes) console.log(`note  ${nameOf(file)}: ${note}`)
     }
   }
 
