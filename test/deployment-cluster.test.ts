@@ -75,7 +75,7 @@ async function serve(
 }
 
 suite('a cluster that lives on', () => {
-  const workerCount = 4
+  const workerCount = 3
   let cluster: Cluster
   let port: number
   before(async () => {

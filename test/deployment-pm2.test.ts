@@ -35,48 +35,57 @@ suite('under PM2', () => {
     ['cluster', 2],
     ['fork', 1]
   ] as const) {
-    test(`a worker that is killed leaves nothing, and another one serves (${exec_mode})`, async (t) => {
-      const port = await serve(t, { exec_mode, instances })
-      const worker = await hang(port, pm2)
-      const { workers } = pm2
-      assert.equal(workers.length, instances)
-      const itsTree = treeOf(worker)
-      process.kill(worker, 'SIGKILL')
-      await eventually('its tree is gone', () => !itsTree.some(isAlive))
-      await otherWorkerAt(port, workers)
-    })
+    suite(`in mode ${exec_mode}`, () => {
+      let port: number
+      before(async () => {
+        port = await pm2.serve({ exec_mode, instances, env: { WORKER_TIMEOUT_MS: '1500' } })
+      })
+      after(() => pm2.deleteAll())
 
-    test(`a worker that hangs leaves nothing, and another one serves (${exec_mode})`, async (t) => {
-      const port = await serve(t, { exec_mode, instances: 1, env: { WORKER_TIMEOUT_MS: '1500' } })
-      const { workers } = pm2
-      const blocked = ask(port, '/block')
-      await eventually('its command runs', () => pm2.family.living('sleep 1000').length === 1)
-      await assert.rejects(blocked.answer)
-      await otherWorkerAt(port, workers)
-      assert.deepEqual(pm2.family.living('sleep 1000'), [])
-    })
+      test('a worker that is killed leaves nothing, and another one serves', async () => {
+        const worker = await hang(port, pm2)
+        const { workers } = pm2
+        assert.equal(workers.length, instances)
+        const itsTree = treeOf(worker)
+        process.kill(worker, 'SIGKILL')
+        await eventually('its tree is gone', () => !itsTree.some(isAlive))
+        await otherWorkerAt(port, workers)
+      })
 
-    test(`stop drains (${exec_mode})`, async (t) => {
-      const port = await serve(t, { exec_mode, instances: 1 })
-      const conversion = await Conversion.start(port, pm2.family)
-      const stopped = pm2.act('stop', name)
-      await refused(port)
-      assert.deepEqual(await conversion.finish(), [200, 'first, last'])
-      await stopped
-      await pm2.onlyDaemon()
+      test('a worker that hangs leaves nothing, and another one serves', async () => {
+        const { workers } = pm2
+        const blocked = ask(port, '/block')
+        await eventually('its command runs', () => pm2.family.living('sleep 1000').length === 1)
+        await assert.rejects(blocked.answer)
+        await otherWorkerAt(port, workers)
+        assert.deepEqual(pm2.family.living('sleep 1000'), [])
+      })
+
+      if (exec_mode === 'cluster') {
+        test('reload drains, while the next workers serve', async () => {
+          const { workers } = pm2
+          const conversion = await Conversion.start(port, pm2.family)
+          const reloaded = pm2.act('reload', name)
+          await otherWorkerAt(port, workers)
+          assert.deepEqual(await conversion.finish(), [200, 'first, last'])
+          await reloaded
+          const areOthers = (): boolean => !pm2.workers.some((pid) => workers.includes(pid))
+          await eventually('the workers from before are gone', areOthers)
+        })
+      }
+
+      test('stop drains', async () => {
+        // PM2 stops one after the other, and those that are left would not refuse what comes.
+        if (instances > 1) await pm2.act('scale', name, 1)
+        const conversion = await Conversion.start(port, pm2.family)
+        const stopped = pm2.act('stop', name)
+        await refused(port)
+        assert.deepEqual(await conversion.finish(), [200, 'first, last'])
+        await stopped
+        await pm2.onlyDaemon()
+      })
     })
   }
-
-  test('reload drains, while the next worker serves', async (t) => {
-    const port = await serve(t, { instances: 1 })
-    const { workers } = pm2
-    const conversion = await Conversion.start(port, pm2.family)
-    const reloaded = pm2.act('reload', name)
-    await otherWorkerAt(port, workers)
-    assert.deepEqual(await conversion.finish(), [200, 'first, last'])
-    await reloaded
-    await eventually('the last worker is gone', () => pm2.workers.length === 1)
-  })
 
   test('with treekill, PM2 ends the commands of requests that are to be drained', async (t) => {
     const port = await serve(t, { instances: 1, treekill: true })
