@@ -468,10 +468,14 @@ suite('the output', () => {
   })
 })
 
-/** The number that a process has in its own PID namespace. */
-function innermost(pid: number): number {
-  const [, numbers] = /^NSpid:\s+(.+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return Number(numbers?.split(/\s+/).at(-1))
+/** The number that a process has in its own PID namespace; undefined when it is gone, as another file's worker may be. */
+function innermost(pid: number): number | undefined {
+  try {
+    const [, numbers] = /^NSpid:\s+(.+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    return Number(numbers?.split(/\s+/).at(-1))
+  } catch {
+    return undefined
+  }
 }
 
 function parentOf(pid: number): number | undefined {
