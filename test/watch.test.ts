@@ -3,10 +3,11 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { after, before, suite, type TestContext, test } from 'node:test'
+import { after, afterEach, before, suite, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Debugging } from './harness/debugging.js'
 import { eventually } from './harness/expectations.js'
+import { patienceMs } from './harness/patience.js'
 import { childrenOf, statOf } from './harness/proc.js'
 import { Door, type Kind, Watched, type WatchedSetup } from './harness/watched.js'
 
@@ -25,7 +26,12 @@ const shared = (): Watched => sharedWorker
 before(async () => {
   sharedWorker = await Watched.start()
 })
+// Also where a test has failed: the next one is to find the worker as it was.
+afterEach(() => sharedWorker.release())
 after(() => sharedWorker.close())
+
+/** For a thread that runs JavaScript: on a busy machine it may have to wait for a processor before it answers. */
+const patient = { withinMs: patienceMs }
 
 /** Asserts that nothing of the look is left: what was blocked ends, and the worker serves. */
 async function assertGoesOn(worker: Watched, answer: Promise<{ body: string }>): Promise<void> {
@@ -42,7 +48,7 @@ suite('a main thread that hangs in JavaScript', () => {
     ['fastify-async', 'async', /at loop /, 'GET /fastify-async/:block'],
     ['fastify-async', 'callback', /at loop /, 'GET /fastify-async/:block'],
     ['fastify-sync', 'below', /at loop .*\n(.*at loopDeepBelow .*\n){21}/, 'GET /fastify-sync/:block'],
-    ['fastify-sync', 'too-deep', /at loop .*[\s\S]*and 1\d\d\d frames more$/, 'GET /fastify-sync/:block'],
+    ['fastify-sync', 'deep', /at loop .*[\s\S]*and 2\d\d frames more$/, 'GET /fastify-sync/:block'],
     ['fastify-sync', 'regex', /at regex /, 'GET /fastify-sync/:block'],
     ['fastify-sync', 'atomics-wait', /at atomics-wait /, 'GET /fastify-sync/:block'],
     ['fastify-sync', 'debugger-statement', /at debugger-statement /, 'GET /fastify-sync/:block'],
@@ -55,7 +61,7 @@ suite('a main thread that hangs in JavaScript', () => {
     test(`is told with its stack and its route, and goes on: ${kind}, ${block}`, async () => {
       const worker = shared()
       const { answer } = await worker.block(kind, block)
-      const where = await worker.door.where()
+      const where = await worker.door.where(patient)
       assert.equal(where.type, 'stack', JSON.stringify(where))
       assert.match(where.stack, frame)
       assert.equal(where.route, route)
@@ -66,16 +72,16 @@ suite('a main thread that hangs in JavaScript', () => {
   test('is told as often as it is asked', async () => {
     const worker = shared()
     const { answer } = await worker.block('fastify-sync', 'sync')
-    for (let times = 0; times < 3; times++) assert.equal((await worker.door.where()).type, 'stack')
-    for (const { type } of await worker.door.wheres(3)) assert.equal(type, 'stack')
+    for (let times = 0; times < 3; times++) assert.equal((await worker.door.where(patient)).type, 'stack')
+    for (const { type } of await worker.door.wheres(3, patient)) assert.equal(type, 'stack')
     await assertGoesOn(worker, answer)
   })
 
   test('cannot tell it itself: the negative control', async (t) => {
     const worker = await watched(t, { answerer: 'main-thread' })
-    assert.equal((await worker.door.where()).type, 'stack')
+    assert.equal((await worker.door.where(patient)).type, 'stack')
     const { answer } = await worker.block('fastify-sync', 'sync')
-    const where = worker.door.where()
+    const where = worker.door.where(patient)
     assert.equal(await Promise.race([where, pause(1_000, 'silence')]), 'silence')
     await assertGoesOn(worker, answer)
     assert.equal((await where).type, 'stack')
@@ -210,7 +216,7 @@ suite('a main thread with a debugger', () => {
   test('hangs by itself while the debugger only looks on', async (t) => {
     const { worker, debugging } = await debugged(t)
     const { answer } = await worker.block('fastify-sync', 'sync')
-    const where = await worker.door.where()
+    const where = await worker.door.where(patient)
     assert.equal(where.type, 'stack', JSON.stringify(where))
     assert.equal(where.route, 'GET /fastify-sync/:block')
     await eventually('it goes on', () => !debugging.isPaused)
@@ -236,7 +242,7 @@ suite('the thread', () => {
     worker.process.kill('SIGHUP')
     await eventually('it is at the next door', () => next.connections.length > 0)
     const { answer } = await worker.block('fastify-sync', 'sync')
-    assert.equal((await next.where()).type, 'stack')
+    assert.equal((await next.where(patient)).type, 'stack')
     await assertGoesOn(worker, answer)
   })
 
@@ -245,7 +251,7 @@ suite('the thread', () => {
     const [socket] = worker.door.connections
     socket?.write('{"type":"what"}\n')
     const { answer } = await worker.block('fastify-sync', 'sync')
-    assert.equal((await worker.door.where()).type, 'stack')
+    assert.equal((await worker.door.where(patient)).type, 'stack')
     socket?.write('no JSON\n')
     await eventually('the connection is closed', () => socket?.closed === true)
     await assertGoesOn(worker, answer)

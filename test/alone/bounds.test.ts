@@ -14,6 +14,7 @@ import { type Kind, kinds } from '../harness/kinds.js'
 import { type GuardedRequest, goneMs, type Served } from '../harness/served.js'
 import { Served as FastifyServed } from '../harness/server.js'
 import { StandInKeeper } from '../harness/stand-in-keeper.js'
+import { Watched } from '../harness/watched.js'
 import { installWithoutKoffi } from '../harness/without-koffi.js'
 import { Witness } from '../harness/witness.js'
 import { deadlineMs, Worker } from '../harness/worker.js'
@@ -204,6 +205,16 @@ test('the hook workerAbort is called soon after workerTimeout and the grace', as
   await worker.hang(stubborn.program, 'wait', stubborn.count)
   const isTold = (): boolean => worker.said('workerAbort').length > 0
   await eventually('the hook is called', isTold, workerTimeout + noticedMs + goneMs)
+})
+
+test('a stack of 1,500 frames is told within the time that a look may take', async (t) => {
+  const worker = await Watched.start()
+  t.after(() => worker.close())
+  await worker.block('fastify-sync', 'too-deep')
+  const where = await worker.door.where()
+  assert.equal(where.type, 'stack', JSON.stringify(where))
+  assert.match(where.stack, /and 1\d\d\d frames more$/)
+  assert.equal(where.route, 'GET /fastify-sync/:block')
 })
 
 test('subprocess-guard ps waits a second for a keeper that does not answer, and not much longer', async (t) => {

@@ -52,6 +52,7 @@ const blocks: Record<string, (request: object) => unknown> = {
     return request
   },
   below: (_request) => loopDeepBelow(20),
+  deep: (_request) => loopDeepBelow(300),
   'too-deep': (_request) => loopDeepBelow(1_500),
   callback: (request) =>
     new Promise<void>((resolve) => {
