@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that `npm test` leaves out because it is long: many requests, the soak, and the other versions of Node.
+# Everything that `npm test` leaves out because it is long, or needs more packages: many requests, the soak, the schema of the manifest
+# for Kubernetes, and the other versions of Node.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
@@ -8,4 +9,5 @@ trap 'rm -rf "$scratch"' EXIT
 node build/test/runner/main.js long/
 echo '== the soak, for a minute'
 node build/soak/main.js --seconds 60
+node scripts/check-manifest.js "$scratch/schemas"
 bash scripts/test-nodes.sh "$scratch"
