@@ -379,6 +379,23 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(await scope.list(), [])
     })
 
+    test('tells of a daemon that had no environment when it was first looked at, as in the moment of its exec', async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open()
+      const command = guarded.run(scope, 'daemon-finds-mark.sh', [], { stdio: ['pipe', 'ignore', 'ignore'] })
+      const bare = (await guarded.witness.present(2)).find(({ name }) => name === 'bare')
+      assert.deepEqual(
+        pidsOf(await scope.list()),
+        [command.pid],
+        'nothing says that the daemon is this scope’s'
+      )
+      command.stdin?.write('go on\n')
+      const marked = (await guarded.witness.present(3)).at(-1)
+      assert.deepEqual([marked?.name, marked?.pid], ['marked', bare?.pid])
+      await becomeTheirPrograms([marked as { pid: number }])
+      assert.deepEqual(pidsOf(await scope.list()), pidsOf([command, bare] as { pid: number }[]))
+    })
+
     test('does not tell of a process of another scope', async (t) => {
       const guarded = await startGuarded(t)
       const [one, other] = [guarded.guard.open(), guarded.guard.open()]
@@ -538,21 +555,6 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(guarded.guard.scopes(), [])
     })
   })
-})
-
-// With a keeper of its own: where the end of an earlier test makes the keeper look, it may see the daemon in the moment in which its
-// parent is gone and it is still in the session of its scope.
-test('a list tells of a daemon that had no environment when it was first looked at, as in the moment of its exec', async (t) => {
-  const guarded = await startGuarded(t)
-  const scope = guarded.guard.open()
-  const command = guarded.run(scope, 'daemon-finds-mark.sh', [], { stdio: ['pipe', 'ignore', 'ignore'] })
-  const bare = (await guarded.witness.present(2)).find(({ name }) => name === 'bare')
-  assert.deepEqual(pidsOf(await scope.list()), [command.pid], 'nothing says that the daemon is this scope’s')
-  command.stdin?.write('go on\n')
-  const marked = (await guarded.witness.present(3)).at(-1)
-  assert.deepEqual([marked?.name, marked?.pid], ['marked', bare?.pid])
-  await becomeTheirPrograms([marked as { pid: number }])
-  assert.deepEqual(pidsOf(await scope.list()), pidsOf([command, bare] as { pid: number }[]))
 })
 
 suite('at the end of the keeper', () => {

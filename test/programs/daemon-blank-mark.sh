@@ -1,5 +1,5 @@
 # Forks twice, leaves its session and blanks the mark. The command itself stays.
 exec 9>"$WITNESS"
-SUBPROCESS_GUARD_MARK= setsid -f sh -c 'echo "alive $$ daemon" >&9; exec sleep 1000'
+sh "${0%/*}/leave-session.sh" env SUBPROCESS_GUARD_MARK= setsid sh -c 'echo "alive $$ daemon" >&9; exec sleep 1000'
 echo "alive $$ leader" >&9
 exec sleep 1000

@@ -1,6 +1,6 @@
 # Leaves its session and has no environment until it reads a line. Then it has the mark, as whoever has come through its exec.
 exec 9>"$WITNESS" 8<&0
-env -i "$(command -v setsid)" -f "$(command -v sh)" -c '
+sh "${0%/*}/leave-session.sh" env -i "$(command -v setsid)" "$(command -v sh)" -c '
 echo "alive $$ bare" >&9
 read -r _ <&8
 SUBPROCESS_GUARD_MARK=$1 exec "$0" -c "echo \"alive \$\$ marked\" >&9; exec \"\$0\" 1000" "$2"
