@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 export interface Plan {
   /** Run side by side, in this order. */
   readonly together: readonly string[]
-  /** Run one after the other when the others are done: they assert bounds in time, or are long. */
+  /** Run one after the other when the others are done: they assert bounds in time, are long, or touch every keeper there is. */
   readonly alone: readonly string[]
 }
 
@@ -22,7 +22,7 @@ const slowFirst = [
     'package',
     'tree'
   ],
-  ...['watch', 'keeper-start', 'keeper-loss', 'cli-ps', 'request']
+  ...['watch', 'keeper-start', 'keeper-loss', 'request']
 ]
 
 /** The folder of files that `npm test` leaves to `npm run test:all`. */

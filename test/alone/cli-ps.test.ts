@@ -1,4 +1,7 @@
-/** `subprocess-guard ps` shows what guarded workers run, also when their keepers cannot be asked. */
+/**
+ * `subprocess-guard ps` shows what guarded workers run, also when their keepers cannot be asked. It asks every keeper of the machine,
+ * which then looks at its processes: not while other files have daemons of which nobody may know whose they are.
+ */
 
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
@@ -8,22 +11,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type * as Mark from '../lib/mark.js'
-import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
-import { ask } from './harness/client.js'
-import { eventually } from './harness/expectations.js'
-import { patienceMs } from './harness/patience.js'
-import { argumentsOf, statOf } from './harness/proc.js'
-import { type Served, serve } from './harness/server.js'
-import { StandInKeeper } from './harness/stand-in-keeper.js'
-import { installWithoutKoffi } from './harness/without-koffi.js'
-import { Witness } from './harness/witness.js'
-import { Worker, whyNoTerminal } from './harness/worker.js'
+import type * as Mark from '../../lib/mark.js'
+import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from '../harness/cli.js'
+import { ask } from '../harness/client.js'
+import { eventually } from '../harness/expectations.js'
+import { patienceMs } from '../harness/patience.js'
+import { argumentsOf, statOf } from '../harness/proc.js'
+import { type Served, serve } from '../harness/server.js'
+import { StandInKeeper } from '../harness/stand-in-keeper.js'
+import { installWithoutKoffi } from '../harness/without-koffi.js'
+import { Witness } from '../harness/witness.js'
+import { Worker, whyNoTerminal } from '../harness/worker.js'
 
 const { folderTagOf, workerMarkOf } = (await import(
-  new URL('../../dist/mark.js', import.meta.url).href
+  new URL('../../../dist/mark.js', import.meta.url).href
 )) as typeof Mark
-const workerEntry = fileURLToPath(new URL('./harness/worker-main.js', import.meta.url))
+const workerEntry = fileURLToPath(new URL('../harness/worker-main.js', import.meta.url))
 // Shown as an hour and some minutes, however long the command takes to look.
 const timeout = 5_400_000
 // No file of passwords has that user, and nobody's server runs as that.
