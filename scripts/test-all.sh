@@ -9,5 +9,6 @@ trap 'rm -rf "$scratch"' EXIT
 node build/test/runner/main.js long/
 echo '== the soak, for a minute'
 node build/soak/main.js --seconds 60
+echo '== the manifest for Kubernetes, by its schema'
 node scripts/check-manifest.js "$scratch/schemas"
 bash scripts/test-nodes.sh "$scratch"

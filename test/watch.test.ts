@@ -26,7 +26,7 @@ const shared = (): Watched => sharedWorker
 before(async () => {
   sharedWorker = await Watched.start()
 })
-// Also where a test has failed: the next one is to find the worker as it was.
+// Even after a failure, so that the next test does not find the worker blocked.
 afterEach(() => sharedWorker.release())
 after(() => sharedWorker.close())
 

@@ -1,6 +1,6 @@
 /**
- * `subprocess-guard ps` shows what guarded workers run, also when their keepers cannot be asked. It asks every keeper of the machine,
- * which then looks at its processes: not while other files have daemons of which nobody may know whose they are.
+ * `subprocess-guard ps` shows what guarded workers run, also when their keepers cannot be asked. It asks every keeper on
+ * the machine, and a keeper that is asked looks at its processes. Some tests need a daemon that no keeper has seen yet: they run before.
  */
 
 import assert from 'node:assert/strict'
@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { ShownWorker } from '../../lib/cli/workers.js'
 import type * as Mark from '../../lib/mark.js'
 import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from '../harness/cli.js'
 import { ask } from '../harness/client.js'
@@ -31,34 +32,6 @@ const workerEntry = fileURLToPath(new URL('../harness/worker-main.js', import.me
 const timeout = 5_400_000
 // No file of passwords has that user, and nobody's server runs as that.
 const stranger = 64_321
-
-interface ShownProcess {
-  readonly pid: number
-  readonly parent: number
-  readonly command: string
-  readonly ageMs: number
-  readonly memoryBytes: number
-  readonly cpuMs: number
-}
-
-interface ShownWorker {
-  readonly worker: number
-  readonly state: string
-  readonly command: string | null
-  readonly memoryBytes: number | null
-  readonly keeper: number | null
-  readonly containment: string | null
-  readonly note: string | null
-  readonly scopes: readonly {
-    readonly scope: number
-    readonly state: string
-    readonly route: string | null
-    readonly openMs: number | null
-    readonly deadlineInMs: number | null
-    readonly processes: readonly ShownProcess[]
-  }[]
-  readonly unscoped: readonly ShownProcess[]
-}
 
 /** What is said of all workers of this machine. */
 async function allShown(entry = cli): Promise<ShownWorker[]> {
@@ -471,7 +444,7 @@ suite('the output', () => {
   })
 })
 
-/** The number that a process has in its own PID namespace; undefined when it is gone, as another file's worker may be. */
+/** The number that a process has in its own PID namespace; undefined when it has ended, as any worker on the machine may. */
 function innermost(pid: number): number | undefined {
   try {
     const [, numbers] = /^NSpid:\s+(.+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []

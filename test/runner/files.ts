@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 export interface Plan {
   /** Run side by side, in this order. */
   readonly together: readonly string[]
-  /** Run one after the other when the others are done: they assert bounds in time, are long, or touch every keeper there is. */
+  /** Run one after the other when the others are done: they assert bounds in time, are long, or ask every keeper on the machine. */
   readonly alone: readonly string[]
 }
 
