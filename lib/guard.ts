@@ -2,7 +2,7 @@
 
 import pTimeout from 'p-timeout'
 import { captureIn, startCapture } from './capture.js'
-import type { CloseReason } from './close-reason.js'
+import type { CloseReason, CutReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
 import { Job } from './job.js'
@@ -49,7 +49,9 @@ export class Guard {
   readonly #log: Logger
   readonly #scopes = new Set<Scope>()
   readonly #jobs = new Deadlines<Job>()
-  readonly #keeperLost: (() => void)[] = []
+  readonly #onCutShort: ((reason: CutReason) => void)[] = []
+  /** Jobs of `run` that have not ended. */
+  readonly #running = new Set<Promise<unknown>>()
   readonly #lookups: RouteLookup[] = []
   #stopCapture = (): void => {}
   #state: 'open' | 'refusing' | 'closed' = 'open'
@@ -66,7 +68,7 @@ export class Guard {
       hooks,
       log,
       routeOf: (value) => guard.#routeOf(value),
-      keeperLost: () => guard.#closeWithKeeper()
+      keeperLost: () => void guard.#closeAll('keeper-lost')
     })
     guard.#stopCapture = options.capture ? startCapture() : () => {}
     return guard
@@ -103,6 +105,16 @@ export class Guard {
    * @throws the reason of the `signal` when that is aborted, and what the job throws.
    */
   async run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
+    const running = this.#run(options, job)
+    this.#running.add(running)
+    try {
+      return await running
+    } finally {
+      this.#running.delete(running)
+    }
+  }
+
+  async #run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
     if (typeof job !== 'function') throw new SubprocessOptionError('job', job, 'give a function')
     const { signal } = options
     const scope = this.open(options)
@@ -154,9 +166,14 @@ export class Guard {
     return scope
   }
 
-  /** @internal Calls back before the scopes close with `keeper-lost`. */
-  onKeeperLost(callback: () => void): void {
-    this.#keeperLost.push(callback)
+  /** @internal Calls back before all scopes close. */
+  onCutShort(callback: (reason: CutReason) => void): void {
+    this.#onCutShort.push(callback)
+  }
+
+  /** @internal Resolves when the jobs have ended that run now. */
+  async jobsEnded(): Promise<void> {
+    await Promise.allSettled(this.#running)
   }
 
   /** @internal Tells which values are requests, so that it can be said which of them blocks the event loop. */
@@ -222,14 +239,14 @@ export class Guard {
     return undefined
   }
 
-  #closeWithKeeper(): void {
-    for (const callback of this.#keeperLost) callback()
-    for (const scope of this.#scopes) void scope.close('keeper-lost')
+  async #closeAll(reason: CutReason): Promise<void> {
+    for (const callback of this.#onCutShort) callback(reason)
+    await Promise.all(this.scopes().map((scope) => scope.close(reason)))
   }
 
   async #close(): Promise<void> {
     this.refuse()
-    await Promise.all(this.scopes().map((scope) => scope.close('shutdown')))
+    await this.#closeAll('shutdown')
     this.#state = 'closed'
     this.#jobs.clear()
     this.#stopCapture()
