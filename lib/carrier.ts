@@ -3,6 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import type { Socket } from 'node:net'
+import { override } from './hold.js'
 
 /** A socket, or a stream of HTTP/2. */
 export interface Carrier {
@@ -50,6 +51,20 @@ export function cutOff(response: Cuttable, carrier: Carrier, isFinal: boolean): 
   }
 }
 
+/**
+ * Has the connection reset where somebody destroys the response before its end and that would look like its end: a framework does
+ * so when the stream fails that it sends. For HTTP/1.0, by which nginx asks unless it is told otherwise.
+ */
+export function resetWhenDestroyed(response: ServerResponse): void {
+  if (response.useChunkedEncodingByDefault !== false) return
+  const { destroy } = response
+  override(response, 'destroy', (error?: Error) => {
+    const { socket } = response
+    if (socket !== null && !response.writableEnded && looksWhole(response)) reset(socket)
+    return destroy.call(response, error)
+  })
+}
+
 function isSocket(carrier: Carrier): carrier is Carrier & Socket {
   return 'destroySoon' in carrier
 }
@@ -59,10 +74,21 @@ function looksWhole(response: Cuttable): boolean {
 }
 
 function reset(socket: Socket): void {
+  // Of TLS, it is the socket below that can be reset. Neither is documented.
+  const below = (socket as { _handle?: { _parent?: { reset?(done: () => void): void } } })._handle?._parent
+  if (below?.reset === undefined) {
+    resetIfPossible(socket)
+  } else {
+    below.reset(() => {})
+    socket.destroy()
+  }
+}
+
+function resetIfPossible(socket: Socket): void {
   try {
     socket.resetAndDestroy()
   } catch {
-    // Neither TLS nor a Unix socket can be reset.
+    // A Unix socket has no reset.
     socket.destroy()
   }
 }

@@ -2,7 +2,6 @@
 
 import type { ChildProcess } from 'node:child_process'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import pTimeout from 'p-timeout'
 import { captureIn } from './capture.js'
 import type { Carrier } from './carrier.js'
 import type { CutReason } from './close-reason.js'
@@ -105,14 +104,12 @@ export class Exchanges<Request extends object, Answer extends object> {
     exchange.openedScope?.tellDeadline()
   }
 
-  /** Resolves when all that is under way has ended, after so many ms at the latest. */
+  /** Resolves when all requests and jobs that are under way have ended, after so many ms at the latest. */
   async drained(ms: number): Promise<void> {
-    // p-timeout takes no 0.
-    if (ms <= 0) return
     const ends = this.#underWay().map(
       (exchange) => new Promise<void>((resolve) => exchange.onOver(() => resolve()))
     )
-    await pTimeout(Promise.all([...ends, this.guard.jobsEnded()]), { milliseconds: ms, fallback: () => {} })
+    await this.guard.drained(ms, ends)
   }
 
   /** Runs a function in the course of the request, so that children which it creates can be captured. */

@@ -31,6 +31,8 @@ export interface JobOptions extends RouteGuardOptions {
 
 /** Options of `createGuard`. */
 export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
+  /** How long jobs of `run` may go on at `close()` before their scopes close, in ms. Default 0. */
+  drain?: number
   /** Where the guard's lines go. Default: JSON lines on standard error, for warnings and errors. */
   logger?: Logger
 }
@@ -47,6 +49,8 @@ export class Guard {
   #share!: KeeperShare
   readonly #options: ResolvedOptions
   readonly #log: Logger
+  /** How long `close()` waits for jobs, in ms. An adapter has waited before. */
+  readonly #closeDrainMs: number
   readonly #scopes = new Set<Scope>()
   readonly #jobs = new Deadlines<Job>()
   readonly #onCutShort: ((reason: CutReason) => void)[] = []
@@ -60,8 +64,8 @@ export class Guard {
   /**
    * @internal Starts the keeper, or shares the one of this worker. Rejects with `ERR_SUBPROCESS_KEEPER_START`.
    */
-  static async start(options: ResolvedOptions, log: Logger): Promise<Guard> {
-    const guard = new Guard(options, log)
+  static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
+    const guard = new Guard(options, log, closeDrainMs)
     const { graceMs, killSignal, workerTimeoutMs, hooks } = options
     guard.#share = await shareKeeper({
       settings: { graceMs, killSignal, workerTimeoutMs },
@@ -74,9 +78,10 @@ export class Guard {
     return guard
   }
 
-  private constructor(options: ResolvedOptions, log: Logger) {
+  private constructor(options: ResolvedOptions, log: Logger, closeDrainMs: number) {
     this.#options = options
     this.#log = log
+    this.#closeDrainMs = closeDrainMs
   }
 
   /** How the processes of a scope are found on this machine: `subreaper`, or the weaker `marks`. */
@@ -171,9 +176,12 @@ export class Guard {
     this.#onCutShort.push(callback)
   }
 
-  /** @internal Resolves when the jobs have ended that run now. */
-  async jobsEnded(): Promise<void> {
-    await Promise.allSettled(this.#running)
+  /** @internal Resolves when the jobs have ended that run now, and the others that are given, after so many ms at the latest. */
+  async drained(ms: number, others: readonly Promise<void>[] = []): Promise<void> {
+    // p-timeout takes no 0.
+    if (ms <= 0) return
+    const ends = Promise.allSettled([...this.#running, ...others])
+    await pTimeout(ends, { milliseconds: ms, fallback: () => [] })
   }
 
   /** @internal Tells which values are requests, so that it can be said which of them blocks the event loop. */
@@ -213,8 +221,8 @@ export class Guard {
   }
 
   /**
-   * Closes every scope with `shutdown` and resolves when all their processes are gone, and the keeper too
-   * unless another guard uses it.
+   * Lets jobs of `run` go on for the `drain` of `createGuard`, then closes every scope with `shutdown`, and resolves when all
+   * their processes are gone, and the keeper too unless another guard uses it.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -246,6 +254,7 @@ export class Guard {
 
   async #close(): Promise<void> {
     this.refuse()
+    await this.drained(this.#closeDrainMs)
     await this.#closeAll('shutdown')
     this.#state = 'closed'
     this.#jobs.clear()
@@ -282,12 +291,7 @@ async function cutShort(scope: Scope, signal: AbortSignal | undefined): Promise<
  * @throws {SubprocessError} `ERR_SUBPROCESS_KEEPER_START`, by rejection.
  */
 export async function createGuard({ logger, ...options }: GuardOptions = {}): Promise<Guard> {
-  if ('drain' in options) {
-    throw new SubprocessOptionError(
-      'drain',
-      options.drain,
-      'it is for servers: leave it out, and close() the guard'
-    )
-  }
-  return Guard.start(resolveOptions(options), logger ?? defaultLogger)
+  const resolved = resolveOptions(options)
+  const drainMs = options.drain === undefined ? 0 : resolved.drainMs
+  return Guard.start(resolved, logger ?? defaultLogger, drainMs)
 }
