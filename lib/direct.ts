@@ -7,6 +7,7 @@ import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_pro
 import { Socket } from 'node:net'
 import { captureIn } from './capture.js'
 import { environment, refuseOptions, type SpawnOptions } from './command.js'
+import { SubprocessError } from './errors.js'
 import { override } from './hold.js'
 import { markName } from './mark.js'
 import { statOf } from './platform/linux.js'
@@ -59,8 +60,10 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   if (pid !== undefined) {
     owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
   }
-  // Of pipes above descriptor 2, too: 'close' waits for each. Node gives a child for which there were no descriptors no list.
-  const outputs = (child.stdio ?? []).slice(1).filter((stream) => stream instanceof Socket)
+  // Node gives a child for which there were no descriptors no list.
+  const streams = (child.stdio ?? []).filter((stream) => stream instanceof Socket)
+  // Of pipes above descriptor 2, too: 'close' waits for each.
+  const outputs = streams.filter((stream) => stream !== child.stdin)
   let hasExited = false
   const exited = (): void => {
     if (hasExited) return
@@ -86,10 +89,14 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
     if (pid === undefined) owner.subprocessEnded(child)
     if (child.listenerCount('error') === 1) owner.logError(error, child)
   })
-  // A server does not end because a command closed its standard input early.
-  child.stdin?.on('error', (error) => {
-    if (child.stdin?.listenerCount('error') === 1) owner.logError(error, child)
-  })
+  // A server does not end because a command closed its standard input early. That its scope has closed is told already.
+  for (const stream of streams) {
+    stream.on('error', (error) => {
+      if (stream.listenerCount('error') === 1 && !(error instanceof SubprocessError)) {
+        owner.logError(error, child)
+      }
+    })
+  }
   return Object.assign(child, {
     [Symbol.asyncDispose]: () => endOne(child, owner.graceMs)
   }) as Subprocess
