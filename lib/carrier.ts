@@ -36,12 +36,12 @@ export function cutOff(response: Cuttable, carrier: Carrier, isFinal: boolean): 
   if (carrier.close !== undefined) {
     // nghttp2 sends what is waiting before the reset.
     carrier.close(constants.NGHTTP2_INTERNAL_ERROR)
+  } else if (response.socket === null) {
+    // Its turn on the connection has not come, and will be its end: what is before it belongs to other requests.
+    response.destroy()
   } else if (isFinal || !isSocket(carrier)) {
     response.destroy()
     carrier.destroy?.()
-  } else if (response.socket === null) {
-    // Its turn on the connection has not come: what is before it may still be sent.
-    response.destroy()
   } else if (looksWhole(response)) {
     carrier.write('', () => reset(carrier))
     destroyLater(carrier)

@@ -180,9 +180,9 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
 
   /** The time for the answer has passed. */
   #giveUp(): void {
-    // It is complete, and waits behind another request.
-    if (this.response.writableEnded && this.response.socket === null) this.#over()
-    else this.#cut(true)
+    // One that is complete may wait behind another request.
+    if (!this.response.writableEnded || this.response.socket !== null) this.#cut(true)
+    if (this.response.socket === null) this.#over()
   }
 
   #finish(): void {
