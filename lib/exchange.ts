@@ -4,7 +4,6 @@ import type { ChildProcess } from 'node:child_process'
 import type { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import pTimeout from 'p-timeout'
-import { captureIn } from './capture.js'
 import type { CloseReason } from './close-reason.js'
 import { Deadlines, Expiring, ExpiryQueue } from './deadline.js'
 import { SubprocessError } from './errors.js'
@@ -108,7 +107,7 @@ export class Exchanges<Request extends object, Response extends object> {
 
   /** Runs a function in the course of the request, so that children which it creates can be captured. */
   inCourseOf<Result>(request: Request, act: () => Result): Result {
-    return this.guard.captures ? captureIn((child) => this.#adopt(request, child), act) : act()
+    return this.guard.captures ? this.guard.captureIn((child) => this.#adopt(request, child), act) : act()
   }
 
   /** The scope of a request, opened when it is first asked for. Throws when the request is over. */

@@ -1,6 +1,7 @@
 /** The Express middleware: `req.spawn()`, deadlines, and shutdown. It works in front of any `node:http` handler. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { captureEvents } from './capture.js'
 import { SubprocessOptionError } from './errors.js'
 import { type Carrier, Exchanges, type Framework } from './exchange.js'
 import { Guard } from './guard.js'
@@ -112,6 +113,7 @@ export function subprocessGuard({
     res[following] = next
     decorate(req)
     exchanges.arrive(req, res, options)
+    if (exchanges.guard.captures) captureEvents(req, (emit) => exchanges.inCourseOf(req, emit))
     exchanges.inCourseOf(req, next)
   }
 

@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { captureEvents } from './capture.js'
 import { SubprocessOptionError } from './errors.js'
 import { type Carrier, Exchanges, type Framework } from './exchange.js'
 import { Guard } from './guard.js'
@@ -95,6 +96,7 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
     const resolved = mayOverride ? optionsOf(request.routeOptions.config?.subprocessGuard) : options
     if (resolved === false) return done()
     exchanges.arrive(request, reply, resolved)
+    if (guard.captures) captureEvents(request.raw, (emit) => exchanges.inCourseOf(request, emit))
     exchanges.inCourseOf(request, done)
   })
   // The arrival of a body is the course of the connection: what follows it is put back into that of the request.
