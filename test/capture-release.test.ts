@@ -103,6 +103,8 @@ for (const way of ways) {
       await guarded.witness.present(2)
       assert.equal((await scope.list()).length, 2)
       scope.release(child)
+      // The keeper has heard of it when it answers.
+      await scope.list()
       child.kill('SIGKILL')
       await once(child, 'exit')
       assert.deepEqual((await scope.close()).processes, [])
@@ -230,6 +232,7 @@ suite('release', () => {
     const guarded = await startGuarded(t, way)
     const scope = guarded.guard.open()
     const command = guarded.run(scope, 'background-child.sh')
+    await once(command, 'spawn')
     await guarded.witness.present(2)
     const [child] = childrenOf(command.pid as number) as [number]
     scope.adopt(child)
@@ -246,7 +249,7 @@ suite('release', () => {
     wrapped.catch(() => {})
     assert.equal(scope.release(scope.adopt(wrapped)), wrapped)
     const command = guarded.run(scope, 'waits.sh')
-    await guarded.witness.present(2)
+    await once(command, 'spawn')
     assert.equal(scope.release(command.pid as number), command.pid)
     const apart = spawn(...commandOf('waits.sh'), { stdio: 'ignore', env })
     scope.adopt({ pid: apart.pid })
