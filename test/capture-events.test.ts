@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import type { IncomingMessage } from 'node:http'
+import { connect, constants } from 'node:http2'
 import { PassThrough, type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { suite, type TestContext, test } from 'node:test'
@@ -152,6 +153,43 @@ suite("Fastify: what is started by 'end' of", () => {
     })
     t.after(() => served.close())
     await assertEndsWithRequest(served, ask(served.port, '/hang', bytes))
+  })
+})
+
+suite('what a body starts ends with its request', () => {
+  test('over HTTP/2', async (t) => {
+    const served = await serve({ guard: { capture: true }, server: { http2: true } }, (app, served) => {
+      app.addContentTypeParser('application/octet-stream', (_request, body, done) => done(null, body))
+      app.post('/hang', async ({ raw }) => {
+        raw.once('end', startIn(served)).resume()
+        await never()
+      })
+    })
+    t.after(() => served.close())
+    const client = connect(`http://127.0.0.1:${served.port}`)
+    t.after(() => client.destroy())
+    const sent = client.request({ ':method': 'POST', ':path': '/hang', ...bytes.headers })
+    sent.on('error', () => {}).end(bytes.body)
+    await served.witness.present(2)
+    sent.close(constants.NGHTTP2_CANCEL)
+    await assertGone(served)
+    await assertOneLine(served, 'disconnected')
+  })
+
+  test('when it is injected', async (t) => {
+    const served = await serve({ guard: { capture: true } }, (app, served) => {
+      app.addContentTypeParser('application/octet-stream', (_request, body, done) => done(null, body))
+      app.post('/started', async ({ raw }) => {
+        raw.once('end', startIn(served)).resume()
+        await served.witness.present(2)
+        return 'started'
+      })
+    })
+    t.after(() => served.close())
+    const { body, headers } = bytes
+    const answer = await served.app.inject({ method: 'POST', url: '/started', payload: body, headers })
+    assert.equal(answer.body, 'started')
+    await assertGone(served)
   })
 })
 
