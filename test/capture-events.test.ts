@@ -165,9 +165,12 @@ suite('what a body starts ends with its request', () => {
         await never()
       })
     })
-    t.after(() => served.close())
     const client = connect(`http://127.0.0.1:${served.port}`)
-    t.after(() => client.destroy())
+    t.after(async () => {
+      // The server waits for the end of its sessions.
+      client.destroy()
+      await served.close()
+    })
     const sent = client.request({ ':method': 'POST', ':path': '/hang', ...bytes.headers })
     sent.on('error', () => {}).end(bytes.body)
     await served.witness.present(2)
