@@ -2,7 +2,6 @@
 
 import type { ChildProcess } from 'node:child_process'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { captureIn } from './capture.js'
 import type { Carrier } from './carrier.js'
 import type { CutReason } from './close-reason.js'
 import { Connection, type Current, type Entry } from './connection.js'
@@ -114,7 +113,7 @@ export class Exchanges<Request extends object, Answer extends object> {
 
   /** Runs a function in the course of the request, so that children which it creates can be captured. */
   inCourseOf<Result>(request: Request, act: () => Result): Result {
-    return this.guard.captures ? captureIn((child) => this.#adopt(request, child), act) : act()
+    return this.guard.captures ? this.guard.captureIn((child) => this.#adopt(request, child), act) : act()
   }
 
   /** The scope of a request, opened when it is first asked for. Throws when the request is over. */

@@ -1,6 +1,7 @@
 /** The Express middleware: `req.spawn()`, deadlines, and shutdown. It works in front of any `node:http` handler. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { captureEvents } from './capture.js'
 import { SubprocessOptionError } from './errors.js'
 import { Exchanges, type Framework } from './exchanges.js'
 import { Guard } from './guard.js'
@@ -106,6 +107,7 @@ export function subprocessGuard({
     req[guarding] = exchanges
     decorate(req)
     exchanges.arrive(req, res, next, options)
+    if (exchanges.guard.captures) captureEvents(req, (emit) => exchanges.inCourseOf(req, emit))
     exchanges.inCourseOf(req, next)
   }
 

@@ -2,6 +2,7 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
+import { captureEvents } from './capture.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
 import { Exchanges, type Framework } from './exchanges.js'
 import { replyInPlaceOf } from './fastify-reply.js'
@@ -102,6 +103,7 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
     const resolved = mayOverride ? optionsOfRequest(request) : options
     if (resolved === false) return done()
     exchanges.arrive(request.raw, reply.raw, reply, resolved)
+    if (guard.captures) captureEvents(request.raw, (emit) => exchanges.inCourseOf(request, emit))
     exchanges.inCourseOf(request, done)
   })
   // The arrival of a body is the course of the connection: what follows it is put back into that of the request.

@@ -1,7 +1,8 @@
 /** The guard: all open scopes of a worker, and its share in the keeper. */
 
+import type { ChildProcess } from 'node:child_process'
 import pTimeout from 'p-timeout'
-import { captureIn, startCapture } from './capture.js'
+import { type Adopt, captureIn, startCapture } from './capture.js'
 import type { CloseReason, CutReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
@@ -125,8 +126,10 @@ export class Guard {
     const scope = this.open(options)
     let end: CloseReason = 'failed'
     let cause: unknown
-    const adopt = this.#options.capture ? scope.adopt.bind(scope) : undefined
-    const settled = captureIn(adopt, async () => job(scope))
+    const settled = this.captureIn(
+      (child) => adoptOrEnd(scope, child),
+      async () => job(scope)
+    )
     try {
       // With its processes the job loses what it waits for, so that its failure is not what went wrong.
       const result = await Promise.race([settled, cutShort(scope, signal)])
@@ -142,6 +145,19 @@ export class Guard {
     }
     if (signal?.aborted && scope.reason === 'closed') throw signal.reason
     throw errorOfReason(scope.reason as CloseReason, undefined, cause)
+  }
+
+  /**
+   * Runs a function outside of any request: with `capture`, children that it creates belong to no request, nor do those
+   * that it creates later, in promises, timers and events of these children. For what requests share, such as a pool of
+   * processes. What it starts by a scope belongs to that scope all the same. Without `capture` it just calls the
+   * function. Returns what the function returns.
+   *
+   * @throws {TypeError} for what is no function.
+   */
+  outside<Result>(task: () => Result): Result {
+    if (typeof task !== 'function') throw new SubprocessOptionError('task', task, 'give a function')
+    return captureIn(undefined, task)
   }
 
   /**
@@ -191,7 +207,16 @@ export class Guard {
 
   /** @internal Whether children that libraries create are to be adopted. */
   get captures(): boolean {
-    return this.#options.capture
+    return this.#options.capture !== undefined
+  }
+
+  /** @internal Runs a function so that children that are created in its course are adopted, but for those that are left out. */
+  captureIn<Result>(adopt: Adopt, act: () => Result): Result {
+    const { capture } = this.#options
+    if (capture === undefined) return captureIn(undefined, act)
+    return captureIn((child) => {
+      if (capture.covers(child)) adopt(child)
+    }, act)
   }
 
   /** @internal Ends what a library started when its request was over. */
@@ -260,6 +285,15 @@ export class Guard {
     this.#jobs.clear()
     this.#stopCapture()
     await this.#share.release()
+  }
+}
+
+/** A job may start something when its scope is closed. */
+function adoptOrEnd(scope: Scope, child: ChildProcess): void {
+  try {
+    scope.adopt(child)
+  } catch {
+    // The scope ends it and says so; a library that has started it is not told.
   }
 }
 

@@ -1,7 +1,7 @@
 /** What a lost keeper had running is ended by the worker, as one must without a subreaper: by mark, group and descent. */
 
 import { ScopeRecord } from './containment/members.js'
-import { noteRelease } from './containment/release-notes.js'
+import { noteRelease, noteReleasedProcess } from './containment/release-notes.js'
 import { ScanCensus } from './containment/scan.js'
 import { terminate } from './containment/terminate.js'
 import type { EndedProcess, ProcessName } from './keeper/protocol.js'
@@ -18,8 +18,10 @@ export interface LostScope {
   readonly leaders: readonly number[]
   /** Those that the worker had started, or taken in. */
   readonly foreign: readonly ProcessName[]
-  /** Those that were let go. */
+  /** The commands that were let go. */
   readonly released: readonly number[]
+  /** Those of what it had taken in that were let go. */
+  readonly letGo: readonly ProcessName[]
 }
 
 // One for all scopes, which share its looks.
@@ -37,7 +39,12 @@ export async function endWithoutKeeper(lost: LostScope): Promise<EndedProcess[]>
   census.open(record)
   for (const pid of lost.released) census.release(record, pid)
   // The keeper may have been lost before it heard of the release.
-  if (lost.released.length > 0) noteAgain(lost.mark)
+  if (lost.released.length > 0) noteAgain(() => noteRelease(lost.mark))
+  for (const process of lost.letGo) {
+    if (statOf(process.pid)?.startTick !== process.startTick) continue
+    census.letGo(record, process.pid)
+    noteAgain(() => noteReleasedProcess(process))
+  }
   for (const process of lost.foreign) record.foreign.adopt(process)
   for (const pid of lost.leaders) {
     const stat = statOf(pid)
@@ -50,9 +57,9 @@ export async function endWithoutKeeper(lost: LostScope): Promise<EndedProcess[]>
   return processes
 }
 
-function noteAgain(mark: string): void {
+function noteAgain(note: () => void): void {
   try {
-    noteRelease(mark)
+    note()
   } catch {
     // The keeper has said why, or will at the next release.
   }

@@ -27,7 +27,8 @@ export async function endLate(link: KeeperLink, process: ProcessName, late: Late
       ...late,
       leaders: [],
       foreign: [process],
-      released: []
+      released: [],
+      letGo: []
     }))
   // It had ended by itself.
   if (processes.length === 0) return

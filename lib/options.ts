@@ -3,6 +3,8 @@
 import { constants } from 'node:os'
 import { isAbsolute } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { isRegExp } from 'node:util/types'
+import { CaptureRule } from './capture-rule.js'
 import { SubprocessOptionError } from './errors.js'
 
 /** Options that a route may set for itself, in `config.subprocessGuard`. */
@@ -41,9 +43,20 @@ export interface SubprocessGuardOptions extends RouteGuardOptions {
   launch?: 'keeper' | 'direct'
   /**
    * Whether every child that is created by `child_process` in the course of a request is adopted by the request's
-   * scope, whichever library creates it. Default false.
+   * scope, whichever library creates it; an object says which commands are left out. See also `Guard.outside()`.
+   * Default false.
    */
-  capture?: boolean
+  capture?: boolean | CaptureOptions
+}
+
+/** What `capture` leaves out. */
+export interface CaptureOptions {
+  /**
+   * Commands that are not captured. A string is the program as it was given to `child_process`, or the last part of its
+   * path: `'soffice'`. A regular expression is tested against the command line, the program and its arguments joined
+   * by spaces. With `shell: true` and `exec()` the program is the shell. Default: none.
+   */
+  except?: readonly (string | RegExp)[]
 }
 
 /** Options after validation: every field is set. */
@@ -60,7 +73,8 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   /** The URL of the module. */
   readonly hooks: string | undefined
   readonly launch: 'keeper' | 'direct'
-  readonly capture: boolean
+  /** Undefined where nothing is captured. */
+  readonly capture: CaptureRule | undefined
 }
 
 // The longest delay of a Node timer (2^31 - 1 ms, 24.8 days): a longer one would fire at once.
@@ -90,7 +104,7 @@ const defaults: ResolvedOptions = {
   workerTimeoutMs: undefined,
   hooks: undefined,
   launch: 'keeper',
-  capture: false
+  capture: undefined
 }
 
 /** Validates the plugin's options. Throws a `SubprocessOptionError`, a TypeError. */
@@ -102,7 +116,7 @@ export function resolveOptions(options: SubprocessGuardOptions): ResolvedOptions
     workerTimeoutMs: workerTimeoutOf(options.workerTimeout),
     hooks: hooksOf(options.hooks),
     launch: options.launch === undefined ? defaults.launch : launchOf(options.launch),
-    capture: options.capture === undefined ? defaults.capture : booleanOf('capture', options.capture)
+    capture: options.capture === undefined ? defaults.capture : captureOf(options.capture)
   }
 }
 
@@ -203,9 +217,28 @@ function launchOf(value: unknown): 'keeper' | 'direct' {
   throw new SubprocessOptionError('launch', value, "set it to 'keeper' or 'direct'")
 }
 
-function booleanOf(option: string, value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw new SubprocessOptionError(option, value, 'set it to true or false')
+function captureOf(value: unknown): CaptureRule | undefined {
+  if (value === false) return undefined
+  if (value === true) return new CaptureRule([])
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    const wayOut = "set it to true or false, or to an object such as { except: ['soffice'] }"
+    throw new SubprocessOptionError('capture', value, wayOut)
+  }
+  refuseUnknown(value, ['except'], 'capture.')
+  return new CaptureRule(exceptOf((value as CaptureOptions).except ?? []))
+}
+
+function exceptOf(value: unknown): (string | RegExp)[] {
+  if (!Array.isArray(value)) {
+    const wayOut = "set it to an array of commands and regular expressions, such as ['soffice', /--daemon/]"
+    throw new SubprocessOptionError('capture.except', value, wayOut)
+  }
+  for (const [index, command] of value.entries()) {
+    if (isRegExp(command) || (typeof command === 'string' && command !== '')) continue
+    const wayOut = 'give the name or path of a program, or a regular expression'
+    throw new SubprocessOptionError(`capture.except[${index}]`, command, wayOut)
+  }
+  return value
 }
 
 function endingSignal(option: string, value: unknown): NodeJS.Signals {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import pTimeout from 'p-timeout'
 import { type Adoptable, adoptablePid } from './adoptable.js'
+import { takeInAwaited } from './capture.js'
 import { sharedTimeOf } from './clock.js'
 import type { CloseReason } from './close-reason.js'
 import { type Command, needsDirectLaunch, resolveCommand, type SpawnOptions } from './command.js'
@@ -85,6 +86,8 @@ export class Scope extends Launcher {
   readonly #released = new Set<ChildProcess>()
   /** What was taken in, by process id: should the keeper be lost, the worker has to end it. */
   readonly #adopted = new Map<number, ProcessName>()
+  /** What was taken in and let go again. */
+  readonly #letGo: ProcessName[] = []
   /** Each resolves when a released command has been started, or will not be. */
   readonly #releasing: Promise<void>[] = []
   readonly #deferred: (() => unknown)[] = []
@@ -162,27 +165,27 @@ export class Scope extends Launcher {
    * Lets a command outlive the scope, with all that it starts: nobody ends it any more, not even when the worker
    * is gone. One that has not been started yet is waited for when the scope closes. A daemon of it that leaves its session while the scope is open
    * may still be taken for the scope's. Its handle tells of its end as long as the guard is open, and then of the
-   * keeper's by `'error'`. Returns what it was given.
+   * keeper's by `'error'`.
    *
-   * @throws {TypeError} for what is no subprocess of this scope.
+   * The same for a process that was adopted, or captured with the option `capture`. What that one starts after its
+   * release is spared as long as the process itself lives; what it leaves behind when it ends goes with the worker. To
+   * adopt it again has no effect. Returns what it was given.
+   *
+   * @param child a `ChildProcess`, whatever else has a `pid`, or a process id.
+   * @throws {TypeError} for what is no running subprocess of this scope, and for an adopted process that one of the
+   *   scope's commands has started: they get their signals together, so release the command.
    */
-  release<Child extends ChildProcess>(child: Child): Child {
-    if (!this.#running.has(child)) {
-      throw new SubprocessOptionError('child', child?.pid, 'give a running subprocess of this scope')
-    }
-    this.#running.delete(child)
-    const release = (): void => {
-      this.#released.add(child)
-      this.#link.release(this.#owner.keeperScope, child.pid as number)
-    }
-    if (child.pid === undefined) {
-      const started = new Promise<void>((resolve) => {
-        child.once('spawn', () => resolve(release()))
-        child.once('close', () => resolve())
-      })
-      this.#releasing.push(started)
-    } else {
-      release()
+  release<Child extends Adoptable>(child: Child): Child {
+    // What a library has created in this turn is captured in the next step of the loop.
+    takeInAwaited()
+    const pid = typeof child === 'number' ? child : child?.pid
+    const command =
+      child instanceof ChildProcess
+        ? this.#running.has(child) && child
+        : [...this.#running].find((running) => running.pid !== undefined && running.pid === pid)
+    if (command) this.#releaseCommand(command)
+    else if (pid === undefined || !this.#releaseAdopted(child, pid)) {
+      throw new SubprocessOptionError('child', pid, 'give a running subprocess of this scope')
     }
     return child
   }
@@ -306,6 +309,42 @@ export class Scope extends Launcher {
     return this.#started(forkDirect(this.#owner, modulePath, args, options))
   }
 
+  #releaseCommand(child: ChildProcess): void {
+    this.#running.delete(child)
+    const release = (): void => {
+      this.#released.add(child)
+      this.#link.release(this.#owner.keeperScope, child.pid as number)
+    }
+    if (child.pid === undefined) {
+      const started = new Promise<void>((resolve) => {
+        child.once('spawn', () => resolve(release()))
+        child.once('close', () => resolve())
+      })
+      this.#releasing.push(started)
+    } else {
+      release()
+    }
+  }
+
+  /** Returns whether it was adopted, and is there. */
+  #releaseAdopted(child: Adoptable, pid: number): boolean {
+    const process = this.#adopted.get(pid)
+    const stat = statOf(pid)
+    if (process === undefined || stat?.startTick !== process.startTick || !stat.alive) return false
+    if (child instanceof ChildProcess && hasEnded(child)) return false
+    if ([...this.#running].some((command) => command.pid === stat.session)) {
+      throw new SubprocessOptionError(
+        'child',
+        pid,
+        'a command of this scope has started it: release that one'
+      )
+    }
+    this.#adopted.delete(pid)
+    this.#letGo.push(process)
+    this.#link.letGo(this.#owner.keeperScope, process)
+    return true
+  }
+
   get #deadlineAt(): number {
     return this.#state.name === 'open' ? this.#context.term.deadlineAt : this.#lastDeadlineAt
   }
@@ -355,6 +394,7 @@ export class Scope extends Launcher {
       await this.#runDeferred(task)
     }
     this.#state = { name: 'closed', reason }
+    this.#adopted.clear()
     const report: ScopeReport = {
       scope: this.id,
       route: this.#context.route,
@@ -397,13 +437,13 @@ export class Scope extends Launcher {
     const leaders: number[] = []
     const foreign = [...this.#adopted.values()]
     for (const child of this.#running) {
-      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) continue
+      if (child.pid === undefined || hasEnded(child)) continue
       if (child instanceof KeeperSubprocess) leaders.push(child.pid)
       else foreign.push({ pid: child.pid, startTick: statOf(child.pid)?.startTick ?? 0 })
     }
     const released = [...this.#released].flatMap(({ pid }) => pid ?? [])
     const mark = this.#link.markOf(this.#owner.keeperScope)
-    return { mark, graceMs, killSignal, leaders, foreign, released }
+    return { mark, graceMs, killSignal, leaders, foreign, released, letGo: this.#letGo }
   }
 
   #errorOf(failure: LaunchFailure, { file, args }: Command): Error {
@@ -419,4 +459,8 @@ export class Scope extends Launcher {
       spawnargs: args.slice(1)
     })
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
 }

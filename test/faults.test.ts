@@ -36,11 +36,15 @@ suite('docs/faults.md', () => {
   const page = read('docs/faults.md')
   const rows = page.split('\n').filter((line) => /^\| \d+ +\|/.test(line))
 
-  test(`has all ${faultCount} faults, in order`, () => {
+  test(`has the first ${faultCount} faults and some later ones, in order and each once`, () => {
     const numbers = rows.map((row) => Number(row.split('|')[1]))
     assert.deepEqual(
-      numbers,
+      numbers.slice(0, faultCount),
       Array.from({ length: faultCount }, (_, index) => index + 1)
+    )
+    assert.deepEqual(
+      numbers,
+      [...new Set(numbers)].sort((a, b) => a - b)
     )
   })
 

@@ -17,7 +17,17 @@ const mistakes: [object, RegExp][] = [
   [{ killSignal: 'SIGSTOP' }, /^killSignal is "SIGSTOP": this signal ends no process/],
   [{ drain: 1.5 }, /^drain is 1.5/],
   [{ timeOut: 5 }, /^timeOut is 5: no such option; there are timeout, grace, killSignal, drain/],
-  [{ hooks: './hooks.js' }, /^hooks is/]
+  [{ hooks: './hooks.js' }, /^hooks is/],
+  [{ capture: 'yes' }, /^capture is "yes": set it to true or false, or to an object such as/],
+  [{ capture: null }, /^capture is null/],
+  [{ capture: ['soffice'] }, /^capture is \["soffice"\]: .*\{ except: \['soffice'\] \}/],
+  [{ capture: { only: [] } }, /^capture\.only is \[\]: no such option; there are except/],
+  [{ capture: { except: 'soffice' } }, /^capture\.except is "soffice": set it to an array/],
+  [
+    { capture: { except: ['soffice', 5] } },
+    /^capture\.except\[1\] is 5: give the name or path of a program, or/
+  ],
+  [{ capture: { except: [''] } }, /^capture\.except\[0\] is ""/]
 ]
 
 suite('at registration', () => {

@@ -95,6 +95,10 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
     launch: 'direct',
     capture: true
   })
+  await app.register(subprocessGuard, { capture: { except: ['soffice', /worker/] } })
+  // @ts-expect-error Commands are texts and regular expressions.
+  app.register(subprocessGuard, { capture: { except: [5] } })
+  same<ReturnType<typeof guard.outside<Promise<number>>>, Promise<number>>(true)
   // @ts-expect-error Milliseconds are a number.
   app.register(subprocessGuard, { timeout: '30s' })
   same<typeof app.subprocessGuard, Guard>(true)

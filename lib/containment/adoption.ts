@@ -14,7 +14,7 @@ import {
   statOf
 } from '../platform/linux.js'
 import { KnownProcesses } from './known.js'
-import type { Census, Member, ScopeRecord } from './members.js'
+import { type Census, letGoTree, type Member, type ScopeRecord } from './members.js'
 import { collectedByNode, collectedHere } from './own-children.js'
 
 // How long after an end the keeper looks for what it has left, in ms.
@@ -102,6 +102,7 @@ export class AdoptionCensus implements Census {
       if (stat === undefined) return
       // A dead process that its own parent has not reaped is not alive, and none of ours to reap.
       if (!stat.alive && !isOwnChild) return
+      if (this.#released.hasSeen(stat)) return
       members.set(pid, { stat, isOwnChild })
       scope.remember(stat)
       if (stat.alive) for (const child of childrenOf(stat)) add(child, false)
@@ -129,14 +130,15 @@ export class AdoptionCensus implements Census {
 
   release(scope: ScopeRecord, pid: number): void {
     this.#releasedMarks.add(scope.mark)
-    // Its tree, as it is now: a daemon that it starts later is known by its session, or not at all.
-    const release = (stat: ProcessStat | undefined): void => {
-      if (stat === undefined || this.#released.hasSeen(stat)) return
-      this.#released.remember(stat)
-      scope.release(stat.pid)
-      for (const child of childrenOf(stat)) release(statOf(child))
+    this.letGo(scope, pid)
+  }
+
+  letGo(scope: ScopeRecord, pid: number): void {
+    for (const released of letGoTree(scope, this.#released, pid)) {
+      if (!scope.orphans.delete(released)) continue
+      this.#adopted.set(released, 'released')
+      this.#changed.add(scope)
     }
-    release(statOf(pid))
   }
 
   changeWithin(scope: ScopeRecord, ms: number): Promise<void> {

@@ -5,7 +5,7 @@ import { allProcesses, isOwnProc, type ProcessStat, usersOf } from '../platform/
 import { KnownProcesses } from './known.js'
 import { lookForMarks, type MarkedProcesses } from './marked.js'
 import { ProcessTree } from './process-tree.js'
-import { isReleased } from './release-notes.js'
+import { isReleased, releasedProcesses } from './release-notes.js'
 import { isAlive, isOfHere } from './worker-life.js'
 
 /** One process that a dead worker has left. */
@@ -23,7 +23,8 @@ export interface LeftProcess {
  * Spared is:
  * - what a living keeper of the dead worker is about to end itself;
  * - what has another real or effective user than this process, or a worker of another realm (see `ownRealm`);
- * - what was released, with all that carries the same mark (see `noteRelease`);
+ * - what was released: a command with all that carries the same mark (see `noteRelease`), a process that was taken in with
+ *   what descends from it and carries its mark or none;
  * - every tree in which somebody serves: from the topmost process that a dead worker has left down, when this
  *   process, any living keeper, or a living worker that a keeper or a mark tells of is in it. A server that was
  *   started by one that is dead carries the mark of that one, and so may the programs between the two.
@@ -45,6 +46,9 @@ export function findLeft(known: KnownProcesses = new KnownProcesses()): LeftProc
   const isLeft = (stat: ProcessStat): boolean =>
     leftMarkOf(stat) !== undefined || known.hasSeen(stat) || known.holdsGroupOf(stat)
   const spared = treesInUse(tree, marked, isLeft)
+  const released = new Set(releasedProcesses())
+  const isLetGo = (stat: ProcessStat, mark: string | undefined): boolean =>
+    released.size > 0 && isBelow(released, mark, stat, tree, marked)
   const found = new Map<number, LeftProcess>()
   const add = (stat: ProcessStat, inherited: string | undefined): void => {
     const { pid } = stat
@@ -52,7 +56,7 @@ export function findLeft(known: KnownProcesses = new KnownProcesses()): LeftProc
     const mark = leftMarkOf(stat)
     // What carries the mark of somebody else is none of the dead worker's, wherever it descends from.
     if (mark === undefined && workerMarkIn(marked.marks.get(pid) ?? '') !== undefined) return
-    if (!isOurs(pid)) return
+    if (!isOurs(pid) || isLetGo(stat, mark)) return
     found.set(pid, { stat, mark: mark ?? inherited })
     for (const child of tree.childrenOf(stat)) add(child, mark ?? inherited)
   }
@@ -78,6 +82,20 @@ function leftMarksOf({ marks, keepers }: MarkedProcesses): Set<string> {
     if (areLeft.get(workerMark) && !isReleased(mark)) leftMarks.add(mark)
   }
   return leftMarks
+}
+
+/** Whether it descends from one of the released, or is one, and carries no other mark. */
+function isBelow(
+  released: ReadonlySet<number>,
+  mark: string | undefined,
+  stat: ProcessStat,
+  tree: ProcessTree,
+  { marks }: MarkedProcesses
+): boolean {
+  for (const { pid } of tree.lineOf(stat)) {
+    if (released.has(pid) && (mark === undefined || mark === marks.get(pid))) return true
+  }
+  return false
 }
 
 /** Every process of a tree in which somebody serves. */

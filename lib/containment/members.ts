@@ -2,7 +2,7 @@
 
 import type { Containment } from '../keeper/protocol.js'
 import type { Libc } from '../platform/libc.js'
-import { type ProcessStat, statOf } from '../platform/linux.js'
+import { childrenOf, type ProcessStat, statOf } from '../platform/linux.js'
 import { Foreign } from './foreign.js'
 import { KnownProcesses } from './known.js'
 
@@ -37,8 +37,10 @@ export interface Census extends Search {
   launched(scope: ScopeRecord, pid: number, command: string): void
   /** That process has ended and is reaped; what it started may live on. */
   leaderEnded(scope: ScopeRecord, pid: number): void
-  /** A process that was the scope's is nobody's any more, nor is what descends from it. */
+  /** A command that was the scope's is nobody's any more, nor is what descends from it, nor what carries its mark later. */
   release(scope: ScopeRecord, pid: number): void
+  /** The same for a process that the keeper did not start. Its mark is not the scope's own, and tells nothing. */
+  letGo(scope: ScopeRecord, pid: number): void
   /** The scope is closed; what it still has are survivors. */
   forget(scope: ScopeRecord): void
 }
@@ -120,4 +122,21 @@ export class ScopeRecord extends KnownProcesses {
     const wasLeader = this.leaders.delete(pid)
     return this.seen.delete(pid) || wasLeader
   }
+}
+
+/**
+ * Moves a process of a scope, with its tree as it is now, to those that were let go: a daemon that it starts later is known
+ * by its session, or not at all. Returns their numbers.
+ */
+export function letGoTree(scope: ScopeRecord, released: KnownProcesses, root: number): number[] {
+  const letGo: number[] = []
+  const add = (stat: ProcessStat | undefined): void => {
+    if (stat === undefined || released.hasSeen(stat)) return
+    released.remember(stat)
+    scope.release(stat.pid)
+    letGo.push(stat.pid)
+    for (const child of childrenOf(stat)) add(statOf(child))
+  }
+  add(statOf(root))
+  return letGo
 }

@@ -58,6 +58,11 @@ export class MixedCensus implements Census {
     this.#adoption.release(scope, pid)
   }
 
+  letGo(scope: ScopeRecord, pid: number): void {
+    this.#scan.letGo(scope, pid)
+    this.#adoption.letGo(scope, pid)
+  }
+
   forget(scope: ScopeRecord): void {
     this.#adoption.forget(scope)
     this.#scan.forget(scope)

@@ -2,18 +2,24 @@
  * Notes of what was released, for keepers that come later. A released process is to outlive its scope and its worker,
  * but it keeps its mark: an environment cannot be changed from outside. So the mark is noted, and who sweeps spares
  * everything that carries it: once its leader is gone, what was let go cannot be told from what else the scope had.
+ *
+ * A process that a scope took in carries the mark of its worker, as all does that the worker starts by itself. So that
+ * process is noted, and what descends from it is spared with it.
  */
 
 import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type WorkerName, workerIn, workerMarkIn } from '../mark.js'
-import { bootId, pidNamespace } from '../platform/linux.js'
+import type { ProcessName } from '../keeper/protocol.js'
+import { markName, type WorkerName, workerIn, workerMarkIn } from '../mark.js'
+import { bootId, environmentOf, pidNamespace } from '../platform/linux.js'
 import { lookForMarks } from './marked.js'
-import { isAlive } from './worker-life.js'
+import { isAlive, isOfHere } from './worker-life.js'
 
 // A worker that lives for months may release a command with each request: the notes must not fill the memory.
 const notesBetweenDrops = 1_000
+// What the file of a process begins with. What follows names it as a mark names a worker.
+const processPrefix = 'process_'
 // A released command may still be on its way to its start, and nobody carries the mark yet.
 const launchMs = 60_000
 
@@ -25,12 +31,35 @@ let notesSinceDrop = 0
  */
 export function noteRelease(mark: string): void {
   if (workerMarkIn(mark) === undefined) throw new RangeError(`not the mark of a scope: ${mark}`)
+  writeNote(fileOf(mark))
+}
+
+/**
+ * Notes that a process which a scope took in may outlive its worker. Throws an `Error` that says why when no folder for
+ * notes can be had.
+ */
+export function noteReleasedProcess({ pid, startTick }: ProcessName): void {
+  writeNote(`${processPrefix}${bootId()}.${pidNamespace()}.${pid}.${startTick}`)
+}
+
+/** The processes that were released and live, or those of them that carry a mark of that worker. */
+export function releasedProcesses(workerMark?: string): number[] {
+  const found: number[] = []
+  for (const { process } of processNotes()) {
+    if (!isOfHere(process) || !isAlive(process)) continue
+    const mark = workerMark === undefined ? undefined : environmentOf(process.pid, markName)
+    if (workerMark === undefined || workerMarkIn(mark ?? '') === workerMark) found.push(process.pid)
+  }
+  return found
+}
+
+function writeNote(file: string): void {
   const refusals: string[] = []
   for (const folder of folders()) {
     try {
       if (!exists(folder)) mkdirSync(folder, { mode: 0o700 })
       if (!isOurs(folder)) throw new Error('it is not a folder that only this user can write to')
-      writeFileSync(join(folder, fileOf(mark)), '', { mode: 0o600 })
+      writeFileSync(join(folder, file), '', { mode: 0o600 })
       if (++notesSinceDrop >= notesBetweenDrops) dropStaleNotes()
       return
     } catch (error) {
@@ -50,11 +79,15 @@ export function isReleased(mark: string): boolean {
 
 /**
  * Removes the notes that spare nothing any more: those of another boot, and those whose mark no process of this user
- * carries and whose worker is dead, or lives and made them more than a minute ago.
+ * carries and whose worker is dead, or lives and made them more than a minute ago, and those of processes that have ended.
  */
 export function dropStaleNotes(): void {
   notesSinceDrop = 0
   try {
+    for (const { path, process } of processNotes()) {
+      if (process.bootId !== bootId() || (isOfHere(process) && !isAlive(process)))
+        rmSync(path, { force: true })
+    }
     let stale = notes().filter(mayBeStale)
     // Two looks: while a process becomes another program, its environment shows empty.
     for (let look = 0; look < 2 && stale.length > 0; look++) {
@@ -80,6 +113,22 @@ function notes(): Note[] {
       const mark = file.replace('_', '/')
       const worker = workerIn(mark)
       if (worker !== undefined) found.push({ path: join(folder, file), mark, worker })
+    }
+  }
+  return found
+}
+
+interface ProcessNote {
+  readonly path: string
+  readonly process: WorkerName
+}
+
+function processNotes(): ProcessNote[] {
+  const found: ProcessNote[] = []
+  for (const folder of ownFolders()) {
+    for (const file of readdirSync(folder)) {
+      const process = file.startsWith(processPrefix) ? workerIn(file.slice(processPrefix.length)) : undefined
+      if (process !== undefined) found.push({ path: join(folder, file), process })
     }
   }
   return found

@@ -7,7 +7,7 @@
 import { markName } from '../mark.js'
 import { allProcesses, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
 import { isEmptyGroup, KnownProcesses } from './known.js'
-import type { Census, Member, ScopeRecord } from './members.js'
+import { type Census, letGoTree, type Member, type ScopeRecord } from './members.js'
 import { ProcessTree } from './process-tree.js'
 
 // With no event for the death of a stranger, there is nothing but to look again.
@@ -74,9 +74,12 @@ export class ScanCensus implements Census {
     return isKnown(scope, now) || ownsMarkOf(scope, environmentOf(now.pid, markName))
   }
 
-  release(_scope: ScopeRecord, pid: number): void {
-    const stat = statOf(pid)
-    if (stat !== undefined) this.#released.remember(stat)
+  release(scope: ScopeRecord, pid: number): void {
+    this.letGo(scope, pid)
+  }
+
+  letGo(scope: ScopeRecord, pid: number): void {
+    letGoTree(scope, this.#released, pid)
   }
 
   changeWithin(_scope: ScopeRecord, ms: number): Promise<void> {

@@ -5,14 +5,14 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { AdoptionCensus } from '../containment/adoption.js'
 import { type Census, type Member, ScopeRecord } from '../containment/members.js'
 import { MixedCensus } from '../containment/mixed.js'
-import { noteRelease } from '../containment/release-notes.js'
+import { noteRelease, noteReleasedProcess, releasedProcesses } from '../containment/release-notes.js'
 import { ScanCensus } from '../containment/scan.js'
 import { terminate } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
 import { ExpiryQueue } from '../deadline.js'
 import { markOf } from '../mark.js'
 import type { Libc } from '../platform/libc.js'
-import { processOf, type ScopeProcess } from '../platform/linux.js'
+import { processOf, type ScopeProcess, statOf } from '../platform/linux.js'
 import { KeptScope } from './kept-scope.js'
 import { Launch, type LaunchEvents } from './launch.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, WorkerMessage } from './protocol.js'
@@ -122,6 +122,9 @@ export class Keeper {
       case 'release':
         this.#release(message)
         break
+      case 'let-go':
+        this.#letGo(message)
+        break
       case 'folder':
         this.#scopes.get(message.scope)?.record.folders.push(message.path)
         break
@@ -169,7 +172,7 @@ export class Keeper {
 
   /** What the worker has started behind the guard's back, and is alive. */
   unscoped(): ScopeProcess[] {
-    this.#worker.lookEverywhere()
+    this.#lookEverywhere()
     this.census.open(this.#worker)
     return describe(this.#worker, this.#livingOf(this.#worker))
   }
@@ -256,8 +259,22 @@ export class Keeper {
     if (!scope?.release(pid)) return
     this.census.release(scope, pid)
     this.#worker.released.add(scope.mark)
+    this.#note(pid, () => noteRelease(scope.mark))
+  }
+
+  #letGo({ scope: number, process }: WorkerMessage & { type: 'let-go' }): void {
+    const { pid, startTick } = process
+    const scope = this.#scopes.get(number)?.record
+    // It may have ended meanwhile, and its number be anybody's.
+    if (scope === undefined || statOf(pid)?.startTick !== startTick) return
+    scope.release(pid)
+    this.census.letGo(scope, pid)
+    this.#note(pid, () => noteReleasedProcess(process))
+  }
+
+  #note(pid: number, note: () => void): void {
     try {
-      noteRelease(scope.mark)
+      note()
     } catch (error) {
       this.#parts.send({ type: 'say', level: 'error', fields: { pid }, message: (error as Error).message })
     }
@@ -331,9 +348,15 @@ export class Keeper {
 
   /** Ends what the worker has started behind the guard's back, and strays. */
   async #endWorker(): Promise<KeeperReport> {
-    if (!this.#worker.isOnItsOwn) this.#worker.lookEverywhere()
+    if (!this.#worker.isOnItsOwn) this.#lookEverywhere()
     this.census.open(this.#worker)
     return this.#end(this.#worker)
+  }
+
+  #lookEverywhere(): void {
+    this.#worker.lookEverywhere()
+    // By a keeper that this worker had before.
+    for (const pid of releasedProcesses(this.#parts.workerMark)) this.census.letGo(this.#worker, pid)
   }
 
   async #endStrays(): Promise<void> {

@@ -221,6 +221,11 @@ export class KeeperLink {
     this.#send({ type: 'release', scope, pid })
   }
 
+  /** The same for a process that the scope took in. */
+  letGo(scope: number, process: ProcessName): void {
+    this.#send({ type: 'let-go', scope, process })
+  }
+
   /** Has a folder removed when every process of the scope is gone. */
   addFolder(scope: number, path: string): void {
     this.#send({ type: 'folder', scope, path })

@@ -97,6 +97,8 @@ export type WorkerMessage =
   | { type: 'adopt'; scope: number; process: ProcessName }
   | { type: 'left'; scope: number; pid: number }
   | { type: 'release'; scope: number; pid: number }
+  /** The same for a process that the scope was told to take in. */
+  | { type: 'let-go'; scope: number; process: ProcessName }
   | { type: 'folder'; scope: number; path: string }
   | { type: 'list'; id: number; scope: number }
   | { type: 'close'; scope: number }

@@ -26,12 +26,13 @@ export class Guarded {
   readonly said: Said[]
   readonly witness = new Witness()
 
-  static async start(options: GuardOptions = {}): Promise<Guarded> {
+  /** With `createGuard` of another copy of the package where the test has one. */
+  static async start(options: GuardOptions = {}, create = createGuard): Promise<Guarded> {
     const said: Said[] = []
     const hear = (level: Said['level']) => (fields: object, message: string) =>
       void said.push({ level, message, fields: fields as Said['fields'] })
     const logger = { info: hear('info'), warn: hear('warn'), error: hear('error') }
-    return new Guarded(await createGuard({ grace, logger, ...options }), said)
+    return new Guarded(await create({ grace, logger, ...options }), said)
   }
 
   private constructor(guard: Guard, said: Said[]) {

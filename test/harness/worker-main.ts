@@ -48,6 +48,10 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
     scope.release(child)
     await once(child, 'spawn')
   },
+  'release-adopted'({ subprocesses: scope }) {
+    const child = spawn(...commandOf('background-child.sh'), { stdio: 'ignore' })
+    scope.release(scope.adopt(child))
+  },
   'temp-dir'(request) {
     const path = request.subprocesses.tempDir()
     writeFileSync(join(path, 'file'), 'content')

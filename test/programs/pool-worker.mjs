@@ -1,0 +1,6 @@
+// A worker of workerpool that announces itself at the witness, and holds it as long as it lives.
+import { openSync, writeSync } from 'node:fs'
+import workerpool from 'workerpool'
+
+writeSync(openSync(process.env.WITNESS, 'a'), `alive ${process.pid} pool-worker\n`)
+workerpool.worker({ pid: () => process.pid, crash: () => process.kill(process.pid, 'SIGKILL') })
