@@ -9,8 +9,10 @@ import type { CloseReason } from './close-reason.js'
 import { Deadlines, Expiring, ExpiryQueue } from './deadline.js'
 import { SubprocessError } from './errors.js'
 import type { Guard } from './guard.js'
+import { keepAlive } from './keep-alive.js'
 import type { Logger } from './log.js'
 import { type ResolvedRouteOptions, type RouteGuardOptions, resolveRouteOptions } from './options.js'
+import { readAhead } from './read-ahead.js'
 import { errorOfReason, type Scope, type Term } from './scope.js'
 
 /** What a framework knows of its requests. */
@@ -276,6 +278,8 @@ export class Exchange<Request extends object, Response extends object>
       raw.off('finish', closeWithResponse)
       for (const emitter of emitters) emitter.off('close', closeWithResponse)
     })
+    readAhead(raw.req, scope.closed)
+    keepAlive(raw.req)
     return scope
   }
 
