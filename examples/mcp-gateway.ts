@@ -36,8 +36,18 @@ const greeting: Message = {
     clientInfo: { name: 'mcp-gateway', version: '1.0.0' }
   }
 }
-// As the SDK of MCP has it.
+// Codes of errors, as the SDK of MCP has them.
 const requestTimeout = -32001
+const internalError = -32603
+
+/** Undefined for what is no message, such as a line that was meant for a log. */
+function messageIn(line: string): Message | undefined {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
 
 const app = Fastify()
 await app.register(subprocessGuard, { timeout: 30_000, grace: 1_000 })
@@ -50,38 +60,41 @@ app.post<{ Body: Message }>('/mcp', async (req, reply) => {
   reply.hijack()
   const res = reply.raw
   res.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' }).flushHeaders()
-  const eventOf = (message: Message): string => `event: message\ndata: ${JSON.stringify(message)}\n\n`
-
+  const send = (message: Message): void => {
+    if (!res.writableEnded && !res.destroyed)
+      res.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`)
+  }
+  const fail = (code: number, message: string): void => {
+    send({ jsonrpc: '2.0', id, error: { code, message } })
+    res.end()
+  }
+  // The last word at the deadline and at shutdown. Without it the client waits for its own timeout.
   const { signal } = req.subprocesses
-  signal.addEventListener('abort', () => {
-    // The last word at the deadline and at shutdown. Without it the client waits for its own timeout.
-    const { message } = signal.reason as SubprocessError
-    if (!res.writableEnded) res.end(eventOf({ jsonrpc: '2.0', id, error: { code: requestTimeout, message } }))
-  })
+  signal.addEventListener('abort', () => fail(requestTimeout, (signal.reason as SubprocessError).message))
 
   const server = req.spawn('npx', command, { stdio: ['pipe', 'pipe', 'inherit'] })
-  const fail = (message: string): void => {
-    if (!res.writableEnded) res.end(eventOf({ jsonrpc: '2.0', id, error: { code: -32603, message } }))
-  }
-  server.once('error', () => fail('The MCP server could not be started'))
-  server.once('close', () => fail('The MCP server has ended'))
+  server.once('error', () => fail(internalError, 'The MCP server could not be started'))
+  server.once('close', () => fail(internalError, 'The MCP server has ended'))
   // It may end before it has read everything, which 'close' tells of.
   server.stdin.on('error', () => {})
   const tell = (message: Message): void => void server.stdin.write(`${JSON.stringify(message)}\n`)
 
   // A server that is new wants to be greeted before it is asked for anything else.
-  if (method === 'initialize') tell(req.body)
-  else tell(greeting)
-  createInterface({ input: server.stdout }).on('line', (line) => {
-    const message = JSON.parse(line) as Message
+  tell(method === 'initialize' ? req.body : greeting)
+  const lines = createInterface({ input: server.stdout })
+  // Its output may fail when the request ends. By then the last word has been said.
+  lines.on('error', () => {})
+  lines.on('line', (line) => {
+    const message = messageIn(line)
+    if (message === undefined) return
     if (message.id === greeting.id) {
       tell({ jsonrpc: '2.0', method: 'notifications/initialized' })
       tell(req.body)
-    } else if (!res.writableEnded) {
-      res.write(eventOf(message))
-      // The answer. What came before was progress.
-      if (message.id === id && message.method === undefined) res.end()
+      return
     }
+    send(message)
+    // The answer. What came before was progress.
+    if (message.id === id && message.method === undefined) res.end()
   })
 })
 
