@@ -25,3 +25,6 @@ export const closeReasons = [
  * - `failed`: the handler threw
  */
 export type CloseReason = (typeof closeReasons)[number]
+
+/** Those for which the guard answers the request in place of its handler. */
+export type CutReason = Extract<CloseReason, 'deadline' | 'shutdown' | 'keeper-lost'>

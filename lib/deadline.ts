@@ -9,8 +9,6 @@ const sweepMs = 1_000
 export abstract class Expiring<Self extends Expiring<Self>> {
   /** By the clock of `performance.now()`, in ms. */
   deadlineAt = 0
-  /** When that deadline was first set, by the same clock. */
-  startedAt = 0
   /** @internal When its queue looks at it: at its deadline, or before it where that was put off since. */
   lookAt = 0
   /** @internal */ queue: ExpiryQueue<Self> | undefined
@@ -38,24 +36,22 @@ export abstract class Expiring<Self extends Expiring<Self>> {
  * or at a sweep. To renew one is to write two: it stays in its place, and is put where it belongs when that is looked at.
  */
 export class ExpiryQueue<Entry extends Expiring<Entry>> {
-  readonly #lengthMs: number
+  /** How long the deadlines are, in ms. `Infinity`: the queue then only remembers what is under way. */
+  readonly lengthMs: number
   #first: Entry | undefined
   #last: Entry | undefined
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
 
-  /** `lengthMs` may be `Infinity`: the queue then only remembers what is under way. */
   constructor(lengthMs: number) {
-    this.#lengthMs = lengthMs
+    this.lengthMs = lengthMs
   }
 
   /** Gives the entry a new deadline from now, whichever queue it was in: one that is here already is renewed. */
   add(entry: Entry): void {
-    const isHere = entry.queue === this
-    if (!isHere) entry.queue?.remove(entry)
-    entry.startedAt = performance.now()
-    entry.deadlineAt = entry.startedAt + this.#lengthMs
-    if (isHere) return
+    entry.deadlineAt = performance.now() + this.lengthMs
+    if (entry.queue === this) return
+    entry.queue?.remove(entry)
     entry.lookAt = entry.deadlineAt
     this.#insertAfter(this.#last, entry)
     if (this.#timer === undefined) this.#setTimer()
@@ -166,22 +162,26 @@ export class Deadlines<Entry extends Expiring<Entry>> {
 
   /** Gives the entry a deadline so many ms from now; `Infinity` for none. */
   start(entry: Entry, lengthMs: number): void {
-    let queue = this.#queues.get(lengthMs)
-    if (queue === undefined) {
-      queue = new ExpiryQueue(lengthMs)
-      this.#queues.set(lengthMs, queue)
-    }
-    queue.add(entry)
+    this.#queueOf(lengthMs).add(entry)
   }
 
-  /** Gives the entry another deadline, so many ms from when it was started. */
-  change(entry: Entry, lengthMs: number): void {
-    this.#extended.addAt(entry, entry.startedAt + lengthMs)
+  /** Gives the entry that very deadline, in the queue of those that are so many ms long. */
+  startAt(entry: Entry, deadlineAt: number, lengthMs: number): void {
+    this.#queueOf(lengthMs).addAt(entry, deadlineAt)
   }
 
   /** Puts the deadline of an entry off by so many ms. */
   extend(entry: Entry, ms: number): void {
     if (entry.deadlineAt !== Number.POSITIVE_INFINITY) this.#extended.addAt(entry, entry.deadlineAt + ms)
+  }
+
+  #queueOf(lengthMs: number): ExpiryQueue<Entry> {
+    let queue = this.#queues.get(lengthMs)
+    if (queue === undefined) {
+      queue = new ExpiryQueue(lengthMs)
+      this.#queues.set(lengthMs, queue)
+    }
+    return queue
   }
 
   /** The entries that are not over. */

@@ -7,6 +7,8 @@ import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_pro
 import { Socket } from 'node:net'
 import { captureIn } from './capture.js'
 import { environment, refuseOptions, type SpawnOptions } from './command.js'
+import { SubprocessError } from './errors.js'
+import { override } from './hold.js'
 import { markName } from './mark.js'
 import { statOf } from './platform/linux.js'
 import { endWhenSilent } from './stdio.js'
@@ -57,29 +59,60 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   // We are its parent and have not reaped it: the number is its own.
   if (pid !== undefined) {
     owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
-    child.once('exit', () => {
-      owner.link.left(owner.keeperScope, pid)
-      owner.subprocessEnding()
+  }
+  // Node gives a child for which there were no descriptors no list.
+  const streams = (child.stdio ?? []).filter((stream) => stream instanceof Socket)
+  // Of pipes above descriptor 2, too: 'close' waits for each.
+  const outputs = streams.filter((stream) => stream !== child.stdin)
+  let hasExited = false
+  const exited = (): void => {
+    if (hasExited) return
+    hasExited = true
+    if (pid !== undefined) owner.link.left(owner.keeperScope, pid)
+    owner.subprocessEnding()
+    owner.subprocessEnded(child)
+    for (const output of outputs) endWhenSilent(output)
+  }
+  owner.hold.add(child, exited)
+  child.once('close', () => owner.hold.delete(child))
+  // By a listener, whoever listens would be told though that has closed the scope.
+  before(child, 'emit', (event) => {
+    if (event === 'exit') exited()
+  })
+  // 'exit' may come later than the end of the output.
+  for (const output of outputs) {
+    before(output, 'push', (chunk) => {
+      if (chunk === null) owner.subprocessEnding()
     })
   }
   child.on('error', (error) => {
     if (pid === undefined) owner.subprocessEnded(child)
     if (child.listenerCount('error') === 1) owner.logError(error, child)
   })
-  // A server does not end because a command closed its standard input early.
-  child.stdin?.on('error', (error) => {
-    if (child.stdin?.listenerCount('error') === 1) owner.logError(error, child)
-  })
-  // Of pipes above descriptor 2, too: 'close' waits for each. Node gives a child for which there were no descriptors no list.
-  const outputs = (child.stdio ?? []).slice(1).filter((stream) => stream instanceof Socket)
-  // Before whoever reads it is told: 'exit' may come later than the end of the output.
-  for (const output of outputs) output.once('end', () => owner.subprocessEnding())
-  child.once('exit', () => {
-    for (const output of outputs) endWhenSilent(output)
-  })
-  // Not 'close', which Node leaves out for a channel that the worker has closed.
-  child.once('exit', () => owner.subprocessEnded(child))
+  // A server does not end because a command closed its standard input early. That its scope has closed is told already.
+  for (const stream of streams) {
+    stream.on('error', (error) => {
+      if (stream.listenerCount('error') === 1 && !(error instanceof SubprocessError)) {
+        owner.logError(error, child)
+      }
+    })
+  }
   return Object.assign(child, {
     [Symbol.asyncDispose]: () => endOne(child, owner.graceMs)
   }) as Subprocess
+}
+
+/** Does something before a method of an object. That may hold the object, which then has another method. */
+function before<Name extends string>(
+  object: { [name in Name]: (...args: never[]) => unknown },
+  name: Name,
+  act: (first: unknown) => void
+): void {
+  const method = object[name] as (...args: unknown[]) => unknown
+  const own = (...args: unknown[]): unknown => {
+    act(args[0])
+    const now = object[name] as (...args: unknown[]) => unknown
+    return now === own ? method.apply(object, args) : now.apply(object, args)
+  }
+  override(object, name, own)
 }

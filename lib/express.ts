@@ -2,10 +2,11 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SubprocessOptionError } from './errors.js'
-import { type Carrier, Exchanges, type Framework } from './exchange.js'
+import { Exchanges, type Framework } from './exchanges.js'
 import { Guard } from './guard.js'
 import { defaultLogger, type Logger } from './log.js'
 import {
+  type ResolvedOptions,
   type RouteGuardOptions,
   resolveOptions,
   resolveRouteOptions,
@@ -13,6 +14,7 @@ import {
 } from './options.js'
 import type { Scope } from './scope.js'
 import type { Subprocess } from './subprocess.js'
+import { withoutEnd } from './taken-response.js'
 
 declare global {
   namespace Express {
@@ -58,9 +60,8 @@ export interface GuardedRequest extends IncomingMessage {
   spawn: Scope['spawn']
 }
 
-// What the guard notes on a request and its response. A WeakMap would cost each request a third of its time.
+// What the guard notes on a request. A WeakMap would cost each request a third of its time.
 const guarding = Symbol('subprocess-guard')
-const following = Symbol('next')
 
 /** What Express adds to a request, pino-http, and the guard. */
 interface Request extends IncomingMessage {
@@ -72,13 +73,7 @@ interface Request extends IncomingMessage {
   readonly log?: Logger
 }
 
-interface Response extends ServerResponse {
-  req: Request & ServerResponse['req']
-  /** To whom an error goes. */
-  [following]?: Next
-}
-
-type ExpressExchanges = Exchanges<Request, Response>
+type ExpressExchanges = Exchanges<Request, Next>
 
 /**
  * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all others. At
@@ -96,12 +91,12 @@ export function subprocessGuard({
   ready.catch(() => {})
   let exchanges: ExpressExchanges | undefined
   const started = ready.then((guard) => {
-    exchanges = new Exchanges(guard, frameworkOf(logger))
+    exchanges = new Exchanges(guard, frameworkOf(logger, options))
     return exchanges
   })
   started.catch(() => {})
 
-  function enter(exchanges: ExpressExchanges, req: Request, res: Response, next: Next): void {
+  function enter(exchanges: ExpressExchanges, req: Request, res: ServerResponse, next: Next): void {
     if (req[guarding] !== undefined) {
       const wayOut =
         'the request has come through one already: use it once, and subprocessGuard.route() after it'
@@ -109,9 +104,8 @@ export function subprocessGuard({
       return
     }
     req[guarding] = exchanges
-    res[following] = next
     decorate(req)
-    exchanges.arrive(req, res, options)
+    exchanges.arrive(req, res, next, options)
     exchanges.inCourseOf(req, next)
   }
 
@@ -161,22 +155,24 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
   }
 }
 
-function frameworkOf(logger: Logger): Framework<Request, Response> {
+function frameworkOf(logger: Logger, options: ResolvedOptions): Framework<Request, Next> {
   return {
-    rawOf: (response) => response,
-    requestOf: (response) => response.req,
-    // The types know of HTTP/1 alone.
-    carrierOf: (request) => (request as { stream?: Carrier }).stream ?? request.socket,
+    rawOf: (request) => request,
+    requestOf: (raw) => raw,
+    optionsOf: () => options,
     logOf: (request) => request.log ?? logger,
     routeOf: ({ method, baseUrl = '', route }) =>
       route === undefined ? undefined : `${method} ${baseUrl}${route.path}`,
-    isUpgrade: ({ headers }) => headers.upgrade !== undefined,
-    canAnswer: (response) => !response.headersSent,
-    answer(response, error) {
-      const { req } = response
-      // The client may still be sending its body. Nobody will read it, and the connection is of no more use.
-      if (!req.complete && req.httpVersionMajor === 1) response.setHeader('connection', 'close')
-      response[following]?.(error)
+    canAnswer: (_next, response) => !response.headersSent,
+    answer(next, taken, error) {
+      const { req } = taken.raw
+      taken.removeBodyHeaders()
+      Object.defineProperty(req, 'socket', { configurable: true, value: withoutEnd(req.socket) })
+      taken.run(() => {
+        // The client may still be sending its body. Nobody will read it, and the connection is of no more use.
+        if (!req.complete && req.httpVersionMajor === 1) taken.raw.setHeader('connection', 'close')
+        next(error)
+      })
     }
   }
 }

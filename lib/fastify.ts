@@ -2,8 +2,9 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { SubprocessOptionError } from './errors.js'
-import { type Carrier, Exchanges, type Framework } from './exchange.js'
+import { SubprocessError, SubprocessOptionError } from './errors.js'
+import { Exchanges, type Framework } from './exchanges.js'
+import { replyInPlaceOf } from './fastify-reply.js'
 import { Guard } from './guard.js'
 import {
   type ResolvedRouteOptions,
@@ -14,6 +15,7 @@ import {
 } from './options.js'
 import type { Scope } from './scope.js'
 import type { Subprocess } from './subprocess.js'
+import { removeBodyHeaders } from './taken-response.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -35,23 +37,22 @@ declare module 'fastify' {
 // What Fastify itself puts into the options of a plugin.
 const registrationOptions = ['prefix', 'logLevel', 'logSerializers']
 
-const framework: Framework<FastifyRequest, FastifyReply> = {
-  rawOf: (reply) => reply.raw,
-  requestOf: (reply) => reply.request,
-  // The types know of HTTP/1 alone.
-  carrierOf: ({ raw }) => (raw as { stream?: Carrier }).stream ?? raw.socket,
+const framework = {
+  rawOf: ({ raw }) => raw,
+  requestOf: (_raw, { request }) => request,
   logOf: (request) => request.log,
   routeOf: ({ method, routeOptions: { url } }) => (url === undefined ? undefined : `${method} ${url}`),
-  isUpgrade: ({ raw }) => raw.headers.upgrade !== undefined,
-  canAnswer: (reply) => !reply.sent && !reply.raw.headersSent,
-  answer(reply, error) {
+  canAnswer: (reply, { headersSent }) => !reply.sent && !headersSent,
+  answer(reply, taken, error) {
+    taken.removeBodyHeaders()
+    const own = replyInPlaceOf(reply, taken)
     const { raw } = reply.request
     // The client may still be sending its body. Nobody will read it, and the connection is of no more use.
     const isOfNoMoreUse = !raw.complete || !reply.server.server.listening
-    if (isOfNoMoreUse && raw.httpVersionMajor === 1) reply.header('connection', 'close')
-    reply.send(error)
+    if (isOfNoMoreUse && raw.httpVersionMajor === 1) own.header('connection', 'close')
+    taken.run(() => own.send(error))
   }
-}
+} satisfies Omit<Framework<FastifyRequest, FastifyReply>, 'optionsOf'>
 
 async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptions): Promise<void> {
   const options = resolveOptions(withoutRegistrationOptions(given))
@@ -61,9 +62,15 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
     throw new SubprocessOptionError('register(subprocessGuard)', 'used twice', wayOut)
   }
   const guard = await Guard.start(options, app.log)
-  const exchanges = new Exchanges(guard, framework)
   const resolvedRoutes = new WeakMap<object, ResolvedRouteOptions | false>()
+  const optionsOfRequest = ({ routeOptions }: FastifyRequest): ResolvedRouteOptions | false =>
+    optionsOf(routeOptions.config?.subprocessGuard)
+  const exchanges = new Exchanges(guard, {
+    ...framework,
+    optionsOf: (request) => optionsOfRequest(request) || options
+  })
   let drainTimer: NodeJS.Timeout | undefined
+  let drainedAt: number | undefined
 
   function optionsOf(override: RouteGuardOptions | false | undefined): ResolvedRouteOptions | false {
     if (override === undefined) return options
@@ -92,20 +99,26 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
     if (config?.subprocessGuard !== undefined) mayOverride = true
   })
   app.addHook('onRequest', (request, reply, done) => {
-    const resolved = mayOverride ? optionsOf(request.routeOptions.config?.subprocessGuard) : options
+    const resolved = mayOverride ? optionsOfRequest(request) : options
     if (resolved === false) return done()
-    exchanges.arrive(request, reply, resolved)
+    exchanges.arrive(request.raw, reply.raw, reply, resolved)
     exchanges.inCourseOf(request, done)
   })
   // The arrival of a body is the course of the connection: what follows it is put back into that of the request.
   if (options.capture)
     app.addHook('preValidation', (request, _reply, done) => exchanges.inCourseOf(request, done))
-  app.addHook('onError', (request, _reply, _error, done) => {
+  app.addHook('onError', (request, reply, error, done) => {
     exchanges.fail(request)
+    // A plugin may have said how the stream is encoded that has failed.
+    if (error instanceof SubprocessError && !reply.raw.headersSent) {
+      removeBodyHeaders(reply)
+      removeBodyHeaders(reply.raw)
+    }
     done()
   })
   // `onClose` waits for the requests in flight, and a handler that hangs would block it for ever.
   app.addHook('preClose', (done) => {
+    drainedAt = performance.now() + options.drainMs
     drainTimer = setTimeout(() => {
       guard.refuse()
       exchanges.cutAllShort('shutdown')
@@ -113,8 +126,10 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
     done()
   })
   app.addHook('onClose', async () => {
+    // Fastify does not wait for requests by inject(), and comes here early on a host with two addresses (fastify#7043).
+    await exchanges.drained((drainedAt ?? 0) - performance.now())
     clearTimeout(drainTimer)
-    // Fastify may come here early on a host with two addresses (fastify#7043): what still runs ends now.
+    guard.refuse()
     exchanges.cutAllShort('shutdown')
     await guard.close()
     exchanges.clear()

@@ -2,7 +2,7 @@
 
 import pTimeout from 'p-timeout'
 import { captureIn, startCapture } from './capture.js'
-import type { CloseReason } from './close-reason.js'
+import type { CloseReason, CutReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
 import { Job } from './job.js'
@@ -31,6 +31,8 @@ export interface JobOptions extends RouteGuardOptions {
 
 /** Options of `createGuard`. */
 export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
+  /** How long jobs of `run` may go on at `close()` before their scopes close, in ms. Default 0. */
+  drain?: number
   /** Where the guard's lines go. Default: JSON lines on standard error, for warnings and errors. */
   logger?: Logger
 }
@@ -47,9 +49,13 @@ export class Guard {
   #share!: KeeperShare
   readonly #options: ResolvedOptions
   readonly #log: Logger
+  /** How long `close()` waits for jobs, in ms. An adapter has waited before. */
+  readonly #closeDrainMs: number
   readonly #scopes = new Set<Scope>()
   readonly #jobs = new Deadlines<Job>()
-  readonly #keeperLost: (() => void)[] = []
+  readonly #onCutShort: ((reason: CutReason) => void)[] = []
+  /** Jobs of `run` that have not ended. */
+  readonly #running = new Set<Promise<unknown>>()
   readonly #lookups: RouteLookup[] = []
   #stopCapture = (): void => {}
   #state: 'open' | 'refusing' | 'closed' = 'open'
@@ -58,23 +64,24 @@ export class Guard {
   /**
    * @internal Starts the keeper, or shares the one of this worker. Rejects with `ERR_SUBPROCESS_KEEPER_START`.
    */
-  static async start(options: ResolvedOptions, log: Logger): Promise<Guard> {
-    const guard = new Guard(options, log)
+  static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
+    const guard = new Guard(options, log, closeDrainMs)
     const { graceMs, killSignal, workerTimeoutMs, hooks } = options
     guard.#share = await shareKeeper({
       settings: { graceMs, killSignal, workerTimeoutMs },
       hooks,
       log,
       routeOf: (value) => guard.#routeOf(value),
-      keeperLost: () => guard.#closeWithKeeper()
+      keeperLost: () => void guard.#closeAll('keeper-lost')
     })
     guard.#stopCapture = options.capture ? startCapture() : () => {}
     return guard
   }
 
-  private constructor(options: ResolvedOptions, log: Logger) {
+  private constructor(options: ResolvedOptions, log: Logger, closeDrainMs: number) {
     this.#options = options
     this.#log = log
+    this.#closeDrainMs = closeDrainMs
   }
 
   /** How the processes of a scope are found on this machine: `subreaper`, or the weaker `marks`. */
@@ -103,6 +110,16 @@ export class Guard {
    * @throws the reason of the `signal` when that is aborted, and what the job throws.
    */
   async run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
+    const running = this.#run(options, job)
+    this.#running.add(running)
+    try {
+      return await running
+    } finally {
+      this.#running.delete(running)
+    }
+  }
+
+  async #run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
     if (typeof job !== 'function') throw new SubprocessOptionError('job', job, 'give a function')
     const { signal } = options
     const scope = this.open(options)
@@ -154,9 +171,17 @@ export class Guard {
     return scope
   }
 
-  /** @internal Calls back before the scopes close with `keeper-lost`. */
-  onKeeperLost(callback: () => void): void {
-    this.#keeperLost.push(callback)
+  /** @internal Calls back before all scopes close. */
+  onCutShort(callback: (reason: CutReason) => void): void {
+    this.#onCutShort.push(callback)
+  }
+
+  /** @internal Resolves when the jobs have ended that run now, and the others that are given, after so many ms at the latest. */
+  async drained(ms: number, others: readonly Promise<void>[] = []): Promise<void> {
+    // p-timeout takes no 0.
+    if (ms <= 0) return
+    const ends = Promise.allSettled([...this.#running, ...others])
+    await pTimeout(ends, { milliseconds: ms, fallback: () => [] })
   }
 
   /** @internal Tells which values are requests, so that it can be said which of them blocks the event loop. */
@@ -196,8 +221,8 @@ export class Guard {
   }
 
   /**
-   * Closes every scope with `shutdown` and resolves when all their processes are gone, and the keeper too
-   * unless another guard uses it.
+   * Lets jobs of `run` go on for the `drain` of `createGuard`, then closes every scope with `shutdown`, and resolves when all
+   * their processes are gone, and the keeper too unless another guard uses it.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -222,14 +247,15 @@ export class Guard {
     return undefined
   }
 
-  #closeWithKeeper(): void {
-    for (const callback of this.#keeperLost) callback()
-    for (const scope of this.#scopes) void scope.close('keeper-lost')
+  async #closeAll(reason: CutReason): Promise<void> {
+    for (const callback of this.#onCutShort) callback(reason)
+    await Promise.all(this.scopes().map((scope) => scope.close(reason)))
   }
 
   async #close(): Promise<void> {
     this.refuse()
-    await Promise.all(this.scopes().map((scope) => scope.close('shutdown')))
+    await this.drained(this.#closeDrainMs)
+    await this.#closeAll('shutdown')
     this.#state = 'closed'
     this.#jobs.clear()
     this.#stopCapture()
@@ -265,12 +291,7 @@ async function cutShort(scope: Scope, signal: AbortSignal | undefined): Promise<
  * @throws {SubprocessError} `ERR_SUBPROCESS_KEEPER_START`, by rejection.
  */
 export async function createGuard({ logger, ...options }: GuardOptions = {}): Promise<Guard> {
-  if ('drain' in options) {
-    throw new SubprocessOptionError(
-      'drain',
-      options.drain,
-      'it is for servers: leave it out, and close() the guard'
-    )
-  }
-  return Guard.start(resolveOptions(options), logger ?? defaultLogger)
+  const resolved = resolveOptions(options)
+  const drainMs = options.drain === undefined ? 0 : resolved.drainMs
+  return Guard.start(resolved, logger ?? defaultLogger, drainMs)
 }

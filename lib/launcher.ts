@@ -21,6 +21,9 @@ export abstract class Launcher {
     options: ForkOptions
   ): Subprocess
 
+  /** What the stream tells may have to be held back. */
+  protected abstract watch(stream: CommandStream): void
+
   /** Called with what would be an unhandled `'error'` event. */
   protected abstract logUnheard(error: Error, child: ChildProcess): void
 
@@ -121,9 +124,11 @@ export abstract class Launcher {
     const [args, given] = split(argsOrOptions, options)
     const { run, spawnOptions } = splitStreamOptions(given)
     const child = this.launch(command, args, { ...spawnOptions, stdio: 'pipe' })
-    return new CommandStream(child, [command, ...args].join(' '), run, (error) =>
+    const stream = new CommandStream(child, [command, ...args].join(' '), run, (error) =>
       this.logUnheard(error, child)
     )
+    this.watch(stream)
+    return stream
   }
 }
 

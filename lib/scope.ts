@@ -9,8 +9,10 @@ import { type Adoptable, adoptablePid } from './adoptable.js'
 import { sharedTimeOf } from './clock.js'
 import type { CloseReason } from './close-reason.js'
 import { type Command, needsDirectLaunch, resolveCommand, type SpawnOptions } from './command.js'
+import type { CommandStream } from './command-stream.js'
 import { forkDirect, spawnDirect } from './direct.js'
 import { SubprocessError, type SubprocessErrorCode, SubprocessOptionError } from './errors.js'
+import { Hold } from './hold.js'
 import type { KeeperLink } from './keeper/link.js'
 import type { LaunchFailure, LeftFolder, ProcessName } from './keeper/protocol.js'
 import { endWithoutKeeper, type LostScope } from './keeper-loss.js'
@@ -87,6 +89,7 @@ export class Scope extends Launcher {
   readonly #releasing: Promise<void>[] = []
   readonly #deferred: (() => unknown)[] = []
   readonly #folders: string[] = []
+  readonly #hold = new Hold()
   readonly #openedAt = performance.now()
   #state: State = { name: 'open' }
   #abort: AbortController | undefined
@@ -113,6 +116,7 @@ export class Scope extends Launcher {
         deadlineAt: this.#sharedDeadline
       }),
       graceMs: context.graceMs,
+      hold: this.#hold,
       errorOf: (failure, command) => this.#errorOf(failure, command),
       logError: (error, child) => this.logUnheard(error, child),
       // The keeper has the deadline, too: the end that it has made must not be taken for the command's own.
@@ -268,6 +272,16 @@ export class Scope extends Launcher {
     return this.closed
   }
 
+  /** @internal From now on the user of its commands hears of no end. */
+  hold(): void {
+    this.#hold.begin()
+  }
+
+  /** @internal The user hears of all that was held back. */
+  unhold(): void {
+    this.#hold.end(() => errorOfReason(this.reason ?? 'closed'))
+  }
+
   /** Closes the scope, and waits for that. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
@@ -303,6 +317,11 @@ export class Scope extends Launcher {
 
   #refuseWhenClosed(): void {
     if (this.#state.name !== 'open') throw errorOfReason(this.#state.reason)
+  }
+
+  protected override watch(stream: CommandStream): void {
+    this.#hold.add(stream)
+    stream.once('close', () => this.#hold.delete(stream))
   }
 
   protected override logUnheard(err: Error, child: ChildProcess): void {

@@ -67,7 +67,8 @@ class EarlySocket extends Socket {
     if (chunk !== null) return super.push(chunk, encoding)
     ends.add(() => {
       this.onEnd()
-      super.push(null)
+      // That may have closed the scope, which holds this stream back by a `push` of its own.
+      if (!Object.hasOwn(this, 'push')) super.push(null)
     })
     return false
   }

@@ -6,6 +6,8 @@ import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { type Command, type StdioEntry, type StdioOption, signalName } from './command.js'
+import { SubprocessError } from './errors.js'
+import type { Hold } from './hold.js'
 import type { KeeperLink, LaunchListener } from './keeper/link.js'
 import type { LaunchFailure, StdioTarget } from './keeper/protocol.js'
 import { connectEnded, endWhenSilent, InputSocket, OutputSocket } from './stdio.js'
@@ -17,6 +19,8 @@ export interface SubprocessOwner {
   readonly keeperScope: number
   /** Between the first signal and SIGKILL. */
   readonly graceMs: number
+  /** Where what is told of the subprocess can be held back. */
+  readonly hold: Hold
   /** Turns a failed launch into the error that the user sees. */
   errorOf(failure: LaunchFailure, command: Command): Error
   /** Called with what would be an unhandled `'error'` event: on a server that is a log line, not the end. */
@@ -129,6 +133,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     this.stderr = stderr
     this.stdio = [this.stdin, this.stdout, this.stderr] as never
     for (const socket of this.#sockets()) this.#watch(socket)
+    owner.hold.add(this)
 
     const { link, keeperScope } = owner
     link.ref()
@@ -221,8 +226,10 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     socket.onEnd = () => this.#owner.subprocessEnding()
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#state === 'starting') this.#loseStdio(error)
-      // A server does not end because a command closed its standard input early.
-      else if (socket.listenerCount('error') === 1) this.#owner.logError(error, this)
+      // A server does not end because a command closed its standard input early. That its scope has closed is told already.
+      else if (socket.listenerCount('error') === 1 && !(error instanceof SubprocessError)) {
+        this.#owner.logError(error, this)
+      }
     })
     socket.once('close', () => {
       this.#openStreams--
@@ -304,6 +311,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   #closeWhenComplete(): void {
     if (this.#state !== 'over' || this.#openStreams > 0 || this.#hasClosed) return
     this.#hasClosed = true
+    this.#owner.hold.delete(this)
     this.emit('close', this.exitCode, this.signalCode)
     this.#context.emitDestroy()
   }

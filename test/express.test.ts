@@ -272,6 +272,22 @@ for (const [version, framework] of [
       assert.throws(() => process.kill(keeper, 0), { code: 'ESRCH' })
     })
 
+    test('lets jobs of run() go on at its end, too', async (t) => {
+      const { guard, stop } = await start(t, framework, { drain: 60_000 }, () => {})
+      let release = (): void => {}
+      const released = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      const job = (await guard.ready).run({}, async (scope) => {
+        await released
+        return (await scope.execFile('echo', ['job'])).stdout
+      })
+      const stopped = stop()
+      release()
+      assert.equal(await job, 'job\n')
+      await stopped
+    })
+
     test('lets requests wait for the keeper', async (t) => {
       const { port } = await start(t, framework, {}, (app) => {
         app.get('/', (req, res) => {

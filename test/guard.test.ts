@@ -30,6 +30,14 @@ function hang(guarded: Guarded): (scope: Scope) => Promise<never> {
   }
 }
 
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
 const withCode = (code: string) => (error: SubprocessError) => {
   assert.equal(error.code, code)
   return true
@@ -262,7 +270,7 @@ suite('while another guard has the keeper, too', () => {
   suite('createGuard', () => {
     test('refuses wrong options, and starts no keeper for them', async () => {
       for (const options of [
-        { drain: 1 },
+        { drain: 1.5 },
         { timeout: 0 },
         { launch: 'other' },
         { capture: 1 },
@@ -270,6 +278,35 @@ suite('while another guard has the keeper, too', () => {
       ]) {
         await assert.rejects(createGuard(options as never), TypeError)
       }
+    })
+
+    test('lets jobs end at close() within its drain, and refuses new ones', async (t) => {
+      const { guard } = await startGuarded(t, { drain: 60_000 })
+      const { promise: released, resolve: release } = withResolvers()
+      const job = guard.run({}, async (scope) => {
+        await released
+        return (await scope.execFile('echo', ['done'])).stdout
+      })
+      const closed = guard.close()
+      await assert.rejects(
+        guard.run({}, () => 1),
+        withCode('ERR_SUBPROCESS_SHUTDOWN')
+      )
+      release()
+      assert.equal(await job, 'done\n')
+      await closed
+    })
+
+    test('ends a job that is longer than the drain', async (t) => {
+      const guarded = await startGuarded(t, { drain: 50 })
+      const rejected = assert.rejects(
+        guarded.guard.run({}, hang(guarded)),
+        withCode('ERR_SUBPROCESS_SHUTDOWN')
+      )
+      await guarded.witness.present(3)
+      await guarded.guard.close()
+      await rejected
+      await assertGone(guarded)
     })
 
     test('tells the scopes of all guards apart', async (t) => {

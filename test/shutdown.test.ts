@@ -34,7 +34,7 @@ async function serveShutdown(setup: Setup) {
     })
     app.get('/hang-without-scope', never)
   })
-  return Object.assign(served, { release })
+  return Object.assign(served, { release, released })
 }
 
 async function assertKeeperGone(keeper: number): Promise<void> {
@@ -58,6 +58,40 @@ for (const launch of ['keeper', 'direct'] as const) {
       await assertGone(served)
       await assertOneLine(served, 'finished')
       await assertKeeperGone(keeper)
+    })
+
+    test('lets requests by inject() and jobs of run() finish within its drain', async (t) => {
+      const served = await serveShutdown({ guard: { launch, drain: 60_000 } })
+      t.after(() => served.close())
+      const injected = served.app.inject('/slow')
+      const job = served.guard.run({}, async (scope) => {
+        await served.released
+        return (await scope.execFile('echo', ['job'])).stdout
+      })
+      await served.witness.present(2)
+      const closed = served.app.close()
+      await eventually('new connections are refused', () => !served.app.server.listening)
+      served.release()
+      assert.equal((await injected).body, 'answer')
+      assert.equal(await job, 'job\n')
+      await closed
+    })
+
+    test('ends requests by inject() and jobs of run() after its drain', async (t) => {
+      const served = await serveShutdown({ guard: { launch, drain: 100 } })
+      t.after(() => served.close())
+      const injected = served.app.inject('/hang')
+      const job = assert.rejects(
+        served.guard.run({}, () => new Promise(() => {})),
+        { code: 'ERR_SUBPROCESS_SHUTDOWN' }
+      )
+      await served.witness.present(2)
+      await served.app.close()
+      const { statusCode, body } = await injected
+      assert.equal(statusCode, 503)
+      assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_SHUTDOWN')
+      await job
+      await assertGone(served)
     })
 
     for (const path of ['/hang', '/hang-without-scope']) {

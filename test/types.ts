@@ -85,7 +85,6 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
 
   const result = await guard.run({ timeout: 1_000 }, async (scope) => scope.remaining)
   same<typeof result, number>(true)
-  // @ts-expect-error It is for servers.
   await createGuard({ drain: 1 })
 
   const app = Fastify()

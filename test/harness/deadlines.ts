@@ -52,7 +52,7 @@ export async function passDeadlines({
   const underWay = (): [DeadlineModule.Deadlines<Entry>, Entry][] =>
     [...all].flatMap((deadlines) =>
       [...deadlines]
-        .filter((entry) => Math.round(entry.deadlineAt - entry.startedAt) === timeoutMs)
+        .filter((entry) => entry.queue?.lengthMs === timeoutMs)
         .map((entry): [DeadlineModule.Deadlines<Entry>, Entry] => [deadlines, entry])
     )
   await eventually(`${count} deadlines are under way`, () => underWay().length >= count)
@@ -62,8 +62,7 @@ export async function passDeadlines({
 
 /** Lets the time pass that error handlers and clients have for the answer to a request that was cut short. */
 export async function passAnswers(): Promise<void> {
-  const isAnswer = (entry: Entry): boolean =>
-    Math.round(entry.deadlineAt - entry.startedAt) === answerWithinMs
+  const isAnswer = (entry: Entry): boolean => entry.queue?.lengthMs === answerWithinMs
   const answers = (): [DeadlineModule.ExpiryQueue<Entry>, Entry][] =>
     [...queues].flatMap((queue) =>
       [...queue].filter(isAnswer).map((entry): [DeadlineModule.ExpiryQueue<Entry>, Entry] => [queue, entry])

@@ -11,12 +11,12 @@ const { Deadlines }: typeof DeadlineModule = await import(
 )
 
 const factor = 1_000
-const { start, change } = Deadlines.prototype
+const { start, startAt } = Deadlines.prototype
 Deadlines.prototype.start = function (entry, lengthMs) {
   start.call(this, entry, lengthMs * factor)
 }
-Deadlines.prototype.change = function (entry, lengthMs) {
-  change.call(this, entry, lengthMs * factor)
+Deadlines.prototype.startAt = function (entry, _deadlineAt, lengthMs) {
+  startAt.call(this, entry, performance.now() + lengthMs * factor, lengthMs * factor)
 }
 
 process.on('SIGUSR2', () => void passDeadlines({ timeoutMs: Number(process.env.PASSES_MS) * factor }))

@@ -1,0 +1,99 @@
+/** What ends with a connection, and how to end it so that the client sees that its answer is not whole. */
+
+import type { ServerResponse } from 'node:http'
+import { constants } from 'node:http2'
+import type { Socket } from 'node:net'
+import { override } from './hold.js'
+
+/** A socket, or a stream of HTTP/2. */
+export interface Carrier {
+  readonly destroyed: boolean
+  /** Not there in a request that is injected for a test. */
+  destroy?(): void
+  /** A stream of HTTP/2 is closed with a code: destroyed, it would look complete to the client. */
+  close?(code: number): void
+  once(event: 'close', listener: () => void): unknown
+  off(event: 'close', listener: () => void): unknown
+}
+
+/** What `cutOff` needs of a response. */
+export type Cuttable = Pick<ServerResponse, 'destroy' | 'headersSent' | 'hasHeader' | 'socket'> & {
+  readonly chunkedEncoding?: boolean
+}
+
+// How long a client may take to read what was written before the cut, in ms.
+const flushedWithinMs = 1_000
+
+/**
+ * Ends the connection before the end of the response. What was written until now is sent first, as far as the client
+ * reads it. `isFinal` waits for nothing.
+ *
+ * The end of a connection looks like the end of an answer that has neither chunks nor a length (RFC 9112, 6.3: HTTP/1.0, or
+ * `Connection: close` alone). There the connection is reset.
+ */
+export function cutOff(response: Cuttable, carrier: Carrier, isFinal: boolean): void {
+  if (carrier.destroyed) return
+  if (carrier.close !== undefined) {
+    // nghttp2 sends what is waiting before the reset.
+    carrier.close(constants.NGHTTP2_INTERNAL_ERROR)
+  } else if (response.socket === null) {
+    // Its turn on the connection has not come, and will be its end: what is before it belongs to other requests.
+    response.destroy()
+  } else if (isFinal || !isSocket(carrier)) {
+    response.destroy()
+    carrier.destroy?.()
+  } else if (looksWhole(response)) {
+    carrier.write('', () => reset(carrier))
+    destroyLater(carrier)
+  } else {
+    carrier.destroySoon()
+    destroyLater(carrier)
+  }
+}
+
+/**
+ * Has the connection reset where somebody destroys the response before its end and that would look like its end: a framework does
+ * so when the stream fails that it sends. For HTTP/1.0, by which nginx asks unless it is told otherwise.
+ */
+export function resetWhenDestroyed(response: ServerResponse): void {
+  if (response.useChunkedEncodingByDefault !== false) return
+  const { destroy } = response
+  override(response, 'destroy', (error?: Error) => {
+    const { socket } = response
+    if (socket !== null && !response.writableEnded && looksWhole(response)) reset(socket)
+    return destroy.call(response, error)
+  })
+}
+
+function isSocket(carrier: Carrier): carrier is Carrier & Socket {
+  return 'destroySoon' in carrier
+}
+
+function looksWhole(response: Cuttable): boolean {
+  return response.headersSent && response.chunkedEncoding !== true && !response.hasHeader('content-length')
+}
+
+function reset(socket: Socket): void {
+  // Of TLS, it is the socket below that can be reset. Neither is documented.
+  const below = (socket as { _handle?: { _parent?: { reset?(done: () => void): void } } })._handle?._parent
+  if (below?.reset === undefined) {
+    resetIfPossible(socket)
+  } else {
+    below.reset(() => {})
+    socket.destroy()
+  }
+}
+
+function resetIfPossible(socket: Socket): void {
+  try {
+    socket.resetAndDestroy()
+  } catch {
+    // A Unix socket has no reset.
+    socket.destroy()
+  }
+}
+
+function destroyLater(socket: Socket): void {
+  const timer = setTimeout(() => socket.destroy(), flushedWithinMs)
+  socket.once('close', () => clearTimeout(timer))
+}

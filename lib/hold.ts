@@ -1,0 +1,98 @@
+/** What the end of its scope does to commands is held back from the handler, until its request is answered. */
+
+import { ChildProcess } from 'node:child_process'
+import type { EventEmitter } from 'node:events'
+import { Readable } from 'node:stream'
+
+type Emit = EventEmitter['emit']
+type Args = Parameters<Emit>
+
+// Not of an end: what listens for these has something else to do.
+const passing = new Set<string | symbol>(['newListener', 'removeListener', 'spawn'])
+// Output that is held back is lost: what the command has written is not whole any more.
+const lost = new Set<string | symbol>(['data', 'end', 'readable'])
+
+/** All commands of a scope, and their streams. Nothing is paid for it before `begin()` but a place in a map. */
+export class Hold {
+  readonly #emitters = new Map<EventEmitter, (() => void) | undefined>()
+  #held: HeldEmitter[] = []
+
+  /** From now on a command, with its streams, or a stream can be held. `onExit` is called at once all the same. */
+  add(emitter: EventEmitter, onExit?: () => void): void {
+    this.#emitters.set(emitter, onExit)
+  }
+
+  /** It has closed: there are no more events. */
+  delete(emitter: EventEmitter): void {
+    this.#emitters.delete(emitter)
+  }
+
+  /** Holds all events back. Output is read away from here on, so that a command which ends is not blocked by it. */
+  begin(): void {
+    if (this.#held.length > 0) return
+    for (const [emitter, onExit] of this.#emitters) {
+      this.#held.push(new HeldEmitter(emitter, onExit))
+      const streams = emitter instanceof ChildProcess ? (emitter.stdio ?? []) : []
+      for (const stream of streams) if (stream) this.#held.push(new HeldEmitter(stream))
+    }
+  }
+
+  /** Lets the events go, in their order. Output streams that had not ended before end with the error. */
+  end(errorOf: () => Error): void {
+    for (const one of this.#held.splice(0)) one.release(errorOf)
+  }
+}
+
+/** One emitter, and what it would have emitted. */
+class HeldEmitter {
+  readonly #emitter: EventEmitter
+  readonly #onExit: (() => void) | undefined
+  /** Whether it is a stream that is not read to its end. */
+  readonly #isOutput: boolean
+  readonly #events: Args[] = []
+  /** How to make it as it was. */
+  readonly #restore: (() => void)[] = []
+
+  constructor(emitter: EventEmitter, onExit?: () => void) {
+    this.#emitter = emitter
+    this.#onExit = onExit
+    this.#isOutput = emitter instanceof Readable && emitter.readable
+    const emit = emitter.emit.bind(emitter) as Emit
+    this.#restore.push(override(emitter, 'emit', (...args: Args) => this.#emit(emit, args)))
+    if (!this.#isOutput) return
+    this.#restore.push(override(emitter, 'push', () => true))
+    this.#restore.push(override(emitter, 'read', () => null))
+    // What was not read in time has filled its buffer, and nobody asks for more.
+    ;(emitter as Readable)._read(0)
+  }
+
+  release(errorOf: () => Error): void {
+    for (const restore of this.#restore) restore()
+    if (this.#isOutput) fail(this.#emitter as Readable, errorOf)
+    for (const args of this.#events) this.#emitter.emit(...args)
+  }
+
+  #emit(emit: Emit, args: Args): boolean {
+    const [event] = args
+    if (passing.has(event)) return emit(...args)
+    if (event === 'exit') this.#onExit?.()
+    if (!this.#isOutput || !lost.has(event)) this.#events.push(args)
+    return true
+  }
+}
+
+/** One that has closed meanwhile, such as one that its user has destroyed, fails all the same: it was not read to its end. */
+function fail(output: Readable, errorOf: () => Error): void {
+  if (!output.destroyed) output.destroy(errorOf())
+  else if (output.errored === null) output.emit('error', errorOf())
+}
+
+/** Gives one object another method. Returns how to take that back. */
+export function override(object: object, name: string, value: unknown): () => void {
+  const before = Object.getOwnPropertyDescriptor(object, name)
+  Object.defineProperty(object, name, { configurable: true, writable: true, value })
+  return () => {
+    if (before === undefined) Reflect.deleteProperty(object, name)
+    else Object.defineProperty(object, name, before)
+  }
+}

@@ -1,0 +1,258 @@
+/** How an answer ends that is cut short: by a last word, and never as if it were whole (FAULTS 53, 60, 84). */
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { Agent, createServer, request, type ServerResponse } from 'node:http'
+import http2 from 'node:http2'
+import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { suite, type TestContext, test } from 'node:test'
+import { connect as connectTls } from 'node:tls'
+import express from 'express'
+import express4 from 'express4'
+import type { Scope } from 'fastify-subprocess-guard'
+import { ask } from './harness/client.js'
+import { distantMs, passDeadlines } from './harness/deadlines.js'
+import { assertClean, eventually } from './harness/expectations.js'
+import { ExpressServed } from './harness/express-server.js'
+import { Served } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+
+shareKeeper()
+
+type Server = Served | ExpressServed
+/** What writes to Node's own response. */
+type Write = (response: ServerResponse, scope: Scope) => void
+
+const frameworks: Record<string, (write: Write, options?: object) => Promise<Server>> = {
+  Fastify: (write, server = {}) =>
+    new Served({ guard: { timeout: distantMs }, server }).start((app) => {
+      app.get('/', (request, reply) => {
+        reply.hijack()
+        write(reply.raw, request.subprocesses)
+      })
+    }),
+  Express: (write) =>
+    new ExpressServed(express, { guard: { timeout: distantMs } }).start((served) => {
+      served.app.get('/', (req, res) => write(res, req.subprocesses))
+    })
+}
+
+/** Events from a command that never ends, and a last one when the scope's signal aborts. */
+function streamEvents(sayLast: (response: ServerResponse) => void): Write {
+  return (response, scope) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const child = scope.spawn('sh', ['-c', 'echo data: first; exec sleep 1000'])
+    child.stdout.on('data', (chunk) => response.write(chunk))
+    // The end of the command would be taken for the end of the answer.
+    child.on('exit', () => response.end())
+    scope.signal.addEventListener('abort', () => sayLast(response))
+  }
+}
+
+const lastWords: Record<string, (response: ServerResponse) => void> = {
+  'write()': (response) => void response.write('data: last\n'),
+  'write() in a promise': (response) => void Promise.resolve().then(() => response.write('data: last\n')),
+  'end()': (response) => void response.end('data: last\n')
+}
+
+for (const [framework, start] of Object.entries(frameworks)) {
+  for (const [way, sayLast] of Object.entries(lastWords)) {
+    test(`${framework}: a last word by ${way} on the signal arrives before the deadline's cut`, async (t) => {
+      const served = await start(streamEvents(sayLast))
+      t.after(() => served.close())
+      const asked = ask(served.port, '/')
+      await asked.begun
+      await passDeadlines()
+      const { body, isCut } = await asked.answer
+      assert.equal(body, 'data: first\ndata: last\n')
+      // What the handler ends by itself is whole.
+      assert.equal(isCut, way !== 'end()')
+      await assertClean(served)
+    })
+  }
+}
+
+test('HTTP/2: a last word on the signal arrives before the reset of the stream', async (t) => {
+  const write = streamEvents((response) => void response.write('data: last\n'))
+  const served = await (frameworks.Fastify as (write: Write, options: object) => Promise<Server>)(write, {
+    http2: true
+  })
+  const session = http2.connect(`http://127.0.0.1:${served.port}`)
+  t.after(async () => {
+    session.destroy()
+    await served.close()
+  })
+  const stream = session.request({ ':path': '/' })
+  let body = ''
+  stream.setEncoding('utf8').on('data', (text) => {
+    body += text
+  })
+  await once(stream, 'data')
+  await passDeadlines()
+  await assert.rejects(once(stream, 'end'), { code: 'ERR_HTTP2_STREAM_ERROR' })
+  assert.equal(body, 'data: first\ndata: last\n')
+})
+
+suite('an answer by HTTP/1.0, which ends with its connection', () => {
+  const endless = ['-c', 'echo begun; exec sleep 1000']
+  const failing = ['-c', 'echo begun; read line; exit 1']
+  let goOn = (): void => {}
+
+  /** Ends as the argument says, when it is told to. */
+  function stream(response: ServerResponse, scope: Scope, args: string[]): void {
+    const output = scope.stream('sh', args)
+    goOn = () => output.write('go on\n')
+    response.writeHead(200)
+    pipeline(output, response).catch(() => {})
+  }
+
+  for (const [framework, start] of Object.entries(frameworks)) {
+    test(`${framework}: is reset at the deadline`, async (t) => {
+      const served = await start((response, scope) => stream(response, scope, endless))
+      t.after(() => served.close())
+      const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
+      await once(client, 'data')
+      const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
+      await passDeadlines()
+      await cut
+      await assertClean(served)
+    })
+
+    test(`${framework}: is reset when its command fails`, async (t) => {
+      const served = await start((response, scope) => stream(response, scope, failing))
+      t.after(() => served.close())
+      const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
+      await once(client, 'data')
+      const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
+      goOn()
+      await cut
+      await assertClean(served)
+    })
+  }
+
+  test('Fastify: is reset when the stream fails that was returned', async (t) => {
+    const served = await new Served({}).start((app) => {
+      app.get('/', async (request) => {
+        const output = request.subprocesses.stream('sh', failing)
+        goOn = () => output.write('go on\n')
+        return output
+      })
+    })
+    t.after(() => served.close())
+    const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
+    await once(client, 'data')
+    const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
+    goOn()
+    await cut
+  })
+
+  test('is reset by TLS, too', async (t) => {
+    const write: Write = (response, scope) => stream(response, scope, endless)
+    const served = await (frameworks.Fastify as (write: Write, options: object) => Promise<Server>)(write, {
+      https: certificate(t)
+    })
+    t.after(() => served.close())
+    const client = askByHttp10(t, connectTls({ port: served.port, rejectUnauthorized: false }))
+    await once(client, 'data')
+    const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
+    await passDeadlines()
+    await cut
+  })
+
+  test('looks whole when its socket is only destroyed: the negative control', async (t) => {
+    const server = createServer((_request, response) => {
+      response.writeHead(200)
+      response.write('begun', () => response.destroy())
+    })
+    t.after(() => server.close())
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = askByHttp10(t, connect((server.address() as { port: number }).port, '127.0.0.1'))
+    client.resume()
+    await once(client, 'end')
+  })
+})
+
+function askByHttp10<Client extends Socket>(t: TestContext, client: Client): Client {
+  t.after(() => client.destroy())
+  client.on('error', () => {})
+  client.write('GET / HTTP/1.0\r\n\r\n')
+  return client
+}
+
+function certificate(t: TestContext): { key: Buffer; cert: Buffer } {
+  const folder = mkdtempSync(join(tmpdir(), 'certificate-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost']
+  execFileSync('openssl', [...args, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+  return { key: readFileSync(key), cert: readFileSync(cert) }
+}
+
+for (const [version, framework] of [
+  ['4', express4],
+  ['5', express]
+] as const) {
+  suite(`Express ${version}: a handler that goes on after its deadline`, () => {
+    /** A route that does something with its response when it is told to. */
+    async function serveLate(
+      t: TestContext,
+      act: (response: express.Response, next: (e: Error) => void) => void
+    ) {
+      let goOn = (): void => {}
+      const served = await new ExpressServed(framework, { guard: { timeout: distantMs } }).start(
+        ({ app }) => {
+          app.get('/late', (_req, res, next) => {
+            goOn = () => act(res, next)
+          })
+          app.get('/next', (_req, res) => void setImmediate(() => setImmediate(() => res.send('next'))))
+          app.get('/slow', (req, res) => {
+            req.subprocesses.execFile('echo', ['slow']).then(({ stdout }) => res.send(stdout))
+          })
+        }
+      )
+      t.after(() => served.close())
+      return { served, goOn: () => goOn() }
+    }
+
+    const acts: Record<string, (response: express.Response, next: (e: Error) => void) => void> = {
+      'res.json()': (res) => void res.status(200).json({ late: true }),
+      'res.send()': (res) => void res.set('x-late', 'yes').send('late'),
+      'res.redirect()': (res) => void res.redirect('/elsewhere'),
+      'res.writeHead()': (res) => void res.writeHead(200).end('late'),
+      'res.sendFile()': (res, next) => void res.sendFile('/etc/hostname', (error) => error && next(error)),
+      'next(error)': (_res, next) => next(new Error('late')),
+      'res.destroy()': (res) => void res.destroy()
+    }
+    for (const [name, act] of Object.entries(acts)) {
+      test(`${name} throws nothing, and does not end the next request of its connection`, async (t) => {
+        const { served, goOn } = await serveLate(t, act)
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+        t.after(() => agent.destroy())
+        const late = askBy(agent, served.port, '/late')
+        await passDeadlines()
+        const first = await late
+        assert.deepEqual([first.status, first.body.includes('ERR_SUBPROCESS_DEADLINE')], [503, true])
+        const slow = askBy(agent, served.port, '/slow')
+        await eventually('the next request is there', () => served.guard.scopes().length === 1)
+        goOn()
+        assert.deepEqual(await slow, { status: 200, body: 'slow\n', port: first.port })
+        await assertClean(served)
+      })
+    }
+  })
+}
+
+/** Asks by a connection of the agent, and tells which one it was. */
+async function askBy(agent: Agent, port: number, path: string) {
+  const sent = request({ port, path, agent }).end()
+  const [response] = await once(sent, 'response')
+  let body = ''
+  for await (const chunk of response) body += chunk
+  return { status: response.statusCode as number, body, port: sent.socket?.localPort }
+}
