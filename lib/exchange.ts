@@ -5,7 +5,9 @@ import { type Carrier, cutOff, resetWhenDestroyed } from './carrier.js'
 import type { CutReason } from './close-reason.js'
 import type { Connection, Entry } from './connection.js'
 import { Expiring } from './deadline.js'
+import { keepAlive } from './keep-alive.js'
 import type { ResolvedRouteOptions } from './options.js'
+import { readAhead } from './read-ahead.js'
 import { errorOfReason, type Scope, type Term } from './scope.js'
 import { TakenResponse } from './taken-response.js'
 
@@ -93,6 +95,8 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     resetWhenDestroyed(this.response)
     // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
     this.onOver(() => void scope.close(this.response.writableEnded ? 'finished' : 'disconnected'))
+    readAhead(this.response.req, scope.closed)
+    keepAlive(this.response.req)
     return scope
   }
 

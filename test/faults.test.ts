@@ -36,7 +36,7 @@ suite('docs/faults.md', () => {
   const page = read('docs/faults.md')
   const rows = page.split('\n').filter((line) => /^\| \d+ +\|/.test(line))
 
-  test(`has the first ${faultCount} faults and some later ones, in order and each once`, () => {
+  test(`has all ${faultCount} faults of the first list, in order, and then those of the second`, () => {
     const numbers = rows.map((row) => Number(row.split('|')[1]))
     assert.deepEqual(
       numbers.slice(0, faultCount),
