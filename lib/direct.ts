@@ -66,12 +66,16 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
     if (pid === undefined) owner.subprocessEnded(child)
     if (child.listenerCount('error') === 1) owner.logError(error, child)
   })
-  // A server does not end because a command closed its standard input early.
-  child.stdin?.on('error', (error) => {
-    if (child.stdin?.listenerCount('error') === 1) owner.logError(error, child)
-  })
-  // Of pipes above descriptor 2, too: 'close' waits for each. Node gives a child for which there were no descriptors no list.
-  const outputs = (child.stdio ?? []).slice(1).filter((stream) => stream instanceof Socket)
+  // Node gives a child for which there were no descriptors no list.
+  const streams = (child.stdio ?? []).filter((stream) => stream instanceof Socket)
+  // A server does not end because a command closed its standard input, or a pipe above descriptor 2, early.
+  for (const stream of streams) {
+    stream.on('error', (error) => {
+      if (stream.listenerCount('error') === 1) owner.logError(error, child)
+    })
+  }
+  // Of pipes above descriptor 2, too: 'close' waits for each.
+  const outputs = streams.filter((stream) => stream !== child.stdin)
   // Before whoever reads it is told: 'exit' may come later than the end of the output.
   for (const output of outputs) output.once('end', () => owner.subprocessEnding())
   child.once('exit', () => {

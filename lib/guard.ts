@@ -1,15 +1,17 @@
 /** The guard: all open scopes of a worker, and its share in the keeper. */
 
 import pTimeout from 'p-timeout'
-import { captureIn, startCapture } from './capture.js'
+import { type Adopt, captureIn, startCapture } from './capture.js'
 import type { CloseReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
+import { briefOf } from './exec.js'
 import { Job } from './job.js'
 import type { Containment } from './keeper/protocol.js'
 import { type KeeperShare, shareKeeper } from './keeper/share.js'
 import { endLate } from './late.js'
 import { defaultLogger, type Logger } from './log.js'
+import { logged } from './logged-promise.js'
 import {
   abortSignal,
   type ResolvedOptions,
@@ -20,7 +22,7 @@ import {
   type SubprocessGuardOptions
 } from './options.js'
 import { statOf } from './platform/linux.js'
-import { errorOfReason, Scope, type ScopeContext } from './scope.js'
+import { errorOfReason, isOfReason, Scope, type ScopeContext } from './scope.js'
 import type { RouteLookup } from './watch/route-lookup.js'
 
 /** Options of a scope outside any request. What is left out is as in the guard's options. */
@@ -95,20 +97,25 @@ export class Guard {
   /**
    * Runs a job in a scope of its own. Resolves with what it returns, when every process of the scope is gone.
    * At the deadline, at an abort and at shutdown the scope closes and the promise rejects, whether the job has
-   * ended or not. A job that closes its own scope goes on.
+   * ended or not. A job that closes its own scope goes on. A rejection that nobody has asked for when it comes is a line in
+   * the log and never an unhandled rejection.
    *
    * @throws {TypeError} for a wrong option.
    * @throws {SubprocessError} `ERR_SUBPROCESS_DEADLINE`, `ERR_SUBPROCESS_SHUTDOWN` or
    *   `ERR_SUBPROCESS_KEEPER_LOST`.
    * @throws the reason of the `signal` when that is aborted, and what the job throws.
    */
-  async run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
+  run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
+    return logged(this.#run(options, job), (error) => this.#logUnasked(error, options.signal))
+  }
+
+  async #run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
     if (typeof job !== 'function') throw new SubprocessOptionError('job', job, 'give a function')
     const { signal } = options
     const scope = this.open(options)
     let end: CloseReason = 'failed'
     let cause: unknown
-    const adopt = this.#options.capture ? scope.adopt.bind(scope) : undefined
+    const adopt = this.#options.capture ? adoptWhileOpen(scope) : undefined
     const settled = captureIn(adopt, async () => job(scope))
     try {
       // With its processes the job loses what it waits for, so that its failure is not what went wrong.
@@ -214,6 +221,12 @@ export class Guard {
     }
   }
 
+  #logUnasked(error: unknown, signal: AbortSignal | undefined): void {
+    const wasCutShort = isOfReason(error) || (signal?.aborted && error === signal.reason)
+    const level = this.#state === 'open' && !wasCutShort ? 'error' : 'info'
+    this.#log[level]({ err: briefOf(error) }, 'a job failed and nobody listens to its error')
+  }
+
   #routeOf(value: unknown): string | undefined {
     for (const lookup of this.#lookups) {
       const route = lookup(value)
@@ -240,6 +253,17 @@ export class Guard {
 /** Whether a job lost its scope before it ended. One that closes its own scope goes on. */
 function isCutShort(scope: Scope, signal: AbortSignal | undefined): boolean {
   return scope.reason !== undefined && (scope.reason !== 'closed' || signal?.aborted === true)
+}
+
+/** For a job that goes on when its scope has closed: what it starts then is ended all the same, so that nobody need be told. */
+function adoptWhileOpen(scope: Scope): Adopt {
+  return (child) => {
+    try {
+      scope.adopt(child)
+    } catch (error) {
+      if (!isOfReason(error)) throw error
+    }
+  }
 }
 
 /** What a job that was cut short fails with, now that what it waited for is gone; undefined where it hangs, or does not fail. */
