@@ -1,9 +1,10 @@
 /** A command as a stream that ends well only when the command does. */
 
-import { Duplex } from 'node:stream'
+import { Duplex, type Readable } from 'node:stream'
 import type { SpawnOptions } from './command.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
-import { feed, type Input, inputOf } from './exec.js'
+import { feed, howItEnded, type Input, inputOf } from './exec.js'
+import { logged } from './logged-promise.js'
 import type { Subprocess } from './subprocess.js'
 
 /** Options of `stream`. */
@@ -33,7 +34,7 @@ export interface StreamRun {
 }
 
 /** Called with what would be an unhandled `'error'` event: on a server that is a log line, not the end. */
-export type Unheard = (error: Error, child: Subprocess) => void
+export type Unheard = (error: unknown, child: Subprocess) => void
 
 /** Options for the stream, apart from those for the start. */
 export function splitStreamOptions({ input, statusCode = 502, ...spawnOptions }: StreamOptions): {
@@ -49,7 +50,8 @@ export function splitStreamOptions({ input, statusCode = 502, ...spawnOptions }:
 /**
  * The standard output of a command, and its standard input where no `input` was given. It ends when the command
  * has exited with status 0 and all its output is read; whatever else happens destroys it with an error, so that a
- * response is an error or is cut off, and never silently short.
+ * response is an error or is cut off, and never silently short. Its writable side ends with the command, too: what is
+ * written afterwards is dropped, and what is piped into it is read away.
  */
 export class CommandStream extends Duplex {
   /** The command. */
@@ -64,18 +66,23 @@ export class CommandStream extends Duplex {
   readonly #hasInput: boolean
   #errorTail = Buffer.alloc(0)
   #startError: Error | undefined
+  /** What is piped into it and has not ended, and how to stop waiting for that. */
+  readonly #sources = new Map<Readable, () => void>()
+  #hasEndedWell = false
 
   /** @internal */
   constructor(child: Subprocess, cmd: string, { input, statusCode }: StreamRun, onUnheard: Unheard) {
-    super()
+    // We destroy it when it is over: pipeline() fails if 'close' comes before the end of its source.
+    super({ autoDestroy: false })
     this.child = child
     this.#cmd = cmd
     this.#statusCode = statusCode
     this.#hasInput = input !== undefined
     this.on('error', (error) => {
       if (this.listenerCount('error') === 1) onUnheard(error, child)
+      this.destroy(error)
     })
-    this.ready = new Promise((resolve, reject) => {
+    const ready = new Promise<this>((resolve, reject) => {
       child.stdout?.once('data', () => resolve(this))
       // Not at 'end', which does not come before somebody reads.
       child.once('close', (code, signal) => {
@@ -83,8 +90,14 @@ export class CommandStream extends Duplex {
       })
       this.once('close', () => reject(this.errored ?? this.#failure()))
     })
-    // Whoever does not ask for it hears of the failure by 'error'.
-    this.ready.catch(() => {})
+    let failure: unknown
+    ready.catch((error) => {
+      failure = error
+    })
+    // Whoever does not ask for it hears of the failure by 'error'. What is made of it may fail otherwise.
+    this.ready = logged(ready, (error) => {
+      if (error !== failure) onUnheard(error, child)
+    })
     child.stdout?.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) child.stdout?.pause()
     })
@@ -97,8 +110,15 @@ export class CommandStream extends Duplex {
       this.#startError = error
     })
     child.once('close', (code, signal) => {
-      if (this.#hasSucceeded(code, signal)) this.push(null)
+      if (this.#hasSucceeded(code, signal)) this.#endWell()
       else this.destroy(this.#failure())
+    })
+    for (const event of ['end', 'finish']) this.once(event, () => this.#closeWhenOver())
+    this.on('pipe', (source: Readable) => this.#watch(source))
+    this.on('unpipe', (source: Readable) => {
+      // Its end may be the end of a connection.
+      if (this.#hasEndedWell) source.resume()
+      else this.#forget(source)
     })
     if (input === undefined) {
       child.stdin?.on('error', (error) => this.#stopWriting(error))
@@ -106,6 +126,32 @@ export class CommandStream extends Duplex {
       feed(child, input, (error) => this.destroy(error))
       this.end()
     }
+  }
+
+  /**
+   * Writes to the standard input of the command, as any stream. When the command has succeeded, or reads no more, the chunk
+   * is dropped, and that is no error.
+   */
+  override write(chunk: unknown, callback?: (error?: Error | null) => void): boolean
+  override write(
+    chunk: unknown,
+    encoding?: BufferEncoding,
+    callback?: (error?: Error | null) => void
+  ): boolean
+  override write(...given: unknown[]): boolean {
+    if (!this.#hasEndedWell) return super.write(...(given as [unknown]))
+    callBack(given)
+    return true
+  }
+
+  /** Ends the standard input of the command, as of any stream. A last chunk is dropped as by `write()`. */
+  override end(callback?: () => void): this
+  override end(chunk: unknown, callback?: () => void): this
+  override end(chunk: unknown, encoding?: BufferEncoding, callback?: () => void): this
+  override end(...given: unknown[]): this {
+    if (!this.#hasEndedWell) return super.end(...(given as [unknown]))
+    callBack(given)
+    return this
   }
 
   override _read(): void {
@@ -144,6 +190,32 @@ export class CommandStream extends Duplex {
     stdin?.once('close', go)
   }
 
+  #endWell(): void {
+    this.push(null)
+    super.end()
+    this.#hasEndedWell = true
+  }
+
+  #watch(source: Readable): void {
+    if (source.readableEnded || source.destroyed) return
+    // Not finished(), which would listen to 'error': that is for whoever has made the source.
+    const forget = (): void => this.#forget(source)
+    for (const event of ['end', 'close']) source.once(event, forget)
+    this.#sources.set(source, forget)
+  }
+
+  #forget(source: Readable): void {
+    const forget = this.#sources.get(source)
+    if (forget === undefined) return
+    for (const event of ['end', 'close']) source.off(event, forget)
+    this.#sources.delete(source)
+    this.#closeWhenOver()
+  }
+
+  #closeWhenOver(): void {
+    if (this.readableEnded && this.writableFinished && this.#sources.size === 0) this.destroy()
+  }
+
   #hasSucceeded(code: number | null, signal: NodeJS.Signals | null): boolean {
     return code === 0 && signal === null && this.#startError === undefined
   }
@@ -172,7 +244,8 @@ export class CommandStream extends Duplex {
   }
 }
 
-function howItEnded(exitCode: number | null, signal: NodeJS.Signals | null): string {
-  if (signal !== null) return `ended by ${signal}`
-  return exitCode === null ? 'its output was not read to the end' : `status ${exitCode}`
+/** Calls what may be the last argument of a write. */
+function callBack(given: readonly unknown[]): void {
+  const callback = given.at(-1)
+  if (typeof callback === 'function') process.nextTick(callback as () => void)
 }

@@ -19,8 +19,8 @@ const table = {
 export type SubprocessErrorCode = keyof typeof table
 
 /**
- * An error of this package. Frameworks read `statusCode`; programs read `code`; `cause` holds what lies
- * beneath, where there is something.
+ * An error of this package. Frameworks read `statusCode`, or as of `http-errors` `status` and `expose`; programs read `code`;
+ * `cause` holds what lies beneath, where there is something.
  */
 export class SubprocessError extends Error {
   /** The name of the class. */
@@ -29,6 +29,10 @@ export class SubprocessError extends Error {
   readonly code: SubprocessErrorCode
   /** HTTP status of the answer, when the error reaches the framework's error handler. */
   readonly statusCode: number
+  /** The same as `statusCode`. */
+  declare status: number
+  /** Whether the message is for the client, by the custom of `http-errors`: below 500. */
+  declare expose: boolean
   /** Why the scope closed, where that is what the error tells of. */
   declare readonly reason?: CloseReason
 
@@ -48,11 +52,44 @@ export class SubprocessOptionError extends TypeError {
   readonly code = 'ERR_SUBPROCESS_OPTION'
   /** HTTP status of the answer, when the error reaches the framework's error handler. */
   readonly statusCode = table.ERR_SUBPROCESS_OPTION.statusCode
+  /** The same as `statusCode`. */
+  declare status: number
+  /** Whether the message is for the client, by the custom of `http-errors`: below 500. */
+  declare expose: boolean
 
   /** @internal */
   constructor(option: string, value: unknown, wayOut: string) {
     super(`${option} is ${show(value)}: ${wayOut}`)
   }
+}
+
+/**
+ * What NestJS and Koa take an error of `http-errors` by. It follows `statusCode`, which a route and an error handler may set,
+ * and may be set itself, as `http-errors` does with an error that it is given.
+ */
+const likeHttpErrors: PropertyDescriptorMap & ThisType<{ statusCode: number }> = {
+  status: {
+    configurable: true,
+    get() {
+      return this.statusCode
+    },
+    set(status: number) {
+      this.statusCode = status
+    }
+  },
+  expose: {
+    configurable: true,
+    get() {
+      return this.statusCode < 500
+    },
+    set(value: boolean) {
+      const attributes = { configurable: true, enumerable: true, writable: true }
+      Object.defineProperty(this, 'expose', { ...attributes, value })
+    }
+  }
+}
+for (const { prototype } of [SubprocessError, SubprocessOptionError]) {
+  Object.defineProperties(prototype, likeHttpErrors)
 }
 
 function message(code: SubprocessErrorCode, detail: string | undefined): string {

@@ -25,7 +25,10 @@ export interface Output<Text extends string | Buffer = string> {
   readonly stderr: Text
 }
 
-/** How a command failed, as `child_process.execFile` tells it. */
+/**
+ * How a command failed, as `child_process.execFile` tells it. Its message names the program and how that ended, and may be
+ * shown to a client: the command line and what the command wrote are in fields of their own.
+ */
 export interface ExecError extends Error {
   /** The exit status, or the code of the failed system call or check; null when a signal ended it. */
   readonly code: number | string | null
@@ -136,10 +139,29 @@ export function collect(child: Subprocess, cmd: string, options: RunOptions): Pr
     child.once('close', (code, signal) => {
       if (failure !== undefined) fail(failure, signal)
       else if (code !== 0 || signal !== null) {
-        fail(Object.assign(new Error(`Command failed: ${cmd}\n${stderr.value}`), { code }), signal)
+        // The message may be sent to the client: no arguments, and nothing that the command has said.
+        const message = `Command failed: ${child.spawnfile}: ${howItEnded(code, signal)}`
+        fail(Object.assign(new Error(message), { code }), signal)
       } else resolve({ stdout: stdout.value, stderr: stderr.value } as Output<never>)
     })
   })
+}
+
+/** How a command ended that did not succeed. */
+export function howItEnded(exitCode: number | null, signal: NodeJS.Signals | null): string {
+  if (signal !== null) return `ended by ${signal}`
+  return exitCode === null ? 'its output was not read to the end' : `status ${exitCode}`
+}
+
+// Enough for the last words of a command.
+const loggedErrorBytes = 8 * 1024
+
+/** The error of a run for a line in the log: what a command wrote may be many megabytes. */
+export function briefOf(error: unknown): unknown {
+  if (!(error instanceof Error) || !('stdout' in error)) return error
+  const { stdout, stderr, ...fields } = error as ExecError
+  const brief = Object.assign(new Error(error.message), fields)
+  return Object.assign(brief, { stack: error.stack, stderr: stderr.slice(-loggedErrorBytes).toString() })
 }
 
 class Collected {

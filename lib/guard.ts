@@ -6,11 +6,13 @@ import { type Adopt, captureIn, startCapture } from './capture.js'
 import type { CloseReason, CutReason } from './close-reason.js'
 import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
+import { briefOf } from './exec.js'
 import { Job } from './job.js'
 import type { Containment } from './keeper/protocol.js'
 import { type KeeperShare, shareKeeper } from './keeper/share.js'
 import { endLate } from './late.js'
 import { defaultLogger, type Logger } from './log.js'
+import { logged } from './logged-promise.js'
 import {
   abortSignal,
   type ResolvedOptions,
@@ -21,7 +23,7 @@ import {
   type SubprocessGuardOptions
 } from './options.js'
 import { statOf } from './platform/linux.js'
-import { errorOfReason, Scope, type ScopeContext } from './scope.js'
+import { errorOfReason, isOfReason, Scope, type ScopeContext } from './scope.js'
 import type { RouteLookup } from './watch/route-lookup.js'
 
 /** Options of a scope outside any request. What is left out is as in the guard's options. */
@@ -103,21 +105,20 @@ export class Guard {
   /**
    * Runs a job in a scope of its own. Resolves with what it returns, when every process of the scope is gone.
    * At the deadline, at an abort and at shutdown the scope closes and the promise rejects, whether the job has
-   * ended or not. A job that closes its own scope goes on.
+   * ended or not. A job that closes its own scope goes on. A rejection that nobody has asked for when it comes is a line in
+   * the log and never an unhandled rejection.
    *
    * @throws {TypeError} for a wrong option.
    * @throws {SubprocessError} `ERR_SUBPROCESS_DEADLINE`, `ERR_SUBPROCESS_SHUTDOWN` or
    *   `ERR_SUBPROCESS_KEEPER_LOST`.
    * @throws the reason of the `signal` when that is aborted, and what the job throws.
    */
-  async run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
+  run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
     const running = this.#run(options, job)
     this.#running.add(running)
-    try {
-      return await running
-    } finally {
-      this.#running.delete(running)
-    }
+    const over = (): void => void this.#running.delete(running)
+    running.then(over, over)
+    return logged(running, (error) => this.#logUnasked(error, options.signal))
   }
 
   async #run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
@@ -262,6 +263,12 @@ export class Guard {
       job.queue?.remove(job)
       throw error
     }
+  }
+
+  #logUnasked(error: unknown, signal: AbortSignal | undefined): void {
+    const wasCutShort = isOfReason(error) || (signal?.aborted && error === signal.reason)
+    const level = this.#state === 'open' && !wasCutShort ? 'error' : 'info'
+    this.#log[level]({ err: briefOf(error) }, 'a job failed and nobody listens to its error')
   }
 
   #routeOf(value: unknown): string | undefined {

@@ -3,7 +3,15 @@
 import type { ChildProcess, ForkOptions } from 'node:child_process'
 import type { SpawnOptions, StdioOption } from './command.js'
 import { CommandStream, type StreamOptions, splitStreamOptions } from './command-stream.js'
-import { collect, type ExecOptions, type Output, type PromiseWithChild, splitExecOptions } from './exec.js'
+import {
+  briefOf,
+  collect,
+  type ExecOptions,
+  type Output,
+  type PromiseWithChild,
+  splitExecOptions
+} from './exec.js'
+import { logged } from './logged-promise.js'
 import type { Subprocess, SubprocessOf } from './subprocess.js'
 
 interface BufferEncodingOption {
@@ -24,8 +32,8 @@ export abstract class Launcher {
   /** What the stream tells may have to be held back. */
   protected abstract watch(stream: CommandStream): void
 
-  /** Called with what would be an unhandled `'error'` event. */
-  protected abstract logUnheard(error: Error, child: ChildProcess): void
+  /** Called with what would be an unhandled `'error'` event, or an unhandled rejection. */
+  protected abstract logUnheard(error: unknown, child: ChildProcess): void
 
   /**
    * Starts a command, as `child_process.spawn` does. It ends with the scope, with all that it has started.
@@ -54,7 +62,8 @@ export abstract class Launcher {
   }
 
   /**
-   * Runs a program to its end and resolves with what it wrote.
+   * Runs a program to its end and resolves with what it wrote. A rejection that nobody has asked for when it comes, be it
+   * of this promise or of one derived from it, is a line in the log and never an unhandled rejection.
    *
    * @throws as `spawn` does, at the call. Rejects with an `ExecError` when the command fails, is ended, or writes
    *   more than `maxBuffer`.
@@ -75,7 +84,9 @@ export abstract class Launcher {
     const [args, given] = split(argsOrOptions, options)
     const { run, spawnOptions } = splitExecOptions(given)
     const child = this.launch(file, args, spawnOptions)
-    return Object.assign(collect(child, [file, ...args].join(' '), run), { child })
+    const output = collect(child, [file, ...args].join(' '), run)
+    const promise = logged(output, (error) => this.logUnheard(briefOf(error), child))
+    return Object.assign(promise, { child })
   }
 
   /**

@@ -67,6 +67,11 @@ export function errorOfReason(reason: CloseReason, detail?: string, cause?: unkn
   return Object.assign(error, { reason })
 }
 
+/** Whether an error says that a scope has closed, which is no fault of anybody. */
+export function isOfReason(error: unknown): boolean {
+  return error instanceof SubprocessError && error.reason !== undefined
+}
+
 /**
  * The subprocesses of one request. When the scope closes, every process of it ends, with all that these have
  * started. See the README for what each containment level finds.
@@ -90,6 +95,8 @@ export class Scope extends Launcher {
   readonly #letGo: ProcessName[] = []
   /** Each resolves when a released command has been started, or will not be. */
   readonly #releasing: Promise<void>[] = []
+  /** The errors that are in the log. */
+  readonly #told = new WeakSet<Error>()
   readonly #deferred: (() => unknown)[] = []
   readonly #folders: string[] = []
   readonly #hold = new Hold()
@@ -363,12 +370,17 @@ export class Scope extends Launcher {
     stream.once('close', () => this.#hold.delete(stream))
   }
 
-  protected override logUnheard(err: Error, child: ChildProcess): void {
+  protected override logUnheard(err: unknown, child: ChildProcess): void {
     // It outlived the keeper, as it was meant to.
-    if (this.#released.has(child)) return
+    if (this.#released.has(child) && !this.#link.isOpen) return
+    // The streams of a command that could not be started have its error, too.
+    if (err instanceof Error) {
+      if (this.#told.has(err)) return
+      this.#told.add(err)
+    }
     const { spawnfile: command, pid } = child
-    // That a command was not started since its scope had closed is no fault of anybody.
-    const level = err instanceof SubprocessError && err.reason !== undefined ? 'info' : 'error'
+    // What ends with its scope, or was not started since that had closed, is no fault of anybody.
+    const level = this.#state.name === 'open' && !isOfReason(err) ? 'error' : 'info'
     const fields = { err, scope: this.id, command, pid }
     this.#context.log[level](fields, 'a subprocess failed and nobody listens to its error')
   }

@@ -6,6 +6,10 @@ import { Turns } from './turns.js'
 // How long the output of a process that has ended may stay silent before it counts as complete. What the
 // process wrote is in the socket already; only somebody else who holds the other end could write more.
 const silenceMs = 250
+// For so many times `silenceMs` somebody else may write on, not counting what a slow reader takes to come to it.
+const mostLooks = 4
+// No socket holds as much: what comes after it was written after the end of the process, however slow the reader is.
+const mostBytes = 64 * 1024 * 1024
 
 /**
  * Connects in the place of a stream that the user destroyed before the subprocess was there: it gets a
@@ -153,21 +157,25 @@ export class OutputSocket extends EarlySocket {
 }
 
 /**
- * The process has ended: its output ends when what it wrote is read, even where a grandchild still holds the
- * other end. A slow reader is waited for.
+ * The process has ended: its output ends when what it wrote is read, even where a grandchild holds the other end, in silence
+ * or not. A slow reader is waited for.
  */
 export function endWhenSilent(output: Socket): void {
   if (output.closed) return
-  let lastBytes = output.bytesRead
+  const firstBytes = output.bytesRead
+  let lastBytes = firstBytes
+  let looks = 0
   const look = (): void => {
     if (output.destroyed || output.readableEnded) return
-    if (output.bytesRead !== lastBytes || output.readableLength > 0) {
-      lastBytes = output.bytesRead
-      timer.refresh()
-      return
-    }
-    // Whatever came after the end is a stranger's: the socket is destroyed when 'end' has been emitted.
-    output.push(null)
+    const isRead = output.readableLength === 0
+    const isSilent = output.bytesRead === lastBytes
+    lastBytes = output.bytesRead
+    if (isRead) looks++
+    if ((isRead && (isSilent || looks >= mostLooks)) || lastBytes - firstBytes > mostBytes) {
+      output.push(null)
+      // The socket is destroyed when 'end' has been emitted. What comes until then is a stranger's.
+      output.push = () => false
+    } else timer.refresh()
   }
   // Timers come before the poll for input: after a blocked loop, give the input its turn.
   const timer = setTimeout(() => setImmediate(look), silenceMs)

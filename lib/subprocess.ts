@@ -36,7 +36,7 @@ type Fifth = Readable | Writable | null | undefined
 /**
  * A command that runs in a scope: a `ChildProcess`, whoever started it. Through the keeper these differ: `pid`
  * is known at `'spawn'` and not before; an `'error'` that nobody listens to is logged; `'close'` does not wait
- * for a grandchild that holds the standard streams in silence. See `docs/child-process.md`.
+ * for a grandchild that holds the standard streams, or for 1 s where that writes on. See `docs/child-process.md`.
  */
 export interface Subprocess<
   In extends Writable | null = Writable | null,

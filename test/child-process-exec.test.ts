@@ -20,6 +20,10 @@ forEachLauncher((launcher) => {
   const always = (fields: object): object =>
     launcher.does('`killed` and `signal` of every `execFile` error') === 'all' ? fields : {}
 
+  /** Node's message holds the command line and standard error. */
+  const messageOf = (long: string, brief: string): string =>
+    launcher.does('`message` of a failed `execFile`') === 'program and end' ? brief : long
+
   suite('execFile and exec', () => {
     test('resolve with what was written, and carry the child', async () => {
       const run = launcher.execFile('sh', ['-c', 'echo out; echo é >&2'])
@@ -42,12 +46,13 @@ forEachLauncher((launcher) => {
 
     test('a status that is not 0 is an error with all fields', async () => {
       const command = 'echo out; echo err >&2; exit 3'
-      for (const [error, cmd] of [
-        [await failureOf(launcher.execFile('sh', ['-c', command])), `sh -c ${command}`],
-        [await failureOf(launcher.exec(command)), command]
+      for (const [error, cmd, program] of [
+        [await failureOf(launcher.execFile('sh', ['-c', command])), `sh -c ${command}`, 'sh'],
+        [await failureOf(launcher.exec(command)), command, '/bin/sh']
       ] as const) {
         assert.ok(error instanceof Error)
-        assert.equal(error.message, `Command failed: ${cmd}\nerr\n`)
+        const brief = `Command failed: ${program}: status 3`
+        assert.equal(error.message, messageOf(`Command failed: ${cmd}\nerr\n`, brief))
         assert.deepEqual(
           { ...error },
           { code: 3, killed: false, signal: null, cmd, stdout: 'out\n', stderr: 'err\n' }
@@ -58,6 +63,8 @@ forEachLauncher((launcher) => {
     test('a signal is an error with all fields', async () => {
       const error = await failureOf(launcher.exec('echo out; kill -KILL $$'))
       const cmd = 'echo out; kill -KILL $$'
+      const brief = 'Command failed: /bin/sh: ended by SIGKILL'
+      assert.equal(error.message, messageOf(`Command failed: ${cmd}\n`, brief))
       assert.deepEqual(
         { ...error },
         { code: null, killed: false, signal: 'SIGKILL', cmd, stdout: 'out\n', stderr: '' }

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import { pipeline } from 'node:stream/promises'
+import { finished, pipeline } from 'node:stream/promises'
 import { suite, type TestContext, test } from 'node:test'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type {
@@ -17,7 +18,7 @@ import type {
 import { ask } from './harness/client.js'
 import { distantMs, passDeadlines } from './harness/deadlines.js'
 import { assertClean, assertGone, assertOneLine, eventually } from './harness/expectations.js'
-import { commandOf } from './harness/guarded.js'
+import { commandOf, Guarded } from './harness/guarded.js'
 import { type Served, serve } from './harness/server.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 
@@ -394,6 +395,137 @@ suite('ready', () => {
     assert.equal((error as SubprocessError).code, 'ERR_SUBPROCESS_FAILED')
   })
 })
+
+for (const launch of ['keeper', 'direct'] as const) {
+  suite(`a stream without input ends with its command, launch: ${launch}`, () => {
+    const line = 'head -n 1; echo last'
+    const said = 'first\nlast\n'
+
+    async function start(
+      t: TestContext,
+      command = line
+    ): Promise<{ stream: CommandStream; guarded: Guarded }> {
+      const guarded = await Guarded.start({ launch })
+      t.after(() => guarded.close())
+      const stream = guarded.guard.open({ timeout: false }).stream('sh', ['-c', command])
+      t.after(() => assert.deepEqual(guarded.lines('nobody listens'), []))
+      return { stream, guarded }
+    }
+
+    /** Goes on for as long as somebody takes it, until it is ended. */
+    function writer(): { source: Readable; taken: () => number; end: () => void } {
+      let lines = 0
+      let hasEnded = false
+      const source = new Readable({
+        read() {
+          lines++
+          setImmediate(() => this.push(hasEnded ? null : 'first\n'))
+        }
+      })
+      const end = (): void => {
+        hasEnded = true
+      }
+      return { source, taken: () => lines, end }
+    }
+
+    test('for finished()', async (t) => {
+      const { stream } = await start(t, 'echo last')
+      stream.resume()
+      await finished(stream)
+    })
+
+    test("for 'close'", async (t) => {
+      const { stream } = await start(t, 'echo last')
+      const output = text(stream)
+      await new Promise<void>((resolve) => stream.once('close', resolve))
+      assert.equal(await output, 'last\n')
+    })
+
+    test("for 'close' of a command without output", async (t) => {
+      const { stream } = await start(t, 'exit 0')
+      stream.resume()
+      await new Promise<void>((resolve) => stream.once('close', resolve))
+    })
+
+    test('for Readable.toWeb()', async (t) => {
+      const { stream } = await start(t, 'echo last')
+      assert.equal(await new Response(Readable.toWeb(stream) as never).text(), 'last\n')
+    })
+
+    test('for pipeline() from it, and for `await using`', async (t) => {
+      const { stream } = await start(t, 'echo last')
+      let output = ''
+      await pipeline(stream, async (chunks) => {
+        for await (const chunk of chunks) output += chunk
+      })
+      assert.equal(output, 'last\n')
+      await finished(stream)
+    })
+
+    test('while a source is piped into it, which is read away from then on', async (t) => {
+      const { stream } = await start(t)
+      const { source, taken, end } = writer()
+      source.pipe(stream)
+      let output = ''
+      stream.on('data', (chunk) => {
+        output += chunk
+      })
+      await finished(stream)
+      assert.equal(output, said)
+      const before = taken()
+      await eventually('the source goes on', () => taken() > before + 100)
+      const closed = new Promise<void>((resolve) => stream.once('close', resolve))
+      end()
+      await closed
+    })
+
+    test('for pipeline() through it, when the source has ended', async (t) => {
+      const { stream } = await start(t)
+      const { source, taken, end } = writer()
+      let output = ''
+      const through = pipeline(source, stream, async (chunks) => {
+        for await (const chunk of chunks) output += chunk
+      })
+      await finished(stream)
+      const before = taken()
+      await eventually('the source goes on', () => taken() > before + 100)
+      end()
+      await through
+      assert.equal(output, said)
+    })
+
+    test('and what is written afterwards is dropped', async (t) => {
+      const { stream } = await start(t)
+      stream.on('error', () => assert.fail('an error'))
+      stream.write('first\n')
+      stream.resume()
+      await finished(stream)
+      assert.equal(stream.write('more'), true)
+      await new Promise<void>((resolve, reject) => {
+        stream.write('more', 'utf8', (error) => (error ? reject(error) : resolve()))
+      })
+      await new Promise<void>((resolve) => stream.end('rest', resolve))
+    })
+
+    test('when all of its output is read, and not before', async (t) => {
+      const bytes = 300_000
+      const { stream } = await start(t, `head -c ${bytes} /dev/zero`)
+      const { child } = stream
+      await stream.ready
+      stream.read()
+      let isClosed = false
+      stream.once('close', () => {
+        isClosed = true
+      })
+      stream.end()
+      for (let turns = 0; turns < 100; turns++) await new Promise((resolve) => setImmediate(resolve))
+      assert.equal(isClosed, false)
+      stream.resume()
+      await finished(stream)
+      assert.equal(child.exitCode, 0)
+    })
+  })
+}
 
 test('a failure that nobody listens to is logged, and the worker lives', async (t) => {
   const served = await serveStreams(t, (app) => {

@@ -1,14 +1,16 @@
-/** Commands with bad luck in a request, by keeper and by direct launch (FAULTS 24 to 27). */
+/** Commands with bad luck in a request, by keeper and by direct launch (FAULTS 24 to 27, 56). */
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
+import { finished } from 'node:stream/promises'
 import { suite, type TestContext, test } from 'node:test'
 import type { Subprocess } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, eventually } from './harness/expectations.js'
+import { commandOf } from './harness/guarded.js'
 import { runNoRoom, whyNoLimit } from './harness/no-room.js'
 import { patienceMs } from './harness/patience.js'
 import { statOf } from './harness/proc.js'
@@ -58,6 +60,49 @@ for (const launch of ['keeper', 'direct'] as const) {
       await served.witness.present(1)
       await assertGone(served)
       await assertClean(served)
+    })
+
+    test('written to by a grandchild for ever: the answer ends, and so does the grandchild', async (t) => {
+      const served = await serve({ guard: { launch } }, (app, served) => {
+        const env = served.witness.env
+        const command = commandOf('talks-on.sh')
+        app.get('/spawn', async (request) => served.run(request, 'talks-on.sh', [], { stdio: 'pipe' }).stdout)
+        app.get('/execFile', async (request) => {
+          return (await request.subprocesses.execFile(...command, { env })).stdout
+        })
+        app.get('/stream', async (request) => request.subprocesses.stream(...command, { env }))
+      })
+      t.after(() => served.close())
+      for (const path of ['/spawn', '/execFile', '/stream']) {
+        const { status, body, isCut } = await ask(served.port, path).answer
+        assert.deepEqual({ status, isCut }, { status: 200, isCut: false })
+        assert.match(body, /^said\n(on\n)+$/)
+      }
+      await assertGone(served)
+      await assertClean(served)
+    })
+
+    test('written to by a grandchild for ever: a slow reader gets all that the command wrote', async (t) => {
+      const served = await serve({ guard: { launch } }, () => {})
+      t.after(() => served.close())
+      const env = served.witness.env
+      const output = await served.inRequest(async (request) => {
+        const stream = request.subprocesses.stream(...commandOf('leaves-output.sh'), { env })
+        let output = ''
+        stream.setEncoding('latin1').on('data', (text) => {
+          output += text
+        })
+        await eventually('the first part is read', () => output.length === 2_000_000)
+        stream.pause()
+        stream.write('\n')
+        await once(stream.child, 'exit')
+        await served.witness.heard('long after')
+        assert.equal(output.length, 2_000_000)
+        stream.resume()
+        await finished(stream)
+        return output
+      })
+      assert.match(output, /^\0{2163840}whole\n(on\n)+$/)
     })
 
     test('full at shutdown: the chatty command ends, and nothing is held up', async (t) => {
@@ -151,6 +196,17 @@ suite('without the guard', { concurrency: true }, () => {
     const served = await serveStreams({ guard: false })
     t.after(() => served.close())
     const asked = ask(served.port, '/holds-stdout')
+    await served.witness.present(1)
+    await assertLeft(served, 1)
+    asked.leave()
+  })
+
+  test('a grandchild that writes on holds the answer open, and lives', async (t) => {
+    const served = await serve({ guard: false }, (app, served) => {
+      app.get('/', async (request) => served.run(request, 'talks-on.sh', [], { stdio: 'pipe' }).stdout)
+    })
+    t.after(() => served.close())
+    const asked = ask(served.port, '/')
     await served.witness.present(1)
     await assertLeft(served, 1)
     asked.leave()

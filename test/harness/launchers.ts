@@ -57,6 +57,11 @@ export const differences = {
   'parent of the process': { node: 'worker', keeper: 'keeper', direct: 'worker' },
   '`execFile` without `input`': { node: 'stdin open', keeper: 'stdin ended', direct: 'stdin ended' },
   '`execFile` with an unknown `encoding`': { node: 'Buffer', keeper: 'refused', direct: 'refused' },
+  '`message` of a failed `execFile`': {
+    node: 'command line and stderr',
+    keeper: 'program and end',
+    direct: 'program and end'
+  },
   '`killed` and `signal` of every `execFile` error': { node: 'some', keeper: 'all', direct: 'all' }
 } satisfies Record<string, Record<LauncherName, unknown>>
 
