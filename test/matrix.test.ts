@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { allBatches, cellsOf, onlyCells } from './harness/matrix/cells.js'
+import { assertFoundOut } from './harness/matrix/control.js'
 import { runBatches } from './harness/matrix/run.js'
 import { newSeed, sampleOf } from './harness/matrix/sample.js'
 
@@ -22,3 +23,7 @@ test('the law of the answer holds in a sample of the matrix', async (t) => {
   const lines = violations.map(({ cell, what }) => `${cell}: ${what}`)
   assert.equal(lines.length, 0, `${what}\n${lines.join('\n')}`)
 })
+
+test('a handler that breaks the law is found out', { skip: wanted !== undefined }, () =>
+  assertFoundOut(false)
+)

@@ -1,7 +1,5 @@
 /** Runs the cells of a batch side by side on one server, ends them all at once, and holds each to the laws. */
 
-import { readdirSync, readlinkSync } from 'node:fs'
-import type { IncomingMessage } from 'node:http'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { type Asked, ask } from '../client.js'
 import { distantMs } from '../deadlines.js'
@@ -10,14 +8,16 @@ import { ExpressServed } from '../express-server.js'
 import { kinds } from '../kinds.js'
 import type { Served } from '../served.js'
 import type { Served as FastifyServed } from '../server.js'
-import { type Batch, nameOf } from './cells.js'
-import { Course, Settled } from './course.js'
+import { Cell } from './cell.js'
+import { type Batch, nameOf, nobody } from './cells.js'
+import { culprits } from './culprits.js'
+import { descriptorsOpen, idleDescriptors } from './descriptors.js'
 import { type Endable, type Ending, endings } from './endings.js'
-import { type Handler, handlers } from './handlers.js'
+import { handlers } from './handlers.js'
 import { type Hook, hooks } from './hooks.js'
 import { type Seen, wrongAnswer } from './laws.js'
-import { declareRoutes, type Route } from './routes.js'
-import { noteThrower, runCourse, takeStrayErrors } from './stray-errors.js'
+import { declareRoutes } from './routes.js'
+import { hasStrayErrors, takeStrayErrors } from './stray-errors.js'
 
 /** What is wrong with the cell of that name. */
 export interface Violation {
@@ -27,65 +27,8 @@ export interface Violation {
 
 // What comes at all comes far sooner, on a busy machine too: what is broken must not hold up the rest.
 const answerMs = 15_000
-// What Fastify says of a handler that fails when its request has its answer, with any plugin or none.
-const ofFastify = 'Promise errored, but reply.sent = true was set'
 // So many turns of the loop later a promise has told all that it can.
 const turnsAfter = 20
-
-/** One cell while it runs. */
-class Cell {
-  readonly handler: Handler
-  readonly index: number
-  /** Opened when a handler that has started nothing goes on: when its answer waits for a hook, or is there. */
-  readonly gate = new Settled()
-  /** What else the handler waits for. */
-  readonly other = new Settled()
-  raw: IncomingMessage | undefined
-  asked!: Asked
-  requestId: string | undefined
-  readonly errorLines: string[] = []
-  readonly violations: string[] = []
-
-  constructor(handler: Handler, index: number) {
-    this.handler = handler
-    this.index = index
-  }
-
-  get name(): string {
-    return `cell-${this.index}`
-  }
-
-  get path(): string {
-    return `/cell/${this.index}`
-  }
-
-  route({ stage }: Ending, { isCompressed }: Hook, { witness }: Served): Route {
-    const { handler, index } = this
-    return {
-      path: this.path,
-      onErrorLine: (text) => void this.errorLines.push(text),
-      onRequest: (id) => {
-        this.requestId = id
-      },
-      onSlow: () => this.gate.resolve(),
-      run: (act) => runCourse(index, act),
-      handle: async (request, reply) => {
-        this.raw = request.raw
-        const told = {
-          program: stage === 'answer' && !handler.leavesCommand ? 'ends' : handler.program,
-          name: this.name,
-          first: stage === 'begun' ? (isCompressed ? 'much' : 'start') : '',
-          env: witness.env
-        } as const
-        const course = new Course(told, request, reply, this.other, (error) => noteThrower(error, index))
-        if (stage === 'unstarted') await this.gate.wait()
-        const answer = handler.handle(course)
-        // As where something that the handler awaits beside its commands fails.
-        return stage === 'throw' ? Promise.race([answer, this.other.wait().then(() => answer)]) : answer
-      }
-    }
-  }
-}
 
 /** The same for all that the batch has in common. */
 class Running implements Endable {
@@ -138,7 +81,7 @@ export async function runBatch(batch: Batch): Promise<Violation[]> {
   const ending = endings.find(({ name }) => name === batch.ending)
   if (kind === undefined || hook === undefined || ending === undefined) throw new Error('no such batch')
   const cells = batch.handlers.map((name, index) => {
-    const handler = handlers.find((one) => one.name === name)
+    const handler = [...handlers, ...culprits].find((one) => one.name === name)
     if (handler === undefined) throw new Error(`no such handler: ${name}`)
     return new Cell(handler, index)
   })
@@ -165,7 +108,7 @@ export async function runBatch(batch: Batch): Promise<Violation[]> {
     ...cells.flatMap(({ handler, violations }) =>
       violations.map((what) => ({ cell: nameOf(batch, handler.name), what }))
     ),
-    ...common.map((what) => ({ cell: nameOf(batch, 'no handler in particular'), what }))
+    ...common.map((what) => ({ cell: nameOf(batch, nobody), what }))
   ]
 }
 
@@ -211,15 +154,12 @@ async function endAll(running: Running, hook: Hook, ending: Ending, common: stri
     const { body } = await ask(served.port, '/ping').answer
     if (body !== 'pong') common.push(`/ping is answered with ${body}`)
   }
-  if (!(await becomes(() => descriptorsOpen() <= descriptors))) {
+  // Where an error has passed all listeners by, what these would have closed may be open.
+  if (!hasStrayErrors() && !(await becomes(() => descriptorsOpen() <= descriptors))) {
     common.push(`${descriptorsOpen()} descriptors are open, ${descriptors} before`)
   }
   for (const cell of cells) {
-    const told = served.log
-      .filter(({ level, reqId }) => level >= 50 && reqId !== undefined && reqId === cell.requestId)
-      .map(({ msg }) => msg)
-      .filter((msg) => msg !== ofFastify)
-    const lines = [...told, ...cell.errorLines]
+    const lines = cell.errorLines(served.log)
     if (lines.length > 1) cell.violations.push(`${lines.length} lines of error: ${lines.join('; ')}`)
   }
 }
@@ -264,30 +204,6 @@ async function becomes(isSo: () => boolean): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-/** The descriptors of this process, but for the witness's, which are closed at different times. */
-function descriptorsOpen(): number {
-  return readdirSync('/proc/self/fd').filter((name) => {
-    try {
-      return !readlinkSync(`/proc/self/fd/${name}`).includes('/witness-')
-    } catch {
-      // The one of the folder itself.
-      return false
-    }
-  }).length
-}
-
-/** As many as there are when no more are being closed. */
-async function idleDescriptors(): Promise<number> {
-  let last = descriptorsOpen()
-  for (let same = 0; same < 5; same++) {
-    await pause(2)
-    const now = descriptorsOpen()
-    if (now !== last) same = 0
-    last = now
-  }
-  return last
 }
 
 async function turns(): Promise<void> {

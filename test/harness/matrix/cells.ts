@@ -36,6 +36,9 @@ export function allBatches(): Batch[] {
   )
 }
 
+/** What is wrong with a batch and with none of its handlers that is known. */
+export const nobody = 'no handler in particular'
+
 /** By this name a cell is run again. */
 export function nameOf({ kind, hook, ending }: Batch, handler: string): string {
   return `${kind} | ${hook} | ${ending} | ${handler}`

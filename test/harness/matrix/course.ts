@@ -16,6 +16,7 @@ export interface Reply {
   send(text: string): void
   /** Tells the framework that the handler writes to Node's response. */
   hijack(): void
+  log(message: string): void
 }
 
 /** What a handler returns that has answered by itself. */
@@ -83,17 +84,17 @@ export class Course {
   }
 
   spawn(): ChildProcess & { stdout: NonNullable<ChildProcess['stdout']> } {
-    const { file, args, options } = this.#command
+    const { file, args, options } = this.command
     return this.scope.spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'ignore'] }) as never
   }
 
   execFile(): Promise<{ stdout: string }> {
-    const { file, args, options } = this.#command
+    const { file, args, options } = this.command
     return this.scope.execFile(file, args, options)
   }
 
   stream(): CommandStream {
-    const { file, args, options } = this.#command
+    const { file, args, options } = this.command
     return this.scope.stream(file, args, options)
   }
 
@@ -132,7 +133,12 @@ export class Course {
     return answered
   }
 
-  get #command() {
+  /** Tells of an error in the name of the request. */
+  log(message: string): void {
+    this.#reply.log(message)
+  }
+
+  get command() {
     const { program, name, first, env } = this.told
     const path = program === 'leaves a writer' ? 'leaves-a-writer.sh' : 'ends-as-told.sh'
     const args = program === 'leaves a writer' ? [name] : [program, name, first]

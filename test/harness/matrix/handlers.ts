@@ -37,7 +37,7 @@ type Given = Partial<Handler> & Pick<Handler, 'name' | 'handle'>
 const never = (): Promise<never> => new Promise(() => {})
 
 /** Without anything said, it waits for a command that ends well in spite of the signal, and answers with its output. */
-const usual = {
+export const usual = {
   program: 'obeys',
   commands: 1,
   stages: ['answer', 'throw', 'unstarted', 'headless'],

@@ -41,7 +41,8 @@ function declareInFastify({ app }: FastifyServed, hook: Hook, routes: readonly R
         const answer = await handle(request, {
           raw: reply.raw,
           send: (text) => void reply.send(text),
-          hijack: () => void reply.hijack()
+          hijack: () => void reply.hijack(),
+          log: (message) => request.log.error(message)
         })
         return answer === answered ? reply : answer
       })
@@ -50,6 +51,8 @@ function declareInFastify({ app }: FastifyServed, hook: Hook, routes: readonly R
 }
 
 function declareInExpress({ app }: ExpressServed, hook: Hook, routes: readonly Route[]): void {
+  // Its default handler prints no errors then.
+  app.set('env', 'test')
   hook.express?.(app)
   for (const { path, handle, onErrorLine, run } of routes) {
     app.get(path, (_req, _res, next) => run(next))
@@ -64,7 +67,7 @@ function declareInExpress({ app }: ExpressServed, hook: Hook, routes: readonly R
         },
         spawn: req.spawn
       }
-      const reply = { raw: res, send: (text: string) => void res.send(text), hijack() {} }
+      const reply = { raw: res, send: (text: string) => void res.send(text), hijack() {}, log: onErrorLine }
       // Express 4 does not wait for a promise.
       handle(request, reply)
         .then((answer) => {

@@ -32,6 +32,11 @@ export function noteThrower(error: unknown, course: number): void {
   if (typeof error === 'object' && error !== null) throwers.set(error, course)
 }
 
+/** Whether there are some since they were last taken. */
+export function hasStrayErrors(): boolean {
+  return strays.length > 0
+}
+
 /** Those since the last call. */
 export function takeStrayErrors(): StrayError[] {
   const taken = strays
