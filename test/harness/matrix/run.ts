@@ -15,7 +15,6 @@ const longestMs = 120_000
 
 /** Resolves with all that is wrong. */
 export async function runBatches(batches: readonly Batch[], processes: number): Promise<Violation[]> {
-  // Those of one kind are next to each other; what loses keepers comes last, where nobody shares one any more.
   const waiting = [...batches]
   const lanes = Array.from({ length: processes }, async () => {
     const found: Violation[] = []
