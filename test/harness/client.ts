@@ -27,10 +27,16 @@ export interface Ask {
   /** A body that is no JSON; its type is among the headers. */
   body?: string | Buffer
   headers?: OutgoingHttpHeaders
+  /** How the body becomes text; 'latin1' keeps every byte. Default 'utf8'. */
+  encoding?: BufferEncoding
 }
 
 /** Sends a request on a connection of its own. */
-export function ask(port: number, path: string, { method, json, body: given, headers }: Ask = {}): Asked {
+export function ask(
+  port: number,
+  path: string,
+  { method, json, body: given, headers, encoding = 'utf8' }: Ask = {}
+): Asked {
   const body = json === undefined ? given : JSON.stringify(json)
   const sent = httpRequest({
     port,
@@ -51,7 +57,7 @@ export function ask(port: number, path: string, { method, json, body: given, hea
     (response) =>
       new Promise<Answer>((resolve) => {
         let text = ''
-        response.setEncoding('utf8').on('data', (part: string) => {
+        response.setEncoding(encoding).on('data', (part: string) => {
           text += part
           begin()
         })

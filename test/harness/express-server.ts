@@ -23,8 +23,9 @@ export class ExpressServed extends Served {
     this.server = createServer(this.app)
     const { guard, answerAfter } = setup
     if (guard !== false) {
-      const say = (fields: object, msg: string): void => void this.log.push({ ...fields, msg, level: 30 })
-      const logger = { info: say, warn: say, error: say }
+      const say = (level: number) => (fields: object, msg: string) =>
+        void this.log.push({ ...fields, msg, level })
+      const logger = { info: say(30), warn: say(40), error: say(50) }
       this.middleware = subprocessGuard({ grace, drain: 0, ...guard, logger })
       this.app.use(this.middleware)
     }

@@ -1,0 +1,28 @@
+/** How many descriptors a process of the matrix has open. */
+
+import { readdirSync, readlinkSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
+
+/** The descriptors of this process, but for the witness's, which are closed at different times. */
+export function descriptorsOpen(): number {
+  return readdirSync('/proc/self/fd').filter((name) => {
+    try {
+      return !readlinkSync(`/proc/self/fd/${name}`).includes('/witness-')
+    } catch {
+      // The one of the folder itself.
+      return false
+    }
+  }).length
+}
+
+/** As many as there are when no more are being closed. */
+export async function idleDescriptors(): Promise<number> {
+  let last = descriptorsOpen()
+  for (let same = 0; same < 5; same++) {
+    await pause(2)
+    const now = descriptorsOpen()
+    if (now !== last) same = 0
+    last = now
+  }
+  return last
+}
