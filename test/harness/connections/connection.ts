@@ -4,7 +4,7 @@ import type { Begun } from './begun.js'
 import { converseByHttp1 } from './http1.js'
 import { converseByHttp2 } from './http2.js'
 import type { Plan } from './plan.js'
-import { faultOf, mayCut, type Received } from './requests.js'
+import { faultOf, mayCut, type Received, type Sent } from './requests.js'
 
 /** Resolves with what is wrong: nothing, or one line for each fault. */
 export async function converse(
@@ -38,15 +38,17 @@ function faultsOf(plan: Plan, name: string, answers: readonly (Received | undefi
     const fault = sent === undefined ? 'an answer to no request' : faultOf(sent, `${name}.${index}`, answer)
     if (fault !== undefined) faults.push(`${name}.${index}, ${sent?.kind}: ${fault}`)
   }
-  const { how } = plan.ending
-  if (how === 'reads' || how === 'says goodbye') faults.push(...missing(plan, name, answers))
+  const { ending } = plan
+  // Node refuses streams that come together with a GOAWAY.
+  const staysForAll = ending.how === 'says goodbye' && ending.when.at !== 'sent'
+  if (ending.how === 'reads' || staysForAll) faults.push(...missing(plan, name, answers))
   return faults
 }
 
 /** Node's own answer to a request that ends with the client's half of the connection. */
 function isToHalfARequest({ ending, requests }: Plan, { status }: Received): boolean {
   const isHalf = ('when' in ending && ending.when.at === 'sent') || requests.some(({ isHalf }) => isHalf)
-  return status === 400 && ending.how === 'half-closes' && isHalf
+  return status === 400 && (ending.how === 'half-closes' || ending.how === 'reads') && isHalf
 }
 
 /** The requests without an answer of a client that waits for all, where nothing tells it why. */
@@ -58,8 +60,11 @@ function missing(
   const isWhole = (index: number): boolean => answers[index]?.isWhole === true
   const absent = requests.flatMap((_, index) => (isWhole(index) ? [] : [index]))
   const say = (index: number): string => `${name}.${index}, ${requests[index]?.kind}: no whole answer`
-  if (protocol === 'HTTP/2')
-    return absent.filter((index) => !mayCut(requests[index] as (typeof requests)[number])).map(say)
+  if (protocol === 'HTTP/2') {
+    // Some may not have been sent.
+    const isOwed = (index: number): boolean => index < answers.length && !mayCut(requests[index] as Sent)
+    return absent.filter(isOwed).map(say)
+  }
   // A connection is cut for one request, and all behind it are lost; so are those of which the server said so.
   if (requests.some(mayCut) || answers.some((answer) => answer?.isLast)) return []
   return absent.map(say)

@@ -36,6 +36,15 @@ export class Handled {
     return subprocesses
   }
 
+  /** Whether its scope has closed, or cannot be opened any more. */
+  get isOver(): boolean {
+    try {
+      return this.request.subprocesses.reason !== undefined
+    } catch {
+      return true
+    }
+  }
+
   /** Starts a command, and resolves when it runs. */
   async start(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Subprocess> {
     const child = this.scope.spawn(command, args, { stdio: 'ignore', ...options })

@@ -76,7 +76,11 @@ export class Servers {
             // Also the end of what was no frame.
             socket.on('error', () => {})
             const handled = this.#handled(request, deadline)
-            handled.run(() => handled.startWitnessed()).catch(() => {})
+            const start = async (): Promise<void> => {
+              await handled.startWitnessed()
+              handled.begun()
+            }
+            handled.run(start).catch(() => {})
           })
         } else if (isRaw(kind)) {
           app.get(url, { config }, (request, reply) => {
@@ -111,13 +115,28 @@ export class Servers {
         })
         continue
       }
-      for (const method of ['GET', 'POST'])
-        served.route(method, path, (request) => this.#act(kind, this.#handled(request, deadline)), options)
+      for (const method of ['GET', 'POST']) {
+        const handle = (request: GuardedRequest) => this.#actOrHang(kind, this.#handled(request, deadline))
+        served.route(method, path, handle, options)
+      }
     }
   }
 
   #act(kind: keyof typeof acts, handled: Handled): Promise<unknown> {
     return handled.run(() => acts[kind](handled))
+  }
+
+  /**
+   * What a handler throws when its request has had its answer, Express's default error handler takes for a reason to destroy the
+   * connection, whatever else is on it.
+   */
+  async #actOrHang(kind: keyof typeof acts, handled: Handled): Promise<unknown> {
+    try {
+      return await this.#act(kind, handled)
+    } catch (error) {
+      if (handled.isOver) return new Promise(() => {})
+      throw error
+    }
   }
 
   #handled(request: GuardedRequest, deadline: Deadline): Handled {
