@@ -29,6 +29,21 @@ export const kept: Readonly<Record<string, Plan>> = {
     requests: [sent('feeds', 'none', large)],
     ending: leaves
   },
+  'a session of HTTP/2 that is destroyed while an answer without end is sent': {
+    server: 'Fastify, HTTP/2',
+    protocol: 'HTTP/2',
+    isPipelined: true,
+    requests: [
+      sent('commands', 'soon'),
+      sent('runs', 'soon'),
+      sent('feeds', 'soon', 16, true),
+      sent('answers', 'soon'),
+      sent('hangs', 'soon'),
+      sent('endless'),
+      sent('hangs', 'soon')
+    ],
+    ending: { how: 'destroys', when: { at: 'received', bytes: 554 } }
+  },
   'an answer over HTTP/1.0 that is cut shows as cut (FAULTS 53)': {
     ...fastify,
     protocol: 'HTTP/1.0',
