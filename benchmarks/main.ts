@@ -17,6 +17,7 @@ import { markdownOf } from './harness/table.js'
 
 const names = [
   'requests',
+  'pipeline',
   'open-requests',
   'blocked',
   'latency',

@@ -1,0 +1,162 @@
+/** The client of a generated connection of HTTP/1, which writes bytes and leaves when it is told to. */
+
+import { EventEmitter, once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Answers } from './answers.js'
+import type { Begun } from './begun.js'
+import type { Moment } from './endings.js'
+import { type Plan, willBegin } from './plan.js'
+import { blocksOthers, pathOf, type Received, type Sent } from './requests.js'
+
+// How long a client that waits for bytes stays when all that could begin has begun, in ms.
+const staysMs = 50
+const upload = Buffer.alloc(2 * 1024 * 1024, 'x')
+
+/** Does what the plan says, and resolves with the answers when the connection is gone. Rejects when the signal is aborted. */
+export async function converseByHttp1(
+  port: number,
+  plan: Plan,
+  name: string,
+  begun: Begun,
+  signal: AbortSignal
+): Promise<Received[]> {
+  const conversation = new Conversation(connect({ port, host: '127.0.0.1' }), plan, name, begun, signal)
+  try {
+    await conversation.run()
+    return conversation.answers.all
+  } finally {
+    conversation.socket.destroy()
+  }
+}
+
+class Conversation {
+  readonly socket: Socket
+  readonly answers = new Answers()
+  readonly #plan: Plan
+  readonly #name: string
+  readonly #begun: Begun
+  readonly #signal: AbortSignal
+  /** Says `'progress'` with everything that comes. */
+  readonly #told = new EventEmitter()
+  readonly #closed: Promise<void>
+  #isClosed = false
+  #error: Error | undefined
+
+  constructor(socket: Socket, plan: Plan, name: string, begun: Begun, signal: AbortSignal) {
+    this.socket = socket
+    this.#plan = plan
+    this.#name = name
+    this.#begun = begun
+    this.#signal = signal
+    let isCleanEnd = false
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      // What comes after the upgrade are frames.
+      if (this.answers.all[0]?.status === 101) return
+      this.#feed(text)
+      this.#told.emit('progress')
+    })
+    socket.once('end', () => {
+      isCleanEnd = true
+    })
+    // Shows as an end that is not clean.
+    socket.on('error', () => {})
+    this.#closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        this.#isClosed = true
+        this.answers.end(isCleanEnd && plan.ending.how === 'reads')
+        this.#told.emit('progress')
+        resolve()
+      })
+    })
+  }
+
+  async run(): Promise<void> {
+    const { ending, requests } = this.#plan
+    await once(this.socket, 'connect', { signal: this.#signal })
+    if (ending.how === 'reads') {
+      await this.#send()
+      await this.#until(() => this.answers.all.length >= requests.length)
+      this.socket.end()
+    } else if ('when' in ending) {
+      await this.#reach(ending.when)
+      if (ending.how === 'resets') this.socket.resetAndDestroy()
+      else if (ending.how === 'half-closes' && !requests.some(blocksOthers)) this.socket.end()
+      else this.socket.destroy()
+    }
+    await this.#until(() => false)
+    await this.#closed
+    if (this.#error !== undefined) throw this.#error
+  }
+
+  async #reach(when: Moment): Promise<void> {
+    if (when.at === 'sent') {
+      await this.#sendShare(when.percent)
+      return
+    }
+    // It may wait for answers that do not come.
+    this.#send().catch(() => {})
+    const enough = when.at === 'received' ? when.bytes : Number.POSITIVE_INFINITY
+    const over = this.#until(() => this.answers.bytes >= enough)
+    await Promise.race([over, this.#allBegun(when)])
+  }
+
+  async #allBegun(when: Moment): Promise<void> {
+    await this.#begun.until(this.#name, willBegin(this.#plan), this.#signal)
+    if (when.at === 'later') await pause(when.ms)
+    if (when.at === 'received') await pause(staysMs)
+  }
+
+  async #send(): Promise<void> {
+    const parts = this.#parts()
+    for (const [index, part] of parts.entries()) {
+      for (const bytes of part) this.socket.write(bytes)
+      if (!this.#plan.isPipelined) await this.#until(() => this.answers.all.length > index)
+    }
+  }
+
+  async #sendShare(percent: number): Promise<void> {
+    const bytes = Buffer.concat(this.#parts().flat())
+    const share = bytes.subarray(0, Math.ceil((bytes.length * percent) / 100))
+    await new Promise<void>((resolve) => {
+      this.socket.write(share, () => resolve())
+      // With a full window it is never all out.
+      if (share.length > 100_000) setTimeout(resolve, staysMs)
+    })
+  }
+
+  #parts(): Buffer[][] {
+    const { requests, protocol } = this.#plan
+    return requests.map((sent, index) => bytesOf(sent, `${this.#name}.${index}`, protocol))
+  }
+
+  /** Resolves when it is so, or the connection is gone. */
+  async #until(isSo: () => boolean): Promise<void> {
+    while (!this.#isClosed && this.#error === undefined && !isSo())
+      await once(this.#told, 'progress', { signal: this.#signal })
+  }
+
+  #feed(text: string): void {
+    try {
+      this.answers.feed(text)
+    } catch (error) {
+      this.#error = error as Error
+    }
+  }
+}
+
+/** Head and body, or half of that. */
+function bytesOf(sent: Sent, name: string, protocol: Plan['protocol']): Buffer[] {
+  const method = sent.upload > 0 ? 'POST' : 'GET'
+  const head = [`${method} ${pathOf(sent, name)} ${protocol.slice(0, 8)}`, 'host: test']
+  if (protocol === 'HTTP/1.1 close') head.push('connection: close')
+  if (sent.kind === 'socket') {
+    head.push('connection: upgrade', 'upgrade: websocket', 'sec-websocket-version: 13')
+    head.push(`sec-websocket-key: ${Buffer.alloc(16).toString('base64')}`)
+  }
+  const bytes = Buffer.from(`${head.join('\r\n')}\r\n`)
+  if (sent.upload === 0) return [Buffer.concat([bytes, Buffer.from('\r\n')])]
+  const fields = `content-type: application/octet-stream\r\ncontent-length: ${sent.upload}\r\n\r\n`
+  const body = upload.subarray(0, sent.isHalf ? sent.upload / 2 : sent.upload)
+  return [Buffer.concat([bytes, Buffer.from(fields)]), body]
+}

@@ -1,0 +1,186 @@
+/** The client of a generated connection of HTTP/2, which cancels streams, or ends the session or its socket. */
+
+import { EventEmitter, once } from 'node:events'
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
+import { connect, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Begun } from './begun.js'
+import type { Moment } from './endings.js'
+import { type Plan, willBegin } from './plan.js'
+import { pathOf, type Received, type Sent, settles } from './requests.js'
+
+// How long a client that waits for bytes stays when all have begun, in ms.
+const staysMs = 50
+const upload = Buffer.alloc(2 * 1024 * 1024, 'x')
+const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = http2.constants
+
+/** Does what the plan says, and resolves with the answers, undefined where none has begun, when the connection is gone. */
+export async function converseByHttp2(
+  port: number,
+  plan: Plan,
+  name: string,
+  begun: Begun,
+  signal: AbortSignal
+): Promise<(Received | undefined)[]> {
+  const socket = connect({ port, host: '127.0.0.1' })
+  const session = http2.connect(`http://127.0.0.1:${port}`, { createConnection: () => socket })
+  // What becomes of it shows in its streams.
+  session.on('error', () => {})
+  const conversation = new Conversation(session, socket, plan, name, begun, signal)
+  try {
+    await conversation.run()
+    return conversation.streams.map(({ received }) => received)
+  } finally {
+    session.destroy()
+    socket.destroy()
+  }
+}
+
+class Conversation {
+  readonly streams: Stream[] = []
+  readonly #session: ClientHttp2Session
+  readonly #socket: Socket
+  readonly #plan: Plan
+  readonly #name: string
+  readonly #begun: Begun
+  readonly #signal: AbortSignal
+  /** Says `'progress'` with everything that comes. */
+  readonly #told = new EventEmitter().setMaxListeners(0)
+  #bytes = 0
+
+  constructor(
+    session: ClientHttp2Session,
+    socket: Socket,
+    plan: Plan,
+    name: string,
+    begun: Begun,
+    signal: AbortSignal
+  ) {
+    this.#session = session
+    this.#socket = socket
+    this.#plan = plan
+    this.#name = name
+    this.#begun = begun
+    this.#signal = signal
+    session.once('close', () => this.#told.emit('progress'))
+  }
+
+  async run(): Promise<void> {
+    const { ending, requests } = this.#plan
+    await once(this.#session, 'connect', { signal: this.#signal })
+    const when = 'when' in ending ? ending.when : undefined
+    const share = when?.at === 'sent' ? Math.ceil((requests.length * when.percent) / 100) : requests.length
+    for (const [index, sent] of requests.slice(0, share).entries()) this.#send(sent, index)
+    if (when !== undefined) await this.#reach(when)
+    switch (ending.how) {
+      case 'cancels':
+        await this.#cancel(ending.which)
+        break
+      case 'destroys':
+        this.#session.destroy()
+        break
+      case 'leaves':
+        this.#socket.destroy()
+        break
+      case 'resets':
+        this.#socket.resetAndDestroy()
+        break
+      default:
+        if (ending.how === 'says goodbye') this.#session.close()
+        await this.#ended(this.streams)
+    }
+    this.#session.close()
+    await this.#until(() => this.#session.destroyed)
+  }
+
+  async #reach(when: Moment): Promise<void> {
+    if (when.at === 'sent') return
+    const enough = when.at === 'received' ? when.bytes : Number.POSITIVE_INFINITY
+    const over = this.#until(() => this.#bytes >= enough || this.#session.destroyed)
+    await Promise.race([over, this.#allBegun(when)])
+  }
+
+  async #allBegun(when: Moment): Promise<void> {
+    await this.#begun.until(this.#name, willBegin(this.#plan), this.#signal)
+    if (when.at === 'later') await pause(when.ms)
+    if (when.at === 'received') await pause(staysMs)
+  }
+
+  /** The scopes of what is cancelled end while the session lives. */
+  async #cancel(which: 'all' | 'even'): Promise<void> {
+    const isKept = ({ sent }: Stream, index: number): boolean =>
+      which === 'even' && index % 2 === 1 && settles(sent)
+    for (const [index, stream] of this.streams.entries())
+      if (!isKept(stream, index)) stream.cancel(NGHTTP2_CANCEL)
+    await this.#ended(this.streams)
+    await this.#begun.noneOpen(this.#name, this.#signal)
+  }
+
+  #send(sent: Sent, index: number): void {
+    const fields = { ':path': pathOf(sent, `${this.#name}.${index}`) }
+    const stream =
+      sent.upload === 0
+        ? this.#session.request(fields)
+        : this.#session.request({
+            ...fields,
+            ':method': 'POST',
+            'content-type': 'application/octet-stream',
+            'content-length': sent.upload
+          })
+    const body = upload.subarray(0, sent.isHalf ? sent.upload / 2 : sent.upload)
+    if (sent.isHalf) stream.write(body)
+    else if (sent.upload > 0) stream.end(body)
+    const progress = (bytes: number): void => {
+      this.#bytes += bytes
+      this.#told.emit('progress')
+    }
+    this.streams.push(new Stream(sent, stream, progress))
+  }
+
+  #ended(streams: readonly Stream[]): Promise<void> {
+    return this.#until(() => streams.every(({ isClosed }) => isClosed))
+  }
+
+  async #until(isSo: () => boolean): Promise<void> {
+    while (!isSo()) await once(this.#told, 'progress', { signal: this.#signal })
+  }
+}
+
+class Stream {
+  readonly sent: Sent
+  /** Undefined before its head has come. */
+  received: Received | undefined
+  isClosed = false
+  readonly #stream: ClientHttp2Stream
+
+  constructor(sent: Sent, stream: ClientHttp2Stream, progress: (bytes: number) => void) {
+    this.sent = sent
+    this.#stream = stream
+    let [status, body, isEnded] = [0, '', false]
+    stream.setEncoding('latin1')
+    stream.once('response', (headers) => {
+      status = Number(headers[':status'])
+    })
+    stream.on('data', (text: string) => {
+      body += text
+      progress(text.length)
+    })
+    stream.once('end', () => {
+      isEnded = true
+      // Half a body is never followed by the other half.
+      if (sent.isHalf) stream.close(NGHTTP2_NO_ERROR)
+    })
+    // Shows in the code with which it was reset.
+    stream.on('error', () => {})
+    stream.once('close', () => {
+      this.isClosed = true
+      const isWhole = isEnded && stream.rstCode === NGHTTP2_NO_ERROR
+      if (status !== 0) this.received = { status, body, isWhole, isLast: false }
+      progress(0)
+    })
+  }
+
+  cancel(code: number): void {
+    this.#stream.close(code)
+  }
+}

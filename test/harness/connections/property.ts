@@ -1,0 +1,60 @@
+/** The law as a property: fast-check draws connections, and shrinks those that break it. */
+
+import assert from 'node:assert/strict'
+import fc from 'fast-check'
+import type { Laws } from './laws.js'
+import { type Plan, plan } from './plan.js'
+
+export interface Check {
+  readonly seed: number
+  /** How many connections, at least. */
+  readonly connections: number
+  /** How many of them run at the same time, at most. */
+  readonly atOnce: number
+}
+
+// In a case that has failed, what must come is not waited for as long again: shrinking fails it many times.
+const patienceWhileShrinkingMs = 2_000
+// What is found by then is shown.
+const shrinksForMs = 90_000
+// A draw has half of the most on average.
+const drawsOf = ({ connections, atOnce }: Check): number => Math.ceil((2 * connections) / atOnce)
+
+/** A new one for each run, unless the environment has `CONNECTIONS_SEED`. */
+export function seedOfRun(): number {
+  const { CONNECTIONS_SEED: given } = process.env
+  return given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given)
+}
+
+/** Resolves with how many connections were run. Rejects with the smallest case that breaks the law. */
+export async function check(laws: Laws, given: Check): Promise<number> {
+  let failedAt: number | undefined
+  let count = 0
+  const plans = fc.array(plan, { minLength: 1, maxLength: given.atOnce, size: 'max' })
+  const property = fc.asyncProperty(plans, async (plans) => {
+    const isShrinking = failedAt !== undefined
+    if (isShrinking && performance.now() > (failedAt as number) + shrinksForMs) return
+    const faults = await laws.faultsOf(plans)
+    count += plans.length
+    if (faults.length === 0) return
+    failedAt ??= performance.now()
+    laws.patienceMs = Math.min(laws.patienceMs, patienceWhileShrinkingMs)
+    throw new Broken(faults)
+  })
+  const { seed } = given
+  const result = await fc.check(property, { seed, numRuns: drawsOf(given) })
+  if (result.failed) assert.fail(messageOf(seed, result.counterexample?.[0] ?? [], result.errorInstance))
+  return count
+}
+
+class Broken extends Error {
+  constructor(faults: readonly string[]) {
+    super(faults.join('\n'))
+  }
+}
+
+/** With what `kept.ts` takes. */
+function messageOf(seed: number, plans: readonly Plan[], error: unknown): string {
+  const cases = plans.map((plan) => JSON.stringify(plan)).join('\n')
+  return `the law is broken (CONNECTIONS_SEED=${seed}) by\n${cases}\n${(error as Error).message}`
+}

@@ -1,0 +1,164 @@
+/** The servers of generated connections: one for each framework and protocol, with a route for each kind and deadline. */
+
+import type { Server, Socket } from 'node:net'
+import websocket from '@fastify/websocket'
+import express from 'express'
+import type { FastifyInstance } from 'fastify'
+import type { RouteGuardOptions } from 'fastify-subprocess-guard'
+import subprocessGuard from 'fastify-subprocess-guard/express'
+import { distantMs } from '../deadlines.js'
+import { ExpressServed } from '../express-server.js'
+import type { GuardedRequest, Served } from '../served.js'
+import { serve } from '../server.js'
+import type { Begun } from './begun.js'
+import type { ServerName } from './plan.js'
+import { type Deadline, deadlines, type Kind, kinds } from './requests.js'
+import { acts, Handled, rawActs, routeOf } from './routes.js'
+
+/** `passDeadlines` lets `soon` pass, and no other. */
+const optionsOf: Record<Deadline, RouteGuardOptions> = {
+  soon: { timeout: distantMs },
+  distant: { timeout: 2 * distantMs },
+  none: { timeout: false }
+}
+
+export class Servers {
+  /** Of the connections that run now. */
+  begun!: Begun
+  readonly all = {} as Record<ServerName, Served>
+  readonly #connections = new Set<Socket>()
+
+  static async start(): Promise<Servers> {
+    const servers = new Servers()
+    const withFastify = async (name: ServerName, server: object): Promise<void> => {
+      const served = await serve({ server }, (app) => servers.#addToFastify(app))
+      servers.#add(name, served, served.app.server)
+    }
+    await withFastify('Fastify', {})
+    await withFastify('Fastify, HTTP/2', { http2: true })
+    const served = await new ExpressServed(express, {}).start((served) => servers.#addToExpress(served))
+    servers.#add('Express 5', served, served.server)
+    return servers
+  }
+
+  /** How many are open. */
+  get connections(): number {
+    return this.#connections.size
+  }
+
+  /** Ends those that are open. */
+  cutConnections(): void {
+    for (const socket of this.#connections) socket.destroy()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Object.values(this.all).map((served) => served.close()))
+  }
+
+  #add(name: ServerName, served: Served, server: Server): void {
+    this.all[name] = served
+    server.on('connection', (socket) => {
+      this.#connections.add(socket)
+      socket.once('close', () => this.#connections.delete(socket))
+    })
+  }
+
+  #addToFastify(app: FastifyInstance): void {
+    // The handler has the body as it arrives.
+    app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null))
+    app.register(websocket)
+    app.register(async (app) => {
+      for (const [kind, deadline] of routes()) {
+        const url = routeOf(kind, deadline)
+        const config = { subprocessGuard: optionsOf[deadline] }
+        if (kind === 'socket') {
+          app.get(url, { websocket: true, config }, (socket, request) => {
+            // Also the end of what was no frame.
+            socket.on('error', () => {})
+            const handled = this.#handled(request, deadline)
+            const start = async (): Promise<void> => {
+              await handled.startWitnessed()
+              handled.begun()
+            }
+            handled.run(start).catch(() => {})
+          })
+        } else if (isRaw(kind)) {
+          app.get(url, { config }, (request, reply) => {
+            reply.hijack()
+            const handled = this.#handled(request, deadline)
+            // Its request is over.
+            handled.run(() => rawActs[kind](handled, reply.raw)).catch(() => {})
+          })
+        } else {
+          app.route({
+            method: ['GET', 'POST'],
+            url,
+            config,
+            handler: (request) => this.#act(kind, this.#handled(request, deadline))
+          })
+        }
+      }
+    })
+  }
+
+  #addToExpress(served: ExpressServed): void {
+    // It prints no errors then.
+    served.app.set('env', 'test')
+    for (const [kind, deadline] of routes()) {
+      if (kind === 'socket') continue
+      const path = routeOf(kind, deadline)
+      const options = optionsOf[deadline]
+      if (isRaw(kind)) {
+        served.app.get(path, subprocessGuard.route(options), (request, response) => {
+          const handled = this.#handled(guardedOf(request), deadline)
+          handled.run(() => rawActs[kind](handled, response)).catch(() => {})
+        })
+        continue
+      }
+      for (const method of ['GET', 'POST']) {
+        const handle = (request: GuardedRequest) => this.#actOrHang(kind, this.#handled(request, deadline))
+        served.route(method, path, handle, options)
+      }
+    }
+  }
+
+  #act(kind: keyof typeof acts, handled: Handled): Promise<unknown> {
+    return handled.run(() => acts[kind](handled))
+  }
+
+  /**
+   * What a handler throws when its request has had its answer, Express's default error handler takes for a reason to destroy the
+   * connection, whatever else is on it.
+   */
+  async #actOrHang(kind: keyof typeof acts, handled: Handled): Promise<unknown> {
+    try {
+      return await this.#act(kind, handled)
+    } catch (error) {
+      if (handled.isOver) return new Promise(() => {})
+      throw error
+    }
+  }
+
+  #handled(request: GuardedRequest, deadline: Deadline): Handled {
+    return new Handled(request, this.begun, deadline)
+  }
+}
+
+function* routes(): Generator<[Kind, Deadline]> {
+  for (const kind of kinds) for (const deadline of deadlines) yield [kind, deadline]
+}
+
+function isRaw(kind: Kind): kind is keyof typeof rawActs {
+  return kind in rawActs
+}
+
+/** Looks its scope up when it is asked for: that opens it. */
+function guardedOf(request: express.Request): GuardedRequest {
+  return {
+    raw: request,
+    get subprocesses() {
+      return request.subprocesses
+    },
+    spawn: ((...args: Parameters<typeof request.spawn>) => request.spawn(...args)) as typeof request.spawn
+  }
+}
