@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import type { Socket } from 'node:net'
-import { override } from './hold.js'
+import { override } from './override.js'
 
 /** A socket, or a stream of HTTP/2. */
 export interface Carrier {

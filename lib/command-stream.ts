@@ -5,6 +5,7 @@ import type { SpawnOptions } from './command.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
 import { feed, howItEnded, type Input, inputOf } from './exec.js'
 import { logged } from './logged-promise.js'
+import { tolerate } from './passed-on.js'
 import type { Subprocess } from './subprocess.js'
 
 /** Options of `stream`. */
@@ -64,6 +65,7 @@ export class CommandStream extends Duplex {
   readonly #statusCode: number
   readonly #cmd: string
   readonly #hasInput: boolean
+  readonly #onUnheard: Unheard
   #errorTail = Buffer.alloc(0)
   #startError: Error | undefined
   /** What is piped into it and has not ended, and how to stop waiting for that. */
@@ -78,6 +80,7 @@ export class CommandStream extends Duplex {
     this.#cmd = cmd
     this.#statusCode = statusCode
     this.#hasInput = input !== undefined
+    this.#onUnheard = onUnheard
     this.on('error', (error) => {
       if (this.listenerCount('error') === 1) onUnheard(error, child)
       this.destroy(error)
@@ -172,6 +175,7 @@ export class CommandStream extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    if (error) tolerate(this, error, () => this.#onUnheard(error, this.child))
     // Nobody reads any more. Its tree ends with its scope.
     this.child.kill()
     this.child.stdout?.destroy()

@@ -126,6 +126,12 @@ export function collect(child: Subprocess, cmd: string, options: RunOptions): Pr
   }
   stdout.from(child, stop)
   stderr.from(child, stop)
+  for (const output of [child.stdout, child.stderr]) {
+    // It has not come whole, whatever the status.
+    output?.on('error', (error) => {
+      failure ??= error
+    })
+  }
   feed(child, options.input, stop)
   return new Promise((resolve, reject) => {
     const fail = (error: Error, signal: NodeJS.Signals | null): void => {

@@ -3,6 +3,8 @@
 import { ChildProcess } from 'node:child_process'
 import type { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
+import { override } from './override.js'
+import { tolerate } from './passed-on.js'
 
 type Emit = EventEmitter['emit']
 type Args = Parameters<Emit>
@@ -11,6 +13,13 @@ type Args = Parameters<Emit>
 const passing = new Set<string | symbol>(['newListener', 'removeListener', 'spawn'])
 // Output that is held back is lost: what the command has written is not whole any more.
 const lost = new Set<string | symbol>(['data', 'end', 'readable'])
+
+const heldNow = new WeakSet<EventEmitter>()
+
+/** Whether its events are held back. */
+export function isHeld(emitter: EventEmitter): boolean {
+  return heldNow.has(emitter)
+}
 
 /** All commands of a scope, and their streams. Nothing is paid for it before `begin()` but a place in a map. */
 export class Hold {
@@ -55,6 +64,7 @@ class HeldEmitter {
 
   constructor(emitter: EventEmitter, onExit?: () => void) {
     this.#emitter = emitter
+    heldNow.add(emitter)
     this.#onExit = onExit
     this.#isOutput = emitter instanceof Readable && emitter.readable
     const emit = emitter.emit.bind(emitter) as Emit
@@ -67,6 +77,7 @@ class HeldEmitter {
   }
 
   release(errorOf: () => Error): void {
+    heldNow.delete(this.#emitter)
     for (const restore of this.#restore) restore()
     if (this.#isOutput) fail(this.#emitter as Readable, errorOf)
     for (const args of this.#events) this.#emitter.emit(...args)
@@ -83,16 +94,10 @@ class HeldEmitter {
 
 /** One that has closed meanwhile, such as one that its user has destroyed, fails all the same: it was not read to its end. */
 function fail(output: Readable, errorOf: () => Error): void {
-  if (!output.destroyed) output.destroy(errorOf())
-  else if (output.errored === null) output.emit('error', errorOf())
-}
-
-/** Gives one object another method. Returns how to take that back. */
-export function override(object: object, name: string, value: unknown): () => void {
-  const before = Object.getOwnPropertyDescriptor(object, name)
-  Object.defineProperty(object, name, { configurable: true, writable: true, value })
-  return () => {
-    if (before === undefined) Reflect.deleteProperty(object, name)
-    else Object.defineProperty(object, name, before)
-  }
+  if (output.errored !== null) return
+  const error = errorOf()
+  // The log tells of the scope's end.
+  tolerate(output, error, () => {})
+  if (output.destroyed) output.emit('error', error)
+  else output.destroy(error)
 }

@@ -1,6 +1,8 @@
 /** The worker's ends of a subprocess's standard streams. */
 
 import { Socket } from 'node:net'
+import { isHeld } from './hold.js'
+import { tolerate } from './passed-on.js'
 import { Turns } from './turns.js'
 
 // How long the output of a process that has ended may stay silent before it counts as complete. What the
@@ -48,6 +50,8 @@ class EarlySocket extends Socket {
   #isEarly = true
   /** Told of it. */
   onEarlyLoss: (error: { code?: string | undefined }) => void = () => {}
+  /** Told of an error that a listener has passed on to nobody. */
+  onPassedOn: (error: Error) => void = () => {}
   /** Called before the reader is told of the end. */
   onEnd: () => void = () => {}
 
@@ -71,8 +75,8 @@ class EarlySocket extends Socket {
     if (chunk !== null) return super.push(chunk, encoding)
     ends.add(() => {
       this.onEnd()
-      // That may have closed the scope, which holds this stream back by a `push` of its own.
-      if (!Object.hasOwn(this, 'push')) super.push(null)
+      // That may have closed the scope.
+      if (!isHeld(this)) super.push(null)
     })
     return false
   }
@@ -80,6 +84,7 @@ class EarlySocket extends Socket {
   override destroy(error?: NodeJS.ErrnoException, callback?: (error?: Error) => void): this {
     // What the system refused, and no wish of the user's.
     if (!this.#isEarly || error?.syscall === undefined) {
+      if (error) tolerate(this, error, () => this.onPassedOn(error))
       return (super.destroy as (error?: Error, callback?: (error?: Error) => void) => this)(error, callback)
     }
     this.#lose({ error })

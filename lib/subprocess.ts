@@ -223,6 +223,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   #watch(socket: InputSocket | OutputSocket): void {
     this.#openStreams++
     socket.onEarlyLoss = (error) => this.#loseStdio(error)
+    socket.onPassedOn = (error) => this.#owner.logError(error, this)
     socket.onEnd = () => this.#owner.subprocessEnding()
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#state === 'starting') this.#loseStdio(error)

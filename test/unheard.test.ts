@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createInterface } from 'node:readline'
 import { afterEach, suite, type TestContext, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { ExecError, GuardOptions, Output } from 'fastify-subprocess-guard'
@@ -64,9 +65,36 @@ async function assertLives(t: TestContext, kind: Kind, how: keyof typeof ends): 
   await assertGone(served)
   const lines = (): unknown[] => served.log.filter(({ msg }) => msg.includes(unheard))
   await eventually('each is in the log', () => lines().length >= 5)
-  await assert.rejects(late as Promise<unknown>, /Command failed|The keeper process ended/)
+  await assert.rejects(
+    late as Promise<unknown>,
+    /Command failed|The keeper process ended|did not end within|shutting down/
+  )
   await turn()
   assert.equal(lines().length, 5)
+}
+
+/** A request that reads lines, for whose errors nobody listens: readline passes on those of the output. */
+async function assertLivesWithReadline(t: TestContext, kind: Kind, how: keyof typeof ends): Promise<void> {
+  let answer = (): void => {}
+  const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
+    served.get('/lines', async ({ subprocesses }) => {
+      const command = commandOf('waits.sh')
+      const options = { env: served.witness.env }
+      const output = subprocesses.spawn(...command, options).stdout
+      for (const input of [output, subprocesses.stream(...command, options)]) createInterface({ input })
+      await new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      return 'answer'
+    })
+  })
+  t.after(() => served.close())
+  const asked = ask(served.port, '/lines')
+  await served.witness.present(2)
+  await ends[how]({ served, asked, answer })
+  await assertGone(served)
+  await eventually('its scope is closed', () => served.guard.scopes().length === 0)
+  await turn()
 }
 
 const names = Object.keys(ends) as (keyof typeof ends)[]
@@ -80,6 +108,8 @@ suite('while another guard has the keeper, too', () => {
       for (const how of names.filter((name) => !isLost(name))) {
         test(`a server lives on when ${how}, whatever a request has not asked for yet`, (t) =>
           assertLives(t, kind, how))
+        test(`a server lives on when ${how}, though the lines of an output are read`, (t) =>
+          assertLivesWithReadline(t, kind, how))
       }
     })
   }
