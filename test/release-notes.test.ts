@@ -24,7 +24,7 @@ const file = mark.replace('/', '_')
 /** Runs a program with the functions of the notes in new places, and returns what it prints. */
 function inNewPlaces<Printed>(prepare: string, program: string): Printed {
   const imports = `import * as notes from '/dev/shm/root/dist/containment/release-notes.js'
-    import { existsSync, readdirSync, utimesSync } from 'node:fs'
+    import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
     const { noteRelease, isReleased, dropStaleNotes } = notes`
   const node = ['/dev/shm/node', '--input-type=module', '--eval', `${imports}\n${program}`]
   const { stdout, stderr } = spawnSync(
@@ -128,6 +128,23 @@ suite('a note', { skip: whyNot }, () => {
       notes.map(([what], i) => [what, found[i]]),
       notes.map(([what, , , isKept]) => [what, isKept])
     )
+  })
+
+  test('of a process that was taken in is kept while that lives, or cannot be seen', () => {
+    const program = `
+      const { pid } = process
+      const startTick = Number(readFileSync('/proc/self/stat', 'utf8').replace(/.*\\) /s, '').split(' ')[19])
+      notes.noteReleasedProcess({ pid, startTick })
+      // The number was given out again.
+      notes.noteReleasedProcess({ pid, startTick: startTick - 1 })
+      const [own] = readdirSync('/dev/shm/${name}')
+      writeFileSync('/dev/shm/${name}/' + own.replace(/process_[^.]+/, 'process_0-0'), '')
+      writeFileSync('/dev/shm/${name}/' + own.replace(/\\.\\d+/, '.1'), '')
+      const released = notes.releasedProcesses()
+      dropStaleNotes()
+      const kept = readdirSync('/dev/shm/${name}').map((file) => file.replace(/^process_[^.]+/, ''))
+      console.log(JSON.stringify([released.map((of) => of === pid), kept.length, kept.some((of) => of.startsWith('.1.'))]))`
+    assert.deepEqual(inNewPlaces('', program), [[true], 2, true])
   })
 
   test('is dropped by later ones while its worker lives, so that they do not come to many', () => {

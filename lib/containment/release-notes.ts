@@ -11,14 +11,14 @@ import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ProcessName } from '../keeper/protocol.js'
-import { markName, type WorkerName, workerIn, workerMarkIn } from '../mark.js'
+import { markName, ownRealm, type WorkerName, workerIn, workerMarkIn } from '../mark.js'
 import { bootId, environmentOf, pidNamespace } from '../platform/linux.js'
 import { lookForMarks } from './marked.js'
 import { isAlive, isOfHere } from './worker-life.js'
 
 // A worker that lives for months may release a command with each request: the notes must not fill the memory.
 const notesBetweenDrops = 1_000
-// What the file of a process begins with. What follows names it as a mark names a worker.
+// What the file of a process begins with. What follows names it as a mark names a worker, with the realm of its own.
 const processPrefix = 'process_'
 // A released command may still be on its way to its start, and nobody carries the mark yet.
 const launchMs = 60_000
@@ -39,7 +39,9 @@ export function noteRelease(mark: string): void {
  * notes can be had.
  */
 export function noteReleasedProcess({ pid, startTick }: ProcessName): void {
-  writeNote(`${processPrefix}${bootId()}.${pidNamespace()}.${pid}.${startTick}`)
+  const realm = ownRealm()
+  const suffix = realm === '' ? '' : `~${realm}`
+  writeNote(`${processPrefix}${bootId()}.${pidNamespace()}.${pid}.${startTick}${suffix}`)
 }
 
 /** The processes that were released and live, or those of them that carry a mark of that worker. */

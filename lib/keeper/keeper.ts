@@ -355,8 +355,12 @@ export class Keeper {
 
   #lookEverywhere(): void {
     this.#worker.lookEverywhere()
-    // By a keeper that this worker had before.
-    for (const pid of releasedProcesses(this.#parts.workerMark)) this.census.letGo(this.#worker, pid)
+    try {
+      // By a keeper that this worker had before.
+      for (const pid of releasedProcesses(this.#parts.workerMark)) this.census.letGo(this.#worker, pid)
+    } catch {
+      // For want of descriptors. What this keeper has let go itself it knows.
+    }
   }
 
   async #endStrays(): Promise<void> {
