@@ -32,4 +32,8 @@ process.on('message', async (batch: Batch) => {
   )
   process.send?.(result)
 })
-process.once('disconnect', () => void shared?.close())
+process.once('disconnect', async () => {
+  await shared?.close()
+  // What a stray error has left open would keep it for ever.
+  process.exit()
+})
