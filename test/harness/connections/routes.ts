@@ -68,7 +68,11 @@ export class Handled {
 
   /** The output of a command, from which the answer has something before the handler has begun. */
   async givenBy({ stdout }: Subprocess): Promise<Readable | null> {
-    if (stdout !== null) await once(stdout, 'readable')
+    if (stdout !== null) {
+      await once(stdout, 'readable')
+      // Nobody reads it then, and a stream that had a listener of 'readable' is not drained at the exit.
+      if (this.isOver) stdout.resume()
+    }
     setImmediate(() => this.begun())
     return stdout
   }
