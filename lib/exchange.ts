@@ -93,11 +93,23 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     if (this.isOver) throw errorOfReason('disconnected')
     const scope = this.#around.openScope(this)
     resetWhenDestroyed(this.response)
-    // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
-    this.onOver(() => void scope.close(this.response.writableEnded ? 'finished' : 'disconnected'))
+    this.onOver(() => {
+      // What its listeners make of the end of these commands comes too late to be an answer.
+      if (scope.isRunning) this.#takeFromHandler().done()
+      // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
+      void scope.close(this.response.writableEnded ? 'finished' : 'disconnected')
+    })
     readAhead(this.response.req, scope.closed)
     keepAlive(this.response.req)
     return scope
+  }
+
+  /** The handler has failed: what it started ends, and must not answer before the error does. */
+  fail(): void {
+    const scope = this.#scope
+    if (scope === undefined || scope.reason !== undefined) return
+    scope.closeSilently('failed')
+    this.onOver(() => setImmediate(() => scope.unhold()))
   }
 
   extend(ms: number): void {
@@ -151,9 +163,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
   }
 
   #answerWith(reason: CutReason): void {
-    const taken = this.#take(() => {
-      this.#around.log(this, 'info', {}, 'the handler answered after its request was cut short')
-    })
+    const taken = this.#takeFromHandler()
     void this.#scope?.close(reason)
     try {
       this.#around.answer(this, taken, errorOfReason(reason))
@@ -169,6 +179,12 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     setImmediate(() => {
       // Its own end is as good as any other, if the client reads it.
       if (!this.response.writableEnded) this.#cut(false)
+    })
+  }
+
+  #takeFromHandler(): TakenResponse {
+    return this.#take(() => {
+      this.#around.log(this, 'info', {}, 'the handler answered after the end of its request')
     })
   }
 

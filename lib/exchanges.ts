@@ -125,7 +125,7 @@ export class Exchanges<Request extends object, Answer extends object> {
 
   /** The handler threw: whatever it started ends. */
   fail(request: Request): void {
-    void this.#find(request)?.openedScope?.close('failed')
+    this.#find(request)?.fail()
   }
 
   /** Cuts short all that is under way. */

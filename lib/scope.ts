@@ -103,6 +103,8 @@ export class Scope extends Launcher {
   readonly #openedAt = performance.now()
   #state: State = { name: 'open' }
   #abort: AbortController | undefined
+  /** Whether the signal is to abort at `unhold()` only. */
+  #isSilent = false
   /** Where the deadline was when the scope began to close: the next request on a connection has another one. */
   #lastDeadlineAt = 0
   #resolveClosed!: (report: ScopeReport) => void
@@ -253,7 +255,7 @@ export class Scope extends Launcher {
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController()
-      if (this.#state.name !== 'open') this.#abort.abort(errorOfReason(this.#state.reason))
+      if (this.#state.name !== 'open' && !this.#isSilent) this.#abort.abort(errorOfReason(this.#state.reason))
     }
     return this.#abort.signal
   }
@@ -276,10 +278,17 @@ export class Scope extends Launcher {
     if (this.#state.name === 'open') {
       this.#lastDeadlineAt = this.#deadlineAt
       this.#state = { name: 'closing', reason }
-      this.#abort?.abort(errorOfReason(reason))
+      if (!this.#isSilent) this.#abort?.abort(errorOfReason(reason))
       void this.#end(reason)
     }
     return this.closed
+  }
+
+  /** @internal Closes, and the user hears of it at `unhold()`: not even the signal aborts before. */
+  closeSilently(reason: CloseReason): void {
+    this.#isSilent = true
+    this.hold()
+    void this.close(reason)
   }
 
   /** @internal From now on the user of its commands hears of no end. */
@@ -289,7 +298,14 @@ export class Scope extends Launcher {
 
   /** @internal The user hears of all that was held back. */
   unhold(): void {
+    this.#isSilent = false
+    this.#abort?.abort(errorOfReason(this.reason ?? 'closed'))
     this.#hold.end(() => errorOfReason(this.reason ?? 'closed'))
+  }
+
+  /** @internal Whether a command of it runs. */
+  get isRunning(): boolean {
+    return this.#running.size > 0
   }
 
   /** Closes the scope, and waits for that. */

@@ -100,7 +100,7 @@ export class TakenResponse {
   }
 
   get #isOurs(): boolean {
-    return answering.getStore() === this.#course
+    return this.#isUnderWay && answering.getStore() === this.#course
   }
 
   #drop(): void {

@@ -1,5 +1,5 @@
 # Answers and exits with 0, and leaves a child that writes to its output all the time.
 exec 9>"$WITNESS"
 echo "alive $$ $1" >&9
-(while echo more; do sleep 0.1; done) &
 echo output
+(while echo more; do sleep 0.1; done) &
