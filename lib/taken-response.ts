@@ -127,7 +127,7 @@ export class TakenResponse {
     const raw = this.raw as unknown as Loose
     // A field in HTTP/1, an accessor in HTTP/2.
     const inherited = accessorOf(raw, name)
-    let value = raw[name]
+    let value = inherited === undefined ? raw[name] : undefined
     Object.defineProperty(raw, name, {
       configurable: true,
       enumerable: true,

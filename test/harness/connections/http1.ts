@@ -127,7 +127,10 @@ class Conversation {
 
   #parts(): Buffer[][] {
     const { requests, protocol } = this.#plan
-    return requests.map((sent, index) => bytesOf(sent, `${this.#name}.${index}`, protocol))
+    return requests.map((sent, index) => {
+      const isLast = protocol === 'HTTP/1.1 close' && index === requests.length - 1
+      return bytesOf(sent, `${this.#name}.${index}`, protocol.slice(0, 8), isLast)
+    })
   }
 
   /** Resolves when it is so, or the connection is gone. */
@@ -146,10 +149,10 @@ class Conversation {
 }
 
 /** Head and body, or half of that. */
-function bytesOf(sent: Sent, name: string, protocol: Plan['protocol']): Buffer[] {
+function bytesOf(sent: Sent, name: string, protocol: string, isLast: boolean): Buffer[] {
   const method = sent.upload > 0 ? 'POST' : 'GET'
-  const head = [`${method} ${pathOf(sent, name)} ${protocol.slice(0, 8)}`, 'host: test']
-  if (protocol === 'HTTP/1.1 close') head.push('connection: close')
+  const head = [`${method} ${pathOf(sent, name)} ${protocol}`, 'host: test']
+  if (isLast) head.push('connection: close')
   if (sent.kind === 'socket') {
     head.push('connection: upgrade', 'upgrade: websocket', 'sec-websocket-version: 13')
     head.push(`sec-websocket-key: ${Buffer.alloc(16).toString('base64')}`)

@@ -9,7 +9,7 @@ export type ServerName = (typeof serverNames)[number]
 
 export interface Plan {
   readonly server: ServerName
-  /** `HTTP/1.1 close` has `Connection: close` in each request. */
+  /** `HTTP/1.1 close` has `Connection: close` in its last request. */
   readonly protocol: 'HTTP/1.1' | 'HTTP/1.1 close' | 'HTTP/1.0' | 'HTTP/2'
   /** Whether all requests are sent at once, or each after the answer to the last one. */
   readonly isPipelined: boolean
@@ -55,6 +55,8 @@ function possible(drawn: Plan): Plan {
   // Behind half a body nothing can follow on the same connection.
   const half = requests.findIndex(({ isHalf }) => isHalf)
   if (protocol !== 'HTTP/2' && half !== -1) requests = requests.slice(0, half + 1)
+  // Node answers 400 at once to what follows a request that ends its connection, whatever has come of that by then.
+  if (protocol === 'HTTP/1.0') requests = requests.slice(0, 1)
   // Who reads all answers needs all to end.
   if (ending.how === 'reads' || ending.how === 'says goodbye')
     requests = requests.map((sent) => (settles(sent) ? sent : { ...sent, deadline: 'soon' }))

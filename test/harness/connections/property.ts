@@ -13,8 +13,9 @@ export interface Check {
   readonly atOnce: number
 }
 
-// In a case that has failed, what must come is not waited for as long again: shrinking fails it many times.
-const patienceWhileShrinkingMs = 2_000
+// In a case that has failed, what must come is not waited for as long again: shrinking fails it many times. What a handler hears of
+// its commands may be held back for 5 s, while the answer waits for its turn.
+const patienceWhileShrinkingMs = 7_000
 // What is found by then is shown.
 const shrinksForMs = 90_000
 // A draw has half of the most on average.
@@ -29,6 +30,8 @@ export function seedOfRun(): number {
 /** Resolves with how many connections were run. Rejects with the smallest case that breaks the law. */
 export async function check(laws: Laws, given: Check): Promise<number> {
   let failedAt: number | undefined
+  /** What was seen before shrinking, which may slip to another fault. */
+  let first: Broken | undefined
   let count = 0
   const plans = fc.array(plan, { minLength: 1, maxLength: given.atOnce, size: 'max' })
   const property = fc.asyncProperty(plans, async (plans) => {
@@ -38,12 +41,16 @@ export async function check(laws: Laws, given: Check): Promise<number> {
     count += plans.length
     if (faults.length === 0) return
     failedAt ??= performance.now()
+    first ??= new Broken(faults)
     laws.patienceMs = Math.min(laws.patienceMs, patienceWhileShrinkingMs)
     throw new Broken(faults)
   })
   const { seed } = given
   const result = await fc.check(property, { seed, numRuns: drawsOf(given) })
-  if (result.failed) assert.fail(messageOf(seed, result.counterexample?.[0] ?? [], result.errorInstance))
+  if (result.failed) {
+    const message = messageOf(seed, result.counterexample?.[0] ?? [], result.errorInstance)
+    assert.fail(`${message}\nfirst: ${first?.message}`)
+  }
   return count
 }
 
