@@ -50,6 +50,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
   #scope: Scope | undefined
   #state: State = 'open'
   #cutReason: CutReason | undefined
+  #readsAhead = false
   /** The response, when the answer is the guard's. */
   #taken: TakenResponse | undefined
 
@@ -99,9 +100,16 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
       // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
       void scope.close(this.response.writableEnded ? 'finished' : 'disconnected')
     })
-    readAhead(this.response.req, scope.closed)
+    this.readAhead()
     keepAlive(this.response.req)
     return scope
+  }
+
+  /** Has the end of the connection be seen behind a body that nobody reads. */
+  readAhead(): void {
+    if (this.#readsAhead) return
+    this.#readsAhead = true
+    readAhead(this.response.req, (end) => this.onOver(end))
   }
 
   /** The handler has failed: what it started ends, and must not answer before the error does. */

@@ -77,6 +77,8 @@ export class Exchanges<Request extends object, Answer extends object> {
       // It waits behind another one, or the carrier is not a connection of HTTP/1.
       const exchange = this.#makeExchange(raw, response, answer, options)
       this.#deadlines.start(exchange, options.timeoutMs)
+      // Its body is not read before its turn, and hides the end of the connection from the requests before it.
+      exchange.readAhead()
     }
   }
 

@@ -9,8 +9,17 @@ import { tolerate } from './passed-on.js'
 type Emit = EventEmitter['emit']
 type Args = Parameters<Emit>
 
-// Not of an end: what listens for these has something else to do.
-const passing = new Set<string | symbol>(['newListener', 'removeListener', 'spawn'])
+// What tells of an end, or of what has come by then. The rest is for the sockets themselves, such as 'connect'.
+const heldEvents = new Set<string | symbol>([
+  'close',
+  'data',
+  'disconnect',
+  'end',
+  'error',
+  'exit',
+  'message',
+  'readable'
+])
 // Output that is held back is lost: what the command has written is not whole any more.
 const lost = new Set<string | symbol>(['data', 'end', 'readable'])
 
@@ -40,9 +49,9 @@ export class Hold {
   begin(): void {
     if (this.#held.length > 0) return
     for (const [emitter, onExit] of this.#emitters) {
-      this.#held.push(new HeldEmitter(emitter, onExit))
-      const streams = emitter instanceof ChildProcess ? (emitter.stdio ?? []) : []
-      for (const stream of streams) if (stream) this.#held.push(new HeldEmitter(stream))
+      const child = emitter instanceof ChildProcess ? emitter : undefined
+      this.#held.push(new HeldEmitter(emitter, child, onExit))
+      for (const stream of child?.stdio ?? []) if (stream) this.#held.push(new HeldEmitter(stream, child))
     }
   }
 
@@ -52,9 +61,15 @@ export class Hold {
   }
 }
 
+/** A command that is started by another process, and so not at once. */
+interface Startable extends ChildProcess {
+  readonly isStarting?: boolean
+}
+
 /** One emitter, and what it would have emitted. */
 class HeldEmitter {
   readonly #emitter: EventEmitter
+  readonly #child: ChildProcess | undefined
   readonly #onExit: (() => void) | undefined
   /** Whether it is a stream that is not read to its end. */
   readonly #isOutput: boolean
@@ -62,14 +77,15 @@ class HeldEmitter {
   /** How to make it as it was. */
   readonly #restore: (() => void)[] = []
 
-  constructor(emitter: EventEmitter, onExit?: () => void) {
+  constructor(emitter: EventEmitter, child: ChildProcess | undefined, onExit?: () => void) {
     this.#emitter = emitter
+    this.#child = child
     heldNow.add(emitter)
     this.#onExit = onExit
     this.#isOutput = emitter instanceof Readable && emitter.readable
     const emit = emitter.emit.bind(emitter) as Emit
     this.#restore.push(override(emitter, 'emit', (...args: Args) => this.#emit(emit, args)))
-    if (!this.#isOutput) return
+    if (!this.#isOutput || this.#isStarting) return
     this.#restore.push(override(emitter, 'push', () => true))
     this.#restore.push(override(emitter, 'read', () => null))
     // What was not read in time has filled its buffer, and nobody asks for more.
@@ -79,13 +95,32 @@ class HeldEmitter {
   release(errorOf: () => Error): void {
     heldNow.delete(this.#emitter)
     for (const restore of this.#restore) restore()
-    if (this.#isOutput) fail(this.#emitter as Readable, errorOf)
-    for (const args of this.#events) this.#emitter.emit(...args)
+    // Whoever waits for the start listens to the output only then. Nothing of it is lost yet.
+    if (this.#isOutput && !this.#isStarting) fail(this.#emitter as Readable, errorOf)
+    for (const args of this.#events) this.#replay(args)
+  }
+
+  #replay(args: Args): void {
+    // Who listened when it happened may have stopped since.
+    if (args[0] === 'error' && this.#emitter.listenerCount('error') === 0) return
+    try {
+      this.#emitter.emit(...args)
+    } catch (error) {
+      // Of a listener. It is uncaught as ever, and the other events are none of its affair.
+      process.nextTick(() => {
+        throw error
+      })
+    }
+  }
+
+  /** Whether its command has neither started nor failed to. */
+  get #isStarting(): boolean {
+    return (this.#child as Startable | undefined)?.isStarting === true
   }
 
   #emit(emit: Emit, args: Args): boolean {
     const [event] = args
-    if (passing.has(event)) return emit(...args)
+    if (!heldEvents.has(event)) return emit(...args)
     if (event === 'exit') this.#onExit?.()
     if (!this.#isOutput || !lost.has(event)) this.#events.push(args)
     return true

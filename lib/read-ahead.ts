@@ -19,18 +19,17 @@ const waiting = new Set<ReadAhead>()
  * that back-pressure works as usual. Ends with the promise. For HTTP/1 only: in HTTP/2 a stream that is held back does not hold
  * back the connection.
  */
-export function readAhead(request: IncomingMessage, ended: Promise<unknown>): void {
+export function readAhead(request: IncomingMessage, onOver: (end: () => void) => void): void {
   const { headers, socket } = request
   // A request that is injected for a test has neither socket nor headers.
   if (request.complete || request.httpVersionMajor !== 1 || !(socket instanceof Socket)) return
   const hasBody = headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
-  if (hasBody) new ReadAhead(request, socket).until(ended)
+  if (hasBody) onOver(new ReadAhead(request, socket).end)
 }
 
 class ReadAhead {
   /** The most that it may need. The chunks of a body with a known length are seldom smaller than 1 KiB. */
   readonly wantedBytes: number
-  readonly #request: IncomingMessage
   readonly #socket: Socket
   #reservedBytes = 0
   /** What has been buffered since the buffer was last below Node's limit: an upper bound of what is in it now. */
@@ -38,7 +37,6 @@ class ReadAhead {
   #isOver = false
 
   constructor(request: IncomingMessage, socket: Socket) {
-    this.#request = request
     this.#socket = socket
     const length = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY)
     this.wantedBytes = Math.min(length * 1.25, perRequestBytes)
@@ -51,17 +49,14 @@ class ReadAhead {
       this.#giveBack()
       return true
     }
+    request.once('close', this.end)
     // The parser has stopped it already.
     if (request.readableLength >= request.readableHighWaterMark) this.#wait()
   }
 
-  until(ended: Promise<unknown>): void {
-    const end = (): void => {
-      this.#isOver = true
-      this.#giveBack()
-    }
-    this.#request.once('close', end)
-    void ended.then(end)
+  readonly end = (): void => {
+    this.#isOver = true
+    this.#giveBack()
   }
 
   /** Called when there is room for it. */

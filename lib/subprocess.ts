@@ -163,6 +163,11 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     return true
   }
 
+  /** @internal Whether it has neither started nor failed to. */
+  get isStarting(): boolean {
+    return this.#state === 'starting'
+  }
+
   /** Keeps the worker alive while the process runs, as it does from the start. */
   override ref(): void {
     if (this.#isReferenced || this.#state === 'over') return
