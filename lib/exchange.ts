@@ -117,7 +117,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     const scope = this.#scope
     if (scope === undefined || scope.reason !== undefined) return
     scope.closeSilently('failed')
-    this.onOver(() => setImmediate(() => scope.unhold()))
+    this.onOver(() => this.#unhold())
   }
 
   extend(ms: number): void {
@@ -172,6 +172,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
 
   #answerWith(reason: CutReason): void {
     const taken = this.#takeFromHandler()
+    taken.onEnded = () => this.#unhold()
     void this.#scope?.close(reason)
     try {
       this.#around.answer(this, taken, errorOfReason(reason))
@@ -217,6 +218,11 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     this.#state = 'done'
     this.queue?.remove(this)
     this.#taken?.done()
+    this.#unhold()
+  }
+
+  /** No answer but that of the guard can come any more. */
+  #unhold(): void {
     // The framework's own work after an answer comes first.
     setImmediate(() => this.#scope?.unhold())
   }

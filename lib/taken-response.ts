@@ -55,6 +55,8 @@ let underWay = 0
  */
 export class TakenResponse {
   readonly raw: ServerResponse
+  /** Called when the answer is complete, though perhaps not sent. */
+  onEnded: () => void = () => {}
   readonly #onDropped: () => void
   /** Names the course of the answer. Timers of the connection keep it, and would keep the response. */
   readonly #course = {}
@@ -114,7 +116,11 @@ export class TakenResponse {
     const method = raw[name]
     if (typeof method !== 'function') return
     raw[name] = (...args: unknown[]): unknown => {
-      if (this.#isOurs) return method.apply(raw, args)
+      if (this.#isOurs) {
+        const result = method.apply(raw, args)
+        if (name === 'end') this.onEnded()
+        return result
+      }
       if (name === 'write' || name === 'end' || name === 'writeHead') this.#drop()
       // Whoever waits for it goes on.
       const callback = args.findLast((arg) => typeof arg === 'function')
