@@ -8,12 +8,55 @@ import { override } from './override.js'
 /** A socket, or a stream of HTTP/2. */
 export interface Carrier {
   readonly destroyed: boolean
+  /** Of a stream of HTTP/2: whether the client or its connection has ended it. */
+  readonly aborted?: boolean
+  /** Whether it has ended, in whatever way. */
+  readonly closed?: boolean
+  /** Of a stream of HTTP/2. */
+  readonly session?: { readonly socket?: { once(event: 'close', listener: () => void): unknown } }
   /** Not there in a request that is injected for a test. */
   destroy?(): void
   /** A stream of HTTP/2 is closed with a code: destroyed, it would look complete to the client. */
   close?(code: number): void
-  once(event: 'close', listener: () => void): unknown
-  off(event: 'close', listener: () => void): unknown
+  once(event: 'close' | 'aborted', listener: () => void): unknown
+}
+
+/**
+ * Whether it has ended. A stream of HTTP/2 may be closed and never be destroyed: seen when a client destroys its session while a
+ * complete answer is sent. No event tells of that.
+ */
+export function isGone({ destroyed, aborted, closed }: Carrier): boolean {
+  return destroyed || aborted === true || closed === true
+}
+
+/** Calls back when it is gone, perhaps more than once. */
+export function onGone(carrier: Carrier, callback: () => void): void {
+  carrier.once('close', callback)
+  if (carrier.close === undefined) return
+  // Where something is still to be sent, a stream may never close by itself, and hold its session and socket.
+  const end = (): void => {
+    callback()
+    setImmediate(() => carrier.destroy?.())
+  }
+  carrier.once('aborted', end)
+  const ends = endsOf(carrier.session)
+  ends.add(end)
+  carrier.once('close', () => ends.delete(end))
+}
+
+/** Of the streams of each session, for one listener. */
+const endsBySession = new WeakMap<object, Set<() => void>>()
+
+function endsOf(session: Carrier['session']): Set<() => void> {
+  const known = session && endsBySession.get(session)
+  if (known !== undefined) return known
+  const ends = new Set<() => void>()
+  if (session === undefined) return ends
+  endsBySession.set(session, ends)
+  session.socket?.once('close', () => {
+    for (const end of ends) end()
+  })
+  return ends
 }
 
 /** What `cutOff` needs of a response. */

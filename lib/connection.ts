@@ -1,7 +1,7 @@
 /** One connection: the deadline of the request that it serves now, and whoever is to hear of its end. */
 
 import type { ServerResponse } from 'node:http'
-import type { Carrier } from './carrier.js'
+import { type Carrier, onGone } from './carrier.js'
 import { Expiring } from './deadline.js'
 
 /** An entry in the lists of deadlines: a connection for its current request, or a request of its own. */
@@ -47,7 +47,7 @@ export class Connection<Request extends Expiring<Entry<Request>>>
     if (this.#whenClosed === undefined) {
       const callbacks = new Set<() => void>()
       this.#whenClosed = callbacks
-      this.carrier.once('close', () => {
+      onGone(this.carrier, () => {
         for (const callback of callbacks) callback()
       })
     }

@@ -1,7 +1,7 @@
 /** One request and its response in any framework: their life becomes the life of a deadline and a scope. */
 
 import type { ServerResponse } from 'node:http'
-import { type Carrier, cutOff, resetWhenDestroyed } from './carrier.js'
+import { type Carrier, cutOff, isGone, resetWhenDestroyed } from './carrier.js'
 import type { CutReason } from './close-reason.js'
 import type { Connection, Entry } from './connection.js'
 import { Expiring } from './deadline.js'
@@ -95,10 +95,11 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     const scope = this.#around.openScope(this)
     resetWhenDestroyed(this.response)
     this.onOver(() => {
-      // What its listeners make of the end of these commands comes too late to be an answer.
-      if (scope.isRunning) this.#takeFromHandler().done()
       // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
-      void scope.close(this.response.writableEnded ? 'finished' : 'disconnected')
+      const isAnswered = this.response.writableEnded
+      // What its listeners make of the end of these commands comes too late to be an answer.
+      if (isAnswered && scope.isRunning) this.#takeFromHandler().done()
+      void scope.close(isAnswered ? 'finished' : 'disconnected')
     })
     this.readAhead()
     keepAlive(this.response.req)
@@ -125,7 +126,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
   }
 
   override get isOver(): boolean {
-    return this.response.writableFinished || this.response.destroyed || this.#carrier.destroyed
+    return this.response.writableFinished || this.response.destroyed || isGone(this.#carrier)
   }
 
   /** Calls back once when the response has ended or the connection is gone: of a response that waits behind another, Node tells nothing. */
@@ -149,7 +150,11 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     else this.cutShort('deadline')
   }
 
-  override letGo(): void {}
+  /** It was found to be over, perhaps with no event. */
+  override letGo(): void {
+    this.#over()
+    if (this.#carrier.closed === true) this.#carrier.destroy?.()
+  }
 
   /** Ends what still runs: closes its scope, and answers with the reason or cuts the connection. */
   cutShort(reason: CutReason): void {

@@ -2,7 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Carrier } from './carrier.js'
+import { type Carrier, isGone } from './carrier.js'
 import type { CutReason } from './close-reason.js'
 import { Connection, type Current, type Entry } from './connection.js'
 import { Deadlines, ExpiryQueue } from './deadline.js'
@@ -220,7 +220,7 @@ export class Exchanges<Request extends object, Answer extends object> {
 
   #errorOfAbsent(request: Request): SubprocessError {
     const raw = this.#framework.rawOf(request)
-    if (carrierOf(raw).destroyed) return errorOfReason('disconnected')
+    if (isGone(carrierOf(raw))) return errorOfReason('disconnected')
     if (this.knows(raw)) return errorOfReason('finished')
     const wayOut =
       'its route has `subprocessGuard: false`, or the guard has not seen it yet: register the guard first'

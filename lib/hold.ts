@@ -2,6 +2,7 @@
 
 import { ChildProcess } from 'node:child_process'
 import type { EventEmitter } from 'node:events'
+import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { override } from './override.js'
 import { tolerate } from './passed-on.js'
@@ -55,11 +56,38 @@ export class Hold {
     }
   }
 
+  /**
+   * Ends what nobody reads any more, now that all processes are gone: a stream that is not read holds a descriptor. One of
+   * which something is read every 5 s is left alone.
+   */
+  abandon(errorOf: () => Error): void {
+    let before = this.#unread()
+    if (before.size === 0) return
+    const timer = setInterval(() => {
+      const now = this.#unread()
+      for (const [output, bytes] of now) if (before.get(output) === bytes) fail(output, errorOf)
+      before = now
+      if (now.size === 0) clearInterval(timer)
+    }, abandonedAfterMs)
+    timer.unref()
+  }
+
+  /** The outputs that have not ended, and how many bytes of each were read. */
+  #unread(): Map<Socket, number> {
+    const outputs = [...this.#emitters.keys()]
+      .flatMap((emitter) => (emitter instanceof ChildProcess ? (emitter.stdio ?? []) : []))
+      .filter((stream) => stream instanceof Socket && stream.readable) as Socket[]
+    return new Map(outputs.map((output) => [output, output.bytesRead - output.readableLength]))
+  }
+
   /** Lets the events go, in their order. Output streams that had not ended before end with the error. */
   end(errorOf: () => Error): void {
     for (const one of this.#held.splice(0)) one.release(errorOf)
   }
 }
+
+// How long an output may wait for a reader when its scope is closed, in ms.
+const abandonedAfterMs = 5_000
 
 /** A command that is started by another process, and so not at once. */
 interface Startable extends ChildProcess {

@@ -435,6 +435,7 @@ export class Scope extends Launcher {
     }
     logReport(this.#context.log, report)
     this.#resolveClosed(report)
+    this.#hold.abandon(() => errorOfReason(reason))
   }
 
   async #runDeferred(task: () => unknown): Promise<void> {
