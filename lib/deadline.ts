@@ -55,6 +55,17 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     entry.lookAt = entry.deadlineAt
     this.#insertAfter(this.#last, entry)
     if (this.#timer === undefined) this.#setTimer()
+    this.#dropFirst(entry)
+  }
+
+  /** Two that are over, or else a long pipeline would grow old in here before the next sweep, at a cost to the garbage collector. */
+  #dropFirst(added: Entry): void {
+    for (let count = 0; count < 2; count++) {
+      const first = this.#first
+      if (first === undefined || first === added || !first.isOver) return
+      this.remove(first)
+      first.letGo()
+    }
   }
 
   /** Gives the entry that very deadline. Unlike `add`, it looks for its place among the others. */

@@ -46,7 +46,9 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
   options: ResolvedRouteOptions
   readonly #around: Surroundings
   readonly #connection: Connection<Exchange>
-  readonly #whenOver: (() => void)[] = []
+  /** Both are there when somebody waits for the end: most of a pipeline's requests are over before. */
+  #whenOver: (() => void)[] | undefined
+  #hear: (() => void) | undefined
   #scope: Scope | undefined
   #state: State = 'open'
   #cutReason: CutReason | undefined
@@ -131,18 +133,22 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
 
   /** Calls back once when the response has ended or the connection is gone: of a response that waits behind another, Node tells nothing. */
   onOver(callback: () => void): void {
+    this.#whenOver ??= []
     this.#whenOver.push(callback)
-    if (this.#whenOver.length > 1) return
-    this.response.once('finish', this.#over)
-    this.response.once('close', this.#over)
-    this.#connection.onClose(this.#over)
+    if (this.#hear !== undefined) return
+    this.#hear = () => this.#over()
+    this.response.once('finish', this.#hear)
+    this.response.once('close', this.#hear)
+    this.#connection.onClose(this.#hear)
   }
 
-  readonly #over = (): void => {
-    this.response.off('finish', this.#over)
-    this.response.off('close', this.#over)
-    this.#connection.offClose(this.#over)
-    for (const callback of this.#whenOver.splice(0)) callback()
+  #over(): void {
+    if (this.#hear === undefined) return
+    this.response.off('finish', this.#hear)
+    this.response.off('close', this.#hear)
+    this.#connection.offClose(this.#hear)
+    this.#hear = undefined
+    for (const callback of this.#whenOver?.splice(0) ?? []) callback()
   }
 
   override expire(): void {
