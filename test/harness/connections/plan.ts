@@ -57,6 +57,9 @@ function possible(drawn: Plan): Plan {
   if (protocol !== 'HTTP/2' && half !== -1) requests = requests.slice(0, half + 1)
   // Node answers 400 at once to what follows a request that ends its connection, whatever has come of that by then.
   if (protocol === 'HTTP/1.0') requests = requests.slice(0, 1)
+  // Node reads no more from a connection on which so much waits to be sent, and does not see its end.
+  const flood = requests.findIndex(({ kind }, index) => kind === 'floods' && index > 0)
+  if (protocol !== 'HTTP/2' && flood !== -1) requests = requests.slice(0, flood + 1)
   // Who reads all answers needs all to end.
   if (ending.how === 'reads' || ending.how === 'says goodbye')
     requests = requests.map((sent) => (settles(sent) ? sent : { ...sent, deadline: 'soon' }))
