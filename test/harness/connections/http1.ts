@@ -80,7 +80,8 @@ class Conversation {
       this.socket.end()
     } else if ('when' in ending) {
       await this.#reach(ending.when)
-      if (ending.how === 'resets') this.socket.resetAndDestroy()
+      // One whose other half has ended would wait for its own end first.
+      if (ending.how === 'resets' && this.socket.writable) this.socket.resetAndDestroy()
       else if (ending.how === 'half-closes' && !requests.some(blocksOthers)) this.socket.end()
       else this.socket.destroy()
     }

@@ -69,7 +69,9 @@ export class Handled {
   /** The output of a command, from which the answer has something before the handler has begun. */
   async givenBy({ stdout }: Subprocess): Promise<Readable | null> {
     if (stdout !== null) {
-      await once(stdout, 'readable')
+      // One that has ended before says no more of itself.
+      if (!stdout.readableEnded && !stdout.destroyed)
+        await Promise.race([once(stdout, 'readable'), once(stdout, 'close')])
       // Nobody reads it then, and a stream that had a listener of 'readable' is not drained at the exit.
       if (this.isOver) stdout.resume()
     }
