@@ -44,7 +44,7 @@ const bodyHeaders = [
 type Loose = Record<string, unknown>
 
 /** In whose course a function runs, while an answer is under way. Before Node 24 every promise pays for it. */
-const answering = new AsyncLocalStorage<object>()
+const answering = new AsyncLocalStorage<object | undefined>()
 let underWay = 0
 
 /**
@@ -118,7 +118,8 @@ export class TakenResponse {
     raw[name] = (...args: unknown[]): unknown => {
       if (this.#isOurs) {
         const result = method.apply(raw, args)
-        if (name === 'end') this.onEnded()
+        // What follows from it is not in the course of the answer.
+        if (name === 'end') answering.run(undefined, this.onEnded)
         return result
       }
       if (name === 'write' || name === 'end' || name === 'writeHead') this.#drop()

@@ -18,6 +18,7 @@ export interface Plan {
 }
 
 const most = 8
+const small = 16
 const http1 = fc.record({
   server: fc.constantFrom('Fastify' as const, 'Express 5' as const),
   protocol: fc.oneof(
@@ -60,6 +61,12 @@ function possible(drawn: Plan): Plan {
   // Node reads no more from a connection on which so much waits to be sent, and does not see its end.
   const flood = requests.findIndex(({ kind }, index) => kind === 'floods' && index > 0)
   if (protocol !== 'HTTP/2' && flood !== -1) requests = requests.slice(0, flood + 1)
+  // What is held back of two large uploads fills the window of their HTTP/2 session, and the other streams wait.
+  const large = requests.findIndex(({ upload }) => upload > small)
+  if (protocol === 'HTTP/2')
+    requests = requests.map((sent, index) =>
+      index > large && sent.upload > small ? { ...sent, upload: small } : sent
+    )
   // Who reads all answers needs all to end.
   if (ending.how === 'reads' || ending.how === 'says goodbye')
     requests = requests.map((sent) => (settles(sent) ? sent : { ...sent, deadline: 'soon' }))
