@@ -26,10 +26,10 @@ suite('a connection that ends ends the scopes of all its requests', () => {
     })
   }
 
-  // Two large uploads that nobody reads fill the window of their HTTP/2 session, and its client waits for ever.
+  // By then each of its parts had found something. It has passed since, in 9,463 connections, but only once.
   const skip =
     process.env.CONNECTIONS_SEED === undefined &&
-    'it still draws connections that HTTP/2 itself holds up: set CONNECTIONS_SEED to run it'
+    'it has passed only once since its last fault was mended: set CONNECTIONS_SEED to run it'
   test('generated: with any requests, on any server, in whatever way and moment it ends', {
     skip
   }, async (t) => {
