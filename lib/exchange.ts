@@ -99,7 +99,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     this.onOver(() => {
       // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
       const isAnswered = this.response.writableEnded
-      // What its listeners make of the end of these commands comes too late to be an answer.
+      // Listeners that answer when these commands end are too late.
       if (isAnswered && scope.isRunning) this.#takeFromHandler().done()
       void scope.close(isAnswered ? 'finished' : 'disconnected')
     })
@@ -108,7 +108,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     return scope
   }
 
-  /** Has the end of the connection be seen behind a body that nobody reads. */
+  /** Reads a body on that nobody reads, so that the end of the connection behind it is noticed. */
   readAhead(): void {
     if (this.#readsAhead) return
     this.#readsAhead = true
@@ -197,7 +197,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
   #letSayLastWord(reason: CutReason): void {
     void this.#scope?.close(reason)
     setImmediate(() => {
-      // Its own end is as good as any other, if the client reads it.
+      // A response that the listener has ended is sent as it is.
       if (!this.response.writableEnded) this.#cut(false)
     })
   }

@@ -5,7 +5,7 @@ import type { EventEmitter } from 'node:events'
 import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { override } from './override.js'
-import { tolerate } from './passed-on.js'
+import { throwLater, tolerate } from './passed-on.js'
 
 type Emit = EventEmitter['emit']
 type Args = Parameters<Emit>
@@ -24,6 +24,9 @@ const heldEvents = new Set<string | symbol>([
 // Output that is held back is lost: what the command has written is not whole any more.
 const lost = new Set<string | symbol>(['data', 'end', 'readable'])
 
+// How long an output may wait for a reader when its scope is closed, in ms.
+const abandonedAfterMs = 5_000
+
 const heldNow = new WeakSet<EventEmitter>()
 
 /** Whether its events are held back. */
@@ -31,7 +34,7 @@ export function isHeld(emitter: EventEmitter): boolean {
   return heldNow.has(emitter)
 }
 
-/** All commands of a scope, and their streams. Nothing is paid for it before `begin()` but a place in a map. */
+/** All commands of a scope, and their streams. Before `begin()`, each costs a place in a map. */
 export class Hold {
   readonly #emitters = new Map<EventEmitter, (() => void) | undefined>()
   #held: HeldEmitter[] = []
@@ -86,9 +89,6 @@ export class Hold {
   }
 }
 
-// How long an output may wait for a reader when its scope is closed, in ms.
-const abandonedAfterMs = 5_000
-
 /** A command that is started by another process, and so not at once. */
 interface Startable extends ChildProcess {
   readonly isStarting?: boolean
@@ -134,10 +134,7 @@ class HeldEmitter {
     try {
       this.#emitter.emit(...args)
     } catch (error) {
-      // Of a listener. It is uncaught as ever, and the other events are none of its affair.
-      process.nextTick(() => {
-        throw error
-      })
+      throwLater(error)
     }
   }
 

@@ -19,13 +19,16 @@ export function tolerate(emitter: EventEmitter, error: Error, onThrown: () => vo
         Reflect.apply(listener, emitter, [error])
       } catch (thrown) {
         if (thrown === error) onThrown()
-        else process.nextTick(throwIt, thrown)
+        else throwLater(thrown)
       }
     }
     return listeners.length > 0
   })
 }
 
-function throwIt(thrown: unknown): never {
-  throw thrown
+/** Throws what a listener has thrown: it is uncaught, as with Node, and whoever emitted the event goes on. */
+export function throwLater(thrown: unknown): void {
+  process.nextTick(() => {
+    throw thrown
+  })
 }

@@ -10,6 +10,7 @@ import { SubprocessError } from './errors.js'
 import type { Hold } from './hold.js'
 import type { KeeperLink, LaunchListener } from './keeper/link.js'
 import type { LaunchFailure, StdioTarget } from './keeper/protocol.js'
+import { throwLater } from './passed-on.js'
 import { connectEnded, endWhenSilent, InputSocket, OutputSocket } from './stdio.js'
 
 /** What a subprocess needs of its scope. */
@@ -217,11 +218,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     try {
       this.#context.runInAsyncScope(act)
     } catch (error) {
-      // A listener of the user's has thrown. It is uncaught as with Node, but the keeper's other messages are none
-      // of its affair.
-      process.nextTick(() => {
-        throw error
-      })
+      throwLater(error)
     }
   }
 

@@ -116,10 +116,7 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
       const served = await start((response, scope) => stream(response, scope, endless))
       t.after(() => served.close())
       const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
-      await once(client, 'data')
-      const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
-      await passDeadlines()
-      await cut
+      await assertReset(client, () => passDeadlines())
       await assertClean(served)
     })
 
@@ -127,10 +124,7 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
       const served = await start((response, scope) => stream(response, scope, failing))
       t.after(() => served.close())
       const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
-      await once(client, 'data')
-      const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
-      goOn()
-      await cut
+      await assertReset(client, () => goOn())
       await assertClean(served)
     })
   }
@@ -145,10 +139,7 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
     })
     t.after(() => served.close())
     const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
-    await once(client, 'data')
-    const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
-    goOn()
-    await cut
+    await assertReset(client, () => goOn())
   })
 
   test('is reset by TLS, too', async (t) => {
@@ -158,10 +149,7 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
     })
     t.after(() => served.close())
     const client = askByHttp10(t, connectTls({ port: served.port, rejectUnauthorized: false }))
-    await once(client, 'data')
-    const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
-    await passDeadlines()
-    await cut
+    await assertReset(client, () => passDeadlines())
   })
 
   test('looks whole when its socket is only destroyed: the negative control', async (t) => {
@@ -177,6 +165,14 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
     await once(client, 'end')
   })
 })
+
+/** Asserts that the connection is reset, and not ended, when the answer has begun and something has happened. */
+async function assertReset(client: Socket, act: () => unknown): Promise<void> {
+  await once(client, 'data')
+  const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
+  await act()
+  await cut
+}
 
 function askByHttp10<Client extends Socket>(t: TestContext, client: Client): Client {
   t.after(() => client.destroy())

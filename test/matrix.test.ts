@@ -24,6 +24,8 @@ test('the law of the answer holds in a sample of the matrix', async (t) => {
   assert.equal(lines.length, 0, `${what}\n${lines.join('\n')}`)
 })
 
-test('a handler that breaks the law is found out', { skip: wanted !== undefined }, () =>
-  assertFoundOut(false)
+test(
+  'a handler that breaks the law is found out',
+  { skip: wanted !== undefined && 'MATRIX_CELL asks for some cells only' },
+  () => assertFoundOut(false)
 )

@@ -109,15 +109,11 @@ interface Note {
 }
 
 function notes(): Note[] {
-  const found: Note[] = []
-  for (const folder of ownFolders()) {
-    for (const file of readdirSync(folder)) {
-      const mark = file.replace('_', '/')
-      const worker = workerIn(mark)
-      if (worker !== undefined) found.push({ path: join(folder, file), mark, worker })
-    }
-  }
-  return found
+  return noteFiles().flatMap(({ path, file }) => {
+    const mark = file.replace('_', '/')
+    const worker = workerIn(mark)
+    return worker === undefined ? [] : [{ path, mark, worker }]
+  })
 }
 
 interface ProcessNote {
@@ -126,14 +122,17 @@ interface ProcessNote {
 }
 
 function processNotes(): ProcessNote[] {
-  const found: ProcessNote[] = []
-  for (const folder of ownFolders()) {
-    for (const file of readdirSync(folder)) {
-      const process = file.startsWith(processPrefix) ? workerIn(file.slice(processPrefix.length)) : undefined
-      if (process !== undefined) found.push({ path: join(folder, file), process })
-    }
-  }
-  return found
+  return noteFiles().flatMap(({ path, file }) => {
+    const process = file.startsWith(processPrefix) ? workerIn(file.slice(processPrefix.length)) : undefined
+    return process === undefined ? [] : [{ path, process }]
+  })
+}
+
+/** All files in the folders for notes. */
+function noteFiles(): { readonly path: string; readonly file: string }[] {
+  return ownFolders().flatMap((folder) =>
+    readdirSync(folder).map((file) => ({ path: join(folder, file), file }))
+  )
 }
 
 function mayBeStale({ path, worker }: Note): boolean {
