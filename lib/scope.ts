@@ -180,6 +180,9 @@ export class Scope extends Launcher {
    * release is spared as long as the process itself lives; what it leaves behind when it ends goes with the worker. To
    * adopt it again has no effect. Returns what it was given.
    *
+   * When worker and keeper are both killed before the keeper has read of it, the next sweep ends what was released. Once
+   * a `list()` that was called afterwards has resolved, that cannot happen any more.
+   *
    * @param child a `ChildProcess`, whatever else has a `pid`, or a process id.
    * @throws {TypeError} for what is no running subprocess of this scope, and for an adopted process that one of the
    *   scope's commands has started: they get their signals together, so release the command.

@@ -22,6 +22,9 @@ const isGuarded = launch !== 'unguarded'
 const guardPackage = process.env.GUARD_PACKAGE ?? 'fastify-subprocess-guard'
 const { default: plugin }: { default: typeof subprocessGuard } = await import(guardPackage)
 
+/** What it was told last may still be on its way: a test that kills both would lose it. */
+const keeperHasHeard = (scope: FastifyRequest['subprocesses']): Promise<unknown> => scope.list()
+
 const endings: Record<string, () => void> = {
   exit: () => process.exit(),
   close: () => void app.close(),
@@ -47,10 +50,12 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
     const child = scope.spawn(...commandOf('background-child.sh'), { stdio: 'ignore' })
     scope.release(child)
     await once(child, 'spawn')
+    await keeperHasHeard(scope)
   },
-  'release-adopted'({ subprocesses: scope }) {
+  async 'release-adopted'({ subprocesses: scope }) {
     const child = spawn(...commandOf('background-child.sh'), { stdio: 'ignore' })
     scope.release(scope.adopt(child))
+    await keeperHasHeard(scope)
   },
   'temp-dir'(request) {
     const path = request.subprocesses.tempDir()
