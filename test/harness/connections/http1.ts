@@ -21,7 +21,7 @@ export async function converseByHttp1(
   begun: Begun,
   signal: AbortSignal
 ): Promise<Received[]> {
-  const conversation = new Conversation(connect({ port, host: '127.0.0.1' }), plan, name, begun, signal)
+  const conversation = new Conversation(connect({ port, host: '127.0.0.1', allowHalfOpen: true }), plan, name, begun, signal)
   try {
     await conversation.run()
     return conversation.answers.all
@@ -57,7 +57,12 @@ class Conversation {
       this.#told.emit('progress')
     })
     socket.once('end', () => {
-      isCleanEnd = true
+      // Where a reset comes together with the last bytes, libuv tells of an end. A socket that was reset cannot be written to.
+      if (!socket.writable) return
+      socket.write('\r\n', (error) => {
+        isCleanEnd = !error
+        socket.end()
+      })
     })
     // Shows as an end that is not clean.
     socket.on('error', () => {})
