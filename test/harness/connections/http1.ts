@@ -21,7 +21,13 @@ export async function converseByHttp1(
   begun: Begun,
   signal: AbortSignal
 ): Promise<Received[]> {
-  const conversation = new Conversation(connect({ port, host: '127.0.0.1', allowHalfOpen: true }), plan, name, begun, signal)
+  const conversation = new Conversation(
+    connect({ port, host: '127.0.0.1', allowHalfOpen: true }),
+    plan,
+    name,
+    begun,
+    signal
+  )
   try {
     await conversation.run()
     return conversation.answers.all

@@ -18,8 +18,8 @@ export interface Check {
 const patienceWhileShrinkingMs = 7_000
 // What is found by then is shown.
 const shrinksForMs = 90_000
-// A draw has half of the most on average.
-const drawsOf = ({ connections, atOnce }: Check): number => Math.ceil((2 * connections) / atOnce)
+// A draw has half of the most on average: these are more than enough.
+const drawsOf = ({ connections, atOnce }: Check): number => Math.ceil((4 * connections) / atOnce)
 
 /** A new one for each run, unless the environment has `CONNECTIONS_SEED`. */
 export function seedOfRun(): number {
@@ -36,7 +36,8 @@ export async function check(laws: Laws, given: Check): Promise<number> {
   const plans = fc.array(plan, { minLength: 1, maxLength: given.atOnce, size: 'max' })
   const property = fc.asyncProperty(plans, async (plans) => {
     const isShrinking = failedAt !== undefined
-    if (isShrinking && performance.now() > (failedAt as number) + shrinksForMs) return
+    if (isShrinking ? performance.now() > (failedAt as number) + shrinksForMs : count >= given.connections)
+      return
     const faults = await laws.faultsOf(plans)
     count += plans.length
     if (faults.length === 0) return
