@@ -44,6 +44,8 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
   readonly response: ServerResponse
   readonly answer: unknown
   options: ResolvedRouteOptions
+  /** Whether its route wants neither deadline nor subprocesses. */
+  isUnguarded = false
   readonly #around: Surroundings
   readonly #connection: Connection<Exchange>
   /** Both are there when somebody waits for the end: most of a pipeline's requests are over before. */

@@ -40,20 +40,20 @@ export class Exchanges<Request extends object, Answer extends object> {
   readonly #deadlines = new Deadlines<Entry<Exchange>>()
   /** Where a request that was cut short waits for the end of its answer. */
   readonly #answering = new ExpiryQueue<Entry<Exchange>>(answerWithinMs)
-  /**
-   * What is noted by it: on a carrier its connection, on a raw request what answers it, or its exchange when it has one. To look
-   * them up elsewhere costs every request.
-   */
-  readonly #key = Symbol('subprocess-guard')
+  /** By which the connection of a carrier is noted on it. */
+  readonly #carrierKey = Symbol('subprocess-guard')
+  readonly #key: symbol
   readonly #current: Current<Exchange> = {
     isIdle: (carrier) => this.#answerOn(carrier) === undefined,
     exchangeOn: (connection) => this.#exchangeOn(connection)
   }
   readonly #surroundings: Surroundings
 
-  constructor(guard: Guard, framework: Framework<Request, Answer>) {
+  /** `key`: by which it is noted with a request what answers it, or its exchange when it has one. */
+  constructor(guard: Guard, framework: Framework<Request, Answer>, key = Symbol('subprocess-guard')) {
     this.guard = guard
     this.#framework = framework
+    this.#key = key
     this.#surroundings = this.#makeSurroundings()
     guard.onWhere((value) => this.#routeOf(value))
     guard.onCutShort((reason) => {
@@ -71,7 +71,7 @@ export class Exchanges<Request extends object, Answer extends object> {
   ): void {
     const carrier = carrierOf(raw)
     if (Connection.responseOn(carrier) === response) {
-      noted(raw)[this.#key] = answer
+      notesOn(raw)[this.#key] = answer
       this.#deadlines.start(this.#connectionOf(carrier), options.timeoutMs)
     } else {
       // It waits behind another one, or the carrier is not a connection of HTTP/1.
@@ -82,11 +82,6 @@ export class Exchanges<Request extends object, Answer extends object> {
     }
   }
 
-  /** Whether a request has come through here. */
-  knows(raw: IncomingMessage): boolean {
-    return noted(raw)[this.#key] !== undefined
-  }
-
   /** Gives a request that is under way the options of its route. Throws a TypeError for a wrong one. */
   override(request: Request, override: RouteGuardOptions | false, where: string): void {
     const exchange = this.#find(request)
@@ -95,7 +90,7 @@ export class Exchanges<Request extends object, Answer extends object> {
     if (options === false) {
       exchange.queue?.remove(exchange)
       exchange.deadlineAt = Number.POSITIVE_INFINITY
-      noted(this.#framework.rawOf(request))[this.#key] = undefined
+      exchange.isUnguarded = true
     } else {
       const { deadlineAt, options: before } = exchange
       exchange.options = options
@@ -158,10 +153,10 @@ export class Exchanges<Request extends object, Answer extends object> {
   }
 
   #connectionOf(carrier: Carrier): Connection<Exchange> {
-    const known = noted(carrier)[this.#key] as Connection<Exchange> | undefined
+    const known = noted(carrier)[this.#carrierKey] as Connection<Exchange> | undefined
     if (known !== undefined) return known
     const connection = new Connection(carrier, this.#current)
-    noted(carrier)[this.#key] = connection
+    noted(carrier)[this.#carrierKey] = connection
     return connection
   }
 
@@ -178,7 +173,7 @@ export class Exchanges<Request extends object, Answer extends object> {
       this.#connectionOf(carrierOf(raw)),
       this.#surroundings
     )
-    noted(raw)[this.#key] = exchange
+    notesOn(raw)[this.#key] = exchange
     return exchange
   }
 
@@ -186,7 +181,7 @@ export class Exchanges<Request extends object, Answer extends object> {
   #answerOn(carrier: Carrier): Answer | undefined {
     const response = Connection.responseOn(carrier)
     if (response === undefined || carrier.destroyed || response.writableFinished) return undefined
-    const answer = noted(response.req)[this.#key]
+    const answer = notesOn(response.req)[this.#key]
     return answer instanceof Exchange ? undefined : (answer as Answer | undefined)
   }
 
@@ -202,8 +197,9 @@ export class Exchanges<Request extends object, Answer extends object> {
 
   #find(request: Request): Exchange | undefined {
     const raw = this.#framework.rawOf(request)
-    const note = noted(raw)[this.#key]
-    if (note === undefined || note instanceof Exchange) return note
+    const note = notesOn(raw)[this.#key]
+    if (note instanceof Exchange) return note.isUnguarded ? undefined : note
+    if (note === undefined) return undefined
     const carrier = carrierOf(raw)
     if (Connection.responseOn(carrier)?.req !== raw) return undefined
     return this.#exchangeOn(this.#connectionOf(carrier))
@@ -221,10 +217,9 @@ export class Exchanges<Request extends object, Answer extends object> {
   #errorOfAbsent(request: Request): SubprocessError {
     const raw = this.#framework.rawOf(request)
     if (isGone(carrierOf(raw))) return errorOfReason('disconnected')
-    if (this.knows(raw)) return errorOfReason('finished')
-    const wayOut =
-      'its route has `subprocessGuard: false`, or the guard has not seen it yet: register the guard first'
-    return new SubprocessError('ERR_SUBPROCESS_UNGUARDED', wayOut)
+    const note = notesOn(raw)[this.#key]
+    const isUnguarded = note === undefined || (note instanceof Exchange && note.isUnguarded)
+    return isUnguarded ? errorOfUnguarded() : errorOfReason('finished')
   }
 
   #makeSurroundings(): Surroundings {
@@ -249,9 +244,32 @@ export class Exchanges<Request extends object, Answer extends object> {
   }
 }
 
+/** What a request is answered by that has come through `Exchanges` with that key; undefined for another one. */
+export function answerTo(raw: IncomingMessage, key: symbol): unknown {
+  const note = notesOn(raw)[key]
+  return note instanceof Exchange ? note.answer : note
+}
+
+/** Of a request that has no scope. */
+export function errorOfUnguarded(): SubprocessError {
+  const wayOut =
+    'its route has `subprocessGuard: false`, or the guard has not seen it yet: register the guard first'
+  return new SubprocessError('ERR_SUBPROCESS_UNGUARDED', wayOut)
+}
+
+/**
+ * Where the guard notes what it knows of a request. To look it up in a map would cost a request a third of its time. So would notes on
+ * the request itself, in Express: it sets the prototype of each, and before Node 24 what is added to an object after that
+ * gives it a shape of its own, which makes all access to it slow.
+ */
+function notesOn(raw: IncomingMessage): Record<symbol, unknown> {
+  return noted((raw as { _readableState?: object })._readableState ?? raw)
+}
+
 /** What ends with the connection of a request: the socket, or the stream of HTTP/2. The types know of HTTP/1 alone. */
 function carrierOf(raw: IncomingMessage): Carrier {
-  return (raw as { stream?: Carrier }).stream ?? raw.socket
+  // To look for a `stream` that is not there costs more.
+  return raw.httpVersionMajor === 2 ? (raw as unknown as { stream: Carrier }).stream : raw.socket
 }
 
 /** What the guard notes on an object that is not its own, by a symbol of its own. */

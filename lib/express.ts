@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { captureEvents } from './capture.js'
 import { SubprocessOptionError } from './errors.js'
-import { Exchanges, type Framework } from './exchanges.js'
+import { answerTo, Exchanges, errorOfUnguarded, type Framework } from './exchanges.js'
 import { Guard } from './guard.js'
 import { defaultLogger, type Logger } from './log.js'
 import {
@@ -61,20 +61,33 @@ export interface GuardedRequest extends IncomingMessage {
   spawn: Scope['spawn']
 }
 
-// What the guard notes on a request. A WeakMap would cost each request a third of its time.
-const guarding = Symbol('subprocess-guard')
-
-/** What Express adds to a request, pino-http, and the guard. */
+/** What Express adds to a request, and pino-http. */
 interface Request extends IncomingMessage {
-  /** The guard that it has come through. */
-  [guarding]?: ExpressExchanges
   readonly app?: { readonly request?: object }
   readonly baseUrl?: string
   readonly route?: { readonly path?: unknown }
   readonly log?: Logger
 }
 
-type ExpressExchanges = Exchanges<Request, Next>
+type ExpressExchanges = Exchanges<Request, Passage>
+
+/** A request has come through a guard, and goes on by `next`. */
+class Passage {
+  readonly exchanges: ExpressExchanges
+  readonly next: Next
+
+  constructor(exchanges: ExpressExchanges, next: Next) {
+    this.exchanges = exchanges
+    this.next = next
+  }
+}
+
+// One for all guards, so that a request tells through which it has come.
+const passageKey = Symbol('subprocess-guard')
+
+function exchangesOf(request: Request): ExpressExchanges | undefined {
+  return (answerTo(request, passageKey) as Passage | undefined)?.exchanges
+}
 
 /**
  * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all others. At
@@ -92,21 +105,20 @@ export function subprocessGuard({
   ready.catch(() => {})
   let exchanges: ExpressExchanges | undefined
   const started = ready.then((guard) => {
-    exchanges = new Exchanges(guard, frameworkOf(logger, options))
+    exchanges = new Exchanges(guard, frameworkOf(logger, options), passageKey)
     return exchanges
   })
   started.catch(() => {})
 
   function enter(exchanges: ExpressExchanges, req: Request, res: ServerResponse, next: Next): void {
-    if (req[guarding] !== undefined) {
+    if (exchangesOf(req) !== undefined) {
       const wayOut =
         'the request has come through one already: use it once, and subprocessGuard.route() after it'
       next(new SubprocessOptionError('subprocessGuard()', 'used twice', wayOut))
       return
     }
-    req[guarding] = exchanges
     decorate(req)
-    exchanges.arrive(req, res, next, options)
+    exchanges.arrive(req, res, new Passage(exchanges, next), options)
     if (exchanges.guard.captures) captureEvents(req, (emit) => exchanges.inCourseOf(req, emit))
     exchanges.inCourseOf(req, next)
   }
@@ -146,7 +158,7 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
   // A mistake is an error where the route is declared.
   resolveRouteOptions(override, resolveOptions({}), where)
   return (req, _res, next) => {
-    const exchanges = (req as Request)[guarding]
+    const exchanges = exchangesOf(req)
     if (exchanges === undefined) {
       const wayOut = 'the request has not come through subprocessGuard(): use that before'
       next(new SubprocessOptionError(where, override, wayOut))
@@ -157,7 +169,7 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
   }
 }
 
-function frameworkOf(logger: Logger, options: ResolvedOptions): Framework<Request, Next> {
+function frameworkOf(logger: Logger, options: ResolvedOptions): Framework<Request, Passage> {
   return {
     rawOf: (request) => request,
     requestOf: (raw) => raw,
@@ -165,8 +177,8 @@ function frameworkOf(logger: Logger, options: ResolvedOptions): Framework<Reques
     logOf: (request) => request.log ?? logger,
     routeOf: ({ method, baseUrl = '', route }) =>
       route === undefined ? undefined : `${method} ${baseUrl}${route.path}`,
-    canAnswer: (_next, response) => !response.headersSent,
-    answer(next, taken, error) {
+    canAnswer: (_passage, response) => !response.headersSent,
+    answer({ next }, taken, error) {
       const { req } = taken.raw
       taken.removeBodyHeaders()
       Object.defineProperty(req, 'socket', { configurable: true, value: withoutEnd(req.socket) })
@@ -183,7 +195,9 @@ const decoration: PropertyDescriptorMap & ThisType<Request> = {
   subprocesses: {
     configurable: true,
     get(): Scope {
-      return (this[guarding] as ExpressExchanges).scopeOf(this)
+      const exchanges = exchangesOf(this)
+      if (exchanges === undefined) throw errorOfUnguarded()
+      return exchanges.scopeOf(this)
     }
   },
   spawn: {
@@ -195,10 +209,14 @@ const decoration: PropertyDescriptorMap & ThisType<Request> = {
   }
 }
 
+const decorated = new WeakSet<object>()
+
 /** Express keeps a prototype of requests for each app. Without Express each request is decorated by itself. */
 function decorate(request: Request): void {
+  if (decorated.has(Object.getPrototypeOf(request))) return
   const target = request.app?.request ?? request
   if (!Object.hasOwn(target, 'subprocesses')) Object.defineProperties(target, decoration)
+  if (target !== request) decorated.add(target)
 }
 
 export default subprocessGuard

@@ -144,6 +144,23 @@ for (const [version, framework] of [
       assert.equal(codeOf((await ask(port, '/spawn').answer).body), 'ERR_SUBPROCESS_UNGUARDED')
     })
 
+    test('refuses subprocesses before the request has come through the guard', async (t) => {
+      const app = framework()
+      app.get('/early', (req) => void req.spawn('true'))
+      const guard = subprocessGuard()
+      t.after(() => guard.close())
+      app.use(guard)
+      app.get('/', (_req, res) => void res.send('answer'))
+      app.use(tell)
+      const server = createServer(app).listen(0, '127.0.0.1')
+      t.after(() => server.close())
+      await once(server, 'listening')
+      const { port } = server.address() as AddressInfo
+      // From now on the requests of this app have `spawn()`.
+      assert.equal((await ask(port, '/').answer).status, 200)
+      assert.equal(codeOf((await ask(port, '/early').answer).body), 'ERR_SUBPROCESS_UNGUARDED')
+    })
+
     test('refuses a route’s options without the guard before it', async (t) => {
       const app = framework()
       app.get('/', subprocessGuard.route({ timeout: 100 }), (_req, res) => void res.send('answer'))
