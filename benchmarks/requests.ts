@@ -1,5 +1,6 @@
 /** How many requests a second a server answers on a route that starts no subprocess, with a deadline and without. */
 
+import type { Profile } from './actors/server.js'
 import { Actor } from './harness/actor.js'
 import { Benchmark, type Figures } from './harness/benchmark.js'
 import type { Contestant } from './harness/contestants.js'
@@ -16,8 +17,10 @@ interface Round {
   readonly busy: number
 }
 
+const twinName = 'its twin'
+
 interface Competitor {
-  readonly name: Contestant
+  readonly name: Contestant | typeof twinName
   readonly rounds: Round[]
 }
 
@@ -40,13 +43,14 @@ interface Load {
 
 const benchmark = new Benchmark('requests', 'What the guard costs a request that starts no subprocess.')
 const { short } = benchmark.settings
-// Of two processes with the same program one may be a fifth faster for all its life. So there are several of each.
-const generations = short ? 1 : 4
-// Many short rounds: what disturbs the machine for a second then meets all of them alike.
-const rounds = short ? 1 : 5
+// Of two processes with the same program one may be a fifth faster for all its life. So there are many of each.
+const generations = short ? 1 : 10
+// Short rounds: what disturbs the machine for a second then meets all of them alike.
+const rounds = short ? 1 : 4
 const roundMs = short ? 200 : 250
 // In its first second the code of a server is still being compiled.
 const warmUps = short ? 1 : 3
+const profileMs = short ? 200 : 3_000
 const body = '{"hello":"world"}'
 
 async function compete(framework: string, contestants: readonly Contestant[]): Promise<Competitor[]> {
@@ -94,7 +98,8 @@ async function measure({ actor, port }: Server, load: Actor): Promise<Round> {
 }
 
 function collect(figures: Figures, all: readonly Competitor[]): void {
-  for (const { name, rounds } of all) figures.add(name, '', ...rounds.map(({ perSecond }) => perSecond))
+  for (const { name, rounds } of all)
+    if (name !== twinName) figures.add(name, '', ...rounds.map(({ perSecond }) => perSecond))
 }
 
 /** The ratios of what they came to in the same round. */
@@ -108,42 +113,73 @@ function spread(samples: readonly number[]): string {
 }
 
 function say(framework: string, all: readonly Competitor[]): void {
-  const [guard, bare] = ['guard', 'no guard'].map((name) => all.find((one) => one.name === name))
-  const ofPair = (of: keyof Round): string => spread(ratios(guard as Competitor, bare as Competitor, of))
-  benchmark.note(`${framework}, guard / no guard: ${ofPair('perSecond')}`)
-  benchmark.note(`${framework}, guard / no guard, processor time of the server: ${ofPair('processorMs')}`)
+  const [guard, bare, twin] = ['guard', 'no guard', twinName].map((name) =>
+    all.find((one) => one.name === name)
+  )
+  const ofPair = (one: Competitor | undefined, of: keyof Round): string =>
+    spread(ratios(one as Competitor, bare as Competitor, of))
+  benchmark.note(`${framework}, guard / no guard: ${ofPair(guard, 'perSecond')}`)
+  benchmark.note(
+    `${framework}, guard / no guard, processor time of the server: ${ofPair(guard, 'processorMs')}`
+  )
+  benchmark.note(`${framework}, bare against bare in the same run: ${ofPair(twin, 'perSecond')}`)
   const busy = all.flatMap(({ rounds }) => rounds.map(({ busy }) => busy))
   benchmark.note(
     `${framework}: the event loops were busy for ${figure(quantile(busy, 0.5) * 100)} % of the time`
   )
 }
 
+/** Where the time of a guarded server goes. */
+async function profile(framework: string): Promise<void> {
+  const load = await Actor.start('load')
+  const server = await Actor.start('server', [framework, 'guard'])
+  try {
+    const port = await server.ask<number>('port')
+    for (let round = 0; round < warmUps; round++) await load.ask('run', port, roundMs, body)
+    await server.ask('profile')
+    await load.ask('run', port, profileMs, body)
+    const { busyMs, collectorMs, own } = await server.ask<Profile>('profiled')
+    const share = (ms: number): string => `${figure((ms / busyMs) * 100)} %`
+    const ownMs = own.reduce((sum, { ms }) => sum + ms, 0)
+    const most = own.slice(0, 4).map(({ name, ms }) => `${name} ${share(ms)}`)
+    benchmark.note(
+      `${framework}, profile of the guarded server: ${share(ownMs)} of its time in the guard’s own code (${most.join(', ')}), ` +
+        `${share(collectorMs)} in the garbage collector`
+    )
+  } finally {
+    await Promise.all([server.end(), load.end()])
+  }
+}
+
+/** The contestants, and the first one once more: what those two differ by is noise. */
+async function competeWithTwin(framework: string, contestants: readonly Contestant[]): Promise<Competitor[]> {
+  const all = await compete(framework, [...contestants, 'no guard'])
+  return all.map((one, index) => (index === contestants.length ? { ...one, name: twinName } : one))
+}
+
 const fastify = benchmark.figures('requests a second, Fastify', 'requests/s')
 const express = benchmark.figures('requests a second, Express', 'requests/s')
 
-// The last one is the first one again, and shows what the machine makes of two that are alike.
-const onFastify = await compete('fastify', [
+const onFastify = await competeWithTwin('fastify', [
   'no guard',
   'guard',
   'empty hook',
   'handlerTimeout',
-  'fastify-racing',
-  'no guard'
+  'fastify-racing'
 ])
-const twin = onFastify.pop() as Competitor
 collect(fastify, onFastify)
 benchmark.aim('guard / no guard, Fastify', fastify.ratio('guard', 'no guard'), '', { atLeast: 0.98 })
 for (const peer of ['handlerTimeout', 'fastify-racing'] as const) {
   benchmark.aim(`guard / ${peer}`, fastify.ratio('guard', peer), '', { atLeast: 1 })
 }
 say('Fastify', onFastify)
-const alike = spread(ratios(twin, onFastify[0] as Competitor, 'perSecond'))
-benchmark.note(`bare against bare in the same run: ${alike}`)
 benchmark.note('"empty hook": one that does nothing, the least that any plugin or middleware costs')
 benchmark.note('fastify-racing tells that the client has left. It has no deadline, and none was added to it.')
 
-const onExpress = await compete('express', ['no guard', 'guard', 'empty hook', 'connect-timeout'])
+const onExpress = await competeWithTwin('express', ['no guard', 'guard', 'empty hook', 'connect-timeout'])
 collect(express, onExpress)
+benchmark.aim('guard / no guard, Express', express.ratio('guard', 'no guard'), '', { atLeast: 0.97 })
 benchmark.aim('guard / connect-timeout', express.ratio('guard', 'connect-timeout'), '', { atLeast: 1 })
 say('Express', onExpress)
+for (const framework of ['fastify', 'express']) await profile(framework)
 benchmark.report()

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import type { Server } from 'node:http'
+import { Session } from 'node:inspector/promises'
 import type { AddressInfo } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import connectTimeout from 'connect-timeout'
@@ -14,7 +15,17 @@ import { act } from '../harness/actor.js'
 
 const [framework = '', contestant = ''] = process.argv.slice(2)
 
+/** Where its time went. */
+export interface Profile {
+  readonly busyMs: number
+  readonly collectorMs: number
+  /** The guard's own functions, the costliest first, without what they call. */
+  readonly own: readonly { readonly name: string; readonly ms: number }[]
+}
+
 const timeoutMs = 30_000
+const samplingUs = 200
+const ownFolder = new URL('.', import.meta.resolve('fastify-subprocess-guard')).href
 const answer = { hello: 'world' }
 
 const fastifyApps: Record<string, () => Promise<FastifyInstance>> = {
@@ -91,9 +102,41 @@ const startOf: Record<string, () => Promise<Server>> = {
   }
 }
 
+const inspector = new Session()
+
+async function startProfile(): Promise<void> {
+  inspector.connect()
+  await inspector.post('Profiler.enable')
+  await inspector.post('Profiler.setSamplingInterval', { interval: samplingUs })
+  await inspector.post('Profiler.start')
+}
+
+async function stopProfile(): Promise<Profile> {
+  const { profile } = await inspector.post('Profiler.stop')
+  inspector.disconnect()
+  const { nodes, samples = [], timeDeltas = [] } = profile
+  const frames = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
+  const own = new Map<string, number>()
+  let [busyMs, collectorMs] = [0, 0]
+  for (const [index, id] of samples.entries()) {
+    const { functionName: name = '', url = '' } = frames.get(id) ?? {}
+    const ms = (timeDeltas[index] as number) / 1_000
+    if (name === '(idle)') continue
+    busyMs += ms
+    if (name === '(garbage collector)') collectorMs += ms
+    if (url.startsWith(ownFolder)) own.set(name, (own.get(name) ?? 0) + ms)
+  }
+  const costliest = [...own].map(([name, ms]) => ({ name, ms })).sort((a, b) => b.ms - a.ms)
+  return { busyMs, collectorMs, own: costliest }
+}
+
 const server = (await startOf[framework]?.()) as Server
 
 act({
+  /** Until `profiled`, which says where the time went. */
+  profile: startProfile,
+  profiled: stopProfile,
+
   port: () => (server.address() as AddressInfo).port,
 
   /** Since its start: the time that its event loop was busy and the processor time that the process took, in ms. */
