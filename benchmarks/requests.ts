@@ -123,6 +123,16 @@ function say(framework: string, all: readonly Competitor[]): void {
     `${framework}, guard / no guard, processor time of the server: ${ofPair(guard, 'processorMs')}`
   )
   benchmark.note(`${framework}, bare against bare in the same run: ${ofPair(twin, 'perSecond')}`)
+  const least = all.map(({ name, rounds }) => {
+    const ms = quantile(
+      rounds.map(({ processorMs }) => processorMs),
+      0.1
+    )
+    return `${name} ${figure(ms * 1_000)}`
+  })
+  benchmark.note(
+    `${framework}, processor time of a request in the tenth of the rounds that was disturbed least, µs: ${least.join(', ')}`
+  )
   const busy = all.flatMap(({ rounds }) => rounds.map(({ busy }) => busy))
   benchmark.note(
     `${framework}: the event loops were busy for ${figure(quantile(busy, 0.5) * 100)} % of the time`

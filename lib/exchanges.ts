@@ -18,6 +18,8 @@ import type { TakenResponse } from './taken-response.js'
 export interface Framework<Request extends object, Answer> {
   /** Node's own request. */
   rawOf(request: Request): IncomingMessage
+  /** Where the guard notes what it knows of a request: to look it up in a map would cost a request a third of its time. */
+  holderOf(raw: IncomingMessage): object
   /** The request whose answer it is. */
   requestOf(raw: IncomingMessage, answer: Answer): Request
   /** The options that the request arrived with. */
@@ -71,7 +73,7 @@ export class Exchanges<Request extends object, Answer extends object> {
   ): void {
     const carrier = carrierOf(raw)
     if (Connection.responseOn(carrier) === response) {
-      notesOn(raw)[this.#key] = answer
+      this.#notesOn(raw)[this.#key] = answer
       this.#deadlines.start(this.#connectionOf(carrier), options.timeoutMs)
     } else {
       // It waits behind another one, or the carrier is not a connection of HTTP/1.
@@ -173,7 +175,7 @@ export class Exchanges<Request extends object, Answer extends object> {
       this.#connectionOf(carrierOf(raw)),
       this.#surroundings
     )
-    notesOn(raw)[this.#key] = exchange
+    this.#notesOn(raw)[this.#key] = exchange
     return exchange
   }
 
@@ -181,7 +183,7 @@ export class Exchanges<Request extends object, Answer extends object> {
   #answerOn(carrier: Carrier): Answer | undefined {
     const response = Connection.responseOn(carrier)
     if (response === undefined || carrier.destroyed || response.writableFinished) return undefined
-    const answer = notesOn(response.req)[this.#key]
+    const answer = this.#notesOn(response.req)[this.#key]
     return answer instanceof Exchange ? undefined : (answer as Answer | undefined)
   }
 
@@ -197,7 +199,7 @@ export class Exchanges<Request extends object, Answer extends object> {
 
   #find(request: Request): Exchange | undefined {
     const raw = this.#framework.rawOf(request)
-    const note = notesOn(raw)[this.#key]
+    const note = this.#notesOn(raw)[this.#key]
     if (note instanceof Exchange) return note.isUnguarded ? undefined : note
     if (note === undefined) return undefined
     const carrier = carrierOf(raw)
@@ -214,10 +216,14 @@ export class Exchanges<Request extends object, Answer extends object> {
     return undefined
   }
 
+  #notesOn(raw: IncomingMessage): Record<symbol, unknown> {
+    return noted(this.#framework.holderOf(raw))
+  }
+
   #errorOfAbsent(request: Request): SubprocessError {
     const raw = this.#framework.rawOf(request)
     if (isGone(carrierOf(raw))) return errorOfReason('disconnected')
-    const note = notesOn(raw)[this.#key]
+    const note = this.#notesOn(raw)[this.#key]
     const isUnguarded = note === undefined || (note instanceof Exchange && note.isUnguarded)
     return isUnguarded ? errorOfUnguarded() : errorOfReason('finished')
   }
@@ -244,9 +250,9 @@ export class Exchanges<Request extends object, Answer extends object> {
   }
 }
 
-/** What a request is answered by that has come through `Exchanges` with that key; undefined for another one. */
-export function answerTo(raw: IncomingMessage, key: symbol): unknown {
-  const note = notesOn(raw)[key]
+/** What answers a request, by the note of it on its holder. Undefined where there is none by that key. */
+export function answerNotedOn(holder: object, key: symbol): unknown {
+  const note = noted(holder)[key]
   return note instanceof Exchange ? note.answer : note
 }
 
@@ -255,15 +261,6 @@ export function errorOfUnguarded(): SubprocessError {
   const wayOut =
     'its route has `subprocessGuard: false`, or the guard has not seen it yet: register the guard first'
   return new SubprocessError('ERR_SUBPROCESS_UNGUARDED', wayOut)
-}
-
-/**
- * Where the guard notes what it knows of a request. To look it up in a map would cost a request a third of its time. So would notes on
- * the request itself, in Express: it sets the prototype of each, and before Node 24 what is added to an object after that
- * gives it a shape of its own, which makes all access to it slow.
- */
-function notesOn(raw: IncomingMessage): Record<symbol, unknown> {
-  return noted((raw as { _readableState?: object })._readableState ?? raw)
 }
 
 /** What ends with the connection of a request: the socket, or the stream of HTTP/2. The types know of HTTP/1 alone. */

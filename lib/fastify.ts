@@ -40,6 +40,7 @@ const registrationOptions = ['prefix', 'logLevel', 'logSerializers']
 
 const framework = {
   rawOf: ({ raw }) => raw,
+  holderOf: (raw) => raw,
   requestOf: (_raw, { request }) => request,
   logOf: (request) => request.log,
   routeOf: ({ method, routeOptions: { url } }) => (url === undefined ? undefined : `${method} ${url}`),

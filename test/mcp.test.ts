@@ -8,7 +8,6 @@ import { assertGone } from './harness/expectations.js'
 import {
   add,
   assertAllGone,
-  callAndLeaveNothing,
   connectTo,
   hang,
   startGateway,
@@ -31,8 +30,9 @@ suite('an MCP gateway', () => {
       tools.map(({ name }) => name),
       ['add', 'hang']
     )
+    const { content } = await add(client, 1, 1)
+    assert.deepEqual(content, [{ type: 'text', text: '2' }])
     await assertAllGone(gateway)
-    await callAndLeaveNothing(t, 3)
   })
 
   test('tells a call at its deadline, and leaves nothing', async (t) => {
@@ -44,8 +44,6 @@ suite('an MCP gateway', () => {
     gateway.passDeadlines()
     await assert.rejects(call, { code: -32001, message: /The request did not end within its deadline/ })
     await assertAllGone(gateway, tree)
-    const { content } = await add(client, 1, 1)
-    assert.deepEqual(content, [{ type: 'text', text: '2' }])
   })
 
   test('leaves nothing of a call whose client goes away', async (t) => {
