@@ -30,7 +30,7 @@ suite('a connection that ends ends the scopes of all its requests', () => {
     const seed = seedOfRun()
     t.diagnostic(`CONNECTIONS_SEED=${seed}`)
     await laws.warmUp()
-    const count = await check(laws, { seed, connections: 600, atOnce: 40 })
+    const count = await check(laws, { seed, connections: 200, atOnce: 40 })
     t.diagnostic(`${count} connections`)
   })
 })
