@@ -60,7 +60,7 @@ function endsOf(session: Carrier['session']): Set<() => void> {
 }
 
 /** What `cutOff` needs of a response. */
-export type Cuttable = Pick<ServerResponse, 'destroy' | 'headersSent' | 'hasHeader' | 'socket'> & {
+export type Cuttable = Pick<ServerResponse, 'destroy' | 'headersSent' | 'hasHeader' | 'once' | 'socket'> & {
   readonly chunkedEncoding?: boolean
 }
 
@@ -81,6 +81,7 @@ export function cutOff(response: Cuttable, carrier: Carrier, isFinal: boolean): 
     carrier.close(constants.NGHTTP2_INTERNAL_ERROR)
   } else if (response.socket === null) {
     // Its turn on the connection has not come, and will be its end: what is before it belongs to other requests.
+    endAtItsTurn(response)
     response.destroy()
   } else if (isFinal || !isSocket(carrier)) {
     response.destroy()
@@ -95,21 +96,31 @@ export function cutOff(response: Cuttable, carrier: Carrier, isFinal: boolean): 
 }
 
 /**
- * Has the connection reset where somebody destroys the response before its end and that would look like its end: a framework does
- * so when the stream fails that it sends. For HTTP/1.0, by which nginx asks unless it is told otherwise.
+ * Has the connection end with a response that somebody destroys before its end: a framework does so when the stream fails that it
+ * sends. Where the end would look like that of the response, it is a reset: for HTTP/1.0, by which nginx asks unless it is told
+ * otherwise.
  */
-export function resetWhenDestroyed(response: ServerResponse): void {
-  if (response.useChunkedEncodingByDefault !== false) return
+export function endConnectionWhenDestroyed(response: ServerResponse): void {
   const { destroy } = response
   override(response, 'destroy', (error?: Error) => {
     const { socket } = response
-    if (socket !== null && !response.writableEnded && looksWhole(response)) reset(socket)
+    if (socket === null) endAtItsTurn(response)
+    else if (isUntilTheEnd(response) && !response.writableEnded && looksWhole(response)) reset(socket)
     return destroy.call(response, error)
   })
 }
 
+/** Since Node 24 a response that is destroyed while it waits for its turn holds up the connection for ever when that has come. */
+function endAtItsTurn(response: Cuttable): void {
+  response.once('socket', (socket: Socket) => socket.destroy())
+}
+
 function isSocket(carrier: Carrier): carrier is Carrier & Socket {
   return 'destroySoon' in carrier
+}
+
+function isUntilTheEnd(response: ServerResponse): boolean {
+  return response.useChunkedEncodingByDefault === false
 }
 
 function looksWhole(response: Cuttable): boolean {

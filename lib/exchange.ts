@@ -1,7 +1,7 @@
 /** One request and its response in any framework: their life becomes the life of a deadline and a scope. */
 
 import type { ServerResponse } from 'node:http'
-import { type Carrier, cutOff, isGone, resetWhenDestroyed } from './carrier.js'
+import { type Carrier, cutOff, endConnectionWhenDestroyed, isGone } from './carrier.js'
 import type { CutReason } from './close-reason.js'
 import type { Connection, Entry } from './connection.js'
 import { Expiring } from './deadline.js'
@@ -97,7 +97,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     if (this.response.writableEnded) throw errorOfReason('finished')
     if (this.isOver) throw errorOfReason('disconnected')
     const scope = this.#around.openScope(this)
-    resetWhenDestroyed(this.response)
+    endConnectionWhenDestroyed(this.response)
     this.onOver(() => {
       // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
       const isAnswered = this.response.writableEnded

@@ -44,6 +44,11 @@ export const kept: Readonly<Record<string, Plan>> = {
     ],
     ending: { how: 'destroys', when: { at: 'received', bytes: 554 } }
   },
+  'a deadline of an answer that has begun and waits behind another one, before an upload': {
+    ...fastify,
+    requests: [sent('stream'), sent('hijacks', 'soon'), sent('ignores', 'soon', large)],
+    ending: { how: 'reads' }
+  },
   'an answer over HTTP/1.0 that is cut shows as cut (FAULTS 53)': {
     ...fastify,
     protocol: 'HTTP/1.0',
