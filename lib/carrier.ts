@@ -105,22 +105,23 @@ export function endConnectionWhenDestroyed(response: ServerResponse): void {
   override(response, 'destroy', (error?: Error) => {
     const { socket } = response
     if (socket === null) endAtItsTurn(response)
-    else if (isUntilTheEnd(response) && !response.writableEnded && looksWhole(response)) reset(socket)
+    else if (
+      response.useChunkedEncodingByDefault === false &&
+      !response.writableEnded &&
+      looksWhole(response)
+    )
+      reset(socket)
     return destroy.call(response, error)
   })
 }
 
-/** Since Node 24 a response that is destroyed while it waits for its turn holds up the connection for ever when that has come. */
+/** Since Node 24, a response that is destroyed while it waits behind another one blocks the connection for ever when its turn comes. */
 function endAtItsTurn(response: Cuttable): void {
   response.once('socket', (socket: Socket) => socket.destroy())
 }
 
 function isSocket(carrier: Carrier): carrier is Carrier & Socket {
   return 'destroySoon' in carrier
-}
-
-function isUntilTheEnd(response: ServerResponse): boolean {
-  return response.useChunkedEncodingByDefault === false
 }
 
 function looksWhole(response: Cuttable): boolean {

@@ -42,7 +42,7 @@ export class Exchanges<Request extends object, Answer extends object> {
   readonly #deadlines = new Deadlines<Entry<Exchange>>()
   /** Where a request that was cut short waits for the end of its answer. */
   readonly #answering = new ExpiryQueue<Entry<Exchange>>(answerWithinMs)
-  /** By which the connection of a carrier is noted on it. */
+  /** The property of a carrier that has its connection. */
   readonly #carrierKey = Symbol('subprocess-guard')
   readonly #key: symbol
   readonly #current: Current<Exchange> = {
@@ -51,7 +51,7 @@ export class Exchanges<Request extends object, Answer extends object> {
   }
   readonly #surroundings: Surroundings
 
-  /** `key`: by which it is noted with a request what answers it, or its exchange when it has one. */
+  /** `key` is the property of a request's holder that has what answers the request, or its exchange when there is one. */
   constructor(guard: Guard, framework: Framework<Request, Answer>, key = Symbol('subprocess-guard')) {
     this.guard = guard
     this.#framework = framework
@@ -250,7 +250,7 @@ export class Exchanges<Request extends object, Answer extends object> {
   }
 }
 
-/** What answers a request, by the note of it on its holder. Undefined where there is none by that key. */
+/** What answers a request that has come through `Exchanges` with that key; undefined for any other request. */
 export function answerNotedOn(holder: object, key: symbol): unknown {
   const note = noted(holder)[key]
   return note instanceof Exchange ? note.answer : note

@@ -36,8 +36,8 @@ export async function check(laws: Laws, given: Check): Promise<number> {
   const plans = fc.array(plan, { minLength: 1, maxLength: given.atOnce, size: 'max' })
   const property = fc.asyncProperty(plans, async (plans) => {
     const isShrinking = failedAt !== undefined
-    if (isShrinking ? performance.now() > (failedAt as number) + shrinksForMs : count >= given.connections)
-      return
+    if (isShrinking && performance.now() > (failedAt as number) + shrinksForMs) return
+    if (!isShrinking && count >= given.connections) return
     const faults = await laws.faultsOf(plans)
     count += plans.length
     if (faults.length === 0) return

@@ -35,8 +35,7 @@ export class Servers {
       servers.#add(name, served, served.app.server)
     }
     await withFastify('Fastify', {})
-    // Until the time for idle sessions has passed (72 s), Node keeps also those that have closed, on any server: memory
-    // would not be flat.
+    // Node keeps a closed session in memory until its timeout has passed, which is 72 s by default.
     await withFastify('Fastify, HTTP/2', { http2: true, http2SessionTimeout: 0 })
     const served = await new ExpressServed(express, {}).start((served) => servers.#addToExpress(served))
     servers.#add('Express 5', served, served.server)
