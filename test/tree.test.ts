@@ -1,10 +1,13 @@
-/** Every process of a scope ends, whatever the tree does to stay (FAULTS 12 to 14, 16 to 21, 24, 30, 45, 48). */
+/** Every process of a scope ends, whatever the tree does to stay (FAULTS 12 to 14, 16 to 21, 24, 30, 36, 45, 48). */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { suite, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
@@ -135,6 +138,26 @@ for (const way of ways) {
       await served.witness.heard('tidied')
       await assertGone(served)
       await assertClean(served)
+    })
+
+    test('a process that tidies up, with the whole of its grace where the machine stood still meanwhile', async (t) => {
+      const done = join(mkdtempSync(join(tmpdir(), 'tidies-')), 'done')
+      t.after(() => rmSync(dirname(done), { recursive: true }))
+      const program = { program: 'tidies-slowly.sh', args: [done], count: 1 }
+      const served = await serveProgram(way, { guard: { grace: 3_000 } }, program)
+      t.after(() => served.close())
+      await ask(served.port, '/run').answer
+      await served.witness.heard('asked')
+      const frozen = [served.guard.keeper, ...served.witness.living().map(({ pid }) => pid)]
+      for (const pid of frozen) process.kill(pid, 'SIGSTOP')
+      await pause(4_000)
+      writeFileSync(done, '')
+      // The worst order: the keeper goes on first, and with it the others.
+      process.kill(served.guard.keeper, 'SIGCONT')
+      await assertGone(served)
+      assert.deepEqual(served.witness.said, ['asked', 'tidied'])
+      const { processes } = await assertOneLine(served, 'finished')
+      for (const { ended } of processes) assert.equal(ended, 'SIGTERM')
     })
 
     test('what was started by a handler of the first signal and outlives it', async (t) => {

@@ -14,6 +14,8 @@ const longestPauseMs = 50
 // are known, and the rest of it is looked at when those have had this time to go.
 const mostAtFirst = 128
 const restAfterMs = 25
+// A step that takes so much longer, in ms, than it was to take: the keeper stood still, and so may the processes have.
+const standstillMs = 100
 // When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
 const firstPauseMs = 100
 
@@ -64,7 +66,7 @@ class Ending {
 
   /** Waits for the tree to go of itself, and asks again where the first signal cannot have been heard. */
   async isOverWithin(ms: number): Promise<boolean> {
-    const until = performance.now() + ms
+    const allowance = new Allowance(ms)
     if (this.#isPartial) {
       await pause(Math.min(restAfterMs, ms))
       this.#askRest()
@@ -73,14 +75,16 @@ class Ending {
     let lookAt = performance.now() + pauseMs
     for (;;) {
       if (await this.isOver()) return true
-      const now = performance.now()
-      if (now >= until) return false
+      const now = allowance.now()
+      if (now >= allowance.until) return false
       if (now >= lookAt) {
         this.#askAgain()
         pauseMs *= 2
         lookAt = now + pauseMs
       }
-      await this.#search.changeWithin(this.#scope, Math.min(until, lookAt) - now)
+      const waitMs = Math.min(allowance.until, lookAt) - now
+      await this.#search.changeWithin(this.#scope, waitMs)
+      allowance.now(waitMs)
     }
   }
 
@@ -131,13 +135,13 @@ class Ending {
    * takes the time in which it would die, so no more than half of the time is for looks.
    */
   async killUntilOver(): Promise<void> {
-    const until = performance.now() + proofMs
+    const allowance = new Allowance(proofMs)
     let most = mostAtFirst
     let pauseMs = 1
     let lookAt = 0
     while (!(await this.isOver())) {
-      const now = performance.now()
-      if (now > until) return this.#nameSurvivors()
+      const now = allowance.now()
+      if (now > allowance.until) return this.#nameSurvivors()
       if (now >= lookAt) {
         this.#signal(this.#living(most), 'SIGKILL')
         const doneAt = performance.now()
@@ -145,7 +149,9 @@ class Ending {
         pauseMs = Math.min(pauseMs * 2, longestPauseMs)
         most = Number.POSITIVE_INFINITY
       }
-      await this.#search.changeWithin(this.#scope, Math.max(lookAt - performance.now(), 0))
+      const waitMs = Math.max(lookAt - performance.now(), 0)
+      await this.#search.changeWithin(this.#scope, waitMs)
+      allowance.now(waitMs)
     }
   }
 
@@ -236,6 +242,29 @@ class Ending {
           : `SIGKILL was refused: ${refused}`
       this.#signalled.set(keyOf(stat), { pid: stat.pid, command: commandOf(stat), ended: 'survived', why })
     }
+  }
+}
+
+/**
+ * Time that is given to processes. What passes while the keeper itself stands still (a frozen container, a virtual machine
+ * without processor) they did not have either, and it is given again.
+ */
+class Allowance {
+  /** By the clock of `performance.now()`, in ms. */
+  until: number
+  #toldAt = performance.now()
+
+  constructor(ms: number) {
+    this.until = this.#toldAt + ms
+  }
+
+  /** The time now. Since it was last told, no more than about `waitMs` was to pass. */
+  now(waitMs = 0): number {
+    const now = performance.now()
+    const lateMs = now - this.#toldAt - waitMs
+    if (lateMs > standstillMs) this.until += lateMs
+    this.#toldAt = now
+    return now
   }
 }
 
