@@ -28,10 +28,13 @@ export type Ending =
   /** HTTP/2: destroys its session. */
   | { readonly how: 'destroys'; readonly when: Moment }
 
-const moment: fc.Arbitrary<Moment> = fc.oneof(
+const whenAllIsSent: fc.Arbitrary<Moment>[] = [
   fc.constant({ at: 'begun' } as const),
   fc.record({ at: fc.constant('later' as const), ms: fc.nat({ max: 30 }) }),
-  fc.record({ at: fc.constant('received' as const), bytes: fc.integer({ min: 1, max: 600 }) }),
+  fc.record({ at: fc.constant('received' as const), bytes: fc.integer({ min: 1, max: 600 }) })
+]
+const moment: fc.Arbitrary<Moment> = fc.oneof(
+  ...whenAllIsSent,
   fc.record({ at: fc.constant('sent' as const), percent: fc.integer({ min: 1, max: 99 }) })
 )
 
@@ -47,6 +50,11 @@ export const endingOfHttp1: fc.Arbitrary<Ending> = fc.oneof(
   { weight: 3, arbitrary: leaves }
 )
 
+// GOAWAY overtakes requests that are sent in the same moment. A request that comes after it corrupts the heap of any HTTP/2 server on
+// Node 20.20, which uses a stream that it has freed: seen with `node:http2` alone, and not on 22.23 and 24.21.
+const [nodeMajor = 0] = process.versions.node.split('.').map(Number)
+const goodbyeMoment = nodeMajor < 22 ? fc.oneof(...whenAllIsSent) : moment
+
 export const endingOfHttp2: fc.Arbitrary<Ending> = fc.oneof(
   reads,
   leaves,
@@ -55,7 +63,6 @@ export const endingOfHttp2: fc.Arbitrary<Ending> = fc.oneof(
     when: moment,
     which: fc.constantFrom('all' as const, 'even' as const)
   }),
-  // Not 'says goodbye': on Node 20 such clients have corrupted the heap of this process, which is server and client, after some 900 of
-  // them by themselves. It is not known yet whose fault that is. 9,000 that destroy their session have not.
-  fc.record({ how: fc.constant('destroys' as const), when: moment })
+  fc.record({ how: fc.constant('destroys' as const), when: moment }),
+  fc.record({ how: fc.constant('says goodbye' as const), when: goodbyeMoment })
 )
