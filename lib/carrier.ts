@@ -100,17 +100,13 @@ export function cutOff(response: Cuttable, carrier: Carrier, isFinal: boolean): 
  * sends. Where the end would look like that of the response, it is a reset: for HTTP/1.0, by which nginx asks unless it is told
  * otherwise.
  */
-export function endConnectionWhenDestroyed(response: ServerResponse): void {
+export function endConnectionWhenDestroyed(response: ServerResponse, carrier: Carrier): void {
+  if (!isSocket(carrier)) return
   const { destroy } = response
   override(response, 'destroy', (error?: Error) => {
     const { socket } = response
     if (socket === null) endAtItsTurn(response)
-    else if (
-      response.useChunkedEncodingByDefault === false &&
-      !response.writableEnded &&
-      looksWhole(response)
-    )
-      reset(socket)
+    else if (!response.writableEnded && looksWhole(response)) reset(socket)
     return destroy.call(response, error)
   })
 }

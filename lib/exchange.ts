@@ -97,7 +97,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
     if (this.response.writableEnded) throw errorOfReason('finished')
     if (this.isOver) throw errorOfReason('disconnected')
     const scope = this.#around.openScope(this)
-    endConnectionWhenDestroyed(this.response)
+    endConnectionWhenDestroyed(this.response, this.#carrier)
     this.onOver(() => {
       // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
       const isAnswered = this.response.writableEnded

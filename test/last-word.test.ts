@@ -98,7 +98,7 @@ test('HTTP/2: a last word on the signal arrives before the reset of the stream',
   assert.equal(body, 'data: first\ndata: last\n')
 })
 
-suite('an answer by HTTP/1.0, which ends with its connection', () => {
+suite('an answer that ends with its connection', () => {
   const endless = ['-c', 'echo begun; exec sleep 1000']
   const failing = ['-c', 'echo begun; read line; exit 1']
   let goOn = (): void => {}
@@ -107,26 +107,31 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
   function stream(response: ServerResponse, scope: Scope, args: string[]): void {
     const output = scope.stream('sh', args)
     goOn = () => output.write('go on\n')
+    // For HTTP/1.1 there would be chunks.
+    response.removeHeader('transfer-encoding')
     response.writeHead(200)
     pipeline(output, response).catch(() => {})
   }
 
+  const heads = { 'HTTP/1.0': 'GET / HTTP/1.0\r\n\r\n', 'HTTP/1.1': 'GET / HTTP/1.1\r\nHost: a\r\n\r\n' }
   for (const [framework, start] of Object.entries(frameworks)) {
-    test(`${framework}: is reset at the deadline`, async (t) => {
-      const served = await start((response, scope) => stream(response, scope, endless))
-      t.after(() => served.close())
-      const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
-      await assertReset(client, () => passDeadlines())
-      await assertClean(served)
-    })
+    for (const [protocol, head] of Object.entries(heads)) {
+      test(`${framework}, ${protocol}: is reset at the deadline`, async (t) => {
+        const served = await start((response, scope) => stream(response, scope, endless))
+        t.after(() => served.close())
+        const client = askWith(head, t, connect(served.port, '127.0.0.1'))
+        await assertReset(client, () => passDeadlines())
+        await assertClean(served)
+      })
 
-    test(`${framework}: is reset when its command fails`, async (t) => {
-      const served = await start((response, scope) => stream(response, scope, failing))
-      t.after(() => served.close())
-      const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
-      await assertReset(client, () => goOn())
-      await assertClean(served)
-    })
+      test(`${framework}, ${protocol}: is reset when its command fails`, async (t) => {
+        const served = await start((response, scope) => stream(response, scope, failing))
+        t.after(() => served.close())
+        const client = askWith(head, t, connect(served.port, '127.0.0.1'))
+        await assertReset(client, () => goOn())
+        await assertClean(served)
+      })
+    }
   }
 
   test('Fastify: is reset when the stream fails that was returned', async (t) => {
@@ -138,7 +143,7 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
       })
     })
     t.after(() => served.close())
-    const client = askByHttp10(t, connect(served.port, '127.0.0.1'))
+    const client = askWith(heads['HTTP/1.0'], t, connect(served.port, '127.0.0.1'))
     await assertReset(client, () => goOn())
   })
 
@@ -148,7 +153,7 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
       https: certificate(t)
     })
     t.after(() => served.close())
-    const client = askByHttp10(t, connectTls({ port: served.port, rejectUnauthorized: false }))
+    const client = askWith(heads['HTTP/1.0'], t, connectTls({ port: served.port, rejectUnauthorized: false }))
     await assertReset(client, () => passDeadlines())
   })
 
@@ -160,7 +165,11 @@ suite('an answer by HTTP/1.0, which ends with its connection', () => {
     t.after(() => server.close())
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const client = askByHttp10(t, connect((server.address() as { port: number }).port, '127.0.0.1'))
+    const client = askWith(
+      heads['HTTP/1.0'],
+      t,
+      connect((server.address() as { port: number }).port, '127.0.0.1')
+    )
     client.resume()
     await once(client, 'end')
   })
@@ -174,10 +183,10 @@ async function assertReset(client: Socket, act: () => unknown): Promise<void> {
   await cut
 }
 
-function askByHttp10<Client extends Socket>(t: TestContext, client: Client): Client {
+function askWith<Client extends Socket>(head: string, t: TestContext, client: Client): Client {
   t.after(() => client.destroy())
   client.on('error', () => {})
-  client.write('GET / HTTP/1.0\r\n\r\n')
+  client.write(head)
   return client
 }
 
