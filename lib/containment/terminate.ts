@@ -14,7 +14,7 @@ const longestPauseMs = 50
 // are known, and the rest of it is looked at when those have had this time to go.
 const mostAtFirst = 128
 const restAfterMs = 25
-// A step that takes so much longer, in ms, than it was to take: the keeper stood still, and so may the processes have.
+// So much time, in ms, in which the keeper neither waited nor worked: it stood still, and so may the processes have.
 const standstillMs = 100
 // When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
 const firstPauseMs = 100
@@ -253,19 +253,27 @@ class Allowance {
   /** By the clock of `performance.now()`, in ms. */
   until: number
   #toldAt = performance.now()
+  #usedMs = processorMs()
 
   constructor(ms: number) {
     this.until = this.#toldAt + ms
   }
 
-  /** The time now. Since it was last told, no more than about `waitMs` was to pass. */
+  /** The time now. Since it was last told, the keeper was to wait for `waitMs`, and has looked at processes. */
   now(waitMs = 0): number {
-    const now = performance.now()
-    const lateMs = now - this.#toldAt - waitMs
-    if (lateMs > standstillMs) this.until += lateMs
+    const [now, usedMs] = [performance.now(), processorMs()]
+    const stoodMs = now - this.#toldAt - waitMs - (usedMs - this.#usedMs)
+    if (stoodMs > standstillMs) this.until += stoodMs
     this.#toldAt = now
+    this.#usedMs = usedMs
     return now
   }
+}
+
+/** The processor time that the keeper has used, in ms. */
+function processorMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
 }
 
 // T: by a signal. t: by a debugger (proc_pid_stat(5)).

@@ -1,0 +1,42 @@
+/** Grace and proof on a machine with so many processes that each look takes long: that is no standstill of the keeper. */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import type * as Members from '../../lib/containment/members.js'
+import type { Search } from '../../lib/containment/members.js'
+import type * as Terminate from '../../lib/containment/terminate.js'
+
+const folder = new URL('../../../dist/containment/', import.meta.url).href
+const { ScopeRecord }: typeof Members = await import(`${folder}members.js`)
+const { terminate }: typeof Terminate = await import(`${folder}terminate.js`)
+
+const lookMs = 150
+// Grace and proof are 5.5 s, and each look takes its part of them.
+const most = 5_500 / lookMs
+
+test('looks that take long do not lengthen the grace, nor the proof', async () => {
+  let looks = 0
+  const search: Search = {
+    members: () => [],
+    isEmpty() {
+      looks++
+      work(lookMs)
+      return false
+    },
+    isStill: () => false,
+    changeWithin: (_scope, ms) => pause(Math.min(ms, 50))
+  }
+  const scope = new ScopeRecord(1, 'mark', { graceMs: 500, killSignal: 'SIGTERM' }, undefined)
+  await terminate(search, scope, undefined)
+  assert.ok(looks > 0.5 * most && looks <= most, `${looks} looks`)
+})
+
+/** Uses the processor for so many ms. */
+function work(ms: number): void {
+  const before = process.cpuUsage()
+  for (;;) {
+    const { user, system } = process.cpuUsage(before)
+    if ((user + system) / 1_000 >= ms) return
+  }
+}
