@@ -152,7 +152,7 @@ for (const way of ways) {
 
     // The framework makes no difference to these.
     if (isFastify(way)) {
-      test('a process that tidies up, with the whole of its grace where the machine stood still meanwhile', async (t) => {
+      test('a process that tidies up, and gives it the whole grace though the machine was paused', async (t) => {
         const done = join(mkdtempSync(join(tmpdir(), 'tidies-')), 'done')
         t.after(() => rmSync(dirname(done), { recursive: true }))
         const program = { program: 'tidies-slowly.sh', args: [done], count: 1 }

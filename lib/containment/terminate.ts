@@ -14,8 +14,8 @@ const longestPauseMs = 50
 // are known, and the rest of it is looked at when those have had this time to go.
 const mostAtFirst = 128
 const restAfterMs = 25
-// So much time, in ms, in which the keeper neither waited nor worked: it stood still, and so may the processes have.
-const standstillMs = 100
+// If the keeper neither waited nor worked for longer than this, in ms, it was paused, and its processes may have been, too.
+const pausedMs = 100
 // When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
 const firstPauseMs = 100
 
@@ -82,9 +82,7 @@ class Ending {
         pauseMs *= 2
         lookAt = now + pauseMs
       }
-      const waitMs = Math.min(allowance.until, lookAt) - now
-      await this.#search.changeWithin(this.#scope, waitMs)
-      allowance.now(waitMs)
+      await this.#changeWithin(Math.min(allowance.until, lookAt) - now, allowance)
     }
   }
 
@@ -149,10 +147,13 @@ class Ending {
         pauseMs = Math.min(pauseMs * 2, longestPauseMs)
         most = Number.POSITIVE_INFINITY
       }
-      const waitMs = Math.max(lookAt - performance.now(), 0)
-      await this.#search.changeWithin(this.#scope, waitMs)
-      allowance.now(waitMs)
+      await this.#changeWithin(Math.max(lookAt - performance.now(), 0), allowance)
     }
+  }
+
+  async #changeWithin(ms: number, allowance: Allowance): Promise<void> {
+    await this.#search.changeWithin(this.#scope, ms)
+    allowance.now(ms)
   }
 
   /** Two looks in a row, a turn of the loop apart, since one may miss a process that is born during it. */
@@ -246,25 +247,25 @@ class Ending {
 }
 
 /**
- * Time that is given to processes. What passes while the keeper itself stands still (a frozen container, a virtual machine
- * without processor) they did not have either, and it is given again.
+ * Time that is given to processes. While the keeper is paused (a frozen container, a virtual machine that gets no processor),
+ * they cannot be expected to run either, so that time is not counted.
  */
 class Allowance {
-  /** By the clock of `performance.now()`, in ms. */
+  /** When it is over, by the clock of `performance.now()`, in ms. */
   until: number
-  #toldAt = performance.now()
+  #lastAt = performance.now()
   #usedMs = processorMs()
 
   constructor(ms: number) {
-    this.until = this.#toldAt + ms
+    this.until = this.#lastAt + ms
   }
 
-  /** The time now. Since it was last told, the keeper was to wait for `waitMs`, and has looked at processes. */
+  /** Returns the time. A pause since the last call puts the end off; `waitMs` is how long the keeper was to wait in between. */
   now(waitMs = 0): number {
     const [now, usedMs] = [performance.now(), processorMs()]
-    const stoodMs = now - this.#toldAt - waitMs - (usedMs - this.#usedMs)
-    if (stoodMs > standstillMs) this.until += stoodMs
-    this.#toldAt = now
+    const gapMs = now - this.#lastAt - waitMs - (usedMs - this.#usedMs)
+    if (gapMs > pausedMs) this.until += gapMs
+    this.#lastAt = now
     this.#usedMs = usedMs
     return now
   }

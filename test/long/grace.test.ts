@@ -1,10 +1,9 @@
-/** Grace and proof on a machine with so many processes that each look takes long: that is no standstill of the keeper. */
+/** A machine with so many processes that each look at them takes long: the keeper works then, and is not paused. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import type * as Members from '../../lib/containment/members.js'
-import type { Search } from '../../lib/containment/members.js'
 import type * as Terminate from '../../lib/containment/terminate.js'
 
 const folder = new URL('../../../dist/containment/', import.meta.url).href
@@ -12,12 +11,12 @@ const { ScopeRecord }: typeof Members = await import(`${folder}members.js`)
 const { terminate }: typeof Terminate = await import(`${folder}terminate.js`)
 
 const lookMs = 150
-// Grace and proof are 5.5 s, and each look takes its part of them.
+// Both together are 5.5 s, and each look takes its part of them.
 const most = 5_500 / lookMs
 
-test('looks that take long do not lengthen the grace, nor the proof', async () => {
+test('slow looks at the processes extend neither the grace nor the wait after SIGKILL', async () => {
   let looks = 0
-  const search: Search = {
+  const search: Members.Search = {
     members: () => [],
     isEmpty() {
       looks++
