@@ -9,6 +9,7 @@ import http2 from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { suite, type TestContext, test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
@@ -210,19 +211,21 @@ for (const [version, framework] of [
       act: (response: express.Response, next: (e: Error) => void) => void
     ) {
       let goOn = (): void => {}
+      const inputs: PassThrough[] = []
       const served = await new ExpressServed(framework, { guard: { timeout: distantMs } }).start(
         ({ app }) => {
           app.get('/late', (_req, res, next) => {
             goOn = () => act(res, next)
           })
-          app.get('/next', (_req, res) => void setImmediate(() => setImmediate(() => res.send('next'))))
           app.get('/slow', (req, res) => {
-            req.subprocesses.execFile('echo', ['slow']).then(({ stdout }) => res.send(stdout))
+            const input = new PassThrough()
+            inputs.push(input)
+            req.subprocesses.execFile('cat', [], { input }).then(({ stdout }) => res.send(stdout))
           })
         }
       )
       t.after(() => served.close())
-      return { served, goOn: () => goOn() }
+      return { served, inputs, goOn: () => goOn() }
     }
 
     const acts: Record<string, (response: express.Response, next: (e: Error) => void) => void> = {
@@ -236,7 +239,7 @@ for (const [version, framework] of [
     }
     for (const [name, act] of Object.entries(acts)) {
       test(`${name} throws nothing, and does not end the next request of its connection`, async (t) => {
-        const { served, goOn } = await serveLate(t, act)
+        const { served, inputs, goOn } = await serveLate(t, act)
         const agent = new Agent({ keepAlive: true, maxSockets: 1 })
         t.after(() => agent.destroy())
         const late = askBy(agent, served.port, '/late')
@@ -244,9 +247,10 @@ for (const [version, framework] of [
         const first = await late
         assert.deepEqual([first.status, first.body.includes('ERR_SUBPROCESS_DEADLINE')], [503, true])
         const slow = askBy(agent, served.port, '/slow')
-        await eventually('the next request is there', () => served.guard.scopes().length === 1)
+        await eventually('the next request is there', () => inputs.length === 1)
         goOn()
-        assert.deepEqual(await slow, { status: 200, body: 'slow\n', port: first.port })
+        inputs[0]?.end('slow')
+        assert.deepEqual(await slow, { status: 200, body: 'slow', port: first.port })
         await assertClean(served)
       })
     }
