@@ -192,8 +192,7 @@ suite('a worker is not hung', () => {
     const continuedAt = performance.now()
     process.kill(worker, 'SIGCONT')
     const { at } = await watch.alarm()
-    // The last look at the stopped process is up to a beat old by then.
-    assert.ok(at - continuedAt > limitMs - 2 * beatMs, `after ${at - continuedAt} ms`)
+    assert.ok(at - continuedAt > limitMs, `after ${at - continuedAt} ms`)
   })
 
   test('while the keeper itself stands still, and before its whole time has passed after that', async (t) => {

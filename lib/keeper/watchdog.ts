@@ -43,6 +43,8 @@ export class Watchdog {
   #tickDueAt = 0
   #timer: NodeJS.Timeout | undefined
   #inquiry: Inquiry | undefined
+  /** At the last look. */
+  #isStopped = false
   #isOver = false
 
   constructor(parts: WatchdogParts) {
@@ -90,11 +92,14 @@ export class Watchdog {
   }
 
   #isExcused(): boolean {
-    if (performance.now() - this.#tickDueAt > this.#beatMs) return true
-    if (this.#silentMs() <= this.#beatMs) return false
+    const isLate = performance.now() - this.#tickDueAt > this.#beatMs
+    // It may have been continued only now: its time begins when it is first seen running.
+    const wasStopped = this.#isStopped
+    if (!isLate && !wasStopped && this.#silentMs() <= this.#beatMs) return false
     const state = statOf(this.#parts.worker)?.state
     // T, t: stopped, by a signal or by a tracer. One that has ended does not hang: the end of its socket says so.
-    return state === undefined || 'TtZX'.includes(state)
+    this.#isStopped = state === undefined || 'TtZX'.includes(state)
+    return isLate || wasStopped || this.#isStopped
   }
 
   #ask(): void {
