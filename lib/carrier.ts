@@ -97,8 +97,8 @@ export function cutOff(response: Cuttable, carrier: Carrier, isFinal: boolean): 
 
 /**
  * Has the connection end with a response that somebody destroys before its end: a framework does so when the stream fails that it
- * sends. Where the end of the connection would look like the end of the response, as with HTTP/1.0, by which nginx asks unless it is told
- * otherwise, the connection is reset.
+ * sends. Where the end of the connection would look like the end of the response, as with HTTP/1.0 (nginx uses it by default),
+ * the connection is reset.
  */
 export function endConnectionWhenDestroyed(response: ServerResponse, carrier: Carrier): void {
   if (!isSocket(carrier)) return

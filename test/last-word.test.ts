@@ -108,7 +108,7 @@ suite('an answer that ends with its connection', () => {
   function stream(response: ServerResponse, scope: Scope, args: string[]): void {
     const output = scope.stream('sh', args)
     goOn = () => output.write('go on\n')
-    // An answer by HTTP/1.1 would be chunked otherwise.
+    // Otherwise an HTTP/1.1 answer would be chunked.
     response.removeHeader('transfer-encoding')
     response.writeHead(200)
     pipeline(output, response).catch(() => {})

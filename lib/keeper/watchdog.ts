@@ -43,7 +43,7 @@ export class Watchdog {
   #tickDueAt = 0
   #timer: NodeJS.Timeout | undefined
   #inquiry: Inquiry | undefined
-  /** At the last look. */
+  /** Whether the worker was stopped, or gone, at the last look. */
   #isStopped = false
   #isOver = false
 
@@ -93,7 +93,7 @@ export class Watchdog {
 
   #isExcused(): boolean {
     const isLate = performance.now() - this.#tickDueAt > this.#beatMs
-    // It may have been continued only now: its time begins when it is first seen running.
+    // It may have been continued just now, so its time begins when it is first found running.
     const wasStopped = this.#isStopped
     if (!isLate && !wasStopped && this.#silentMs() <= this.#beatMs) return false
     const state = statOf(this.#parts.worker)?.state
