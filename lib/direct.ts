@@ -56,8 +56,11 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   // It belongs to this scope, whichever one captures what else is created here.
   const child = captureIn(undefined, start)
   const { pid } = child
-  // We are its parent and have not reaped it: the number is its own.
-  if (pid !== undefined) {
+  if (pid === undefined) {
+    // Node 20 would signal a number that nobody has set: often 0, which stands for the worker's own process group.
+    override(child, 'kill', () => false)
+  } else {
+    // We are its parent and have not reaped it: the number is its own.
     owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
   }
   // Node gives a child for which there were no descriptors no list.
