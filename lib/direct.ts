@@ -6,7 +6,7 @@
 import { type ChildProcess, type ForkOptions, fork, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import { captureIn } from './capture.js'
-import { environment, refuseOptions, type SpawnOptions } from './command.js'
+import { environment, refuseOptions, type SpawnOptions, signalName } from './command.js'
 import { SubprocessError } from './errors.js'
 import { markName } from './mark.js'
 import { override } from './override.js'
@@ -57,8 +57,8 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   const child = captureIn(undefined, start)
   const { pid } = child
   if (pid === undefined) {
-    // Node 20 would signal a number that nobody has set: often 0, which stands for the worker's own process group.
-    override(child, 'kill', () => false)
+    // Node 20 sends the signal to a process id that was never set: often 0, which is the worker's own process group.
+    override(child, 'kill', killNothing)
   } else {
     // We are its parent and have not reaped it: the number is its own.
     owner.link.adopt(owner.keeperScope, { pid, startTick: statOf(pid)?.startTick ?? 0 })
@@ -103,6 +103,12 @@ function takeIn(owner: SubprocessOwner, start: () => ChildProcess): Subprocess {
   return Object.assign(child, {
     [Symbol.asyncDispose]: () => endOne(child, owner.graceMs)
   }) as Subprocess
+}
+
+/** `kill()` of a command that was not started. Throws a TypeError for a signal that does not exist. */
+function killNothing(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
+  if (signal !== 0) signalName('signal', signal)
+  return false
 }
 
 /** Does something before a method of an object. That may hold the object, which then has another method. */

@@ -22,6 +22,7 @@ import { after, suite, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { eventually } from './harness/expectations.js'
 import { closed, differences, eventsOf, forEachLauncher } from './harness/launchers.js'
+import { nodeMajor } from './harness/node-major.js'
 import { type Stat, statOf } from './harness/proc.js'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-test-')))
@@ -32,7 +33,6 @@ chmodSync(plain, 0o644)
 after(() => rmSync(folder, { recursive: true }))
 
 const isRoot = process.getuid?.() === 0
-const nodeMajor = Number.parseInt(process.versions.node, 10)
 /** For a test of the far end of a timeout: no process of a test lives as long. */
 const veryLate = 100_000
 
@@ -67,9 +67,9 @@ test('docs/child-process.md names every difference', () => {
   assert.deepEqual(unnamed, [])
 })
 
-test('direct: kill() before a failed start sends no signal to the worker or its process group', async () => {
+test('kill() after a direct start that failed sends no signal to the worker or its process group', async () => {
   const program = fileURLToPath(new URL('./harness/failed-start-main.js', import.meta.url))
-  // In a process group of its own, which is all that the signal may reach.
+  // It has a process group of its own: the signal must not reach that of the tests.
   const worker = spawn(process.execPath, [program], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] })
   const [output] = await Promise.all([text(worker.stdout), closed(worker)])
   assert.deepEqual([output, worker.signalCode], ['still there\n', null])
@@ -501,7 +501,7 @@ forEachLauncher((launcher) => {
       ])
     })
 
-    // Node 20 signals a number that it never set, which may be that of anybody.
+    // There the process id was never set.
     const skip = launcher.name === 'node' && nodeMajor < 22 && 'Node 20 may signal this process, or any other'
     test('kill() before a failed start', { skip }, async () => {
       const child = launcher.spawn(missing)
@@ -512,6 +512,8 @@ forEachLauncher((launcher) => {
         ['error', 'close']
       )
       assert.equal(child.kill(), false)
+      assert.equal(child.kill(0), false)
+      assert.throws(() => child.kill('SIGNONE' as never), TypeError)
     })
 
     test('kill(0) asks whether it is there', async () => {
