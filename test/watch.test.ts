@@ -7,12 +7,12 @@ import { after, afterEach, before, suite, type TestContext, test } from 'node:te
 import { setTimeout as pause } from 'node:timers/promises'
 import { Debugging } from './harness/debugging.js'
 import { eventually } from './harness/expectations.js'
+import { nodeMajor } from './harness/node-major.js'
 import { patienceMs } from './harness/patience.js'
 import { childrenOf, statOf } from './harness/proc.js'
 import { Door, type Kind, Watched, type WatchedSetup } from './harness/watched.js'
 
 const watcher = new URL('../../dist/watch/watcher.js', import.meta.url).href
-const [major = 0] = process.versions.node.split('.').map(Number)
 
 async function watched(t: TestContext, setup?: WatchedSetup): Promise<Watched> {
   const worker = await Watched.start(setup)
@@ -285,7 +285,7 @@ function run(
 }
 
 suite('a thread that cannot be had', () => {
-  const permission = [major === 20 ? '--experimental-permission' : '--permission', '--allow-fs-read=*']
+  const permission = [nodeMajor === 20 ? '--experimental-permission' : '--permission', '--allow-fs-read=*']
   const tell = `const watcher = Watcher.start((why) => console.log(why, watcher.failed === why))
     watcher.attend('/nowhere', 'header')
     watcher.stop()`
@@ -298,7 +298,7 @@ suite('a thread that cannot be had', () => {
     }
   })
 
-  const skip = major < 24 ? 'Node has --allow-inspector since version 24' : false
+  const skip = nodeMajor < 24 ? 'Node has --allow-inspector since version 24' : false
   test('is told: the permission model forbids threads', { skip }, () => {
     const { status, stdout, stderr } = run([...permission, '--allow-inspector'], tell)
     assert.match(stdout, /^no thread could be started: .*--allow-worker.* true\n$/, stderr)

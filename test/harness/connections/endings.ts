@@ -1,6 +1,7 @@
 /** How and when the client of a generated connection ends it. */
 
 import fc from 'fast-check'
+import { nodeMajor } from '../node-major.js'
 
 /** When it ends: all but the first are moments of no meaning, on which nothing is asserted. */
 export type Moment =
@@ -52,7 +53,6 @@ export const endingOfHttp1: fc.Arbitrary<Ending> = fc.oneof(
 
 // GOAWAY overtakes requests that are sent in the same moment. A request that comes after it corrupts the heap of any HTTP/2 server on
 // Node 20.20, which uses a stream that it has freed: seen with `node:http2` alone, and not on 22.23 and 24.21.
-const [nodeMajor = 0] = process.versions.node.split('.').map(Number)
 const goodbyeMoment = nodeMajor < 22 ? fc.oneof(...whenAllIsSent) : moment
 
 export const endingOfHttp2: fc.Arbitrary<Ending> = fc.oneof(
