@@ -28,6 +28,7 @@ const names = [
   'crowd',
   'deadline',
   'crash',
+  'loss',
   'keeper'
 ]
 const { short, out, positionals } = readArguments()

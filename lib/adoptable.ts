@@ -7,7 +7,7 @@ import { statOf } from './platform/linux.js'
 export type Adoptable = number | { readonly pid?: number | undefined }
 
 /** The process to adopt; undefined where none was started. Throws a TypeError for one that must not be ended. */
-export function adoptablePid(child: Adoptable, keeper: number): number | undefined {
+export function adoptablePid(child: Adoptable, keepers: readonly number[]): number | undefined {
   const isObject = (typeof child === 'object' || typeof child === 'function') && child !== null
   const pid = isObject ? child.pid : child
   if (isObject && pid === undefined) return undefined
@@ -15,7 +15,7 @@ export function adoptablePid(child: Adoptable, keeper: number): number | undefin
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 1) {
     throw new SubprocessOptionError('child', child, 'give a ChildProcess, or the id of a process')
   }
-  if (pid === keeper)
+  if (keepers.includes(pid))
     throw new SubprocessOptionError('child', pid, 'that is the keeper: give a process to be ended')
   for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = statOf(at)?.parent) {
     if (at !== pid) continue

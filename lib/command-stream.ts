@@ -176,8 +176,8 @@ export class CommandStream extends Duplex {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     if (error) tolerate(this, error, () => this.#onUnheard(error, this.child))
-    // Nobody reads any more. Its tree ends with its scope.
-    this.child.kill()
+    // Nobody reads any more. What a command has left that succeeded ends with its scope.
+    if (!this.#hasEndedWell) void this.child.terminate()
     this.child.stdout?.destroy()
     // Its standard input stays open until it has ended, or it would take a part for the whole.
     callback(error)

@@ -1,14 +1,15 @@
 /** What a user asks to be started: checked and brought to one shape, as `child_process.spawn` does. */
 
+import type { ForkOptions as NodeForkOptions } from 'node:child_process'
+import { statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { isAbsolute } from 'node:path'
 import type { Stream } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from './errors.js'
 import type { LaunchOrder } from './keeper/link.js'
-import type { StdioTarget } from './keeper/protocol.js'
-import { abortSignal, milliseconds } from './options.js'
-import { currentRights, type Rights } from './platform/rights.js'
+import type { FirstSignalTo, StdioTarget } from './keeper/protocol.js'
+import { abortSignal, firstSignalToOf, milliseconds } from './options.js'
 
 /** Where a standard stream that the keeper sets up leads: a stream of the handle, nowhere, or where the worker's own leads. */
 export type Stdio = 'pipe' | 'ignore' | 'inherit'
@@ -19,8 +20,18 @@ export type StdioEntry = Stdio | 'overlapped' | 'ipc' | Stream | number | null |
 /** `options.stdio`: one for all three standard streams, or one for each descriptor. */
 export type StdioOption = Stdio | 'overlapped' | readonly StdioEntry[]
 
+/** What the ways to start a command have beyond `child_process`. */
+export interface PrivateTmpOption {
+  /**
+   * Whether the command gets a folder for temporary files that is removed with the scope. Its path is in `TMPDIR`, `TMP` and
+   * `TEMP`, but for those that `env` sets to another value than the worker's. Default: as the route or the guard has it.
+   */
+  privateTmp?: boolean | undefined
+}
+
 /** Options of `spawn`, as of `child_process.spawn`. */
-export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | undefined> {
+export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | undefined>
+  extends PrivateTmpOption {
   /** Folder that the command starts in. Default: the worker's current one. */
   cwd?: string | URL | undefined
   /** The command's environment. Default: the worker's. */
@@ -38,12 +49,17 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
   uid?: number | undefined
   /** Group that the command runs as. Default: the worker's. */
   gid?: number | undefined
-  /** Sends `killSignal` to the command, not to what it has started, after so many ms. Default: never. */
+  /** Ends the command with all that it has started, as `terminate()` does, after so many ms. Default: never. */
   timeout?: number | undefined
-  /** Sends `killSignal` to the command when it is aborted; `'error'` tells of it with an `AbortError`. */
+  /** Ends the command as `timeout` does when it is aborted; `'error'` tells of it with an `AbortError`. */
   signal?: AbortSignal | undefined
-  /** What `timeout` and `signal` send. Default `'SIGTERM'`. */
+  /** What `timeout`, `signal` and `terminate()` send first. Default `'SIGTERM'`. */
   killSignal?: NodeJS.Signals | number | undefined
+  /**
+   * Who gets the first signal at once when the command, or its scope, is ended: its whole tree, or its own process alone; see
+   * `RouteGuardOptions`. Default: that of the scope.
+   */
+  firstSignalTo?: FirstSignalTo | undefined
   /** How messages cross the channel of `'ipc'`. Default `'json'`. */
   serialization?: 'json' | 'advanced' | undefined
   /** `true` is refused: a command that is to outlive its scope is given to `release()`. */
@@ -54,7 +70,7 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
   windowsVerbatimArguments?: boolean | undefined
 }
 
-const optionNames = [
+export const optionNames = [
   'cwd',
   'env',
   'argv0',
@@ -65,11 +81,19 @@ const optionNames = [
   'timeout',
   'signal',
   'killSignal',
+  'firstSignalTo',
   'serialization',
   'detached',
   'windowsHide',
-  'windowsVerbatimArguments'
+  'windowsVerbatimArguments',
+  'privateTmp'
 ]
+
+/** Options of `fork`, as of `child_process.fork`. */
+export interface ForkOptions extends NodeForkOptions, PrivateTmpOption, Pick<SpawnOptions, 'firstSignalTo'> {}
+
+/** What `fork` has beyond `spawn`. */
+export const forkOptionNames = ['execPath', 'execArgv', 'silent']
 
 /** A command in the one shape that the keeper takes. */
 export interface Command {
@@ -85,40 +109,30 @@ export interface Command {
   order(stdio: readonly [StdioTarget, StdioTarget, StdioTarget]): LaunchOrder
 }
 
-/** Throws a TypeError for an option that does not exist here, or that a scope cannot have. */
-export function refuseOptions(options: object, moreNames: readonly string[] = []): void {
-  const names = [...optionNames, ...moreNames]
-  for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || value === null || names.includes(name)) continue
-    throw new SubprocessOptionError(`options.${name}`, value, `there are ${names.join(', ')}`)
-  }
-  const { detached } = options as SpawnOptions
-  if (detached !== undefined && detached !== null && detached !== false) {
-    const wayOut =
-      'leave it out, and give what spawn() returns to release() of the scope to let it outlive that'
-    throw new SubprocessOptionError('options.detached', detached, wayOut)
-  }
+/** Throws a TypeError for an option that a scope cannot have. */
+export function refuseDetached({ detached }: SpawnOptions | ForkOptions): void {
+  if (isLeftOut(detached) || detached === false) return
+  const wayOut =
+    'leave it out, and give what spawn() returns to release() of the scope to let it outlive that'
+  throw new SubprocessOptionError('options.detached', detached, wayOut)
 }
 
 /** Whether the worker has to start such a command itself, since its streams cannot cross a socket. */
 export function needsDirectLaunch({ stdio, serialization }: SpawnOptions): boolean {
-  if (serialization !== undefined && serialization !== null) return true
+  // Node refuses null.
+  if (serialization !== undefined) return true
   if (!Array.isArray(stdio)) return false
   const crosses = ['pipe', 'overlapped', 'ignore', 'inherit', undefined, null]
   return stdio.length > 3 || stdio.some((entry) => !crosses.includes(entry))
 }
 
-/**
- * Throws a TypeError for what `child_process.spawn` throws one for, and for what is not supported.
- * `parentRights` are those of the process that will start the command.
- */
+/** Throws a TypeError for what `child_process.spawn` throws one for, and for what is not supported. */
 export function resolveCommand(
-  parentRights: Rights,
   file: string,
   args: readonly string[] | null = [],
   options: SpawnOptions = {}
 ): Command {
-  refuseOptions(options)
+  refuseDetached(options)
   text('command', file, 'give the name or the path of a program')
   if (file === '') throw new SubprocessOptionError('command', file, 'give the name or the path of a program')
   if (args !== null && !Array.isArray(args))
@@ -127,13 +141,17 @@ export function resolveCommand(
     text(`args[${index}]`, String(arg), 'arguments hold no zero byte')
   )
   const cwd = folder(options.cwd)
-  const { uid, gid } = identity(options, parentRights)
+  const [uid, gid] = [idOf('options.uid', options.uid), idOf('options.gid', options.gid)]
   const argv0 = isLeftOut(options.argv0) ? undefined : text('options.argv0', options.argv0, 'give a string')
   for (const name of ['windowsHide', 'windowsVerbatimArguments'] as const) flag(name, options[name])
   const shell = shellOf(options.shell)
   const program = shell ?? file
+  if (shell !== undefined && given.length > 0) warnOfJoinedArguments()
   const programArgs = shell === undefined ? given : ['-c', [file, ...given].join(' ')]
   const finalArgs = [argv0 ?? program, ...programArgs]
+  const firstSignalTo = isLeftOut(options.firstSignalTo)
+    ? undefined
+    : firstSignalToOf('options.firstSignalTo', options.firstSignalTo)
   const env = isLeftOut(options.env) ? ownEnvironment() : environment(options.env)
   return {
     file: program,
@@ -151,13 +169,14 @@ export function resolveCommand(
       env,
       stdio,
       ...(uid === undefined ? {} : { uid }),
-      ...(gid === undefined ? {} : { gid })
+      ...(gid === undefined ? {} : { gid }),
+      ...(firstSignalTo === undefined ? {} : { firstSignalTo })
     })
   }
 }
 
 /** Node takes null for an option that is left out. */
-function isLeftOut(value: unknown): value is undefined | null {
+export function isLeftOut(value: unknown): value is undefined | null {
   return value === undefined || value === null
 }
 
@@ -172,20 +191,47 @@ function text(name: string, value: unknown, wayOut: string): string {
 }
 
 function folder(cwd: string | URL | undefined): string {
-  if (isLeftOut(cwd)) return process.cwd()
+  if (isLeftOut(cwd)) return ownFolder()
   const path = text(
     'options.cwd',
     cwd instanceof URL ? fileURLToPath(cwd) : cwd,
     'give a path or a file: URL'
   )
   // The keeper has another folder. As it stands: to take `..` away would lead elsewhere behind a symbolic link.
-  return isAbsolute(path) ? path : `${process.cwd()}/${path}`
+  return isAbsolute(path) ? path : `${ownFolder()}/${path}`
+}
+
+/**
+ * The worker's folder. One that was removed, or renamed, has no path; a process that is started by the worker is in it all the
+ * same, and one that is started by the keeper gets there by `/proc/PID/cwd` (proc(5)).
+ */
+function ownFolder(): string {
+  const here = `/proc/${process.pid}/cwd`
+  try {
+    const path = process.cwd()
+    const [named, own] = [statSync(path), statSync(here)]
+    return named.ino === own.ino && named.dev === own.dev ? path : here
+  } catch {
+    return here
+  }
 }
 
 function shellOf(shell: unknown): string | undefined {
   if (isLeftOut(shell) || shell === false || shell === '') return undefined
   if (shell === true) return '/bin/sh'
   return text('options.shell', shell, 'give true, false or the path of a shell')
+}
+
+let hasWarned = false
+
+/** As Node does since version 24: https://nodejs.org/api/deprecations.html#DEP0190. */
+function warnOfJoinedArguments(): void {
+  if (hasWarned || Number.parseInt(process.versions.node, 10) < 24) return
+  hasWarned = true
+  const message =
+    'Passing args to a child process with shell option true can lead to security vulnerabilities, as the arguments are not ' +
+    'escaped, only concatenated.'
+  process.emitWarning(message, 'DeprecationWarning', 'DEP0190')
 }
 
 // Of the system, so that its values are strings without a zero byte.
@@ -209,15 +255,6 @@ export function environment(env: NodeJS.ProcessEnv | null | undefined): Record<s
   return result
 }
 
-/** The user and group to run as. A worker that gave up its rights after the start gives them up here too. */
-function identity(options: SpawnOptions, parent: Rights): Rights {
-  const { uid, gid } = currentRights()
-  return {
-    uid: idOf('options.uid', options.uid) ?? (uid === parent.uid ? undefined : uid),
-    gid: idOf('options.gid', options.gid) ?? (gid === parent.gid ? undefined : gid)
-  }
-}
-
 function idOf(name: string, value: unknown): number | undefined {
   if (isLeftOut(value)) return undefined
   if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 2_147_483_647)
@@ -227,8 +264,9 @@ function idOf(name: string, value: unknown): number | undefined {
 
 /** The name of a signal. Throws a TypeError where there is none of that name or number. */
 export function signalName(option: string, signal: unknown): NodeJS.Signals {
+  const given = typeof signal === 'string' ? signal.toUpperCase() : signal
   for (const [name, number] of Object.entries(constants.signals)) {
-    if (name === signal || number === signal) return name as NodeJS.Signals
+    if (name === given || number === given) return name as NodeJS.Signals
   }
   throw new SubprocessOptionError(option, signal, "give a signal's name or number, such as 'SIGTERM'")
 }

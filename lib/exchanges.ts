@@ -58,9 +58,11 @@ export class Exchanges<Request extends object, Answer extends object> {
     this.#key = key
     this.#surroundings = this.#makeSurroundings()
     guard.onWhere((value) => this.#routeOf(value))
-    guard.onCutShort((reason) => {
-      for (const exchange of this.#underWay())
-        if (exchange.openedScope !== undefined) exchange.cutShort(reason)
+    guard.onCutShort((reason, isConcerned) => {
+      for (const exchange of this.#underWay()) {
+        const { openedScope } = exchange
+        if (openedScope !== undefined && isConcerned(openedScope)) exchange.cutShort(reason)
+      }
     })
   }
 
@@ -237,6 +239,8 @@ export class Exchanges<Request extends object, Answer extends object> {
         guard.openScope({
           graceMs: exchange.options.graceMs,
           killSignal: exchange.options.killSignal,
+          firstSignalTo: exchange.options.firstSignalTo,
+          privateTmp: exchange.options.privateTmp,
           log: framework.logOf(requestOf(exchange)),
           route: framework.routeOf(requestOf(exchange)),
           term: exchange

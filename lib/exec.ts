@@ -13,7 +13,7 @@ export type Input = string | Uint8Array | NodeJS.ReadableStream | AsyncIterable<
 export interface ExecOptions extends Omit<SpawnOptions, 'stdio' | 'serialization'> {
   /** How output becomes text; `'buffer'` or null for a Buffer. Default `'utf8'`. */
   encoding?: BufferEncoding | 'buffer' | null | undefined
-  /** The command is ended when it writes more to stdout, or to stderr, in bytes. Default 1,048,576. */
+  /** The command is ended, with all that it has started, when more is written to stdout, or to stderr, in bytes. Default 1,048,576. */
   maxBuffer?: number | undefined
   /** Its standard input. Default: nothing. */
   input?: Input | undefined
@@ -60,14 +60,12 @@ export function splitExecOptions({ encoding = 'utf8', maxBuffer, input, ...spawn
   if (typeof maxBufferBytes !== 'number' || !(maxBufferBytes >= 0)) {
     throw new SubprocessOptionError('options.maxBuffer', maxBuffer, 'give a number of bytes, or Infinity')
   }
-  const killSignal = spawnOptions.killSignal ?? undefined
-  return { run: { encoding, maxBufferBytes, killSignal, input: inputOf(input) }, spawnOptions }
+  return { run: { encoding, maxBufferBytes, input: inputOf(input) }, spawnOptions }
 }
 
 export interface RunOptions {
   readonly encoding: BufferEncoding | 'buffer' | null
   readonly maxBufferBytes: number
-  readonly killSignal: NodeJS.Signals | number | undefined
   readonly input: Input | undefined
 }
 
@@ -110,8 +108,6 @@ export function feed(child: Subprocess, input: Input | undefined, onError: (erro
  * its `signal` was aborted, as Node does: its scope sees to the rest.
  */
 export function collect(child: Subprocess, cmd: string, options: RunOptions): Promise<Output<never>> {
-  const stdout = new Collected('stdout', options)
-  const stderr = new Collected('stderr', options)
   let failure: Error | undefined
   let wasKilled = false
   const silence = (): void => {
@@ -122,10 +118,10 @@ export function collect(child: Subprocess, cmd: string, options: RunOptions): Pr
     failure ??= error
     wasKilled = true
     silence()
-    child.kill(options.killSignal)
+    void child.terminate()
   }
-  stdout.from(child, stop)
-  stderr.from(child, stop)
+  const stdout = new Collected(child, 'stdout', options, stop)
+  const stderr = new Collected(child, 'stderr', options, stop)
   for (const output of [child.stdout, child.stderr]) {
     // It has not come whole, whatever the status.
     output?.on('error', (error) => {
@@ -170,32 +166,35 @@ export function briefOf(error: unknown): unknown {
   return Object.assign(brief, { stack: error.stack, stderr: stderr.slice(-loggedErrorBytes).toString() })
 }
 
+/** What comes of one stream. Whoever listens, too, gets text as it is to become, and may set another encoding, as with Node. */
 class Collected {
-  readonly #name: 'stdout' | 'stderr'
-  readonly #options: RunOptions
-  readonly #chunks: Buffer[] = []
+  readonly #stream: Readable | null
+  readonly #isText: boolean
+  readonly #chunks: (string | Buffer)[] = []
   #bytes = 0
 
-  constructor(name: 'stdout' | 'stderr', options: RunOptions) {
-    this.#name = name
-    this.#options = options
-  }
-
-  from(child: Subprocess, stop: (error: Error) => void): void {
-    const { maxBufferBytes } = this.#options
-    child[this.#name]?.on('data', (chunk: Buffer) => {
+  constructor(
+    child: Subprocess,
+    name: 'stdout' | 'stderr',
+    { encoding, maxBufferBytes }: RunOptions,
+    stop: (error: Error) => void
+  ) {
+    this.#stream = child[name]
+    this.#isText = encoding !== null && encoding !== 'buffer'
+    if (this.#isText) this.#stream?.setEncoding(encoding as BufferEncoding)
+    this.#stream?.on('data', (chunk: string | Buffer) => {
+      const bytes = Buffer.byteLength(chunk, this.#stream?.readableEncoding ?? undefined)
       const room = maxBufferBytes - this.#bytes
-      this.#bytes += chunk.length
-      this.#chunks.push(chunk.length > room ? chunk.subarray(0, Math.max(room, 0)) : chunk)
-      if (chunk.length <= room) return
-      const error = new RangeError(`${this.#name} maxBuffer length exceeded`)
+      this.#bytes += bytes
+      this.#chunks.push(bytes > room ? chunk.slice(0, Math.max(room, 0)) : chunk)
+      if (bytes <= room) return
+      const error = new RangeError(`${name} maxBuffer length exceeded`)
       stop(Object.assign(error, { code: 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER' }))
     })
   }
 
   get value(): string | Buffer {
-    const bytes = Buffer.concat(this.#chunks)
-    const { encoding } = this.#options
-    return encoding === 'buffer' || encoding === null ? bytes : bytes.toString(encoding)
+    const isText = this.#isText || typeof this.#stream?.readableEncoding === 'string'
+    return isText ? this.#chunks.join('') : Buffer.concat(this.#chunks as Buffer[])
   }
 }

@@ -5,8 +5,10 @@ import { captureEvents } from './capture.js'
 import { SubprocessOptionError } from './errors.js'
 import { answerNotedOn, Exchanges, errorOfUnguarded, type Framework } from './exchanges.js'
 import { Guard } from './guard.js'
+import { refuseInPlaceOfKeeper } from './keeper/impostor.js'
 import { defaultLogger, type Logger } from './log.js'
 import {
+  ownOf,
   type ResolvedOptions,
   type RouteGuardOptions,
   resolveOptions,
@@ -16,6 +18,8 @@ import {
 import type { Scope } from './scope.js'
 import type { Subprocess } from './subprocess.js'
 import { withoutEnd } from './taken-response.js'
+
+refuseInPlaceOfKeeper()
 
 declare global {
   namespace Express {
@@ -103,11 +107,9 @@ function holderOf(request: IncomingMessage): object {
  *
  * @throws {TypeError} for a wrong option.
  */
-export function subprocessGuard({
-  logger = defaultLogger,
-  ...given
-}: ExpressGuardOptions = {}): ExpressGuard {
-  const options = resolveOptions(given)
+export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
+  const { logger = defaultLogger, ...rest } = ownOf(given)
+  const options = resolveOptions(rest)
   const ready = Guard.start(options, logger)
   // A keeper that does not start is told to each request, and to whoever asks.
   ready.catch(() => {})
@@ -155,8 +157,8 @@ export function subprocessGuard({
 }
 
 /**
- * Middleware for one route, after `subprocessGuard()`: its own `timeout`, `grace` and `killSignal`, or `false` for no
- * deadline and no subprocesses. The deadline counts from the arrival of the request all the same. Put it before
+ * Middleware for one route, after `subprocessGuard()`: its own `timeout`, `grace`, `killSignal`, `firstSignalTo` and `privateTmp`, or
+ * `false` for no deadline and no subprocesses. The deadline counts from the arrival of the request all the same. Put it before
  * whatever asks for the request's subprocesses.
  *
  * @throws {TypeError} for a wrong option.

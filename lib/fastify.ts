@@ -1,6 +1,6 @@
 /** The Fastify plugin: `req.spawn()`, deadlines for every route, and shutdown. */
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { captureEvents } from './capture.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
@@ -66,7 +66,7 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
   const guard = await Guard.start(options, app.log)
   const resolvedRoutes = new WeakMap<object, ResolvedRouteOptions | false>()
   const optionsOfRequest = ({ routeOptions }: FastifyRequest): ResolvedRouteOptions | false =>
-    optionsOf(routeOptions.config?.subprocessGuard)
+    optionsOf(overrideIn(routeOptions.config))
   const exchanges = new Exchanges(guard, {
     ...framework,
     optionsOf: (request) => optionsOfRequest(request) || options
@@ -97,8 +97,9 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
   let mayOverride = app.printRoutes() !== '(empty tree)'
   app.addHook('onRoute', ({ config }) => {
     // A mistake in a route's options is an error where the route is declared.
-    optionsOf(config?.subprocessGuard)
-    if (config?.subprocessGuard !== undefined) mayOverride = true
+    const override = overrideIn(config)
+    optionsOf(override)
+    if (override !== undefined) mayOverride = true
   })
   app.addHook('onRequest', (request, reply, done) => {
     const resolved = mayOverride ? optionsOfRequest(request) : options
@@ -141,6 +142,10 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
 
 function spawnInRequest(this: FastifyRequest, ...args: Parameters<Scope['spawn']>): Subprocess {
   return this.subprocesses.spawn(...args)
+}
+
+function overrideIn(config: FastifyContextConfig | undefined): RouteGuardOptions | false | undefined {
+  return config !== undefined && Object.hasOwn(config, 'subprocessGuard') ? config.subprocessGuard : undefined
 }
 
 function withoutRegistrationOptions(given: SubprocessGuardOptions): SubprocessGuardOptions {

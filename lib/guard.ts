@@ -8,6 +8,7 @@ import { Deadlines } from './deadline.js'
 import { SubprocessError, SubprocessOptionError } from './errors.js'
 import { briefOf } from './exec.js'
 import { Job } from './job.js'
+import type { KeeperLink } from './keeper/link.js'
 import type { Containment } from './keeper/protocol.js'
 import { type KeeperShare, shareKeeper } from './keeper/share.js'
 import { endLate } from './late.js'
@@ -15,6 +16,7 @@ import { defaultLogger, type Logger } from './log.js'
 import { logged } from './logged-promise.js'
 import {
   abortSignal,
+  ownOf,
   type ResolvedOptions,
   type ResolvedRouteOptions,
   type RouteGuardOptions,
@@ -40,6 +42,8 @@ export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
   logger?: Logger
 }
 
+type CutShort = (reason: CutReason, isConcerned: (scope: Scope) => boolean) => void
+
 // The processes of a job are gone, and its streams and promises tell of it in their own time: what then becomes of it is
 // the cause of its error. One that hangs is not waited for any longer.
 const failsWithinMs = 100
@@ -56,7 +60,7 @@ export class Guard {
   readonly #closeDrainMs: number
   readonly #scopes = new Set<Scope>()
   readonly #jobs = new Deadlines<Job>()
-  readonly #onCutShort: ((reason: CutReason) => void)[] = []
+  readonly #onCutShort: CutShort[] = []
   /** Jobs of `run` that have not ended. */
   readonly #running = new Set<Promise<unknown>>()
   readonly #lookups: RouteLookup[] = []
@@ -69,13 +73,14 @@ export class Guard {
    */
   static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
     const guard = new Guard(options, log, closeDrainMs)
-    const { graceMs, killSignal, workerTimeoutMs, hooks } = options
+    const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath } = options
     guard.#share = await shareKeeper({
       settings: { graceMs, killSignal, workerTimeoutMs },
       hooks,
+      keeperPath,
       log,
       routeOf: (value) => guard.#routeOf(value),
-      keeperLost: () => void guard.#closeAll('keeper-lost')
+      keeperLost: (link) => void guard.#closeAll('keeper-lost', link)
     })
     guard.#stopCapture = options.capture ? startCapture() : () => {}
     return guard
@@ -118,12 +123,12 @@ export class Guard {
     this.#running.add(running)
     const over = (): void => void this.#running.delete(running)
     running.then(over, over)
-    return logged(running, (error) => this.#logUnasked(error, options.signal))
+    return logged(running, (error) => this.#logUnasked(error, ownOf(options).signal))
   }
 
   async #run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
     if (typeof job !== 'function') throw new SubprocessOptionError('job', job, 'give a function')
-    const { signal } = options
+    const { signal } = ownOf(options)
     const scope = this.open(options)
     let end: CloseReason = 'failed'
     let cause: unknown
@@ -169,9 +174,9 @@ export class Guard {
    * @throws {SubprocessError} when the guard is closed, or its keeper is lost.
    */
   open(options: JobOptions = {}): Scope {
-    const { signal: givenSignal, ...times } = options
+    const { signal: givenSignal, ...times } = ownOf(options)
     const signal = abortSignal('signal', givenSignal)
-    const { timeoutMs, graceMs, killSignal } = resolveRouteOptions(
+    const { timeoutMs, ...ending } = resolveRouteOptions(
       times,
       this.#options,
       'options'
@@ -179,7 +184,7 @@ export class Guard {
     if (signal?.aborted) throw signal.reason
     const job = new Job(this.#jobs)
     this.#jobs.start(job, timeoutMs)
-    const scope = this.#openFor(job, { graceMs, killSignal })
+    const scope = this.#openFor(job, ending)
     if (signal !== undefined) {
       const close = (): void => void scope.close('closed')
       signal.addEventListener('abort', close, { once: true })
@@ -188,8 +193,8 @@ export class Guard {
     return scope
   }
 
-  /** @internal Calls back before all scopes close. */
-  onCutShort(callback: (reason: CutReason) => void): void {
+  /** @internal Calls back before all scopes close, or some. */
+  onCutShort(callback: CutShort): void {
     this.#onCutShort.push(callback)
   }
 
@@ -224,18 +229,18 @@ export class Guard {
   endLate({ pid }: { readonly pid?: number | undefined }, log: Logger, route: string | undefined): void {
     const startTick = pid === undefined ? undefined : statOf(pid)?.startTick
     if (pid === undefined || startTick === undefined) return
-    void endLate(this.#share.link, { pid, startTick }, { ...this.#options, log, route })
+    void endLate(this.#share.presentLink(), { pid, startTick }, { ...this.#options, log, route })
   }
 
   /** @internal Opens a scope. Throws when the guard is closed or its keeper is lost. */
   openScope(context: Omit<ScopeContext, 'launch'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
-    if (!this.#share.link.isOpen) {
-      const detail = `there will be another one in ${this.#share.absentMs} ms`
-      throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', detail)
-    }
     const { launch } = this.#options
-    const scope = new Scope(`${process.pid}.${++lastScope}`, this.#share.link, { ...context, launch })
+    const links = {
+      next: () => this.#ifOpen(this.#share.nextLink()),
+      present: () => this.#ifOpen(this.#share.presentLink())
+    }
+    const scope = new Scope(`${process.pid}.${++lastScope}`, links, { ...context, launch })
     this.#scopes.add(scope)
     void scope.closed.then(() => this.#scopes.delete(scope))
     return scope
@@ -255,9 +260,12 @@ export class Guard {
     return this.#closing
   }
 
-  #openFor(job: Job, { graceMs, killSignal }: Pick<ScopeContext, 'graceMs' | 'killSignal'>): Scope {
+  #openFor(
+    job: Job,
+    options: Pick<ScopeContext, 'graceMs' | 'killSignal' | 'firstSignalTo' | 'privateTmp'>
+  ): Scope {
     try {
-      job.scope = this.openScope({ graceMs, killSignal, log: this.#log, route: undefined, term: job })
+      job.scope = this.openScope({ ...options, log: this.#log, route: undefined, term: job })
       return job.scope
     } catch (error) {
       job.queue?.remove(job)
@@ -279,9 +287,18 @@ export class Guard {
     return undefined
   }
 
-  async #closeAll(reason: CutReason): Promise<void> {
-    for (const callback of this.#onCutShort) callback(reason)
-    await Promise.all(this.scopes().map((scope) => scope.close(reason)))
+  #ifOpen(link: KeeperLink): KeeperLink {
+    if (link.isOpen && !link.isRetired) return link
+    const detail = `there will be another one in ${this.#share.absentMs} ms`
+    throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', detail)
+  }
+
+  /** With a link: all scopes that have commands at that keeper. */
+  async #closeAll(reason: CutReason, link?: KeeperLink): Promise<void> {
+    const isConcerned = (scope: Scope): boolean => link === undefined || scope.isAt(link)
+    for (const callback of this.#onCutShort) callback(reason, isConcerned)
+    const concerned = this.scopes().filter(isConcerned)
+    await Promise.all(concerned.map((scope) => scope.close(reason)))
   }
 
   async #close(): Promise<void> {
@@ -331,8 +348,10 @@ async function cutShort(scope: Scope, signal: AbortSignal | undefined): Promise<
  * @throws {TypeError} for a wrong option.
  * @throws {SubprocessError} `ERR_SUBPROCESS_KEEPER_START`, by rejection.
  */
-export async function createGuard({ logger, ...options }: GuardOptions = {}): Promise<Guard> {
+export async function createGuard(given: GuardOptions = {}): Promise<Guard> {
+  const own = ownOf(given)
+  const { logger, ...options } = own
   const resolved = resolveOptions(options)
-  const drainMs = options.drain === undefined ? 0 : resolved.drainMs
+  const drainMs = own.drain === undefined ? 0 : resolved.drainMs
   return Guard.start(resolved, logger ?? defaultLogger, drainMs)
 }

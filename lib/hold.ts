@@ -129,8 +129,9 @@ class HeldEmitter {
   }
 
   #replay(args: Args): void {
-    // Who listened when it happened may have stopped since.
-    if (args[0] === 'error' && this.#emitter.listenerCount('error') === 0) return
+    // Who listened to a stream when it happened may have stopped since. A command logs what nobody listens to.
+    const isUnheard = args[0] === 'error' && this.#emitter.listenerCount('error') === 0
+    if (isUnheard && this.#child !== this.#emitter) return
     try {
       this.#emitter.emit(...args)
     } catch (error) {

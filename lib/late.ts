@@ -1,8 +1,8 @@
 /** Processes that come to a scope when it is closed: they are there, so they are ended. */
 
 import type { KeeperLink } from './keeper/link.js'
-import type { ProcessName } from './keeper/protocol.js'
-import { endWithoutKeeper } from './keeper-loss.js'
+import type { FirstSignalTo, ProcessName } from './keeper/protocol.js'
+import { endLost } from './keeper-loss.js'
 import type { Logger } from './log.js'
 import { errorOfSurvivors } from './report.js'
 
@@ -10,26 +10,19 @@ import { errorOfSurvivors } from './report.js'
 export interface Late {
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
+  readonly firstSignalTo: FirstSignalTo
   readonly log: Logger
   readonly route: string | undefined
 }
 
 /** Ends a process, with all that it has started, in a scope of its own, and says so. */
 export async function endLate(link: KeeperLink, process: ProcessName, late: Late): Promise<void> {
-  const { log, route } = late
-  const scope = link.openScope({ id: 'late', route, graceMs: late.graceMs, killSignal: late.killSignal })
+  const { log, route, graceMs, killSignal, firstSignalTo } = late
+  const opening = { id: 'late', route, graceMs, killSignal, firstSignalTo }
+  const scope = link.openScope(opening)
   link.adopt(scope, process)
-  const report = await link.closeScope(scope)
-  const processes =
-    report?.processes ??
-    (await endWithoutKeeper({
-      mark: link.markOf(scope),
-      ...late,
-      leaders: [],
-      foreign: [process],
-      released: [],
-      letGo: []
-    }))
+  const lost = { scope, opening, leaders: [], foreign: [process], released: [], letGo: [], folders: [] }
+  const { processes } = (await link.closeScope(scope)) ?? (await endLost(link, lost, log))
   // It had ended by itself.
   if (processes.length === 0) return
   const survivors = processes.filter(({ ended }) => ended === 'survived')

@@ -1,8 +1,9 @@
 /** The ways to start a command in a scope: as a handle, for its output, with a channel, as a stream. */
 
-import type { ChildProcess, ForkOptions } from 'node:child_process'
-import type { SpawnOptions, StdioOption } from './command.js'
+import type { ChildProcess } from 'node:child_process'
+import type { ForkOptions, SpawnOptions, StdioOption } from './command.js'
 import { CommandStream, type StreamOptions, splitStreamOptions } from './command-stream.js'
+import { SubprocessOptionError } from './errors.js'
 import {
   briefOf,
   collect,
@@ -12,6 +13,7 @@ import {
   splitExecOptions
 } from './exec.js'
 import { logged } from './logged-promise.js'
+import { ownOf } from './options.js'
 import type { Subprocess, SubprocessOf } from './subprocess.js'
 
 interface BufferEncodingOption {
@@ -96,8 +98,9 @@ export abstract class Launcher {
    */
   exec(command: string, options: ExecOptions & BufferEncodingOption): PromiseWithChild<Output<Buffer>>
   exec(command: string, options?: ExecOptions): PromiseWithChild<Output>
-  exec(command: string, options: ExecOptions = {}): PromiseWithChild<Output<never>> {
-    const inShell = { ...options, shell: options.shell || true }
+  exec(command: string, options?: ExecOptions): PromiseWithChild<Output<never>> {
+    const given = optionsOf(options)
+    const inShell = { ...given, shell: given.shell || true }
     return this.execFile(command, [], inShell) as PromiseWithChild<Output<never>>
   }
 
@@ -150,6 +153,13 @@ function split<Options extends object>(
 ): [args: readonly string[], options: Options] {
   const isOptions =
     typeof argsOrOptions === 'object' && argsOrOptions !== null && !Array.isArray(argsOrOptions)
-  if (isOptions) return [[], argsOrOptions as Options]
-  return [(argsOrOptions as readonly string[] | null | undefined) ?? [], options ?? ({} as Options)]
+  if (isOptions) return [[], ownOf(argsOrOptions as Options)]
+  return [(argsOrOptions as readonly string[] | null | undefined) ?? [], optionsOf(options)]
+}
+
+/** Throws a TypeError for what is no object. */
+function optionsOf<Options extends object>(options: Options | undefined): Options {
+  if (options === undefined || options === null) return Object.create(null)
+  if (typeof options === 'object' && !Array.isArray(options)) return ownOf(options)
+  throw new SubprocessOptionError('options', options, 'give an object; there are no callbacks, but a promise')
 }

@@ -1,11 +1,13 @@
 /** The mark: the environment variable that every subprocess inherits, naming its worker and its scope. */
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { SubprocessOptionError } from './errors.js'
 import { bootId, pidNamespace, statOf } from './platform/linux.js'
 
 /** The variable of every subprocess. */
 export const markName = 'SUBPROCESS_GUARD_MARK'
+/** The variable that numbers the command of a scope that a process comes from. It means nothing without the mark of that scope. */
+export const commandNumberName = 'SUBPROCESS_GUARD_COMMAND'
 /** The variable of a keeper itself: the mark of its worker. */
 export const keeperMarkName = 'SUBPROCESS_GUARD_KEEPER'
 /** The variable that names the realm of a process: a sweep ends only what workers of its own realm have left. */
@@ -66,6 +68,12 @@ export function workerMarkIn(mark: string): string | undefined {
   return /^([^/]+)\/\d+$/.exec(mark)?.[1]
 }
 
+/** The number of the scope that a mark names; undefined for what is no mark of a scope. */
+export function scopeIn(mark: string): number | undefined {
+  const number = /\/(\d+)$/.exec(mark)?.[1]
+  return number === undefined ? undefined : Number(number)
+}
+
 /** The worker that a mark names, be it of a scope or of the worker; undefined for what is no mark. */
 export function workerIn(mark: string): WorkerName | undefined {
   const [, bootId, pidNamespace, pid, startTick, realm = ''] =
@@ -74,18 +82,58 @@ export function workerIn(mark: string): WorkerName | undefined {
   return { bootId, pidNamespace, pid: Number(pid), startTick: Number(startTick), realm }
 }
 
-/** What a folder has in its name so that its worker can be told from it: short, since a socket's path is. */
+/** Who made a folder, as its name tells. */
+export interface FolderName {
+  /** What names the worker, as `folderTagOf` does. */
+  readonly tag: string
+  readonly worker: Omit<WorkerName, 'realm'>
+  /** The scope that it belongs to; undefined for the folder of a keeper's socket. */
+  readonly scope: number | undefined
+}
+
+/**
+ * What a folder has in its name so that its worker can be told from it: short, since the path of a socket in it is. The first
+ * part stands for boot and PID namespace: machines may share a folder, and containers too.
+ */
 export function folderTagOf(worker: Omit<WorkerName, 'realm'> | string): string {
   const name = typeof worker === 'string' ? workerIn(worker) : worker
   if (name === undefined) return 'unknown'
-  const { pidNamespace, pid, startTick } = name
-  return [Number(pidNamespace), pid, startTick].map((number) => number.toString(36)).join('_')
+  return [placeTagOf(name.bootId, name.pidNamespace), inShort(name.pid), inShort(name.startTick)].join('_')
 }
 
-/** The worker that a folder of that name belongs to, if it is one of this boot; undefined for any other name. */
-export function workerOfFolder(name: string): Omit<WorkerName, 'realm'> | undefined {
-  const [, ...numbers] = /^subprocess-(?:guard-)?([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_\w{6}$/.exec(name) ?? []
-  const [pidNamespace, pid, startTick] = numbers.map((text) => Number.parseInt(text, 36))
-  if (pidNamespace === undefined || pid === undefined || startTick === undefined) return undefined
-  return { bootId: bootId(), pidNamespace: String(pidNamespace), pid, startTick }
+/** What the name of the folder of a keeper's socket begins with. A random end follows, so that nobody can take it first. */
+export function socketFolderPrefix(workerMark: string): string {
+  return `subprocess-guard-${folderTagOf(workerMark)}_`
+}
+
+/** The same for a folder of a scope. */
+export function scopeFolderPrefix(workerMark: string, scope: number): string {
+  return `subprocess-${folderTagOf(workerMark)}_${inShort(scope)}_`
+}
+
+/** What a folder for commands of another user has in it: that user's own one. */
+export const otherUsersFolder = 'tmp'
+
+const socketFolder = /^subprocess-guard-([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_[0-9A-Za-z]{6}$/
+const scopeFolder = /^subprocess-([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_[0-9A-Za-z]{6}$/
+
+/** What the name of a folder tells, if its worker is one of this boot and PID namespace; undefined for any other name. */
+export function workerOfFolder(name: string): FolderName | undefined {
+  const [, place, ...numbers] = (socketFolder.exec(name) ?? scopeFolder.exec(name) ?? []) as string[]
+  const here = { bootId: bootId(), pidNamespace: pidNamespace() }
+  if (place === undefined || place !== placeTagOf(here.bootId, here.pidNamespace)) return undefined
+  const [pid, startTick, scope] = numbers.map((text) => Number.parseInt(text, 36))
+  if (pid === undefined || startTick === undefined) return undefined
+  const worker = { ...here, pid, startTick }
+  return { tag: folderTagOf(worker), worker, scope }
+}
+
+/** 40 bits of a hash: who shares a folder are few. */
+function placeTagOf(bootId: string, pidNamespace: string): string {
+  const hash = createHash('sha256').update(`${bootId} ${pidNamespace}`).digest('hex')
+  return inShort(Number.parseInt(hash.slice(0, 10), 16)).padStart(8, '0')
+}
+
+function inShort(number: number): string {
+  return number.toString(36)
 }

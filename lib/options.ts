@@ -2,10 +2,11 @@
 
 import { constants } from 'node:os'
 import { isAbsolute } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isRegExp } from 'node:util/types'
 import { CaptureRule } from './capture-rule.js'
 import { SubprocessOptionError } from './errors.js'
+import type { FirstSignalTo } from './keeper/protocol.js'
 
 /** Options that a route may set for itself, in `config.subprocessGuard`. */
 export interface RouteGuardOptions {
@@ -18,6 +19,18 @@ export interface RouteGuardOptions {
   grace?: number
   /** The first signal that every process of a scope gets when it closes. Default `'SIGTERM'`. */
   killSignal?: NodeJS.Signals
+  /**
+   * Who gets the first signal at once: every process (`'tree'`), or the process of each command alone (`'command'`). In the
+   * second case the rest of a command's tree gets it when that process has gone, or half of `grace` has passed: programs such as
+   * `timeout` pass a signal on, and what they run would get it twice. Where the process neither handles nor ignores the signal, all get it
+   * at once all the same. A command may have its own. Default `'command'`.
+   */
+  firstSignalTo?: FirstSignalTo
+  /**
+   * Whether the commands of a scope get a folder of its own for temporary files (`TMPDIR`, `TMP`, `TEMP`), which is removed
+   * when every process of the scope is gone: programs that are ended leave their files there. Default false.
+   */
+  privateTmp?: boolean
 }
 
 /** Options of the plugin, of the middleware and of `createGuard`. */
@@ -47,6 +60,11 @@ export interface SubprocessGuardOptions extends RouteGuardOptions {
    * Default false.
    */
   capture?: boolean | CaptureOptions
+  /**
+   * The file of the keeper, for a bundled server: a copy of the package's `dist/keeper/main.js`, of the same version, as a `file:`
+   * URL or an absolute path. Default: that file, or `subprocess-guard-keeper.mjs` beside the bundle.
+   */
+  keeperPath?: URL | string
 }
 
 /** What `capture` leaves out. */
@@ -64,6 +82,8 @@ export interface ResolvedRouteOptions {
   readonly timeoutMs: number
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
+  readonly firstSignalTo: FirstSignalTo
+  readonly privateTmp: boolean
 }
 
 export interface ResolvedOptions extends ResolvedRouteOptions {
@@ -75,6 +95,8 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly launch: 'keeper' | 'direct'
   /** Undefined where nothing is captured. */
   readonly capture: CaptureRule | undefined
+  /** Undefined for where this package has it. */
+  readonly keeperPath: string | undefined
 }
 
 // The longest delay of a Node timer (2^31 - 1 ms, 24.8 days): a longer one would fire at once.
@@ -93,22 +115,31 @@ const endsNothing = new Set([
   'SIGWINCH'
 ])
 
-const routeNames = ['timeout', 'grace', 'killSignal']
-const guardNames = [...routeNames, 'drain', 'workerTimeout', 'hooks', 'launch', 'capture']
+const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp']
+const guardNames = [...routeNames, 'drain', 'workerTimeout', 'hooks', 'launch', 'capture', 'keeperPath']
 
 const defaults: ResolvedOptions = {
   timeoutMs: 30_000,
   graceMs: 2_000,
   killSignal: 'SIGTERM',
+  firstSignalTo: 'command',
+  privateTmp: false,
   drainMs: 5_000,
   workerTimeoutMs: undefined,
   hooks: undefined,
   launch: 'keeper',
-  capture: undefined
+  capture: undefined,
+  keeperPath: undefined
+}
+
+/** Options without what they inherit: a polluted `Object.prototype` decides nothing, as in `child_process`. */
+export function ownOf<Options extends object>(options: Options): Options {
+  return Object.assign(Object.create(null), options)
 }
 
 /** Validates the plugin's options. Throws a `SubprocessOptionError`, a TypeError. */
-export function resolveOptions(options: SubprocessGuardOptions): ResolvedOptions {
+export function resolveOptions(given: SubprocessGuardOptions): ResolvedOptions {
+  const options = ownOf(given)
   refuseUnknown(options, guardNames, '')
   return {
     ...resolveTimes(options, defaults, ''),
@@ -116,7 +147,8 @@ export function resolveOptions(options: SubprocessGuardOptions): ResolvedOptions
     workerTimeoutMs: workerTimeoutOf(options.workerTimeout),
     hooks: hooksOf(options.hooks),
     launch: options.launch === undefined ? defaults.launch : launchOf(options.launch),
-    capture: options.capture === undefined ? defaults.capture : captureOf(options.capture)
+    capture: options.capture === undefined ? defaults.capture : captureOf(options.capture),
+    keeperPath: keeperPathOf(options.keeperPath)
   }
 }
 
@@ -134,7 +166,7 @@ export function resolveRouteOptions(
     throw new SubprocessOptionError(
       where,
       options,
-      'set it to false, or to an object of timeout, grace and killSignal'
+      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo and privateTmp'
     )
   }
   for (const [name, value] of Object.entries(options)) {
@@ -151,11 +183,16 @@ function resolveTimes(
   base: ResolvedRouteOptions,
   where: string
 ): ResolvedRouteOptions {
-  const { timeout, grace, killSignal } = options
+  const { timeout, grace, killSignal, firstSignalTo, privateTmp } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
     graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
-    killSignal: killSignal === undefined ? base.killSignal : endingSignal(`${where}killSignal`, killSignal)
+    killSignal: killSignal === undefined ? base.killSignal : endingSignal(`${where}killSignal`, killSignal),
+    firstSignalTo:
+      firstSignalTo === undefined
+        ? base.firstSignalTo
+        : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
+    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp)
   }
 }
 
@@ -207,14 +244,37 @@ function workerTimeoutOf(value: unknown): number | undefined {
 function hooksOf(value: unknown): string | undefined {
   if (value === undefined) return undefined
   const wayOut = "set it to new URL('./hooks.js', import.meta.url), or to the absolute path of a module"
+  return fileUrl('hooks', value, wayOut)
+}
+
+function keeperPathOf(value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  const wayOut = "set it to new URL('./keeper.mjs', import.meta.url), or to an absolute path"
+  return fileURLToPath(fileUrl('keeperPath', value, wayOut))
+}
+
+/** Of a file: URL, or an absolute path. */
+function fileUrl(option: string, value: unknown, wayOut: string): string {
   const url = typeof value === 'string' && isAbsolute(value) ? pathToFileURL(value) : value
   if ((url instanceof URL || typeof url === 'string') && /^file:/.test(String(url))) return String(url)
-  throw new SubprocessOptionError('hooks', value, wayOut)
+  throw new SubprocessOptionError(option, value, wayOut)
+}
+
+/** Throws a TypeError for what is neither. */
+export function trueOrFalse(option: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw new SubprocessOptionError(option, value, 'set it to true or false')
 }
 
 function launchOf(value: unknown): 'keeper' | 'direct' {
   if (value === 'keeper' || value === 'direct') return value
   throw new SubprocessOptionError('launch', value, "set it to 'keeper' or 'direct'")
+}
+
+/** Throws a TypeError for what is neither. */
+export function firstSignalToOf(option: string, value: unknown): FirstSignalTo {
+  if (value === 'tree' || value === 'command') return value
+  throw new SubprocessOptionError(option, value, "set it to 'tree' or 'command'")
 }
 
 function captureOf(value: unknown): CaptureRule | undefined {
@@ -225,7 +285,7 @@ function captureOf(value: unknown): CaptureRule | undefined {
     throw new SubprocessOptionError('capture', value, wayOut)
   }
   refuseUnknown(value, ['except'], 'capture.')
-  return new CaptureRule(exceptOf((value as CaptureOptions).except ?? []))
+  return new CaptureRule(exceptOf(ownOf<CaptureOptions>(value).except ?? []))
 }
 
 function exceptOf(value: unknown): (string | RegExp)[] {

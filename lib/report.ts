@@ -22,6 +22,18 @@ export interface ScopeReport {
   readonly leftFolders: readonly LeftFolder[]
 }
 
+/** How one command has ended, with all that it had started. */
+export interface TerminationReport {
+  /** The processes that were alive when that was asked for, and how each ended. */
+  readonly processes: readonly EndedProcess[]
+  /** Those of them that could not be ended. They stay the scope's, and are in its report. */
+  readonly survivors: readonly EndedProcess[]
+}
+
+export function terminationReport(processes: readonly EndedProcess[]): TerminationReport {
+  return { processes, survivors: processes.filter(({ ended }) => ended === 'survived') }
+}
+
 const mostProcessesLogged = 50
 
 /** Says what was left, and what had to be ended. */
@@ -44,6 +56,11 @@ export function logReport(log: Logger, { processes, survivors, leftFolders, ...r
 
 /** Names the processes that could not be ended, and why. */
 export function errorOfSurvivors(survivors: readonly EndedProcess[]): SubprocessError {
-  const named = survivors.map(({ pid, command, why }) => `${pid} ${command} (${why})`).join('; ')
+  const shown = survivors.slice(0, mostProcessesLogged)
+  const others = survivors.length - shown.length
+  const named = [
+    ...shown.map(({ pid, command, why }) => `${pid} ${command} (${why})`),
+    ...(others === 0 ? [] : [`and ${others} more`])
+  ].join('; ')
   return new SubprocessError('ERR_SUBPROCESS_SURVIVORS', named)
 }

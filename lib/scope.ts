@@ -1,41 +1,73 @@
 /** One scope: the subprocesses of one request, from its first spawn to the proof that all are gone. */
 
-import { ChildProcess, type ForkOptions } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { resolve } from 'node:path'
+import { ChildProcess } from 'node:child_process'
 import pTimeout from 'p-timeout'
 import { type Adoptable, adoptablePid } from './adoptable.js'
 import { takeInAwaited } from './capture.js'
 import { sharedTimeOf } from './clock.js'
 import type { CloseReason } from './close-reason.js'
-import { type Command, needsDirectLaunch, resolveCommand, type SpawnOptions } from './command.js'
+import {
+  type Command,
+  type ForkOptions,
+  forkOptionNames,
+  needsDirectLaunch,
+  optionNames,
+  type PrivateTmpOption,
+  resolveCommand,
+  type SpawnOptions
+} from './command.js'
 import type { CommandStream } from './command-stream.js'
 import { forkDirect, spawnDirect } from './direct.js'
+import { endAlone } from './end-alone.js'
 import { SubprocessError, type SubprocessErrorCode, SubprocessOptionError } from './errors.js'
 import { Hold } from './hold.js'
+import { join, splitJoints } from './joint.js'
 import type { KeeperLink } from './keeper/link.js'
-import type { LaunchFailure, LeftFolder, ProcessName } from './keeper/protocol.js'
-import { endWithoutKeeper, type LostScope } from './keeper-loss.js'
+import type {
+  EndedProcess,
+  FirstSignalTo,
+  KeeperReport,
+  LaunchFailure,
+  ProcessName
+} from './keeper/protocol.js'
+import { endLost, type LostScope, startTickOf } from './keeper-loss.js'
 import { endLate } from './late.js'
 import { Launcher } from './launcher.js'
 import type { Logger } from './log.js'
-import { folderTagOf } from './mark.js'
-import { milliseconds } from './options.js'
+import { hintAtMisspelt } from './misspelt.js'
+import { milliseconds, ownOf, trueOrFalse } from './options.js'
 import { type ScopeProcess, statOf } from './platform/linux.js'
-import { logReport, type ScopeReport } from './report.js'
+import {
+  errorOfSurvivors,
+  logReport,
+  type ScopeReport,
+  type TerminationReport,
+  terminationReport
+} from './report.js'
 import { KeeperSubprocess, type Subprocess, type SubprocessOwner } from './subprocess.js'
+import { type TemporaryFilesOf, TemporaryFolders } from './temporary-folders.js'
 
 /** What a scope is opened with. */
 export interface ScopeContext {
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
+  readonly firstSignalTo: FirstSignalTo
   readonly log: Logger
   /** The route as it was declared, for the log. */
   readonly route: string | undefined
   /** Who starts commands where either could. */
   readonly launch: 'keeper' | 'direct'
+  /** Whether its commands get a folder for temporary files that goes with the scope. */
+  readonly privateTmp: boolean
   readonly term: Term
+}
+
+/** The links to keepers. Both throw where there is none. */
+export interface KeeperLinks {
+  /** For an order by which the link itself finds out whether the worker's rights have changed. */
+  next(): KeeperLink
+  /** That of the keeper which has the worker's present rights. */
+  present(): KeeperLink
 }
 
 /** The time that a scope has. */
@@ -85,12 +117,17 @@ export class Scope extends Launcher {
    */
   readonly closed: Promise<ScopeReport>
   readonly #context: ScopeContext
-  readonly #link: KeeperLink
-  readonly #owner: SubprocessOwner
+  readonly #keepers: KeeperLinks
+  /** The keepers that have something of the scope, the present one last: another one when the worker's rights change. */
+  readonly #owners = new Map<KeeperLink, SubprocessOwner>()
+  /** Its number at all of them. */
+  readonly #number: number
+  /** At which keeper each command is. */
+  readonly #linkOf = new WeakMap<ChildProcess, KeeperLink>()
   readonly #running = new Set<ChildProcess>()
   readonly #released = new Set<ChildProcess>()
   /** What was taken in, by process id: should the keeper be lost, the worker has to end it. */
-  readonly #adopted = new Map<number, ProcessName>()
+  readonly #adopted = new Map<number, ProcessName & { readonly link: KeeperLink }>()
   /** What was taken in and let go again. */
   readonly #letGo: ProcessName[] = []
   /** Each resolves when a released command has been started, or will not be. */
@@ -98,7 +135,7 @@ export class Scope extends Launcher {
   /** The errors that are in the log. */
   readonly #told = new WeakSet<Error>()
   readonly #deferred: (() => unknown)[] = []
-  readonly #folders: string[] = []
+  readonly #folders: TemporaryFolders
   readonly #hold = new Hold()
   readonly #openedAt = performance.now()
   #state: State = { name: 'open' }
@@ -108,28 +145,48 @@ export class Scope extends Launcher {
   /** Where the deadline was when the scope began to close: the next request on a connection has another one. */
   #lastDeadlineAt = 0
   #resolveClosed!: (report: ScopeReport) => void
+  /** Resolves when every process of it is gone or named as a survivor, before what was deferred runs. */
+  readonly #ended: Promise<readonly EndedProcess[]>
+  #resolveEnded!: (processes: readonly EndedProcess[]) => void
 
   /** @internal */
-  constructor(id: string, link: KeeperLink, context: ScopeContext) {
+  constructor(id: string, keepers: KeeperLinks, context: ScopeContext) {
     super()
     this.id = id
-    this.#link = link
+    this.#keepers = keepers
     this.#context = context
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
-    this.#owner = {
+    this.#ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve
+    })
+    this.#number = this.#openAt(keepers.next())
+    this.#folders = new TemporaryFolders(
+      () => this.#ownerAt(keepers.present()).link,
+      this.#number,
+      context.log
+    )
+  }
+
+  /** Opens the scope at a keeper, by the number that it has where another keeper has it as well. Returns that number. */
+  #openAt(link: KeeperLink, number?: number): number {
+    const { route, graceMs, killSignal, firstSignalTo } = this.#context
+    const opening = {
+      id: this.id,
+      route,
+      graceMs,
+      killSignal,
+      firstSignalTo,
+      deadlineAt: this.#sharedDeadline
+    }
+    const keeperScope = link.openScope(opening, number)
+    this.#owners.set(link, {
       link,
-      keeperScope: link.openScope({
-        id,
-        route: context.route,
-        graceMs: context.graceMs,
-        killSignal: context.killSignal,
-        deadlineAt: this.#sharedDeadline
-      }),
-      graceMs: context.graceMs,
+      keeperScope,
       hold: this.#hold,
-      errorOf: (failure, command) => this.#errorOf(failure, command),
+      terminate: (child, command, killSignal) => this.#terminate(link, child, command, killSignal),
+      errorOf: (failure, command) => this.#errorOf(link, failure, command),
       logError: (error, child) => this.logUnheard(error, child),
       // The keeper has the deadline, too: the end that it has made must not be taken for the command's own.
       subprocessEnding: () => {
@@ -138,8 +195,29 @@ export class Scope extends Launcher {
       subprocessEnded: (subprocess) => {
         // The end of its keeper is not the end of a process.
         if (link.isOpen) this.#running.delete(subprocess)
+      },
+      next: (subprocess) => {
+        this.#refuseWhenClosed()
+        const next = this.#ownerAt(this.#keepers.next())
+        this.#linkOf.set(subprocess, next.link)
+        return next
       }
-    }
+    })
+    return keeperScope
+  }
+
+  #ownerAt(link: KeeperLink): SubprocessOwner {
+    if (!this.#owners.has(link)) this.#openAt(link, this.#number)
+    return this.#owners.get(link) as SubprocessOwner
+  }
+
+  get #links(): KeeperLink[] {
+    return [...this.#owners.keys()]
+  }
+
+  /** @internal Whether that keeper has something of the scope. */
+  isAt(link: KeeperLink): boolean {
+    return this.#owners.has(link)
   }
 
   /**
@@ -151,19 +229,22 @@ export class Scope extends Launcher {
    * @throws {SubprocessError} when the scope is closed; the process is ended all the same.
    */
   adopt<Child extends Adoptable>(child: Child): Child {
-    const pid = adoptablePid(child, this.#link.pid)
+    const pid = adoptablePid(
+      child,
+      this.#links.map((link) => link.pid)
+    )
     if (pid === undefined) return child
     const process = { pid, startTick: statOf(pid)?.startTick ?? 0 }
     if (this.#state.name !== 'open') {
-      void endLate(this.#link, process, this.#context)
+      void endLate(this.#links.at(-1) as KeeperLink, process, this.#context)
       throw errorOfReason(this.#state.reason)
     }
-    const { keeperScope } = this.#owner
-    this.#link.adopt(keeperScope, process)
-    this.#adopted.set(pid, process)
+    const { link, keeperScope } = this.#ownerAt(this.#keepers.present())
+    link.adopt(keeperScope, process)
+    this.#adopted.set(pid, { ...process, link })
     if (child instanceof ChildProcess) {
       child.once('exit', () => {
-        this.#link.left(keeperScope, pid)
+        link.left(keeperScope, pid)
         this.#adopted.delete(pid)
       })
     }
@@ -185,7 +266,8 @@ export class Scope extends Launcher {
    *
    * @param child a `ChildProcess`, whatever else has a `pid`, or a process id.
    * @throws {TypeError} for what is no running subprocess of this scope, and for an adopted process that one of the
-   *   scope's commands has started: they get their signals together, so release the command.
+   *   scope's commands has started: they get their signals together, so release the command. Also for one that was started, or
+   *   adopted, before the worker gave up rights.
    */
   release<Child extends Adoptable>(child: Child): Child {
     // What a library has created in this turn is captured in the next step of the loop.
@@ -217,14 +299,11 @@ export class Scope extends Launcher {
    * removes it, with all that is in it, when every process of the scope is gone, even when the worker is gone too.
    *
    * @throws {SubprocessError} when the scope is closed.
+   * @throws {Error} with the code of `mkdtemp`, such as ENOSPC or EROFS, when none can be made.
    */
   tempDir(): string {
     this.#refuseWhenClosed()
-    // TMPDIR may be relative, and the keeper is in another folder.
-    const path = mkdtempSync(resolve(tmpdir(), `subprocess-${folderTagOf(this.#link.workerMark)}_`))
-    this.#folders.push(path)
-    this.#link.addFolder(this.#owner.keeperScope, path)
-    return path
+    return this.#folders.make()
   }
 
   /**
@@ -240,7 +319,8 @@ export class Scope extends Launcher {
 
   /** @internal Tells the keeper, which has the deadline too, of another one. */
   tellDeadline(): void {
-    if (this.#state.name === 'open') this.#link.setDeadline(this.#owner.keeperScope, this.#sharedDeadline)
+    if (this.#state.name !== 'open') return
+    for (const link of this.#links) link.setDeadline(this.#number, this.#sharedDeadline)
   }
 
   /** When the deadline passes, in ms by the clock of `Date.now()`; `Infinity` without one. */
@@ -263,9 +343,13 @@ export class Scope extends Launcher {
     return this.#abort.signal
   }
 
-  /** The processes of the scope that are alive now, whatever started them. */
+  /**
+   * The processes of the scope that are alive now, whatever started them. Rejects with the error's code, EMFILE or ENFILE, when the
+   * keeper has had no descriptor for 5 s to look at them with.
+   */
   async list(): Promise<readonly ScopeProcess[]> {
-    return this.#link.list(this.#owner.keeperScope)
+    const lists = await Promise.all(this.#links.map((link) => link.list(this.#number)))
+    return lists.flat()
   }
 
   /** Why the scope closes or has closed; undefined while it is open. */
@@ -316,14 +400,17 @@ export class Scope extends Launcher {
     await this.close()
   }
 
-  protected override launch(command: string, args: readonly string[], options: SpawnOptions): Subprocess {
+  protected override launch(command: string, args: readonly string[], given: SpawnOptions): Subprocess {
     this.#refuseWhenClosed()
-    if (this.#context.launch === 'direct' || needsDirectLaunch(options)) {
-      return this.#started(spawnDirect(this.#owner, command, args, options))
-    }
-    return this.#started(
-      new KeeperSubprocess(resolveCommand(this.#link.rights, command, args, options), this.#owner)
-    )
+    const { options, joints } = splitJoints(ownOf(given))
+    hintAtMisspelt(options, optionNames, this.#context.log)
+    const isDirect = this.#context.launch === 'direct' || needsDirectLaunch(options)
+    const owner = this.#ownerAt(isDirect ? this.#keepers.present() : this.#keepers.next())
+    const child = isDirect
+      ? spawnDirect(owner, command, args, options, this.#variablesFor(options))
+      : this.#spawnByKeeper(owner, resolveCommand(command, args, options), options)
+    join(child, joints)
+    return this.#started(child, owner)
   }
 
   protected override launchFork(
@@ -332,14 +419,31 @@ export class Scope extends Launcher {
     options: ForkOptions
   ): Subprocess {
     this.#refuseWhenClosed()
-    return this.#started(forkDirect(this.#owner, modulePath, args, options))
+    hintAtMisspelt(options, [...optionNames, ...forkOptionNames], this.#context.log)
+    const owner = this.#ownerAt(this.#keepers.present())
+    return this.#started(forkDirect(owner, modulePath, args, options, this.#variablesFor(options)), owner)
+  }
+
+  #spawnByKeeper(owner: SubprocessOwner, command: Command, options: SpawnOptions): KeeperSubprocess {
+    return new KeeperSubprocess(command, owner, () => this.#variablesFor(options))
+  }
+
+  /** What leads a command to a folder for temporary files that goes with the scope, where it is to have one. */
+  #variablesFor(options: TemporaryFilesOf & PrivateTmpOption): Record<string, string> | undefined {
+    const { privateTmp = this.#context.privateTmp } = options
+    if (!trueOrFalse('options.privateTmp', privateTmp)) return undefined
+    return this.#folders.variablesFor(options)
   }
 
   #releaseCommand(child: ChildProcess): void {
+    if (child.pid !== undefined && !this.#linkOf.get(child)?.hasRights) {
+      const wayOut = 'it was started with rights that the worker has given up: release it before'
+      throw new SubprocessOptionError('child', child.pid, wayOut)
+    }
     this.#running.delete(child)
     const release = (): void => {
       this.#released.add(child)
-      this.#link.release(this.#owner.keeperScope, child.pid as number)
+      this.#linkOf.get(child)?.release(this.#number, child.pid as number)
     }
     if (child.pid === undefined) {
       const started = new Promise<void>((resolve) => {
@@ -356,7 +460,13 @@ export class Scope extends Launcher {
   #releaseAdopted(child: Adoptable, pid: number): boolean {
     const process = this.#adopted.get(pid)
     const stat = statOf(pid)
-    if (process === undefined || stat?.startTick !== process.startTick || !stat.alive) return false
+    if (
+      process === undefined ||
+      !process.link.hasRights ||
+      stat?.startTick !== process.startTick ||
+      !stat.alive
+    )
+      return false
     if (child instanceof ChildProcess && hasEnded(child)) return false
     if ([...this.#running].some((command) => command.pid === stat.session)) {
       throw new SubprocessOptionError(
@@ -367,7 +477,7 @@ export class Scope extends Launcher {
     }
     this.#adopted.delete(pid)
     this.#letGo.push(process)
-    this.#link.letGo(this.#owner.keeperScope, process)
+    process.link.letGo(this.#number, process)
     return true
   }
 
@@ -391,7 +501,7 @@ export class Scope extends Launcher {
 
   protected override logUnheard(err: unknown, child: ChildProcess): void {
     // It outlived the keeper, as it was meant to.
-    if (this.#released.has(child) && !this.#link.isOpen) return
+    if (this.#released.has(child) && !this.#linkOf.get(child)?.isOpen) return
     // The streams of a command that could not be started have its error, too.
     if (err instanceof Error) {
       if (this.#told.has(err)) return
@@ -404,7 +514,8 @@ export class Scope extends Launcher {
     this.#context.log[level](fields, 'a subprocess failed and nobody listens to its error')
   }
 
-  #started(child: Subprocess): Subprocess {
+  #started(child: Subprocess, { link }: SubprocessOwner): Subprocess {
+    this.#linkOf.set(child, link)
     this.#running.add(child)
     return child
   }
@@ -416,11 +527,12 @@ export class Scope extends Launcher {
       const left = Promise.all(this.#releasing)
       await pTimeout(left, { milliseconds: releasedWithinMs, fallback: () => {} })
     }
-    const found = await this.#link.closeScope(this.#owner.keeperScope)
-    const processes = found?.processes ?? (await endWithoutKeeper(this.#lost()))
-    const leftFolders = found?.leftFolders ?? this.#removeFolders()
+    const ends = await Promise.all(this.#links.map((link) => this.#endAt(link)))
+    const processes = ends.flatMap((end) => end.processes)
+    this.#resolveEnded(processes)
+    const leftFolders = ends.flatMap((end) => end.leftFolders)
     // The keeper closed it first, while the event loop was blocked.
-    const reason = found?.reason ?? givenReason
+    const reason = ends.find((end) => end.reason !== undefined)?.reason ?? givenReason
     for (let task = this.#deferred.pop(); task !== undefined; task = this.#deferred.pop()) {
       await this.#runDeferred(task)
     }
@@ -441,6 +553,38 @@ export class Scope extends Launcher {
     this.#hold.abandon(() => errorOfReason(reason))
   }
 
+  /** Ends what one keeper has of the scope. */
+  async #endAt(link: KeeperLink): Promise<KeeperReport> {
+    const report = await link.closeScope(this.#number)
+    return report ?? endLost(link, this.#lost(link), this.#context.log)
+  }
+
+  /** Ends one command. In a scope that closes, its end is that of the scope. */
+  async #terminate(
+    link: KeeperLink,
+    child: ChildProcess,
+    command: number,
+    killSignal: NodeJS.Signals
+  ): Promise<TerminationReport> {
+    if (this.#released.has(child)) {
+      await endAlone(child, killSignal, this.#context.graceMs)
+      return terminationReport([])
+    }
+    const found =
+      this.#state.name === 'open' ? await link.terminate(this.#number, command, killSignal) : undefined
+    // Without its keeper the scope closes, too.
+    const report = terminationReport(found ?? (await this.#ended))
+    if (found !== undefined && report.survivors.length > 0) {
+      const err = errorOfSurvivors(report.survivors)
+      const { spawnfile: name } = child
+      this.#context.log.error(
+        { err, scope: this.id, command: name, ...report },
+        'a command could not be ended'
+      )
+    }
+    return report
+  }
+
   async #runDeferred(task: () => unknown): Promise<void> {
     try {
       const late = `it did not end within ${deferredMs} ms`
@@ -450,39 +594,37 @@ export class Scope extends Launcher {
     }
   }
 
-  /** With the keeper lost, nobody else does. */
-  #removeFolders(): LeftFolder[] {
-    const left: LeftFolder[] = []
-    for (const path of this.#folders) {
-      try {
-        rmSync(path, { recursive: true, force: true })
-      } catch (error) {
-        left.push({ path, why: (error as Error).message })
-      }
-    }
-    return left
-  }
-
-  /** What the worker knows of what ran, now that the keeper is lost. */
-  #lost(): LostScope {
-    const { graceMs, killSignal } = this.#context
+  /** What the worker knows of what a keeper ran that is lost. */
+  #lost(link: KeeperLink): LostScope {
+    const { route, graceMs, killSignal, firstSignalTo } = this.#context
     const leaders: number[] = []
-    const foreign = [...this.#adopted.values()]
+    const foreign: ProcessName[] = [...this.#adopted.values()].filter((process) => process.link === link)
     for (const child of this.#running) {
-      if (child.pid === undefined || hasEnded(child)) continue
+      if (this.#linkOf.get(child) !== link || child.pid === undefined || hasEnded(child)) continue
       if (child instanceof KeeperSubprocess) leaders.push(child.pid)
-      else foreign.push({ pid: child.pid, startTick: statOf(child.pid)?.startTick ?? 0 })
+      else foreign.push({ pid: child.pid, startTick: startTickOf(child.pid) })
     }
-    const released = [...this.#released].flatMap(({ pid }) => pid ?? [])
-    const mark = this.#link.markOf(this.#owner.keeperScope)
-    return { mark, graceMs, killSignal, leaders, foreign, released, letGo: this.#letGo }
+    // The number of one that has ended may be another command's.
+    const released = [...this.#released].flatMap((child) => (hasEnded(child) ? [] : (child.pid ?? [])))
+    return {
+      scope: this.#number,
+      opening: { id: this.id, route, graceMs, killSignal, firstSignalTo },
+      leaders,
+      foreign,
+      released,
+      letGo: this.#letGo,
+      folders: this.#folders.ending(this.#released.size > 0)
+    }
   }
 
-  #errorOf(failure: LaunchFailure, { file, args }: Command): Error {
+  #errorOf(link: KeeperLink, failure: LaunchFailure, { file, args }: Command): Error {
     // The scope closed between the call and the start.
     // While it is open here, it can only be that the keeper closed it at its deadline.
     if (failure.code === 'ECANCELED') return errorOfReason(this.reason ?? 'deadline')
-    if (failure.code === 'ERR_SUBPROCESS_KEEPER_LOST') return errorOfReason('keeper-lost')
+    if (failure.code === 'ERR_SUBPROCESS_KEEPER_LOST') {
+      if (!link.isOpen) return errorOfReason('keeper-lost')
+      return new SubprocessError(failure.code, 'its socket was removed, and there is no other one yet')
+    }
     return Object.assign(new Error(failure.message), {
       errno: failure.errno,
       code: failure.code,

@@ -17,13 +17,11 @@ const mostBytes = 64 * 1024 * 1024
  * Connects in the place of a stream that the user destroyed before the subprocess was there: it gets a
  * stream that has ended. Calls back when even that fails.
  */
-export function connectEnded(
-  path: string,
-  header: string,
-  onError: (error: NodeJS.ErrnoException) => void
-): void {
+export function connectEnded(path: string, header: string, onError: (code?: string) => void): void {
   const socket = new Socket()
-  socket.once('error', onError)
+  socket.once('error', ({ code, syscall }: NodeJS.ErrnoException) => {
+    onError(syscall === 'connect' ? code : undefined)
+  })
   socket.connect(path)
   socket.write(header, 'latin1', () => socket.destroy())
 }
@@ -48,8 +46,9 @@ class EarlySocket extends Socket {
   /** What happened to the connection early. */
   #lost: { readonly error?: NodeJS.ErrnoException } | undefined
   #isEarly = true
-  /** Told of it. */
-  onEarlyLoss: (error: { code?: string | undefined }) => void = () => {}
+  #path: string | undefined
+  /** Told of it: with a code where there is no connection, without one where that may be lost. */
+  onEarlyLoss: (code?: string) => void = () => {}
   /** Told of an error that a listener has passed on to nobody. */
   onPassedOn: (error: Error) => void = () => {}
   /** Called before the reader is told of the end. */
@@ -82,20 +81,22 @@ class EarlySocket extends Socket {
   }
 
   override destroy(error?: NodeJS.ErrnoException, callback?: (error?: Error) => void): this {
-    // What the system refused, and no wish of the user's.
-    if (!this.#isEarly || error?.syscall === undefined) {
+    const cannotConnect = error?.syscall === 'connect' && 'address' in error && error.address === this.#path
+    // Or the error of another stream, which a pipeline hands on: that looks the same.
+    const isDropped = error?.code === 'ECONNRESET' || error?.code === 'EPIPE'
+    if (!this.#isEarly || !(cannotConnect || isDropped)) {
       if (error) tolerate(this, error, () => this.onPassedOn(error))
       return (super.destroy as (error?: Error, callback?: (error?: Error) => void) => this)(error, callback)
     }
-    this.#lose({ error })
+    this.#lose({ error }, cannotConnect ? error.code : undefined)
     callback?.(error)
     return this
   }
 
-  #lose(lost: { error?: NodeJS.ErrnoException }): void {
+  #lose(lost: { error?: NodeJS.ErrnoException }, code?: string): void {
     if (this.#lost !== undefined) return
     this.#lost = lost
-    this.onEarlyLoss(lost.error ?? { code: 'ECONNRESET' })
+    this.onEarlyLoss(code)
   }
 
   /** Whether the keeper has got the header, or will. */
@@ -105,10 +106,29 @@ class EarlySocket extends Socket {
 
   /** Connects to the keeper's socket and sends the header, past what the user may have written already. */
   connectWith(path: string, header: string): void {
+    this.#path = path
     this.connect(path)
+    // The stream may have been reading from another connection.
+    if (this.readable) this._read(0)
     super._write(header, 'latin1', (error) => {
       this.#isHeaderSent = !error
     })
+  }
+
+  /**
+   * Leaves a keeper that has not taken the connection, before another one is asked. Returns false where it cannot be made again: it
+   * had failed.
+   */
+  leave(): boolean {
+    if (this.destroyed) return true
+    if (this.connecting) return false
+    // There is no public way to connect anew: `destroy()` ends the stream for its reader, too.
+    const parts = this as unknown as { _handle: { close(): void } | null }
+    parts._handle?.close()
+    parts._handle = null
+    this.#isHeaderSent = false
+    this.#lost = undefined
+    return true
   }
 
   protected _undestroy(): void {}

@@ -6,11 +6,13 @@ import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { type Command, type StdioEntry, type StdioOption, signalName } from './command.js'
+import { endEarly } from './early-end.js'
 import { SubprocessError } from './errors.js'
 import type { Hold } from './hold.js'
 import type { KeeperLink, LaunchListener } from './keeper/link.js'
 import type { LaunchFailure, StdioTarget } from './keeper/protocol.js'
 import { throwLater } from './passed-on.js'
+import { type TerminationReport, terminationReport } from './report.js'
 import { connectEnded, endWhenSilent, InputSocket, OutputSocket } from './stdio.js'
 
 /** What a subprocess needs of its scope. */
@@ -18,10 +20,10 @@ export interface SubprocessOwner {
   readonly link: KeeperLink
   /** The number by which the keeper knows the scope. */
   readonly keeperScope: number
-  /** Between the first signal and SIGKILL. */
-  readonly graceMs: number
   /** Where what is told of the subprocess can be held back. */
   readonly hold: Hold
+  /** Ends a command that has started, by its number, with all that it has started. Never rejects. */
+  terminate(subprocess: ChildProcess, command: number, killSignal: NodeJS.Signals): Promise<TerminationReport>
   /** Turns a failed launch into the error that the user sees. */
   errorOf(failure: LaunchFailure, command: Command): Error
   /** Called with what would be an unhandled `'error'` event: on a server that is a log line, not the end. */
@@ -30,6 +32,8 @@ export interface SubprocessOwner {
   subprocessEnding(): void
   /** The process has ended, or was never started. */
   subprocessEnded(subprocess: ChildProcess): void
+  /** Who has the subprocess when this keeper does not start it, since the worker's rights have changed. Throws where it is not to start. */
+  next(subprocess: ChildProcess): SubprocessOwner
 }
 
 type Fifth = Readable | Writable | null | undefined
@@ -48,7 +52,16 @@ export interface Subprocess<
   stdout: Out
   stderr: Err
   readonly stdio: [In, Out, Err, Fifth, Fifth]
-  /** Ends the process as `kill()` does, after the grace of its scope with SIGKILL, and resolves at its `'exit'`. */
+  /**
+   * Ends the command with all that it has started, whether its own process has exited or not: `killSignal` of its options to
+   * whom `firstSignalTo` says, after the grace of its scope SIGKILL. Resolves when all of them are gone or named as
+   * survivors, and never rejects. Other commands of the scope go on. (`kill()` signals the process alone.)
+   *
+   * A daemon that has left its session and emptied its environment, and whose parents have ended before, belongs to the
+   * scope and to no command: it ends with the scope. Of a command that was released the process alone is ended.
+   */
+  terminate(): Promise<TerminationReport>
+  /** Ends the command as `terminate()` does, and waits for that. */
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -68,6 +81,9 @@ type StreamOf<S, Index extends string, Given> = S extends readonly StdioEntry[]
 type Piped<Entry, Given> = Entry extends 'pipe' | 'overlapped' | null | undefined ? Given : null
 
 type State = 'starting' | 'running' | 'over'
+
+// Why there may be no connection though the keeper's socket is there (connect(2), socket(2)).
+const wants = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 const created = channel('child_process')
 
@@ -100,8 +116,9 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   override killed = false
 
   readonly #command: Command
-  readonly #owner: SubprocessOwner
-  readonly #id: number
+  readonly #variables: () => Record<string, string> | undefined
+  #owner: SubprocessOwner
+  #id: number
   readonly #input: InputSocket | null
   readonly #outputs: readonly OutputSocket[]
   /** The number of each socket's connection to the keeper. */
@@ -111,17 +128,29 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   #state: State = 'starting'
   #openStreams = 0
   #isReferenced = true
+  /** What the user sent before the start. */
+  readonly #signals: NodeJS.Signals[] = []
   /** What `options.signal` said before the start: nothing comes before `'spawn'`. */
   #abortedBy: Error | undefined
   #stopHeeding = (): void => {}
+  #termination: Promise<TerminationReport> | undefined
+  /** Called when it is known whether there is a process. */
+  #onStarted = (): void => {}
   #hasClosed = false
 
   /** @internal */
-  constructor(command: Command, owner: SubprocessOwner) {
+  constructor(
+    command: Command,
+    owner: SubprocessOwner,
+    variables: () => Record<string, string> | undefined = () => undefined
+  ) {
     super()
+    // What is wrong with the options it says first of all.
+    const first = variables()
     tellDiagnostics(this)
     this.#command = command
     this.#owner = owner
+    this.#variables = variables
     this.spawnfile = command.file
     this.spawnargs = [...command.args]
     const [input, output, errors] = command.stdio
@@ -136,20 +165,39 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     for (const socket of this.#sockets()) this.#watch(socket)
     owner.hold.add(this)
 
-    const { link, keeperScope } = owner
-    link.ref()
+    owner.link.ref()
+    this.#id = this.#launch(first)
+    this.#stopHeeding = endEarly({
+      timeoutMs: command.timeoutMs,
+      signal: command.signal,
+      end: () => {
+        if (this.#state === 'over') return false
+        void this.terminate()
+        return true
+      },
+      aborted: (error) => {
+        if (this.#state === 'starting') this.#abortedBy = error
+        else this.emit('error', error)
+      }
+    })
+  }
+
+  /** Asks the keeper for it. Returns the number by which the keeper knows it. */
+  #launch(variables: Record<string, string> | undefined): number {
+    const { link, keeperScope } = this.#owner
     for (const socket of this.#sockets()) this.#connections.set(socket, link.nextConnection())
-    const targets = [this.#input, stdout, stderr].map((socket, descriptor) =>
-      socket === null ? command.stdio[descriptor] : this.#connections.get(socket)
-    ) as [StdioTarget, StdioTarget, StdioTarget]
+    const targets = this.#command.stdio.map((target, descriptor) =>
+      target === 'pipe' ? this.#connections.get(this.stdio[descriptor] as OutputSocket) : target
+    ) as unknown as [StdioTarget, StdioTarget, StdioTarget]
     const listener: LaunchListener = {
       connect: (path, headerOf) => this.#inContext(() => this.#connect(path, headerOf)),
       spawned: (pid) => this.#inContext(() => this.#onSpawned(pid)),
       failed: (failure) => this.#inContext(() => this.#onFailed(failure)),
-      exited: (code, signal) => this.#inContext(() => this.#onExited(code, signal))
+      exited: (code, signal) => this.#inContext(() => this.#onExited(code, signal)),
+      refused: () => this.#inContext(() => this.#onRefused())
     }
-    this.#id = link.launch(keeperScope, command.order(targets), listener)
-    this.#heed(command)
+    const order = this.#command.order(targets)
+    return link.launch(keeperScope, variables === undefined ? order : { ...order, variables }, listener)
   }
 
   /**
@@ -159,7 +207,10 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   override kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const name = signal === 0 ? signal : signalName('signal', signal)
     if (this.#state === 'over') return false
-    if (name !== 0) this.#owner.link.signal(this.#id, name)
+    if (name !== 0) {
+      if (this.#state === 'starting') this.#signals.push(name)
+      this.#owner.link.signal(this.#id, name)
+    }
     this.killed = true
     return true
   }
@@ -183,31 +234,33 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     if (this.#state !== 'over') this.#owner.link.unref()
   }
 
+  terminate(): Promise<TerminationReport> {
+    this.#termination ??= this.#terminate().finally(() => {
+      this.#termination = undefined
+    })
+    return this.#termination
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await endOne(this, this.#owner.graceMs)
+    await this.terminate()
   }
 
-  /** The options `timeout` and `signal`, as `child_process.spawn` has them. */
-  #heed({ timeoutMs, signal, killSignal }: Command): void {
-    const timer = timeoutMs > 0 ? setTimeout(() => this.kill(killSignal), timeoutMs) : undefined
-    const abort = (): void => {
-      if (!this.kill(killSignal)) return
-      const error = abortError(signal?.reason)
-      if (this.#state === 'starting') this.#abortedBy = error
-      else this.#fail(error)
+  async #terminate(): Promise<TerminationReport> {
+    if (this.#state !== 'over') this.killed = true
+    if (this.#state === 'starting') {
+      await new Promise<void>((resolve) => {
+        this.#onStarted = resolve
+      })
     }
-    if (signal?.aborted) process.nextTick(abort)
-    else signal?.addEventListener('abort', abort, { once: true })
-    this.#stopHeeding = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
-    }
+    if (this.pid === undefined) return terminationReport([])
+    return this.#owner.terminate(this, this.#id, this.#command.killSignal)
   }
 
-  /** An error that nobody listens to is no end of a server. */
-  #fail(error: Error): void {
-    if (this.listenerCount('error') > 0) this.emit('error', error)
-    else this.#owner.logError(error, this)
+  /** As of every emitter, but that an error which nobody listens to is no end of a server. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    if (event !== 'error' || this.listenerCount('error') > 0) return super.emit(event, ...args)
+    this.#owner.logError(args[0] as Error, this)
+    return false
   }
 
   #sockets(): (InputSocket | OutputSocket)[] {
@@ -218,19 +271,19 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     try {
       this.#context.runInAsyncScope(act)
     } catch (error) {
-      throwLater(error)
+      // Where it was thrown: what watches over a context, such as a test runner, asks whose error it is.
+      this.#context.runInAsyncScope(throwLater, undefined, error)
     }
   }
 
   #watch(socket: InputSocket | OutputSocket): void {
     this.#openStreams++
-    socket.onEarlyLoss = (error) => this.#loseStdio(error)
+    socket.onEarlyLoss = (code) => this.#loseStdio(code)
     socket.onPassedOn = (error) => this.#owner.logError(error, this)
     socket.onEnd = () => this.#owner.subprocessEnding()
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (this.#state === 'starting') this.#loseStdio(error)
+    socket.on('error', (error) => {
       // A server does not end because a command closed its standard input early. That its scope has closed is told already.
-      else if (socket.listenerCount('error') === 1 && !(error instanceof SubprocessError)) {
+      if (socket.listenerCount('error') === 1 && !(error instanceof SubprocessError)) {
         this.#owner.logError(error, this)
       }
     })
@@ -243,39 +296,64 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   #connect(path: string, headerOf: (connection: number) => string): void {
     for (const [socket, connection] of this.#connections) {
       const header = headerOf(connection)
-      const connectEndedOne = (): void => connectEnded(path, header, (error) => this.#loseStdio(error))
+      const connectEndedOne = (): void => connectEnded(path, header, (code) => this.#loseStdio(code))
       if (socket.destroyed) {
         connectEndedOne()
         continue
       }
       socket.connectWith(path, header)
       socket.once('close', () => {
-        if (this.#state === 'starting' && !socket.isHeaderSent) connectEndedOne()
+        const isAsked = this.#state === 'starting' && this.#connections.get(socket) === connection
+        if (isAsked && !socket.isHeaderSent) connectEndedOne()
       })
     }
   }
 
-  /** A connection failed. Only the keeper knows whether the process was there before it. */
-  #loseStdio({ code = 'EPIPE' }: { code?: string | undefined }): void {
-    // The other end was closed: by a process that has ended by now, or by a keeper out of descriptors.
-    const wasDropped = code === 'ECONNRESET' || code === 'EPIPE'
-    this.#owner.link.stdioLost(this.#id, wasDropped ? 'EMFILE' : code)
+  /**
+   * A connection failed with that code, or its other end may be closed: by a process that has ended by now, or by a keeper out of
+   * descriptors. Only the keeper knows whether the process was there before it.
+   */
+  #loseStdio(code?: string): void {
+    const isWant = code === undefined || wants.has(code)
+    // The command is not to blame where the keeper's socket was removed a moment ago.
+    this.#owner.link.stdioLost(this.#id, isWant ? code : 'ERR_SUBPROCESS_KEEPER_LOST')
   }
 
   #onSpawned(pid: number): void {
     this.pid = pid
     this.#state = 'running'
+    this.#onStarted()
     this.#input?.open()
     // What has come early follows 'spawn', each in a turn of its own: a listener may throw.
     for (const socket of this.#sockets()) process.nextTick(() => socket.settle(true))
     this.emit('spawn')
-    if (this.#abortedBy !== undefined) this.#fail(this.#abortedBy)
+    if (this.#abortedBy !== undefined) this.emit('error', this.#abortedBy)
+  }
+
+  #onRefused(): void {
+    try {
+      const { link } = this.#owner
+      this.#owner = this.#owner.next(this)
+      if (this.#isReferenced) {
+        this.#owner.link.ref()
+        link.unref()
+      }
+      const areFree = this.#sockets().every((socket) => socket.leave())
+      if (!areFree) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', 'its rights have changed')
+      this.#id = this.#launch(this.#variables())
+      for (const signal of this.#signals) this.#owner.link.signal(this.#id, signal)
+    } catch (error) {
+      this.#fail(error as Error)
+    }
   }
 
   #onFailed(failure: LaunchFailure): void {
-    const error = this.#owner.errorOf(failure, this.#command)
+    this.#fail(this.#owner.errorOf(failure, this.#command), failure.errno)
+  }
+
+  #fail(error: Error, errno?: number): void {
     const isHeard = this.listenerCount('error') > 0
-    this.exitCode = failure.errno ?? null
+    this.exitCode = errno ?? null
     for (const socket of this.#sockets()) socket.settle(false)
     this.#end()
     for (const output of this.#outputs) {
@@ -283,7 +361,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
       if (isHeard) output.endEmpty()
       else output.destroy(error)
     }
-    this.#fail(error)
+    this.emit('error', error)
     this.#closeWhenComplete()
   }
 
@@ -306,6 +384,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   #end(): void {
     this.#state = 'over'
     this.#stopHeeding()
+    this.#onStarted()
     this.#input?.destroy()
     if (this.#isReferenced) this.#owner.link.unref()
     this.#owner.subprocessEnded(this)
@@ -318,33 +397,6 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
     this.emit('close', this.exitCode, this.signalCode)
     this.#context.emitDestroy()
   }
-}
-
-/** Ends a process, not its children: SIGTERM, SIGKILL after the grace. Resolves at its `'exit'`. */
-export function endOne(child: ChildProcess, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const isOver = child.exitCode !== null || child.signalCode !== null
-    if (isOver || !child.kill()) {
-      resolve()
-      return
-    }
-    const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
-    // Not 'error': a process that could not be started has 'close' and no 'exit'.
-    for (const event of ['exit', 'close']) {
-      child.once(event, () => {
-        clearTimeout(timer)
-        resolve()
-      })
-    }
-  })
-}
-
-/** What Node gives when a signal is aborted. */
-function abortError(cause: unknown): Error {
-  return Object.assign(new Error('The operation was aborted', { cause }), {
-    name: 'AbortError',
-    code: 'ABORT_ERR'
-  })
 }
 
 /** As Node's own constructor does, for whoever traces what a server starts. */

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Everything that `npm test` leaves out because it is long, or needs more packages: many requests, the soak, the schema of the manifest
-# for Kubernetes, and the other versions of Node.
+# for Kubernetes, other runtimes, and the other versions of Node.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-node build/test/runner/main.js long/
+node build/test/runner/main.js --lanes 2 long/
 echo '== the soak, for a minute'
 node build/soak/main.js --seconds 60
 echo '== the manifest for Kubernetes, by its schema'
 node scripts/check-manifest.js "$scratch/schemas"
+echo '== what is no Node'
+node scripts/check-runtimes.js "$scratch/runtimes"
 bash scripts/test-nodes.sh "$scratch"

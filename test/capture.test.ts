@@ -11,6 +11,7 @@ import { execa } from 'execa'
 import type { FastifyRequest } from 'fastify'
 import { simpleGit } from 'simple-git'
 import { ask } from './harness/client.js'
+import { distantMs, passDeadlines } from './harness/deadlines.js'
 import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
 import { type Served, serve } from './harness/server.js'
@@ -83,6 +84,30 @@ suite('with capture', () => {
       })
     }
   }
+
+  test('a library may take an end for success, and the signal of the request tells', async (t) => {
+    const outcome: unknown[] = []
+    const served = await serve({ guard: { capture: true, timeout: distantMs } }, (app, served) => {
+      app.get('/log', async (request) => {
+        const git = simpleGit({ unsafe: { allowUnsafeCustomBinary: true } }).customBinary(fakeGit)
+        await git.env('WITNESS', served.witness.env.WITNESS as string).raw('log')
+        outcome.push('resolved')
+        try {
+          request.subprocesses.signal.throwIfAborted()
+        } catch (error) {
+          outcome.push((error as { code?: string }).code)
+        }
+      })
+    })
+    t.after(() => served.close())
+    const { answer } = ask(served.port, '/log')
+    await served.witness.present(2)
+    await passDeadlines()
+    assert.equal((await answer).status, 503)
+    await assertGone(served)
+    await eventually('the library has come to an end', () => outcome.length === 2)
+    assert.deepEqual(outcome, ['resolved', 'ERR_SUBPROCESS_DEADLINE'])
+  })
 
   test('two requests at once get each its own children', async (t) => {
     const pids = new Map<string, number | undefined>()

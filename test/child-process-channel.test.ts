@@ -178,6 +178,52 @@ forEachLauncher((launcher) => {
       assert.equal(await output, 'out\n')
     })
 
+    suite('the output of another child', () => {
+      const mebibyte = 1024 * 1024
+      /** Starts `a | b`, where `b` counts the bytes, in the turn in which `a` is started or when it has written. */
+      async function counted(bytes: number, whenWritten: boolean): Promise<string> {
+        const a = launcher.spawn('head', ['-c', `${bytes}`, '/dev/zero'], {
+          stdio: ['ignore', 'pipe', 'inherit']
+        })
+        if (whenWritten) await once(a.stdout as Readable, 'readable')
+        const b = launcher.spawn('wc', ['-c'], { stdio: [a.stdout, 'pipe', 'inherit'] })
+        assert.deepEqual([b.stdin, b.stdio[0]], [null, null])
+        const [output] = await Promise.all([text(b.stdout as Readable), closed(b)])
+        return output.trim()
+      }
+
+      test('comes whole', async () => {
+        const runs = Array.from({ length: 20 }, () => counted(mebibyte, false))
+        assert.deepEqual(new Set(await Promise.all(runs)), new Set([`${mebibyte}`]))
+      })
+
+      const skip =
+        launcher.does('output read before it is given away') === 'lost' && 'what Node has read is lost'
+      test('comes whole when the other one has written already', { skip }, async () => {
+        const runs = Array.from({ length: 20 }, (_, index) => counted(index % 2 === 0 ? 10 : mebibyte, true))
+        const expected = new Set(['10', `${mebibyte}`])
+        assert.deepEqual(new Set(await Promise.all(runs)), expected)
+      })
+
+      test('is left to the worker when the other one has ended', async () => {
+        const a = launcher.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
+        const b = launcher.spawn('head', ['-n', '1'], { stdio: [a.stdout, 'pipe', 'inherit'] })
+        a.stdin?.write('first\n')
+        assert.equal(await text(b.stdout as Readable), 'first\n')
+        if (b.exitCode === null) await once(b, 'exit')
+        a.stdin?.end('second\n')
+        assert.equal(await text(a.stdout as Readable), 'second\n')
+      })
+
+      test('is written to a child that has ended', async () => {
+        const b = launcher.spawn('true', [], { stdio: ['pipe', 'inherit', 'inherit'] })
+        const a = launcher.spawn('yes', [], { stdio: ['ignore', b.stdin, 'ignore'] })
+        await closed(a)
+        // By SIGPIPE, or a status of its own.
+        assert.notEqual(a.exitCode, 0)
+      })
+    })
+
     test('a fourth pipe, both ways', async () => {
       const child = launcher.spawn('sh', ['-c', 'read line <&3; echo "heard $line" >&3'], {
         stdio: ['ignore', 'ignore', 'inherit', 'pipe']

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { suite, test } from 'node:test'
+import { eventually } from './harness/expectations.js'
 import { closed, failureOf, forEachLauncher, type Launcher } from './harness/launchers.js'
+import { lives } from './harness/proc.js'
 
 const missing = join(import.meta.dirname, 'no-such-command')
 const silent = { stdout: '', stderr: '' }
@@ -89,6 +91,24 @@ forEachLauncher((launcher) => {
       )
     })
 
+    test('what else listens to the output gets text, in the encoding of the run or in its own', async () => {
+      /** What a listener hears, if that is what the run resolves with. */
+      const heard = async (options: { encoding?: string }, own?: BufferEncoding): Promise<unknown> => {
+        const run = launcher.execFile('echo', ['é'], options)
+        if (own !== undefined) run.child.stdout?.setEncoding(own)
+        const chunks: unknown[] = []
+        run.child.stdout?.on('data', (chunk) => chunks.push(chunk))
+        assert.deepEqual([(await run).stdout], chunks)
+        return chunks[0]
+      }
+      const bytes = Buffer.from('é\n')
+      assert.equal(await heard({}), 'é\n')
+      assert.equal(await heard({ encoding: 'base64' }), bytes.toString('base64'))
+      assert.deepEqual(await heard({ encoding: 'buffer' }), bytes)
+      assert.equal(await heard({}, 'hex'), bytes.toString('hex'))
+      assert.equal(await heard({ encoding: 'buffer' }, 'utf8'), 'é\n')
+    })
+
     test('timeout: ended by killSignal, with what it had written', async () => {
       const assertEnded = async (options: object, signal: string): Promise<void> => {
         const run = launcher.execFile('sh', ['-c', 'echo out; exec sleep 1000'], { timeout: 300, ...options })
@@ -102,6 +122,18 @@ forEachLauncher((launcher) => {
       }
       await Promise.all([assertEnded({}, 'SIGTERM'), assertEnded({ killSignal: 'SIGINT' }, 'SIGINT')])
       assert.deepEqual({ ...(await launcher.execFile('true', [], { timeout: 100_000 })) }, silent)
+    })
+
+    test('timeout: what the command has started', async () => {
+      // It is closed by then, since nobody holds its output.
+      const command = 'sleep 1000 >/dev/null 2>&1 & echo $!; wait'
+      const { stdout, killed } = await failureOf(launcher.exec(command, { timeout: 1_000 }))
+      const pid = Number(stdout)
+      assert.ok(pid > 0 && killed)
+      if (launcher.does('what `timeout`, `signal` and `maxBuffer` end') === 'the command alone') {
+        assert.ok(lives(pid))
+        process.kill(pid, 'SIGKILL')
+      } else await eventually('it has ended', () => !lives(pid))
     })
 
     test('maxBuffer: ended by killSignal, with as much as was allowed', async () => {

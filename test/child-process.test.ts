@@ -277,10 +277,26 @@ forEachLauncher((launcher) => {
       else assert.throws(spawn, /options\.detached is true.*release\(\)/)
     })
 
-    test('an unknown option', async () => {
-      const spawn = (): ChildProcess => launcher.spawn('true', [], { unknown: 1 } as never)
-      if (launcher.does('unknown option') === 'ignored') await closed(spawn())
-      else assert.throws(spawn, /options\.unknown is 1/)
+    test('an unknown option is ignored', async () => {
+      const child = launcher.spawn('true', [], { unknown: 1, encoding: 'utf8', maxBuffer: 1 } as never)
+      await closed(child)
+      assert.equal(child.exitCode, 0)
+    })
+
+    test('options that are no object are a TypeError', () => {
+      for (const options of ['utf8', 1, true, [], () => {}]) {
+        assert.throws(() => launcher.spawn('true', [], options as never), TypeError)
+      }
+    })
+
+    test('throws for serialization: null', () => {
+      assert.throws(() => launcher.spawn('true', [], { serialization: null as never }), TypeError)
+    })
+
+    test('options that are null', async () => {
+      const spawn = (): ChildProcess => launcher.spawn('true', [], null as never)
+      if (launcher.does('`options` is `null`') === 'throws') assert.throws(spawn, TypeError)
+      else await closed(spawn())
     })
 
     test('the process has a parent and a group', async () => {
@@ -447,6 +463,7 @@ forEachLauncher((launcher) => {
       const child = launcher.spawn('cat')
       assert.ok(child instanceof ChildProcess)
       assert.equal(typeof child.pid, launcher.does('`pid` before `spawn`'))
+      assert.equal(typeof Reflect.get(child, '_handle'), launcher.does('`_handle` of the child'))
       const { stdin, stdout, stderr } = streamsOf(child)
       for (const stream of [stdin, stdout, stderr]) assert.ok(stream instanceof Socket)
       assert.deepEqual([...child.stdio], [stdin, stdout, stderr])
@@ -478,12 +495,13 @@ forEachLauncher((launcher) => {
       for (const [given, signal] of [
         [undefined, 'SIGTERM'],
         ['SIGHUP', 'SIGHUP'],
+        ['sigint', 'SIGINT'],
         [9, 'SIGKILL']
       ] as const) {
         const child = launcher.spawn('cat')
         await once(child, 'spawn')
         assert.equal(child.killed, false)
-        assert.equal(child.kill(given), true)
+        assert.equal(child.kill(given as NodeJS.Signals), true)
         assert.equal(child.killed, true)
         assert.deepEqual(await once(child, 'exit'), [null, signal])
         assert.deepEqual([child.kill(), child.kill(0), child.killed], [false, false, true])

@@ -10,6 +10,7 @@ import { after, before, suite, type TestContext, test } from 'node:test'
 import { createGuard } from 'fastify-subprocess-guard'
 import { type CliSetup, inNamespaces, runCli, startCli, whyNoNamespaces } from './harness/cli.js'
 import { eventually } from './harness/expectations.js'
+import { noNewPlaces, runMainInNewPlaces } from './harness/new-places.js'
 import { type Installed, installWithoutKoffi } from './harness/without-koffi.js'
 
 interface Finding {
@@ -32,7 +33,7 @@ const silent = { info() {}, warn() {}, error() {} }
 const noNamespaces = whyNoNamespaces() ?? false
 const names = [
   ...['node', 'system', '/proc', 'socket folder', 'koffi', 'children', 'subreaper', 'pidfd'],
-  ...['process 1', 'open files', 'processes', 'cgroup', 'user namespaces']
+  ...['shared folder', 'process 1', 'open files', 'processes', 'cgroup', 'user namespaces']
 ]
 
 async function diagnose(setup?: CliSetup): Promise<Diagnosis> {
@@ -173,6 +174,27 @@ suite('the findings', { concurrency: true }, () => {
     assert.match(processes.says, /^This user may have 1000 processes and threads/)
     const high = (await diagnose({ via: ['prlimit', '--nofile=1024:1024'] })).of('open files')
     assert.equal(high.severity, 'ok')
+  })
+})
+
+suite('the folder that the servers of a user share', { skip: noNewPlaces }, () => {
+  test('is named, and who is in its way', () => {
+    const args = ['doctor', '--json']
+    const of = (prepare: string): Finding | undefined =>
+      runMainInNewPlaces<Diagnosis>(prepare, '../../../dist/cli/main.js', ...args).findings.find(
+        ({ name }) => name === 'shared folder'
+      )
+    const path = '/dev/shm/subprocess-guard-0'
+    assert.equal(of('')?.severity, 'ok')
+    assert.match(of('')?.says ?? '', new RegExp(`^This user's servers share ${path}, for notes`))
+    const { severity, says, toDo } = of(`mkdir -m 777 ${path}`) as Finding
+    assert.equal(severity, 'note')
+    assert.match(says, /share \/tmp\/subprocess-guard-0, .*in the way: .+ is open to other users\.$/)
+    assert.match(toDo ?? '', /^Remove what is in the way/)
+    const none = of(
+      `mount -t tmpfs -o ro none /tmp/own; for p in /tmp /dev/shm; do mount -o remount,bind,ro $p; done`
+    )
+    assert.match(none?.says ?? '', /^There is no folder that this user's servers can share: EROFS/)
   })
 })
 

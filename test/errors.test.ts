@@ -66,7 +66,7 @@ suite('an error of the guard is one of http-errors', () => {
       { name: 'SubprocessError', statusCode: 499, status: 499, expose: true }
     ],
     'with 500 for a wrong option': [
-      (scope) => scope.spawn('true', { wrong: true } as never),
+      (scope) => scope.spawn('true', { timeout: -1 }),
       { name: 'SubprocessOptionError', statusCode: 500, status: 500, expose: false }
     ],
     'with 502 when the command of a stream fails': [

@@ -1,4 +1,4 @@
-/** The list of faults is whole, and every test that it names exists. */
+/** The list of faults is whole, and every test that it and the page on security name exists. */
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -33,6 +33,14 @@ function has(source: string, title: string): boolean {
   return new RegExp(`(['"\`])${parts.join('\\$\\{[^}]+\\}')}\\1`).test(source)
 }
 
+function assertAllExist(page: string): void {
+  const named = testsNamedIn(page)
+  const quoted = [...page.matchAll(/“/g)].length
+  assert.equal(named.length, quoted, 'a title stands apart from the name of its file')
+  const missing = named.filter(({ file, title }) => !has(read(file), title))
+  assert.deepEqual(missing, [])
+}
+
 suite('docs/faults.md', () => {
   const page = read('docs/faults.md')
   const rows = page.split('\n').filter((line) => /^\| \d+ +\|/.test(line))
@@ -54,17 +62,27 @@ suite('docs/faults.md', () => {
     assert.deepEqual(without, [])
   })
 
-  test('names no test that does not exist', () => {
-    const named = testsNamedIn(page)
-    const quoted = [...page.matchAll(/“/g)].length
-    assert.equal(named.length, quoted, 'a title stands apart from the name of its file')
-    const missing = named.filter(({ file, title }) => !has(read(file), title))
-    assert.deepEqual(missing, [])
-  })
+  test('names no test that does not exist', () => assertAllExist(page))
 
   test('would find out a test that was renamed', () => {
     const [first] = testsNamedIn(page) as [Named]
     assert.equal(has(read(first.file), `${first.title} or not`), false)
     assert.equal(has(read(first.file), first.title.slice(0, -1)), false)
   })
+})
+
+suite('docs/security.md', () => {
+  const page = read('docs/security.md')
+
+  test('names a test for everything that cannot be done', () => {
+    const rows = page.split('\n').map((line) => line.split('|').map((cell) => cell.trim()))
+    const claims = rows.filter(
+      ([, , cannot = '']) => cannot !== '' && cannot !== 'it cannot' && !/^-+$/.test(cannot)
+    )
+    assert.ok(claims.length > 0)
+    const without = claims.filter(([, , , tests = '']) => testsNamedIn(tests).length === 0)
+    assert.deepEqual(without, [])
+  })
+
+  test('names no test that does not exist', () => assertAllExist(page))
 })

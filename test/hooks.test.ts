@@ -11,6 +11,7 @@ import { after, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import type * as Entry from '../lib/keeper/entry.js'
 import type * as HookProcess from '../lib/keeper/hook-process.js'
 import type * as HooksModule from '../lib/keeper/hooks.js'
 import { assertGone } from './harness/expectations.js'
@@ -22,6 +23,8 @@ import { info } from './harness/worker-info.js'
 const keeper = new URL('../../dist/keeper/', import.meta.url)
 const { Hooks }: typeof HooksModule = await import(new URL('hooks.js', keeper).href)
 const { carryOut }: typeof HookProcess = await import(new URL('hook-process.js', keeper).href)
+const { findEntry }: typeof Entry = await import(new URL('entry.js', keeper).href)
+const entry = findEntry()
 const programs = new URL('../../test/programs/hooks/', import.meta.url)
 const urlOf = (program: string): string => new URL(program, programs).href
 const harness = (name: string): string => fileURLToPath(new URL(`./harness/${name}.js`, import.meta.url))
@@ -99,7 +102,7 @@ suite('a hook', () => {
     ['hoards-objects', /^its process was ended by SIG\w+ before it was done \(more than 64 MB/]
   ] as const) {
     test(`that ${how.replace('-', ' ')} is named with what went wrong`, async () => {
-      const answer = await carryOut(orderOf(`misbehaves.mjs?how=${how}`), enoughMs)
+      const answer = await carryOut(entry, orderOf(`misbehaves.mjs?how=${how}`), enoughMs)
       assert.match(answer.type === 'failed' ? answer.why : 'it did not fail', why)
       assert.deepEqual(childrenOf(process.pid), [], 'a process is left')
     })
@@ -116,7 +119,7 @@ suite('a hook', () => {
         info,
         url: urlOf(`misbehaves.mjs?how=${how}`)
       } as const
-      const answer = await carryOut(order, shortMs)
+      const answer = await carryOut(entry, order, shortMs)
       clearInterval(ticking)
       assert.deepEqual(answer, { type: 'failed', why: `it did not end within ${shortMs} ms` })
       assert.deepEqual(childrenOf(process.pid), [], 'a process is left')

@@ -1,18 +1,22 @@
-/** The loss of the keeper: the worker ends what it had running, and has another one (FAULTS 41). */
+/** The loss of the keeper: what it had running is ended, and there is another one (FAULTS 41). */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Scope, SubprocessError } from 'fastify-subprocess-guard'
 import { type Answer, ask } from './harness/client.js'
+import { limitOwnDescriptors, takeAllDescriptors } from './harness/descriptors.js'
 import { assertClean, assertGone, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
 import { passSilence } from './harness/keeper-silence.js'
 import { kinds } from './harness/kinds.js'
+import { runNoRoom, whyNoLimit } from './harness/no-room.js'
 import { patienceMs } from './harness/patience.js'
 import { lives } from './harness/proc.js'
 import type { GuardedRequest } from './harness/served.js'
@@ -32,6 +36,12 @@ async function startGuarded(t: TestContext): Promise<Guarded> {
   const guarded = await Guarded.start()
   t.after(() => guarded.close())
   return guarded
+}
+
+/** Those of the keepers that have this folder for temporary files. */
+function socketFolders(): string[] {
+  const names = readdirSync(tmpdir()).filter((name) => name.startsWith('subprocess-guard-'))
+  return names.map((name) => join(tmpdir(), name))
 }
 
 async function killKeeper(pid: number): Promise<void> {
@@ -237,6 +247,69 @@ suite('with the keeper goes', () => {
   })
 })
 
+suite('what a lost keeper had running ends', () => {
+  test('when the worker is out of descriptors, and there is another keeper when it has some again', async (t) => {
+    const before = new Set(socketFolders())
+    const guarded = await startGuarded(t)
+    const folders = socketFolders().filter((path) => !before.has(path))
+    assert.equal(folders.length, 1)
+    const { guard, witness } = guarded
+    const scope = guard.open()
+    guarded.run(scope, 'tree-ignores-term.sh')
+    guarded.run(scope, 'daemon.sh')
+    await witness.present(6)
+    limitOwnDescriptors(t)
+    const giveBack = takeAllDescriptors()
+    try {
+      process.kill(guard.keeper, 'SIGKILL')
+      const { reason, processes, survivors } = await scope.closed
+      assert.equal(reason, 'keeper-lost')
+      assert.deepEqual([processes.length, survivors.length], [6, 0])
+    } finally {
+      giveBack()
+    }
+    await assertGone(guarded)
+    assert.equal(existsSync(folders[0] as string), false, "the lost keeper's folder is left")
+    await eventually('there is another keeper', () => guard.keeper !== 0)
+    const { stdout } = await guard.run({}, (scope: Scope) => scope.execFile('echo', ['again']))
+    assert.equal(stdout, 'again\n')
+  })
+
+  test('when no other keeper can be started (EAGAIN)', { skip: whyNoLimit() ?? false }, () => {
+    const { error, events } = runNoRoom('successor')
+    assert.equal(error, undefined)
+    assert.deepEqual(events, ['keeper-lost', 'SIGTERM', 'SIGTERM'])
+  })
+
+  test('by the next keeper, though the worker is stopped meanwhile', async (t) => {
+    const worker = await Worker.start({ options: { grace: 2_000 } })
+    t.after(() => worker.close())
+    worker.run('heeds-no-term.sh')
+    await worker.witness.present(2)
+    process.kill(worker.keeper as number, 'SIGKILL')
+    // The leader goes on, to the end of the grace.
+    await worker.witness.heard('tidied')
+    worker.kill('SIGSTOP')
+    await assertGone(worker)
+    worker.kill('SIGCONT')
+    const { body } = await ask(worker.port, '/echo').answer
+    assert.equal(body, 'subreaper\n')
+  })
+
+  test('when the worker is killed while the next keeper ends it', async (t) => {
+    const worker = await Worker.start({ options: { grace: 2_000 } })
+    t.after(() => worker.close())
+    worker.run('heeds-no-term.sh')
+    await worker.witness.present(2)
+    process.kill(worker.keeper as number, 'SIGKILL')
+    // The leader goes on, to the end of the grace.
+    await worker.witness.heard('tidied')
+    worker.kill('SIGKILL')
+    await worker.dead()
+    await assertGone(worker)
+  })
+})
+
 suite('a keeper that is killed again and again', () => {
   test('has successors, later and later, and a spawn meanwhile is refused with 503', async (t) => {
     const guarded = await startGuarded(t)
@@ -277,7 +350,7 @@ suite('a keeper that is killed again and again', () => {
 })
 
 suite('a keeper that is stopped, and answers nothing', () => {
-  test('is given up when a scope closes, whose processes the worker ends', async (t) => {
+  test('is given up when a scope closes, whose processes end all the same', async (t) => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
     guarded.run(scope, 'tree-ignores-term.sh')
@@ -295,6 +368,37 @@ suite('a keeper that is stopped, and answers nothing', () => {
     await assertGone(guarded)
     assert.notEqual(guarded.guard.keeper, keeper)
   })
+
+  const waits = {
+    'a command': [(scope: Scope) => scope.execFile('true'), 'ERR_SUBPROCESS_KEEPER_LOST'],
+    'a list()': [(scope: Scope) => scope.list(), []]
+  } as const
+  for (const [what, [ask, expected]] of Object.entries(waits)) {
+    test(`is given up when ${what} is waited for in a scope without a deadline, and the next one serves`, async (t) => {
+      const guarded = await startGuarded(t)
+      const scope = guarded.guard.open({ timeout: false })
+      guarded.run(scope, 'background-child.sh')
+      await guarded.witness.present(2)
+      const { keeper } = guarded.guard
+      process.kill(keeper, 'SIGSTOP')
+      const answered = ask(scope).catch((error: NodeJS.ErrnoException) => error.code)
+      // By then it is asked.
+      await new Promise((resolve) => setImmediate(resolve))
+      passSilence(12_000)
+      assert.deepEqual(await answered, expected)
+      assert.equal((await scope.closed).reason, 'keeper-lost')
+      await assertGone(guarded)
+      await eventually(
+        'another keeper serves',
+        () => guarded.guard.keeper > 0 && guarded.guard.keeper !== keeper
+      )
+      const output = await guarded.guard.run(
+        {},
+        async (next) => (await next.execFile('echo', ['again'])).stdout
+      )
+      assert.equal(output, 'again\n')
+    })
+  }
 })
 
 suite('a listener that throws', () => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
@@ -115,6 +115,40 @@ suite('a folder for the keeper’s socket', () => {
       await worker.keeperDead()
       assert.deepEqual(readdirSync(runtime), [])
     } finally {
+      worker.close()
+    }
+  })
+
+  test('that has no room for a socket is not used where there is another one', {
+    skip: noMounts
+  }, async () => {
+    const within = mounted('mount -t tmpfs -o nr_inodes=2 tmpfs "$TMPDIR"')
+    const runtime = join(folder, 'run-2')
+    mkdirSync(runtime, { mode: 0o700 })
+    const worker = await Worker.start({ within, env: { XDG_RUNTIME_DIR: runtime } })
+    try {
+      assert.equal((await ask(worker.port, '/echo').answer).status, 200)
+      assert.match(readdirSync(runtime).join(), /^subprocess-guard-\w+$/)
+    } finally {
+      worker.kill('SIGKILL')
+      await worker.keeperDead()
+      worker.close()
+    }
+  })
+
+  test('in which other users may rename it is not used where there is another one', async () => {
+    const [open, runtime] = [join(folder, 'open'), join(folder, 'run-3')]
+    mkdirSync(open)
+    // Not sticky, as a mounted volume of a container.
+    chmodSync(open, 0o777)
+    mkdirSync(runtime, { mode: 0o700 })
+    const worker = await Worker.start({ env: { TMPDIR: open, XDG_RUNTIME_DIR: runtime } })
+    try {
+      assert.deepEqual(readdirSync(open), [])
+      assert.match(readdirSync(runtime).join(), /^subprocess-guard-\w+$/)
+    } finally {
+      worker.kill('SIGKILL')
+      await worker.keeperDead()
       worker.close()
     }
   })

@@ -1,14 +1,13 @@
 /** Commands with bad luck in a request, by keeper and by direct launch (FAULTS 24 to 27, 56). */
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, openSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
-import { suite, type TestContext, test } from 'node:test'
+import { suite, test } from 'node:test'
 import type { Subprocess } from 'fastify-subprocess-guard'
 import { ask } from './harness/client.js'
+import { limitOwnDescriptors, takeAllDescriptors } from './harness/descriptors.js'
 import { assertClean, assertGone, assertLeft, eventually } from './harness/expectations.js'
 import { commandOf } from './harness/guarded.js'
 import { runNoRoom, whyNoLimit } from './harness/no-room.js'
@@ -239,28 +238,6 @@ suite('without the guard', { concurrency: true }, () => {
     await assertLeft(served, 1)
   })
 })
-
-/** Has this process get no more than some more descriptors than it has, until the test is over. */
-function limitOwnDescriptors(t: TestContext): void {
-  const prlimit = (...args: string[]): string =>
-    execFileSync('prlimit', ['--pid', `${process.pid}`, ...args], { encoding: 'utf8' })
-  const soft = prlimit('--nofile', '--noheadings', '--output=SOFT').trim()
-  prlimit('--nofile=500:')
-  t.after(() => void prlimit(`--nofile=${soft}:`))
-}
-
-/** Opens files until no descriptor is left. Returns how to give them back. */
-function takeAllDescriptors(): () => void {
-  const taken: number[] = []
-  try {
-    for (;;) taken.push(openSync('/dev/null', 'r'))
-  } catch (error) {
-    assert.equal((error as NodeJS.ErrnoException).code, 'EMFILE')
-  }
-  return () => {
-    for (const descriptor of taken) closeSync(descriptor)
-  }
-}
 
 function outputOf({ stdout }: Subprocess): Promise<string> {
   return text(stdout as NonNullable<typeof stdout>)

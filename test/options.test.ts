@@ -14,9 +14,13 @@ const mistakes: [object, RegExp][] = [
   [{ grace: -1 }, /^grace is -1/],
   [{ grace: false }, /^grace is false/],
   [{ killSignal: 'TERM' }, /^killSignal is "TERM": .*'SIGTERM'/],
+  [{ firstSignalTo: 'leader' }, /^firstSignalTo is "leader": set it to 'tree' or 'command'/],
   [{ killSignal: 'SIGSTOP' }, /^killSignal is "SIGSTOP": this signal ends no process/],
   [{ drain: 1.5 }, /^drain is 1.5/],
-  [{ timeOut: 5 }, /^timeOut is 5: no such option; there are timeout, grace, killSignal, drain/],
+  [
+    { timeOut: 5 },
+    /^timeOut is 5: no such option; there are timeout, grace, killSignal, firstSignalTo, privateTmp, drain/
+  ],
   [{ hooks: './hooks.js' }, /^hooks is/],
   [{ capture: 'yes' }, /^capture is "yes": set it to true or false, or to an object such as/],
   [{ capture: null }, /^capture is null/],

@@ -72,6 +72,8 @@ suite('the packed package', () => {
       'package.json resolves',
       'express resolves',
       'express resolves',
+      'keeper resolves',
+      'keeper resolves',
       'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
       'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
       ''

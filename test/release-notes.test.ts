@@ -1,50 +1,47 @@
 /** What was released is noted where only its user can write, and no longer than it matters. */
 
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { suite, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { markOf, markOfProcess } from './harness/marked.js'
+import { distThere, isRoot, runInNewPlaces, noNewPlaces as whyNot } from './harness/new-places.js'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
-const isRoot = process.getuid?.() === 0
-const flags = ['--mount', ...(isRoot ? [] : ['--user', '--map-root-user'])]
-const tried = spawnSync('unshare', [...flags, 'mount', '-t', 'tmpfs', 'none', '/tmp'], { encoding: 'utf8' })
-const whyNot = tried.status === 0 ? false : `no folders of its own can be mounted: ${tried.stderr}`
-
-// New and empty, seen by nobody else. The tests themselves may be in a place that is hidden then, and so may Node.
-const fresh = `set -e
-  mount -t tmpfs none /dev/shm; mkdir /dev/shm/root /dev/shm/other; mount --bind "$ROOT" /dev/shm/root
-  touch /dev/shm/node; mount --bind "$NODE" /dev/shm/node
-  mount -t tmpfs none /tmp; mkdir /tmp/own; cd /`
-const name = 'subprocess-guard-released-0'
+const name = 'subprocess-guard-0'
 const mark = markOf()
 const file = mark.replace('/', '_')
 
 /** Runs a program with the functions of the notes in new places, and returns what it prints. */
 function inNewPlaces<Printed>(prepare: string, program: string): Printed {
-  const imports = `import * as notes from '/dev/shm/root/dist/containment/release-notes.js'
+  const imports = `import * as notes from '${distThere}/containment/release-notes.js'
+    import { execFileSync } from 'node:child_process'
     import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
     const { noteRelease, isReleased, dropStaleNotes } = notes`
-  const node = ['/dev/shm/node', '--input-type=module', '--eval', `${imports}\n${program}`]
-  const { stdout, stderr } = spawnSync(
-    'unshare',
-    [...flags, 'sh', '-c', `${fresh}\n${prepare}\nexec "$@"`, 'sh', ...node],
-    { encoding: 'utf8', env: { ...process.env, ROOT: root, NODE: process.execPath, TMPDIR: '/tmp/own' } }
-  )
-  assert.notEqual(stdout, '', stderr)
-  return JSON.parse(stdout)
+  return runInNewPlaces(prepare, `${imports}\n${program}`)
 }
 
-/** Notes a release and tells in which of the places the note is. */
+/** Notes a release and tells in which folder the note is, and whether another process with another TMPDIR knows of it. */
 const note = `
   noteRelease('${mark}')
-  const places = ['/dev/shm', '/tmp', '/tmp/own'].filter((place) => existsSync(place + '/${name}/${file}'))
-  console.log(JSON.stringify([places, isReleased('${mark}')]))`
+  const folders = ['/dev/shm', '/tmp', '/tmp/own', '/run/user/0'].filter(existsSync).flatMap((place) =>
+    readdirSync(place).map((one) => place + '/' + one).filter((folder) => existsSync(folder + '/${file}')))
+  const program = "import { isReleased } from '${distThere}/containment/release-notes.js'; console.log(isReleased('${mark}'))"
+  const env = { ...process.env, TMPDIR: '/nowhere' }
+  const known = execFileSync('/dev/shm/node', ['--input-type=module', '--eval', program], { env, encoding: 'utf8' })
+  console.log(JSON.stringify([folders, known.trim()]))`
 
 suite('a release', { skip: whyNot }, () => {
   test('is noted in memory', () => {
-    assert.deepEqual(inNewPlaces('', note), [['/dev/shm'], true])
+    assert.deepEqual(inNewPlaces('', note), [[`/dev/shm/${name}`], 'true'])
+  })
+
+  test('is noted at the next place where one is taken', () => {
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, note), [[`/tmp/${name}`], 'true'])
+    const prepare = `touch /dev/shm/${name}; mkdir -p -m 700 /run/user/0`
+    assert.deepEqual(inNewPlaces(prepare, note), [[`/run/user/0/${name}`], 'true'])
+  })
+
+  test('is noted at the next place where one is full', () => {
+    const prepare = `mkdir -m 700 /dev/shm/${name}; mount -t tmpfs -o nr_inodes=1,mode=700 none /dev/shm/${name}`
+    assert.deepEqual(inNewPlaces(prepare, note), [[`/tmp/${name}`], 'true'])
   })
 
   for (const [what, prepare] of [
@@ -55,10 +52,29 @@ suite('a release', { skip: whyNot }, () => {
        ${isRoot ? 'chown 1' : 'chmod 777'} /dev/shm/${name}`
     ]
   ] as const) {
-    test(`is noted elsewhere where there are ${what} in the way`, () => {
-      assert.deepEqual(inNewPlaces(prepare, note), [['/tmp/own'], true])
+    test(`is noted under a random name where there are ${what} in the way everywhere, and others find it`, () => {
+      const [folders, known] = inNewPlaces<[string[], string]>(prepare, note)
+      assert.equal(folders.length, 1)
+      assert.match(folders[0] as string, new RegExp(`^/dev/shm/${name}-\\w{6}$`))
+      assert.equal(known, 'true')
     })
   }
+
+  test('that had a random name is known when what was in the way is gone', () => {
+    const program = `
+      noteRelease('${mark}')
+      execFileSync('rm', ['/dev/shm/${name}', '/tmp/${name}'])
+      notes.noteRelease('${mark.replace('/1', '/2')}')
+      const [random] = readdirSync('/dev/shm').filter((one) => one.startsWith('${name}-'))
+      console.log(JSON.stringify([isReleased('${mark}'), existsSync('/dev/shm/${name}'), random !== undefined]))`
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name} /tmp/${name}`, program), [true, true, true])
+  })
+
+  test('tells where somebody was in the way', () => {
+    const program = `console.log(JSON.stringify([noteRelease('${mark}'), noteRelease('${mark}').length]))`
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, program), [[`/dev/shm/${name} is no folder`], 1])
+    assert.deepEqual(inNewPlaces('', program), [[], 0])
+  })
 
   test('is not believed to be noted by others', () => {
     const prepare = `mkdir /dev/shm/${name}; touch /dev/shm/${name}/${file}; chmod 777 /dev/shm/${name}`
@@ -66,12 +82,14 @@ suite('a release', { skip: whyNot }, () => {
   })
 
   test('that can be noted nowhere is refused, with the reasons', () => {
-    const places = ['/dev/shm', '/tmp', '/tmp/own'].map((place) => `${place}/${name}`)
+    const places = ['/dev/shm', '/tmp', '/tmp/own']
     const message = inNewPlaces<string>(
-      `touch ${places.join(' ')}`,
+      `mount -t tmpfs -o ro none /tmp/own; for place in /tmp /dev/shm; do mount -o remount,bind,ro $place; done`,
       `try { noteRelease('${mark}') } catch (error) { console.log(JSON.stringify(error.message)) }`
     )
-    for (const place of places) assert.ok(message.includes(`${place}: it is not a folder`), message)
+    for (const place of places) {
+      assert.ok(message.includes(`EROFS: read-only file system, mkdir '${place}/${name}'`), message)
+    }
   })
 
   test('of what is no scope is refused, and was never noted', () => {

@@ -1,9 +1,10 @@
 /** What a scope can do beside starting commands, and what becomes of that when it closes. */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { execa } from 'execa'
@@ -450,15 +451,28 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(worker.temporaryFiles(), [])
     })
 
+    test('names the folder that it cannot be made in, and the way out', async (t) => {
+      const { guard } = await startGuarded(t)
+      const scope = guard.open()
+      const { TMPDIR } = process.env
+      process.env.TMPDIR = '/nowhere'
+      t.after(() => {
+        process.env.TMPDIR = TMPDIR
+      })
+      const message =
+        /^no folder for temporary files in \/nowhere \(ENOENT.*\); set TMPDIR to a writable one$/
+      assert.throws(() => scope.tempDir(), { code: 'ENOENT', message })
+    })
+
     test('that the keeper cannot remove when the worker is killed is in its line', async (t) => {
       const worker = await startWorker(t)
       await worker.withScope('temp-dir')
       await worker.witness.present(1)
       const [path] = worker.said('folder')
-      const empty = fillTooDeep(path as string)
+      const putBack = takeAway(dirname(path as string))
       worker.kill('SIGKILL')
       await worker.keeperDead()
-      empty()
+      putBack()
       const [line] = await worker.keeperLines()
       assert.deepEqual(
         line?.leftFolders?.map(({ path }) => path),
@@ -469,8 +483,16 @@ suite('while another guard has the keeper, too', () => {
     test('that cannot be removed is reported', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
+      const place = mkdtempSync(join(tmpdir(), 'place-'))
+      const { TMPDIR } = process.env
+      process.env.TMPDIR = place
       const path = scope.tempDir()
-      t.after(fillTooDeep(path))
+      process.env.TMPDIR = TMPDIR
+      const putBack = takeAway(place)
+      t.after(() => {
+        putBack()
+        rmSync(place, { recursive: true })
+      })
       const { leftFolders } = await scope.close()
       assert.equal(leftFolders.length, 1)
       assert.equal(leftFolders[0]?.path, path)
@@ -592,7 +614,7 @@ suite('at the end of the keeper', () => {
     assert.deepEqual(pidsOf(line?.fields.processes as { pid: number }[]), pidsOf(announced))
   })
 
-  test('tempDir is removed by the worker when the keeper is killed', async (t) => {
+  test('tempDir is removed when the keeper is killed', async (t) => {
     const { guard } = await startGuarded(t)
     const scope = guard.open()
     const path = scope.tempDir()
@@ -611,12 +633,12 @@ async function becomeTheirPrograms(processes: readonly { pid: number }[]): Promi
   await eventually('every process is its program, and waits', () => processes.every(isProgram))
 }
 
-/**
- * Fills a folder so that it cannot be removed. Whoever runs the test may remove anything there, but not by a path that
- * is too long for the system. Returns how to remove it.
- */
-function fillTooDeep(path: string): () => void {
-  const deep = 'n=0; while [ $n -lt 30 ]; do mkdir "$0" && cd -P "$0" || exit 1; n=$((n + 1)); done'
-  execFileSync('sh', ['-c', deep, 'd'.repeat(200)], { cwd: path })
-  return () => void execFileSync('rm', ['-rf', path])
+/** Puts a file in the place of a folder, in which nothing can be removed then. Returns how to take that back. */
+function takeAway(folder: string): () => void {
+  renameSync(folder, `${folder}-away`)
+  writeFileSync(folder, '')
+  return () => {
+    rmSync(folder)
+    renameSync(`${folder}-away`, folder)
+  }
 }

@@ -313,7 +313,7 @@ suite('what spawn is given', () => {
     ['arguments that are no array', () => ['true', 'x' as never], /args is "x"/],
     ['detached', () => ['true', [], { detached: true }], /options\.detached is true.*release\(\)/],
     ['a wrong stdio', () => ['true', [], { stdio: 'pip' }], /options\.stdio is "pip".*'pipe'/],
-    ['an unknown option', () => ['true', [], { maxBuffer: 1 }], /options\.maxBuffer is 1/],
+    ['an option that is no object', () => ['true', [], 'utf8' as never], /options is "utf8"/],
     ['a wrong user', () => ['true', [], { uid: 'root' }], /options\.uid is "root"/]
   ]
   for (const [law, given, message] of refused) {

@@ -1,7 +1,7 @@
 /** What a worker and its keeper have left, killed together, is ended by a sweep, and nothing else is (FAULTS 42). */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as ReleaseNotes from '../lib/containment/release-notes.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
+import type { Orphan } from './harness/orphan.js'
 import { argumentsOf, childrenOf, environmentOf, lives, statOf } from './harness/proc.js'
 import { goneMs } from './harness/server.js'
 import { run, type Swept, sweep, sweepCommandLine } from './harness/sweeper.js'
@@ -46,7 +47,7 @@ for (const launch of ['keeper', 'direct'] as const) {
   suite(`a worker that is killed with its keeper, by ${launch} launch`, () => {
     test('leaves everything, which a dry run names, and a sweep ends all of it', async (t) => {
       const worker = await startBusy(t, { launch })
-      await loseBoth(worker)
+      await worker.loseBoth()
       assert.equal(await worker.witness.goneWithin(goneMs), false)
       assert.equal(worker.witness.living().length, processCount, 'the negative control: nobody ends them')
 
@@ -67,7 +68,7 @@ for (const launch of ['keeper', 'direct'] as const) {
 
     test('leaves nothing once the next worker has started, which says so', async (t) => {
       const worker = await startBusy(t, { launch })
-      await loseBoth(worker)
+      await worker.loseBoth()
       const living = await startBusy(t, { launch })
       await eventually('its log tells of it', () => living.errors.includes('what dead workers had left'))
       assert.match(living.errors, new RegExp(`ended ${processCount} processes, 0 survived`))
@@ -83,7 +84,7 @@ for (const launch of ['keeper', 'direct'] as const) {
         await one.witness.present(1)
         assert.equal(one.temporaryFiles().length, 2)
       }
-      await loseBoth(worker)
+      await worker.loseBoth()
       assert.equal(worker.temporaryFiles().length, 2)
       for (const one of [worker, other]) await sweep({ env: { TMPDIR: one.temporaryFolder } })
       assert.deepEqual(worker.temporaryFiles(), [])
@@ -95,8 +96,8 @@ for (const launch of ['keeper', 'direct'] as const) {
 suite('a sweep ends nothing', () => {
   test('of a worker that lives, with its keeper or without', async (t) => {
     const [lost, kept, keeperless] = await Promise.all([startBusy(t), startBusy(t), startBusy(t)])
-    await loseKeeper(keeperless)
-    await loseBoth(lost)
+    await keeperless.loseKeeper()
+    await lost.loseBoth()
     const { processes } = await sweep()
     assert.deepEqual(pidsOf(processes), announcedBy(lost))
     for (const { witness } of [kept, keeperless]) assert.equal(witness.living().length, processCount)
@@ -122,7 +123,7 @@ suite('a sweep ends nothing', () => {
       const mark = markOf()
       const heir = await startBusy(t, { env: { SUBPROCESS_GUARD_MARK: mark } })
       const other = await startMarked(t, mark)
-      if (!keeperLives) await loseKeeper(heir)
+      if (!keeperLives) await heir.loseKeeper()
       const { processes } = await sweep()
       assert.deepEqual(pidsOf(processes), [other.pid])
       assert.equal(heir.witness.living().length, processCount)
@@ -133,13 +134,13 @@ suite('a sweep ends nothing', () => {
   test('of a tree in which a worker lives', async (t) => {
     const mark = markOf()
     const shell = await startCommand(t, mark, ['sh', '-c', 'sleep 1000 & read go; kill $!'])
-    const worker = await childOf(shell.pid as number)
+    const worker = await childOf(shell.pid)
     await startMarked(t, markOfProcess(worker))
     const other = await startMarked(t, mark)
     assert.deepEqual(pidsOf((await sweep()).processes), [other.pid])
     assert.ok(lives(shell.pid))
-    shell.stdin?.end('go\n')
-    await once(shell, 'exit')
+    shell.stdin.end('go\n')
+    await shell.gone()
   })
 
   test('of the tree that it was started in itself', async (t) => {
@@ -148,7 +149,7 @@ suite('a sweep ends nothing', () => {
     const mark = markOf()
     const other = await startMarked(t, mark)
     const shell = await startCommand(t, mark, ['sh', '-c', script, 'sh', ...sweepCommandLine])
-    const output = await text(shell.stdout as NodeJS.ReadableStream)
+    const output = await text(shell.stdout)
     const [, json, status] = /^(.*)status (\d+)\n$/s.exec(output) ?? []
     assert.deepEqual(pidsOf(JSON.parse(json as string)), [other.pid])
     assert.equal(status, '0')
@@ -162,8 +163,8 @@ suite('a sweep ends nothing', () => {
     assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
     assert.ok(lives(spared.pid))
     assert.ok(isReleased(released))
-    spared.kill('SIGKILL')
-    await once(spared, 'exit')
+    spared.kill()
+    await spared.gone()
     await sweep()
     assert.ok(!isReleased(released))
   })
@@ -174,7 +175,7 @@ suite('a sweep ends nothing', () => {
     await worker.withScope('release')
     worker.run('waits.sh')
     await worker.witness.present(2 + 1)
-    await loseBoth(worker)
+    await worker.loseBoth()
     const next = await Worker.start()
     t.after(() => next.close())
     await eventually('the next one has swept', () => next.errors.includes('what dead workers had left'))
@@ -197,7 +198,7 @@ suite('a sweep ends nothing', () => {
 
   test('of another user', { skip: noOtherUser }, async (t) => {
     const worker = await startBusy(t, { user: nobody })
-    await loseBoth(worker)
+    await worker.loseBoth()
     const ours = await startMarked(t, markOf())
     assert.deepEqual(pidsOf((await sweep()).processes), [ours.pid])
     assert.equal(worker.witness.living().length, processCount)
@@ -263,9 +264,9 @@ suite('one sweep ends nothing', () => {
     ['garbage', '../../%s\n/1'],
     ['a slash', '/']
   ]
-  const marked = new Map<string, ChildProcess>()
+  const marked = new Map<string, Orphan>()
   let swept: Swept
-  let left: ChildProcess
+  let left: Orphan
   const ends: (() => void)[] = []
   after(() => {
     for (const end of ends) end()
@@ -291,7 +292,7 @@ suite('a realm', () => {
   const theirs = `${process.env.SUBPROCESS_GUARD_REALM ?? ''}theirs`
   test('is that of the worker, whose processes only a sweep of the same realm ends', async (t) => {
     const worker = await startBusy(t, { env: { SUBPROCESS_GUARD_REALM: theirs } })
-    await loseBoth(worker)
+    await worker.loseBoth()
     assert.deepEqual(await sweep(), { status: 0, processes: [] })
     assert.equal(worker.witness.living().length, processCount)
     const { processes } = await sweep({ env: { SUBPROCESS_GUARD_REALM: theirs } })
@@ -373,6 +374,18 @@ suite('a sweep', () => {
     assert.match((await run([node, entry, '--dry-run'])).stdout, new RegExp(`^would end {2}${facts}`))
     assert.match((await run([node, entry])).stdout, new RegExp(`^ended by SIGTERM {2}${facts}`))
   })
+
+  test('prints no name that a terminal would take for an order, or a person for a line of its own', async (t) => {
+    const [node, entry] = sweepCommandLine as [string, string]
+    const name = '\x1b[2J\r\nended by SIGTERM  1\u202e'
+    const child = await startCommand(t, markOf(), ['sh', '-c', 'echo ready; read line', name])
+    await once(child.stdout, 'data')
+    for (const flags of [['--dry-run'], []]) {
+      const { stdout } = await run([node, entry, ...flags])
+      assert.ok(stdout.endsWith(' ?[2J??ended by SIGTERM  1?\n'), JSON.stringify(stdout))
+      assert.equal(stdout.split('\n').length, 2)
+    }
+  })
 })
 
 /** Starts a worker with a request for each of the programs under way. */
@@ -385,26 +398,10 @@ async function startBusy(t: TestContext, setup: WorkerSetup = {}): Promise<Worke
 }
 
 /** Starts a process that a dead worker has left, and that only SIGKILL ends. */
-async function startStubborn(t: TestContext): Promise<ChildProcess> {
+async function startStubborn(t: TestContext): Promise<Orphan> {
   const child = await startCommand(t, markOf(), ['sh', '-c', 'trap "" TERM; echo ready; exec sleep 1000'])
-  await once(child.stdout as NodeJS.ReadableStream, 'data')
+  await once(child.stdout, 'data')
   return child
-}
-
-/** Kills the keeper of a worker that lives on, and is kept from ending anything in its place. */
-async function loseKeeper(worker: Worker): Promise<void> {
-  worker.kill('SIGSTOP')
-  await eventually('it is stopped', () => statOf(worker.pid)?.state === 'T')
-  process.kill(worker.keeper as number, 'SIGKILL')
-  // Nobody reaps it: its parent is stopped.
-  await worker.keeperDead()
-}
-
-/** Kills the keeper and the worker, before either can act on the other's end. */
-async function loseBoth(worker: Worker): Promise<void> {
-  await loseKeeper(worker)
-  worker.kill('SIGKILL')
-  await worker.dead()
 }
 
 function announcedBy({ witness }: Worker): number[] {

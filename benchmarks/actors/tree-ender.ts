@@ -2,6 +2,8 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createGuard } from 'fastify-subprocess-guard'
 import fkill from 'fkill'
@@ -22,6 +24,10 @@ const startOf: Record<string, () => Start | Promise<Start>> = {
   guard: () => guarded('SIGTERM'),
   'guard, SIGKILL': () => guarded('SIGKILL'),
   'kill(-pgid)': () => ending((pid) => process.kill(-pid, 'SIGKILL')),
+  'kill(-pgid) by a sidecar': async () => {
+    const sidecar = await startSidecar()
+    return ending((pid) => sidecar.write(`${pid}\n`))
+  },
   'tree-kill': () => ending((pid) => promisify<number, string>(treeKill)(pid, 'SIGKILL')),
   terminate: () => ending((pid) => terminate(pid, 'SIGKILL')),
   fkill: () => ending((pid) => fkill(pid, { tree: true, force: true })),
@@ -60,6 +66,17 @@ function ending(end: (pid: number) => unknown): Start {
   }
 }
 
+/** A Node process that signals the groups whose numbers it is told. It ends with this one. */
+async function startSidecar(): Promise<Socket> {
+  const file = fileURLToPath(new URL('./killer.js', import.meta.url))
+  const child = spawn(process.execPath, [file], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
+  const link = child.stdio[3] as Socket
+  await once(link, 'data')
+  child.unref()
+  link.unref()
+  return link
+}
+
 const start = (await startOf[contestant]?.()) as Start
 let end: End = () => {}
 let done: unknown
@@ -77,8 +94,9 @@ act({
     return calledAt
   },
 
-  /** Resolves when the contestant takes it for done. */
+  /** Resolves when the contestant takes it for done, with the time of that by the shared clock. */
   async done() {
     await done
+    return sharedNow()
   }
 })

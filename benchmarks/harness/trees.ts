@@ -35,8 +35,11 @@ export function argumentsOf({ children, grandchildrenOfEach }: Tree): string[] {
 
 /** How a tree went. */
 export type Ending =
-  /** From the call until nothing of it was alive, and how many processes were started on the machine meanwhile. */
-  | { readonly ms: number; readonly started: number }
+  /**
+   * From the call until nothing of it was alive, and how many processes were started on the machine meanwhile; and until the
+   * contestant took it for done.
+   */
+  | { readonly ms: number; readonly started: number; readonly doneMs: number | undefined }
   /** How many of its processes were left, and whether the contestant was still at it when it was given up. */
   | { readonly left: number; readonly isGivenUp: boolean }
 
@@ -52,15 +55,15 @@ export async function endTree(contestant: Actor, tree: Tree, withinMs: number): 
     const before = startedSinceBoot()
     const calledAt = await contestant.ask<number>('end')
     let isAtIt = true
-    const done = contestant.ask('done').finally(() => {
+    const done = contestant.ask<number>('done').finally(() => {
       isAtIt = false
     })
     const given = done.then(() => noneDies(pipe, over.signal))
     const endedAt = await Promise.race([pipe.ended, given, passed(withinMs, over.signal)])
     const started = startedSinceBoot() - before
     if (endedAt !== undefined) {
-      await Promise.race([done, passed(settleMs, over.signal)])
-      return { ms: endedAt - calledAt, started }
+      const doneAt = await Promise.race([done, passed(settleMs, over.signal)])
+      return { ms: endedAt - calledAt, started, doneMs: doneAt === undefined ? undefined : doneAt - calledAt }
     }
     const left = { left: pipe.living.length, isGivenUp: isAtIt }
     // Without its tree the contestant has nothing to go on with, and nothing of it meets the next one.
@@ -82,9 +85,10 @@ async function noneDies(pipe: Pipe, signal: AbortSignal): Promise<void> {
   }
 }
 
-async function passed(ms: number, signal: AbortSignal): Promise<void> {
+async function passed(ms: number, signal: AbortSignal): Promise<undefined> {
   // It fails when nobody waits any more.
   await pause(ms, undefined, { signal }).catch(() => {})
+  return undefined
 }
 
 /** Processes and threads, all there ever were on the machine. */

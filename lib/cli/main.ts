@@ -1,13 +1,11 @@
 #!/usr/bin/env node
 /** Entry of the command `subprocess-guard`: what guarded workers run here, and what the machine allows. */
 
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { version } from '../version.js'
 import { doctorCommand } from './doctor.js'
 import { psCommand } from './ps.js'
 import { sweepCommand } from './sweep.js'
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 
 // Whoever reads has read enough: `| head`.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>

@@ -1,13 +1,18 @@
 /** A look at every process for what names a worker: the marks of subprocesses and of keepers. */
 
+import { ProcessTree } from '../containment/process-tree.js'
 import { keeperMarkName, markName, type WorkerName, workerIn, workerMarkIn } from '../mark.js'
 import { allProcesses, environmentOf, type ProcessStat } from '../platform/linux.js'
+import { numbersOf } from '../platform/namespaces.js'
 
 /** What was seen of one worker. */
 export interface WorkerSigns {
   readonly name: WorkerName
   readonly keepers: ProcessStat[]
-  /** The processes that carry the mark of a scope, by its number. */
+  /**
+   * The processes that carry the mark of a scope, by its number, but for those that a service has started: it gives them the
+   * environment of whoever asks it to, and has not the mark itself.
+   */
   readonly marked: Map<number, ProcessStat[]>
 }
 
@@ -26,6 +31,7 @@ export function lookForMarks(): Look {
   const workers = new Map<string, WorkerSigns>()
   const markOf = new Map<number, string>()
   const childrenOf = new Map<number, ProcessStat[]>()
+  const carriers: { stat: ProcessStat; signs: WorkerSigns; scope: number }[] = []
   const signsOf = (workerMark: string, name: WorkerName): WorkerSigns => {
     const signs = workers.get(workerMark) ?? { name, keepers: [], marked: new Map() }
     workers.set(workerMark, signs)
@@ -46,8 +52,31 @@ export function lookForMarks(): Look {
     const [workerMark, name] = [workerMarkIn(mark), workerIn(mark)]
     if (workerMark === undefined || name === undefined) continue
     markOf.set(stat.pid, mark)
-    const { marked } = signsOf(workerMark, name)
-    addTo(marked, Number(mark.slice(workerMark.length + 1)), stat)
+    carriers.push({
+      stat,
+      signs: signsOf(workerMark, name),
+      scope: Number(mark.slice(workerMark.length + 1))
+    })
+  }
+
+  const tree = new ProcessTree(others)
+  const above = new Set<number>()
+  const keepers = [...workers.values()].flatMap((signs) => signs.keepers)
+  for (const from of [processes.get(process.ppid), ...keepers]) {
+    if (from !== undefined) for (const { pid } of tree.lineOf(from)) above.add(pid)
+  }
+  // What all of a chain have above them is looked for once: it may be thousands long.
+  const unmarkedAbove = new Map<number, ProcessStat | undefined>()
+  for (const { stat, signs, scope } of carriers) {
+    const line: number[] = []
+    let unmarked: ProcessStat | undefined
+    for (const at of tree.lineOf(stat)) {
+      unmarked = markOf.has(at.pid) ? unmarkedAbove.get(at.pid) : at
+      if (unmarked !== undefined || unmarkedAbove.has(at.pid)) break
+      line.push(at.pid)
+    }
+    for (const pid of line) unmarkedAbove.set(pid, unmarked)
+    if (unmarked === undefined || mayHaveOurs(unmarked, signs.name, above)) addTo(signs.marked, scope, stat)
   }
 
   const treesOf = (roots: readonly ProcessStat[]): ProcessStat[] => {
@@ -59,6 +88,18 @@ export function lookForMarks(): Look {
     return [...found]
   }
   return { processes, workers, treesOf }
+}
+
+/**
+ * Whether a process without a mark may have a child of the worker's: it is the worker, or takes in orphans, as the first process
+ * of a PID namespace does, and perhaps one that is above a worker.
+ */
+function mayHaveOurs(
+  { pid, startTick }: ProcessStat,
+  worker: WorkerName,
+  above: ReadonlySet<number>
+): boolean {
+  return startTick === worker.startTick || above.has(pid) || numbersOf(pid).at(-1) === 1
 }
 
 /** The mark of the worker whose keeper it is. What a keeper starts may have its variables, and is none. */

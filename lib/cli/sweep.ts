@@ -1,12 +1,15 @@
 /** `subprocess-guard sweep`: ends what dead workers have left, and says how. */
 
 import { Command } from 'commander'
+import { Adopter } from '../containment/adopter.js'
 import { findLeft, type LeftProcess } from '../containment/left.js'
 import { sweep } from '../containment/sweep.js'
 import type { EndedProcess } from '../keeper/protocol.js'
 import { ownRealm, workerIn } from '../mark.js'
 import { loadLibc } from '../platform/libc.js'
 import { processOf, type ScopeProcess } from '../platform/linux.js'
+import { parentOfOrphans } from '../platform/orphan.js'
+import { printable } from './printable.js'
 
 const graceMs = 2_000
 
@@ -36,15 +39,27 @@ export function sweepCommand(): Command {
       } catch (error) {
         command.error(`error: ${(error as Error).message}`)
       }
-      const found = findLeft().map(foundOf)
+      const adopter = new Adopter({ place: process.pid, find: parentOfOrphans })
+      const found = await lookFor(adopter)
       if (options.dryRun) print(found, options, toEndLine)
-      else await sweepAndPrint(found, options)
+      else await sweepAndPrint(found, options, adopter)
     })
 }
 
-async function sweepAndPrint(found: readonly Found[], options: SweepOptions): Promise<void> {
+async function lookFor(adopter: Adopter): Promise<Found[]> {
+  // It may ask for the adopter.
+  if (findLeft(adopter).isUnclear) await adopter.settled()
+  return findLeft(adopter).processes.map(foundOf)
+}
+
+async function sweepAndPrint(
+  found: readonly Found[],
+  options: SweepOptions,
+  adopter: Adopter
+): Promise<void> {
   const libc = await loadLibc()
-  const ended = await sweep(libc instanceof Error ? undefined : libc, graceMs)
+  const say = (message: string): void => console.error(printable(message))
+  const ended = await sweep(libc instanceof Error ? undefined : libc, graceMs, adopter, say)
   const byPid = new Map(found.map((process) => [process.pid, process]))
   print(
     ended.map((process) => ({ ...byPid.get(process.pid), ...process })),
@@ -64,13 +79,13 @@ function foundOf({ stat, mark }: LeftProcess): Found {
 }
 
 function toEndLine(process: Found): string {
-  return `would end  ${process.pid}${factsOf(process)}  ${process.command}`
+  return `would end  ${process.pid}${factsOf(process)}  ${printable(process.command)}`
 }
 
 /** What came up only while others were ended has no facts. */
 function endedLine(process: EndedProcess & Partial<Found>): string {
   const how = process.ended === 'survived' ? `survived (${process.why})` : `ended by ${process.ended}`
-  return `${how}  ${process.pid}${factsOf(process)}  ${process.command}`
+  return `${how}  ${process.pid}${factsOf(process)}  ${printable(process.command)}`
 }
 
 function factsOf({ worker, ageMs, memoryBytes }: Partial<Found>): string {

@@ -2,6 +2,7 @@
 
 import type { ScopeProcess } from '../platform/linux.js'
 import { duration, size } from './figures.js'
+import { printable } from './printable.js'
 import { type Branch, branchesOf } from './tree.js'
 import type { ShownScope, ShownWorker } from './workers.js'
 
@@ -93,9 +94,4 @@ function rowOf(pid: string, age: string, cpu: string, memory: string, command: s
     memory.padStart(widths.memory)
   ]
   return `${numbers.join('')}  ${command}`
-}
-
-/** Without what a terminal would take for an order: anybody can name a process as they like. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, '?')
 }

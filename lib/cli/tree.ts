@@ -5,9 +5,12 @@ import type { ScopeProcess } from '../platform/linux.js'
 /** A process, and where it hangs in the tree. */
 export interface Branch {
   readonly process: ScopeProcess
-  /** From the root down to it, for each process but the root: whether it is the last child of its parent. */
+  /** From the root down to it, for each process but the root, and at most 50: whether it is the last child of its parent. */
   readonly isLast: readonly boolean[]
 }
+
+// What hangs deeper is drawn as deep: nobody could read it.
+const mostDrawn = 50
 
 /** Parents before their children, siblings by number. Whose parent is not among them is a root. */
 export function branchesOf(processes: readonly ScopeProcess[]): Branch[] {
@@ -19,15 +22,20 @@ export function branchesOf(processes: readonly ScopeProcess[]): Branch[] {
     if (siblings === undefined) childrenOf.set(parent, [process])
     else siblings.push(process)
   }
+  // Without recursion: a chain of processes may be longer than the stack is deep.
   const branches: Branch[] = []
-  const addChildren = (parent: number | undefined, above: readonly boolean[]): void => {
-    const children = childrenOf.get(parent) ?? []
-    for (const [index, process] of children.entries()) {
-      const isLast = parent === undefined ? [] : [...above, index === children.length - 1]
-      branches.push({ process, isLast })
-      addChildren(process.pid, isLast)
-    }
+  const waiting = (childrenOf.get(undefined) ?? [])
+    .map((process) => ({ process, isLast: [] as boolean[] }))
+    .reverse()
+  for (let branch = waiting.pop(); branch !== undefined; branch = waiting.pop()) {
+    branches.push(branch)
+    const { process, isLast } = branch
+    const children = childrenOf.get(process.pid) ?? []
+    const below = children.map((child, index) => ({
+      process: child,
+      isLast: isLast.length < mostDrawn ? [...isLast, index === children.length - 1] : isLast
+    }))
+    for (const branch of below.reverse()) waiting.push(branch)
   }
-  addChildren(undefined, [])
   return branches
 }

@@ -57,9 +57,12 @@ export async function workersHere(): Promise<ShownWorker[]> {
 }
 
 async function show(signs: WorkerSigns, look: Look): Promise<ShownWorker | undefined> {
-  // More than one when a keeper was lost and has not ended yet. The youngest is the worker's.
-  const [keeper] = signs.keepers.sort((one, other) => other.startTick - one.startTick)
+  // More than one when a keeper was lost and has not ended yet, or has rights that its worker has given up. The youngest is the
+  // worker's.
+  const [keeper, ...others] = signs.keepers.sort((one, other) => other.startTick - one.startTick)
+  const asked = Promise.all(others.map(({ pid }) => askKeeper(pid)))
   const answer = keeper === undefined ? undefined : await askKeeper(keeper.pid)
+  const answers = (await asked).filter((other) => other.type === 'answered')
   const isKept = keeper !== undefined && isStill(keeper)
   const place = findWorker(signs.name, keeper, look)
   const isRunning = place.state === 'running' && isStill(place.stat)
@@ -72,7 +75,11 @@ async function show(signs: WorkerSigns, look: Look): Promise<ShownWorker | undef
   }
   if (isKept && answer?.type === 'answered') {
     const { containment, scopes } = answer.status
-    return { ...facts, containment, note: null, ...toldBy(keeper, scopes, signs, look) }
+    const told = joined(
+      scopes,
+      answers.flatMap(({ status }) => status.scopes)
+    )
+    return { ...facts, containment, note: null, ...toldBy(keeper, told, signs, look) }
   }
   const scopes = [...signs.marked].map(([scope, roots]) => unknownScope(scope, look.treesOf(roots)))
   const living = scopes.filter(({ processes }) => processes.length > 0)
@@ -99,6 +106,17 @@ function toldBy(keeper: ProcessStat, told: readonly ScopeStatus[], { marked }: W
   })
   const others = carriers.filter((stat) => !listed.has(stat.pid) && isStill(stat))
   return { scopes, unscoped: treeOrder(others.map((stat) => processOf(stat))) }
+}
+
+/** More than one keeper may have something of a scope. */
+function joined(told: readonly ScopeStatus[], others: readonly ScopeStatus[]): ScopeStatus[] {
+  const numbers = new Set(told.map(({ scope }) => scope))
+  const together = told.map((status) => {
+    const parts = [status, ...others.filter(({ scope }) => scope === status.scope)]
+    const openMs = Math.max(...parts.map((part) => part.openMs))
+    return { ...status, openMs, processes: parts.flatMap(({ processes }) => processes) }
+  })
+  return [...together, ...others.filter(({ scope }) => !numbers.has(scope))]
 }
 
 function unknownScope(scope: number, stats: readonly ProcessStat[]): ShownScope {

@@ -10,12 +10,15 @@ import {
   childrenOf,
   childrenOfMainThread,
   environmentOf,
+  isOutOfDescriptors,
   type ProcessStat,
   statOf
 } from '../platform/linux.js'
 import { KnownProcesses } from './known.js'
 import { type Census, letGoTree, type Member, type ScopeRecord } from './members.js'
 import { collectedByNode, collectedHere } from './own-children.js'
+import { visitTree } from './process-tree.js'
+import type { ReleasedMarks } from './released-marks.js'
 
 // How long after an end the keeper looks for what it has left, in ms.
 const lookPauseMs = 25
@@ -34,6 +37,8 @@ export class AdoptionCensus implements Census {
   readonly #unseen = new Map<number, ScopeRecord>()
   /** Every child that the kernel gave us, with its scope. Invariant: none is collected between a look and what follows it. */
   readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
+  /** The numbers that each of them may hold: its own, its group's and its session's. */
+  readonly #numbers = new Map<number, readonly number[]>()
   /** The adopted children whose scope nothing tells, as they were when that was asked. */
   readonly #unknown = new Map<number, ProcessStat>()
   /**
@@ -46,8 +51,8 @@ export class AdoptionCensus implements Census {
   readonly #onStrays: () => void
   /** What was let go: nobody's, and never ended. */
   readonly #released = new KnownProcesses()
-  /** The marks of closed scopes that had let something go. Of all that carries one nothing else is left. */
-  readonly #releasedMarks = new Set<string>()
+  /** Those of closed scopes count. Of all that carries one nothing else is left. */
+  readonly #releasedMarks: ReleasedMarks
   /** Whoever waits for a change of a scope. */
   readonly #waiting = new Map<ScopeRecord, Set<() => void>>()
   /** The scopes that somebody has left since the last round of waking. */
@@ -55,17 +60,23 @@ export class AdoptionCensus implements Census {
   #looking: NodeJS.Timeout | undefined
   /** Whether there was a look in this turn, and none was collected since: what it has left came after that look. */
   #isFresh = false
-  /** Whether the last look failed, for want of descriptors: then nothing may be concluded from it. */
-  #isBlind = false
+  /** Why the last look failed, for want of descriptors: then nothing may be concluded from it. */
+  #blindness: unknown
   #isCollectDue = false
+  /** While it runs, nobody is collected but by a look. */
+  #resting: NodeJS.Timeout | undefined
+  /** When it is over, in ms by `performance.now()`. */
+  #restingUntil = 0
+  readonly #onChildEnded = (): void => this.#collectSoon()
 
   /** `onStrays` is called when there are processes that no scope can have started. */
-  constructor(libc: Libc, strays: ScopeRecord, onStrays: () => void) {
+  constructor(libc: Libc, strays: ScopeRecord, releasedMarks: ReleasedMarks, onStrays: () => void) {
     this.#libc = libc
     this.#strays = strays
+    this.#releasedMarks = releasedMarks
     this.#onStrays = onStrays
     // So that an adopted child is reaped when it ends, and not only when somebody looks.
-    process.on('SIGCHLD', () => this.#collectSoon())
+    process.on('SIGCHLD', this.#onChildEnded)
   }
 
   open(scope: ScopeRecord): void {
@@ -79,6 +90,10 @@ export class AdoptionCensus implements Census {
   }
 
   launched(scope: ScopeRecord, pid: number, command: string): void {
+    // The number is a new process's, so that nobody has it for a group or session any more.
+    this.#released.forgetNumber(pid)
+    this.#strays.forgetNumber(pid)
+    for (const known of this.#scopes) known.forgetNumber(pid)
     this.#leaders.add(pid)
     scope.addLeader(pid, command)
     // Node collects its own at any time.
@@ -88,36 +103,41 @@ export class AdoptionCensus implements Census {
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
     this.#leaders.delete(pid)
-    scope.removeLeader(pid, () => !this.#libc.isGroup(pid))
+    scope.removeLeader(pid, (group) => !this.#libc.isGroup(group))
+    this.#released.seen.delete(pid)
+    this.#forgetIfEmpty(this.#released, pid)
+    if (scope.state === 'open') this.#prune(scope)
     this.#isFresh = false
     this.#changed.add(scope)
     this.#collectSoon()
   }
 
-  members(scope: ScopeRecord, most = Number.POSITIVE_INFINITY): Member[] {
+  members(scope: ScopeRecord, most = Number.POSITIVE_INFINITY, command?: number): Member[] {
     const members = new Map<number, Member>()
-    const add = (pid: number, isOwnChild: boolean): void => {
-      if (members.size >= most || members.has(pid)) return
-      const stat = statOf(pid)
-      if (stat === undefined) return
-      // A dead process that its own parent has not reaped is not alive, and none of ours to reap.
-      if (!stat.alive && !isOwnChild) return
-      if (this.#released.hasSeen(stat)) return
-      members.set(pid, { stat, isOwnChild })
-      scope.remember(stat)
-      if (stat.alive) for (const child of childrenOf(stat)) add(child, false)
-    }
+    const add = (root: number): void =>
+      visitTree(root, (pid) => {
+        if (members.size >= most || members.has(pid)) return []
+        const stat = statOf(pid)
+        const isOwnChild = pid === root
+        // A dead process that its own parent has not reaped is not alive, and none of ours to reap.
+        if (stat === undefined || (!stat.alive && !isOwnChild)) return []
+        if (this.#released.hasSeen(stat)) return []
+        members.set(pid, { stat, isOwnChild })
+        scope.remember(stat)
+        return stat.alive ? childrenOf(stat) : []
+      })
     this.#refresh()
-    for (const pid of this.#rootsOf(scope)) add(pid, true)
+    if (this.#blindness !== undefined) throw this.#blindness
+    for (const pid of this.#rootsOf(scope)) if (isOf(scope, pid, command)) add(pid)
     return [...members.values()]
   }
 
-  isEmpty(scope: ScopeRecord): boolean {
+  isEmpty(scope: ScopeRecord, command?: number): boolean {
     // Whoever of them has ended is collected in a moment: there is no need for a look.
-    if (scope.leaders.size > 0 || scope.orphans.size > 0) return false
+    if (command === undefined && (scope.leaders.size > 0 || scope.orphans.size > 0)) return false
     this.#refresh()
-    if (this.#isBlind || this.#mayBePassing(scope)) return false
-    for (const _ of this.#rootsOf(scope)) return false
+    if (this.#blindness !== undefined || this.#mayBePassing(scope)) return false
+    for (const pid of this.#rootsOf(scope)) if (isOf(scope, pid, command)) return false
     return true
   }
 
@@ -129,11 +149,12 @@ export class AdoptionCensus implements Census {
   }
 
   release(scope: ScopeRecord, pid: number): void {
-    this.#releasedMarks.add(scope.mark)
+    if (this.#unseen.delete(pid)) scope.seeLeader(pid)
     this.letGo(scope, pid)
   }
 
   letGo(scope: ScopeRecord, pid: number): void {
+    this.#prune(this.#released)
     for (const released of letGoTree(scope, this.#released, pid)) {
       if (!scope.orphans.delete(released)) continue
       this.#adopted.set(released, 'released')
@@ -155,6 +176,21 @@ export class AdoptionCensus implements Census {
     })
   }
 
+  collectLater(ms: number): void {
+    const until = performance.now() + ms
+    // A timer counts whole ms.
+    if (ms < 1 || until <= this.#restingUntil) return
+    this.#restingUntil = until
+    // Each would be woken for, and take the time in which another one dies.
+    process.off('SIGCHLD', this.#onChildEnded)
+    clearTimeout(this.#resting)
+    this.#resting = setTimeout(() => {
+      this.#resting = undefined
+      process.on('SIGCHLD', this.#onChildEnded)
+      this.#collectSoon()
+    }, ms)
+  }
+
   forget(scope: ScopeRecord): void {
     for (const pid of this.#rootsOf(scope)) {
       if (!this.#adopted.has(pid)) continue
@@ -164,6 +200,7 @@ export class AdoptionCensus implements Census {
     this.#scopes.delete(scope)
     this.#byMark.delete(scope.mark)
     this.#waiting.delete(scope)
+    this.#prune(this.#strays)
     // An orphan of unknown origin may have waited for just this.
     this.#changeOfUnknown()
     this.#collectSoon()
@@ -204,7 +241,7 @@ export class AdoptionCensus implements Census {
 
   /** One round for all that ends in one turn of the loop. Who ends first is told first: a look can wait. */
   #collectSoon(): void {
-    if (this.#isCollectDue) return
+    if (this.#isCollectDue || this.#resting !== undefined) return
     this.#isCollectDue = true
     setImmediate(() => {
       this.#isCollectDue = false
@@ -245,9 +282,10 @@ export class AdoptionCensus implements Census {
     })
     try {
       this.#look()
-      this.#isBlind = false
-    } catch {
-      this.#isBlind = true
+      this.#blindness = undefined
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error
+      this.#blindness = error
     }
     this.#isFresh = true
   }
@@ -306,6 +344,7 @@ export class AdoptionCensus implements Census {
     const isPassing = owner === 'unknown' && (statOf(pid)?.ending ?? true)
     // For want of descriptors it can fail until here: then another look asks.
     this.#adopted.set(pid, owner)
+    this.#numbers.set(pid, [pid, stat.group, stat.session])
     this.#unknown.delete(pid)
     if (isPassing) this.#passing.set(pid, startTick)
     else if (owner === 'unknown') this.#unknown.set(pid, stat)
@@ -314,16 +353,32 @@ export class AdoptionCensus implements Census {
 
   #drop(pid: number): void {
     const owner = this.#adopted.get(pid)
+    const numbers = this.#numbers.get(pid) ?? []
     this.#adopted.delete(pid)
+    this.#numbers.delete(pid)
     this.#unknown.delete(pid)
     this.#passing.delete(pid)
     this.#isFresh = false
     if (typeof owner === 'object') {
       owner.orphans.delete(pid)
       this.#changed.add(owner)
+      // One that closes does not live long enough for a number to be given out again.
+      if (owner.state === 'open') for (const number of numbers) this.#forgetIfEmpty(owner, number)
     } else if (owner === 'unknown') {
       this.#changeOfUnknown()
+    } else if (owner === 'released') {
+      this.#released.seen.delete(pid)
+      for (const number of numbers) this.#forgetIfEmpty(this.#released, number)
     }
+  }
+
+  #prune(known: KnownProcesses): void {
+    known.prune((group) => !this.#libc.isGroup(group))
+  }
+
+  /** The number of a group without a process may be given out again. */
+  #forgetIfEmpty({ groups }: KnownProcesses, number: number): void {
+    if (groups.has(number) && !this.#libc.isGroup(number)) groups.delete(number)
   }
 
   #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {
@@ -336,4 +391,9 @@ export class AdoptionCensus implements Census {
     for (const scope of this.#scopes) if (scope.holdsGroupOf(stat)) return scope
     return 'unknown'
   }
+}
+
+/** Whether a root of the scope comes from that command; without one, from any. What nothing tells of is the whole scope's affair. */
+function isOf(scope: ScopeRecord, pid: number, command: number | undefined): boolean {
+  return command === undefined || scope.commands.numberOfPid(pid) === command
 }

@@ -7,8 +7,9 @@
 import { closeSync } from 'node:fs'
 import type { ProcessName } from '../keeper/protocol.js'
 import type { Libc } from '../platform/libc.js'
-import { childrenOf, type ProcessStat, statOf } from '../platform/linux.js'
+import { childrenOf, isOutOfDescriptors, type ProcessStat, statOf } from '../platform/linux.js'
 import { isEmptyGroup, type KnownProcesses } from './known.js'
+import { visitTree } from './process-tree.js'
 
 interface Root {
   readonly startTick: number
@@ -33,6 +34,11 @@ export class Foreign {
     return this.firstTick !== Number.POSITIVE_INFINITY
   }
 
+  /** Whether it was told to take that process in. */
+  has(pid: number): boolean {
+    return this.#roots.has(pid)
+  }
+
   /** There may be some that nobody has told of, none older than that, in clock ticks since boot. */
   suspectSince(startTick: number): void {
     this.firstTick = Math.min(this.firstTick, startTick)
@@ -50,18 +56,33 @@ export class Foreign {
   /** Forgets those that have ended, and notes what the others have started, so that it is known as an orphan. */
   look(): void {
     try {
-      for (const [pid, { startTick, descriptor }] of this.#roots) {
+      this.forgetEnded()
+      for (const [pid, { startTick }] of this.#roots) {
         const stat = statOf(pid)
-        if (descriptor !== undefined && this.#libc?.isOver(descriptor)) this.forget(pid)
-        else if (stat?.startTick === startTick) this.#noteTree(stat)
+        if (stat?.startTick === startTick) this.#noteTree(stat)
       }
-    } catch {
-      // For want of descriptors; there is another look.
+      this.#known.prune()
+    } catch (error) {
+      // There is another look.
+      if (!isOutOfDescriptors(error)) throw error
     }
   }
 
-  /** It has ended, and its number may be anybody's by now. What it left is still the scope's. */
+  /** Those whose end can be told: who looks at all processes finds by itself what they have started. */
+  forgetEnded(): void {
+    for (const [pid, { descriptor }] of this.#roots) {
+      if (descriptor !== undefined && this.#libc?.isOver(descriptor)) this.#drop(pid)
+    }
+  }
+
+  /** It was collected a moment ago, and its number may be anybody's from now on. What it left is still the scope's. */
   forget(pid: number): void {
+    this.#known.founderEnded(pid)
+    this.#drop(pid)
+  }
+
+  /** It was collected some time ago. */
+  #drop(pid: number): void {
     this.#known.seen.delete(pid)
     // A number is given out again only when no group has it any more: who has it now is another one.
     if (statOf(pid) !== undefined || isEmptyGroup(pid)) this.#known.groups.delete(pid)
@@ -80,9 +101,12 @@ export class Foreign {
     for (const pid of [...this.#roots.keys()]) this.release(pid)
   }
 
-  #noteTree(stat: ProcessStat | undefined): void {
-    if (!stat?.alive) return
-    this.#known.remember(stat)
-    for (const child of childrenOf(stat)) this.#noteTree(statOf(child))
+  #noteTree(root: ProcessStat): void {
+    visitTree(root.pid, (pid) => {
+      const stat = statOf(pid)
+      if (!stat?.alive) return []
+      this.#known.remember(stat)
+      return childrenOf(stat)
+    })
   }
 }

@@ -1,38 +1,81 @@
 /** The folders that dead workers have left: of their keepers' sockets, and of their scopes. */
 
 import { lstatSync, readdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { folderTagOf, workerOfFolder } from '../mark.js'
-import { isOwnProc } from '../platform/linux.js'
+import { setImmediate as turn } from 'node:timers/promises'
+import {
+  type FolderName,
+  folderTagOf,
+  markName,
+  otherUsersFolder,
+  scopeIn,
+  workerIn,
+  workerOfFolder
+} from '../mark.js'
+import { allPids, bootId, environmentOf, isOwnProc, ownerOf, unknownBoot } from '../platform/linux.js'
+import { removeFolder } from '../platform/remove-folder.js'
 import { lookForMarks } from './marked.js'
-import { isAlive, isOfHere } from './worker-life.js'
+import { isAlive } from './worker-life.js'
 
-/** Removes those of this user whose worker is dead, and has no keeper that is about to do it. */
+/**
+ * Removes those of this user, boot and PID namespace whose worker is dead, that have no keeper which is about to do it, and
+ * whose scope nothing living carries the mark of: what was released, or a server that was started in a scope, may use them.
+ */
 export async function removeLeftFolders(): Promise<void> {
-  if (!isOwnProc()) return
+  // Where the boot cannot be known, folders of another machine cannot be told.
+  if (!isOwnProc() || bootId() === unknownBoot) return
   const left = leftFolders()
   if (left.size === 0) return
-  const kept = new Set([...lookForMarks().keepers.values()].map(folderTagOf))
-  for (const [path, tag] of left) {
-    if (kept.has(tag)) continue
+  const inUse = usedFolders()
+  // Two looks: one may miss a process that is born during it.
+  await turn()
+  for (const used of usedFolders()) inUse.add(used)
+  for (const [path, { tag, scope }] of left) {
+    if (inUse.has(tag) || inUse.has(`${tag}/${scope}`) || isUsedByAnother(path, `${tag}/${scope}`)) continue
     // One that cannot be removed now is found by the next sweep.
-    await rm(path, { recursive: true, force: true }).catch(() => {})
+    await removeFolder(path).catch(() => {})
   }
 }
 
-/** What names the worker of each, by path. */
-function leftFolders(): Map<string, string> {
-  const found = new Map<string, string>()
+/** The tags of workers whose keepers live, and with a number those of marks that somebody carries. */
+function usedFolders(): Set<string> {
+  const { marks, keepers, strangers } = lookForMarks()
+  const used = new Set([...keepers.values()].map(folderTagOf))
+  for (const [pid, mark] of marks) {
+    const scope = scopeTagOf(mark)
+    if (scope !== undefined && !strangers.has(pid)) used.add(scope)
+  }
+  return used
+}
+
+/** Whether it is for the commands of another user, of which one lives. */
+function isUsedByAnother(path: string, scope: string): boolean {
+  const inner = lstatSync(join(path, otherUsersFolder), { throwIfNoEntry: false })
+  if (inner === undefined || inner.uid === process.geteuid?.()) return false
+  return allPids().some((pid) => {
+    if (ownerOf(pid) !== inner.uid) return false
+    return scopeTagOf(environmentOf(pid, markName) ?? '') === scope
+  })
+}
+
+/** What names the scope of a mark as folders do: the tag of the worker, and the number. Undefined for what is no mark. */
+function scopeTagOf(mark: string): string | undefined {
+  const worker = workerIn(mark)
+  return worker === undefined ? undefined : `${folderTagOf(worker)}/${scopeIn(mark)}`
+}
+
+/** The names of all that are left, by path. */
+function leftFolders(): Map<string, FolderName> {
+  const found = new Map<string, FolderName>()
   const parents = new Set([tmpdir(), '/tmp', '/dev/shm', process.env.XDG_RUNTIME_DIR ?? '/tmp'])
   for (const parent of parents) {
     for (const name of namesIn(parent)) {
-      const worker = workerOfFolder(name)
-      if (worker === undefined || !isOfHere(worker) || isAlive(worker)) continue
+      const folder = workerOfFolder(name)
+      if (folder === undefined || isAlive(folder.worker)) continue
       const path = join(parent, name)
       const stat = lstatSync(path, { throwIfNoEntry: false })
-      if (stat?.isDirectory() && stat.uid === process.geteuid?.()) found.set(path, folderTagOf(worker))
+      if (stat?.isDirectory() && stat.uid === process.geteuid?.()) found.set(path, folder)
     }
   }
   return found

@@ -2,9 +2,11 @@
 
 import { ownRealm, workerIn, workerMarkIn } from '../mark.js'
 import { allProcesses, isOwnProc, type ProcessStat, usersOf } from '../platform/linux.js'
+import type { Adopter } from './adopter.js'
 import { KnownProcesses } from './known.js'
 import { lookForMarks, type MarkedProcesses } from './marked.js'
-import { ProcessTree } from './process-tree.js'
+import { originOf, type Verdict } from './origin.js'
+import { ProcessTree, visitTree } from './process-tree.js'
 import { isReleased, releasedProcesses } from './release-notes.js'
 import { isAlive, isOfHere } from './worker-life.js'
 
@@ -15,12 +17,20 @@ export interface LeftProcess {
   readonly mark: string | undefined
 }
 
+export interface Left {
+  readonly processes: readonly LeftProcess[]
+  /** Whether a later look may find more. */
+  readonly isUnclear: boolean
+}
+
 /**
  * One look for what dead workers have left: each process whose mark names a worker of this boot and PID namespace that
  * is dead, and what descends from such a process with or without a mark. `known` are processes that earlier looks have
  * found, by which their orphans are told.
  *
  * Spared is:
+ * - what has a living ancestor that carries no mark of a dead worker, but for process 1 and the one that takes in the
+ *   orphans of `adopter`'s place: a service starts programs with the environment of whoever asks it to;
  * - what a living keeper of the dead worker is about to end itself;
  * - what has another real or effective user than this process, or a worker of another realm (see `ownRealm`);
  * - what was released: a command with all that carries the same mark (see `noteRelease`), a process that was taken in with
@@ -31,37 +41,52 @@ export interface LeftProcess {
  *
  * Throws when no descriptor is to be had: nothing may be concluded then.
  */
-export function findLeft(known: KnownProcesses = new KnownProcesses()): LeftProcess[] {
-  if (!isOwnProc()) return []
+export function findLeft(adopter: Adopter, known: KnownProcesses = new KnownProcesses()): Left {
+  const nothing = { processes: [], isUnclear: false }
+  if (!isOwnProc()) return nothing
   const marked = lookForMarks()
   const leftMarks = leftMarksOf(marked)
   // Environments tell that there is nothing: then no process need be looked at otherwise.
-  if (leftMarks.size === 0 && known.seen.size === 0 && known.groups.size === 0) return []
+  if (leftMarks.size === 0 && known.seen.size === 0 && known.groups.size === 0) return nothing
 
   const tree = new ProcessTree(allProcesses())
   const leftMarkOf = ({ pid }: ProcessStat): string | undefined => {
     const mark = marked.marks.get(pid)
     return mark !== undefined && leftMarks.has(mark) ? mark : undefined
   }
-  const isLeft = (stat: ProcessStat): boolean =>
-    leftMarkOf(stat) !== undefined || known.hasSeen(stat) || known.holdsGroupOf(stat)
+  const isKnown = (stat: ProcessStat): boolean => known.hasSeen(stat) || known.wasBornInGroup(stat)
+  const isLeft = (stat: ProcessStat): boolean => leftMarkOf(stat) !== undefined || isKnown(stat)
+  const verdictOn = (ancestor: ProcessStat): Verdict => {
+    if (isKnown(ancestor)) return 'ours'
+    return leftMarkOf(ancestor) === undefined ? 'unmarked' : 'marked'
+  }
   const spared = treesInUse(tree, marked, isLeft)
   const released = new Set(releasedProcesses())
   const isLetGo = (stat: ProcessStat, mark: string | undefined): boolean =>
     released.size > 0 && isBelow(released, mark, stat, tree, marked)
   const found = new Map<number, LeftProcess>()
-  const add = (stat: ProcessStat, inherited: string | undefined): void => {
-    const { pid } = stat
-    if (pid <= 1 || found.has(pid) || spared.has(pid) || !stat.alive) return
-    const mark = leftMarkOf(stat)
-    // What carries the mark of somebody else is none of the dead worker's, wherever it descends from.
-    if (mark === undefined && workerMarkIn(marked.marks.get(pid) ?? '') !== undefined) return
-    if (!isOurs(pid) || isLetGo(stat, mark)) return
-    found.set(pid, { stat, mark: mark ?? inherited })
-    for (const child of tree.childrenOf(stat)) add(child, mark ?? inherited)
+  const add = (root: ProcessStat): void => {
+    visitTree<LeftProcess>({ stat: root, mark: undefined }, ({ stat, mark: inherited }) => {
+      const { pid } = stat
+      if (pid <= 1 || found.has(pid) || spared.has(pid) || !stat.alive) return []
+      const ownMark = leftMarkOf(stat)
+      // What carries the mark of somebody else is none of the dead worker's, wherever it descends from.
+      if (ownMark === undefined && workerMarkIn(marked.marks.get(pid) ?? '') !== undefined) return []
+      if (!isOurs(pid) || isLetGo(stat, ownMark)) return []
+      const mark = ownMark ?? inherited
+      found.set(pid, { stat, mark })
+      return tree.childrenOf(stat).map((child) => ({ stat: child, mark }))
+    })
   }
-  for (const stat of tree.processes) if (isLeft(stat)) add(stat, undefined)
-  return [...found.values()]
+  for (const stat of tree.processes) if (isKnown(stat)) add(stat)
+  let isUnclear = false
+  for (const stat of tree.processes) {
+    if (found.has(stat.pid) || spared.has(stat.pid) || !stat.alive || leftMarkOf(stat) === undefined) continue
+    const origin = originOf(stat, tree, adopter, verdictOn)
+    if (origin === 'ours') add(stat)
+    else if (origin === 'unclear') isUnclear = true
+  }
+  return { processes: [...found.values()], isUnclear }
 }
 
 /** Those of the marks whose processes have nobody any more. */
@@ -105,12 +130,13 @@ function treesInUse(
   isLeft: (stat: ProcessStat) => boolean
 ): Set<number> {
   const inUse = new Set<number>()
-  const spare = (stat: ProcessStat): void => {
-    if (inUse.has(stat.pid)) return
-    inUse.add(stat.pid)
-    // To process 1 come the orphans of everybody.
-    if (stat.pid !== 1) for (const child of tree.childrenOf(stat)) spare(child)
-  }
+  const spare = (root: ProcessStat): void =>
+    visitTree(root, (stat) => {
+      if (inUse.has(stat.pid)) return []
+      inUse.add(stat.pid)
+      // To process 1 come the orphans of everybody.
+      return stat.pid === 1 ? [] : tree.childrenOf(stat)
+    })
   for (const pid of [process.pid, ...marked.keepers.keys(), ...livingWorkers(marked)]) {
     const stat = tree.find(pid)
     if (stat === undefined) continue
@@ -122,9 +148,9 @@ function treesInUse(
 }
 
 /** The workers that live, as keepers and marks tell of them. */
-function livingWorkers({ marks, keepers }: MarkedProcesses): Set<number> {
+function livingWorkers({ marks, keepers, strangers }: MarkedProcesses): Set<number> {
   const workerMarks = new Set(keepers.values())
-  for (const mark of marks.values()) workerMarks.add(workerMarkIn(mark) ?? '')
+  for (const [pid, mark] of marks) if (!strangers.has(pid)) workerMarks.add(workerMarkIn(mark) ?? '')
   const living = new Set<number>()
   for (const workerMark of workerMarks) {
     const worker = workerIn(workerMark)

@@ -1,10 +1,12 @@
 /** Who belongs to a scope: what is known of each scope, and what a census of its processes answers. */
 
-import type { Containment } from '../keeper/protocol.js'
+import type { Containment, FirstSignalTo, ScopeFolder } from '../keeper/protocol.js'
 import type { Libc } from '../platform/libc.js'
-import { childrenOf, type ProcessStat, statOf } from '../platform/linux.js'
+import { childrenOf, isOutOfDescriptors, type ProcessStat, statOf } from '../platform/linux.js'
+import { Commands } from './commands.js'
 import { Foreign } from './foreign.js'
 import { KnownProcesses } from './known.js'
+import { visitTree } from './process-tree.js'
 
 /** One process of a scope, as it was at the last look. */
 export interface Member {
@@ -16,7 +18,7 @@ export interface Member {
   readonly isOwnChild: boolean
 }
 
-/** Looks for processes that are to end together, until there are none. */
+/** Looks for processes that are to end together, until there are none. A look that fails for want of descriptors throws. */
 export interface Search {
   /** Every process of the scope, its own unreaped zombies included; about so many of them where that can be told early. */
   members(scope: ScopeRecord, most?: number): Member[]
@@ -24,13 +26,20 @@ export interface Search {
   isEmpty(scope: ScopeRecord): boolean
   /** Whether this is still the process that was looked at: its number may have been reused since. */
   isStill(scope: ScopeRecord, member: Member): boolean
+  /** Prepares a look where that takes long: the answers that follow are by it. Left out where each answer is by a look of its own. */
+  lookAhead?(): Promise<void>
   /** Resolves when something may have changed for the scope, after `ms` at the latest. */
   changeWithin(scope: ScopeRecord, ms: number): Promise<void>
+  /** Many are about to end: they are to be collected together, after `ms`. Left out where nobody is collected here. */
+  collectLater?(ms: number): void
 }
 
 /** Finds the processes of each scope of a keeper. How, is the containment level. */
 export interface Census extends Search {
   readonly containment: Containment
+  /** With the number of a command: of that one alone. */
+  members(scope: ScopeRecord, most?: number, command?: number): Member[]
+  isEmpty(scope: ScopeRecord, command?: number): boolean
   /** A scope whose processes it is to find from now on. */
   open(scope: ScopeRecord): void
   /** A command was started for the scope. */
@@ -42,7 +51,16 @@ export interface Census extends Search {
   /** The same for a process that the keeper did not start. Its mark is not the scope's own, and tells nothing. */
   letGo(scope: ScopeRecord, pid: number): void
   /** The scope is closed; what it still has are survivors. */
-  forget(scope: ScopeRecord): void
+  forget(scope: ScopeRecord, hasSurvivors: boolean): void
+}
+
+/** How the processes of a scope are ended. */
+export interface ScopeEnding {
+  /** Between the first signal and SIGKILL. */
+  readonly graceMs: number
+  readonly killSignal: NodeJS.Signals
+  /** Default `'tree'`. */
+  readonly firstSignalTo?: FirstSignalTo | undefined
 }
 
 /** What the keeper knows of a scope. */
@@ -52,12 +70,22 @@ export class ScopeRecord extends KnownProcesses {
   readonly mark: string
   graceMs: number
   killSignal: NodeJS.Signals
+  readonly firstSignalTo: FirstSignalTo
+  readonly commands: Commands
+  /** The processes that have got their first signal, by pid and start time: a second one may mean something else. */
+  readonly asked = new Set<string>()
   /** The running processes that the keeper started: their commands by pid. */
   readonly leaders = new Map<number, string>()
+  /** The groups that were made for leaders of no group, by the leader's number. */
+  readonly #madeGroups = new Map<number, number>()
   /** Processes of the scope that became the keeper's children when their parents died. */
   readonly orphans = new Set<number>()
   /** Folders to remove when every process is gone. */
-  readonly folders: string[] = []
+  readonly folders: ScopeFolder[] = []
+  /** Whether something was let go that may use the TMPDIR of the scope. */
+  hasReleased = false
+  /** Why its processes could not be looked at when it was ended, where that is so. */
+  whyUnseen: string | undefined
   /** No process that the keeper started for the scope, nor what these started, is older, in clock ticks since boot. */
   firstStartTick = Number.POSITIVE_INFINITY
   /** Those that the keeper did not start: their orphans do not come to it. */
@@ -67,7 +95,7 @@ export class ScopeRecord extends KnownProcesses {
   constructor(
     number: number,
     mark: string,
-    { graceMs, killSignal }: { readonly graceMs: number; readonly killSignal: NodeJS.Signals },
+    { graceMs, killSignal, firstSignalTo = 'tree' }: ScopeEnding,
     libc: Libc | undefined
   ) {
     super()
@@ -76,6 +104,8 @@ export class ScopeRecord extends KnownProcesses {
     this.mark = mark
     this.graceMs = graceMs
     this.killSignal = killSignal
+    this.firstSignalTo = firstSignalTo
+    this.commands = new Commands(mark)
     this.foreign = new Foreign(this, libc)
   }
 
@@ -84,7 +114,10 @@ export class ScopeRecord extends KnownProcesses {
     return mark === this.mark
   }
 
-  /** Takes a started command in. It leads its own session and group. Before it is collected it has to be seen. */
+  /**
+   * Takes a started command in. It leads its own session and group, or is alone in a group that was made for it. Before it is
+   * collected it has to be seen.
+   */
   addLeader(pid: number, command: string): void {
     this.leaders.set(pid, command)
   }
@@ -96,18 +129,30 @@ export class ScopeRecord extends KnownProcesses {
       if (stat === undefined) return
       this.firstStartTick = Math.min(this.firstStartTick, stat.startTick)
       this.remember(stat)
-    } catch {
-      // For want of descriptors. A scope that is as old as can be may have started anything.
+      // It may begin its session only after this.
+      this.found(pid, { startTick: stat.startTick, session: pid })
+      if (stat.group === pid) return
+      this.found(stat.group, stat)
+      this.#madeGroups.set(pid, stat.group)
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error
+      // A scope that is as old as can be may have started anything.
       this.firstStartTick = 0
     }
   }
 
-  /** A leader was collected. `isEmpty` tells whether nobody is in its group. */
-  removeLeader(pid: number, isEmpty: () => boolean): void {
+  /** A leader was collected. `isEmpty` tells whether nobody is in a group. */
+  removeLeader(pid: number, isEmpty: (group: number) => boolean): void {
     this.leaders.delete(pid)
     // While the group has members its number cannot be reused; once it is empty it may be anybody's. A scope
     // that closes does not live long enough for that, and may have a thousand of them.
-    if (this.state === 'open' && isEmpty()) this.groups.delete(pid)
+    const isOpen = this.state === 'open'
+    const groups = this.groupsOf(pid)
+    const left = isOpen ? groups.filter((group) => !isEmpty(group)) : []
+    this.commands.leaderEnded(pid, this.foundingsOf(left))
+    if (!isOpen) return
+    for (const group of groups) if (!left.includes(group)) this.groups.delete(group)
+    this.#madeGroups.delete(pid)
   }
 
   /** Nothing that carries the mark is older. */
@@ -117,10 +162,17 @@ export class ScopeRecord extends KnownProcesses {
 
   /** Lets a process go. Returns whether it belonged here. */
   release(pid: number): boolean {
-    this.groups.delete(pid)
+    for (const group of this.groupsOf(pid)) this.groups.delete(group)
     this.foreign.release(pid)
+    this.commands.leaderEnded(pid, new Map())
     const wasLeader = this.leaders.delete(pid)
     return this.seen.delete(pid) || wasLeader
+  }
+
+  /** The group and session that it may lead, and the group that was made for it. */
+  groupsOf(pid: number): number[] {
+    const made = this.#madeGroups.get(pid)
+    return made === undefined ? [pid] : [pid, made]
   }
 }
 
@@ -130,13 +182,20 @@ export class ScopeRecord extends KnownProcesses {
  */
 export function letGoTree(scope: ScopeRecord, released: KnownProcesses, root: number): number[] {
   const letGo: number[] = []
-  const add = (stat: ProcessStat | undefined): void => {
-    if (stat === undefined || released.hasSeen(stat)) return
-    released.remember(stat)
-    scope.release(stat.pid)
-    letGo.push(stat.pid)
-    for (const child of childrenOf(stat)) add(statOf(child))
+  const stat = statOf(root)
+  visitTree(root, (pid) => {
+    const now = pid === root ? stat : statOf(pid)
+    if (now === undefined || released.hasSeen(now)) return []
+    released.remember(now)
+    scope.release(pid)
+    letGo.push(pid)
+    return childrenOf(now)
+  })
+  // It may begin its session only after this.
+  if (stat !== undefined) {
+    for (const group of scope.groupsOf(root)) {
+      released.found(group, { startTick: stat.startTick, session: group === root ? root : stat.session })
+    }
   }
-  add(statOf(root))
   return letGo
 }

@@ -6,16 +6,20 @@
 
 import type { AdoptionCensus } from './adoption.js'
 import type { Census, Member, ScopeRecord } from './members.js'
-import { ScanCensus } from './scan.js'
+import { ScanCensus, type ScanParts } from './scan.js'
 
 export class MixedCensus implements Census {
   readonly containment = 'subreaper'
   readonly #adoption: AdoptionCensus
   readonly #scan: ScanCensus
 
-  constructor(adoption: AdoptionCensus) {
+  constructor(adoption: AdoptionCensus, parts: ScanParts) {
     this.#adoption = adoption
-    this.#scan = new ScanCensus((pid) => adoption.isLeader(pid))
+    this.#scan = new ScanCensus({
+      ...parts,
+      isSubreaper: true,
+      isOthers: (pid) => adoption.isLeader(pid)
+    })
   }
 
   open(scope: ScopeRecord): void {
@@ -31,15 +35,19 @@ export class MixedCensus implements Census {
     this.#adoption.leaderEnded(scope, pid)
   }
 
-  members(scope: ScopeRecord, most?: number): Member[] {
-    const members = this.#adoption.members(scope, most)
+  members(scope: ScopeRecord, most?: number, command?: number): Member[] {
+    const members = this.#adoption.members(scope, most, command)
     if (!scope.foreign.any) return members
     const known = new Set(members.map(({ stat }) => stat.pid))
-    return [...members, ...this.#scan.members(scope).filter(({ stat }) => !known.has(stat.pid))]
+    return [
+      ...members,
+      ...this.#scan.members(scope, most, command).filter(({ stat }) => !known.has(stat.pid))
+    ]
   }
 
-  isEmpty(scope: ScopeRecord): boolean {
-    return this.#adoption.isEmpty(scope) && (!scope.foreign.any || this.#scan.isEmpty(scope))
+  isEmpty(scope: ScopeRecord, command?: number): boolean {
+    if (!this.#adoption.isEmpty(scope, command)) return false
+    return !scope.foreign.any || this.#scan.isEmpty(scope, command)
   }
 
   isStill(scope: ScopeRecord, member: Member): boolean {
@@ -53,6 +61,10 @@ export class MixedCensus implements Census {
     await Promise.race(changes)
   }
 
+  collectLater(ms: number): void {
+    this.#adoption.collectLater(ms)
+  }
+
   release(scope: ScopeRecord, pid: number): void {
     this.#scan.release(scope, pid)
     this.#adoption.release(scope, pid)
@@ -63,8 +75,8 @@ export class MixedCensus implements Census {
     this.#adoption.letGo(scope, pid)
   }
 
-  forget(scope: ScopeRecord): void {
+  forget(scope: ScopeRecord, hasSurvivors: boolean): void {
     this.#adoption.forget(scope)
-    this.#scan.forget(scope)
+    this.#scan.forget(scope, hasSurvivors)
   }
 }

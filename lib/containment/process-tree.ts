@@ -1,4 +1,4 @@
-/** All processes of one look, by number and by parent. */
+/** All processes of one look, by number and by parent, and the walk through a tree of them. */
 
 import type { ProcessStat } from '../platform/linux.js'
 
@@ -43,4 +43,16 @@ export class ProcessTree {
  */
 function isOlder(parent: ProcessStat, child: ProcessStat): boolean {
   return parent.pid !== child.pid && parent.startTick <= child.startTick
+}
+
+/**
+ * Visits a process and what descends from it, parents before their children. `visit` returns the children to go on with.
+ * Without recursion: a chain of processes may be longer than the stack is deep.
+ */
+export function visitTree<Node>(root: Node, visit: (node: Node) => readonly Node[]): void {
+  const waiting = [root]
+  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+    const children = visit(node)
+    for (let last = children.length - 1; last >= 0; last--) waiting.push(children[last] as Node)
+  }
 }

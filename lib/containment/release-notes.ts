@@ -7,12 +7,12 @@
  * process is noted, and what descends from it is spared with it.
  */
 
-import { lstatSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { ProcessName } from '../keeper/protocol.js'
 import { markName, ownRealm, type WorkerName, workerIn, workerMarkIn } from '../mark.js'
 import { bootId, environmentOf, pidNamespace } from '../platform/linux.js'
+import { makeOwnFolder, ownFolders } from '../platform/own-folder.js'
 import { lookForMarks } from './marked.js'
 import { isAlive, isOfHere } from './worker-life.js'
 
@@ -26,22 +26,23 @@ const launchMs = 60_000
 let notesSinceDrop = 0
 
 /**
- * Notes that processes with this mark may outlive their worker. Throws an `Error` that says why when no folder for notes
- * can be had, and a `RangeError` for what is not the mark of a scope.
+ * Notes that processes with this mark may outlive their worker. Returns where somebody else was in the way (see
+ * `makeOwnFolder`). Throws an `Error` that says why when no folder for notes can be had, and a `RangeError` for what is not
+ * the mark of a scope.
  */
-export function noteRelease(mark: string): void {
+export function noteRelease(mark: string): readonly string[] {
   if (workerMarkIn(mark) === undefined) throw new RangeError(`not the mark of a scope: ${mark}`)
-  writeNote(fileOf(mark))
+  return writeNote(fileOf(mark))
 }
 
 /**
- * Notes that a process which a scope took in may outlive its worker. Throws an `Error` that says why when no folder for
- * notes can be had.
+ * Notes that a process which a scope took in may outlive its worker. Returns where somebody else was in the way. Throws an
+ * `Error` that says why when no folder for notes can be had.
  */
-export function noteReleasedProcess({ pid, startTick }: ProcessName): void {
+export function noteReleasedProcess({ pid, startTick }: ProcessName): readonly string[] {
   const realm = ownRealm()
   const suffix = realm === '' ? '' : `~${realm}`
-  writeNote(`${processPrefix}${bootId()}.${pidNamespace()}.${pid}.${startTick}${suffix}`)
+  return writeNote(`${processPrefix}${bootId()}.${pidNamespace()}.${pid}.${startTick}${suffix}`)
 }
 
 /** The processes that were released and live, or those of them that carry a mark of that worker. */
@@ -55,22 +56,15 @@ export function releasedProcesses(workerMark?: string): number[] {
   return found
 }
 
-function writeNote(file: string): void {
-  const refusals: string[] = []
-  for (const folder of folders()) {
-    try {
-      if (!exists(folder)) mkdirSync(folder, { mode: 0o700 })
-      if (!isOurs(folder)) throw new Error('it is not a folder that only this user can write to')
-      writeFileSync(join(folder, file), '', { mode: 0o600 })
-      if (++notesSinceDrop >= notesBetweenDrops) dropStaleNotes()
-      return
-    } catch (error) {
-      refusals.push(`${folder}: ${(error as Error).message}`)
-    }
+function writeNote(file: string): readonly string[] {
+  try {
+    const { squatted } = makeOwnFolder((folder) => writeFileSync(join(folder, file), '', { mode: 0o600 }))
+    if (++notesSinceDrop >= notesBetweenDrops) dropStaleNotes()
+    return squatted
+  } catch (error) {
+    const what = 'A release could not be noted, so that the next keeper would end what was released'
+    throw new Error(`${what}: ${(error as Error).message}`, { cause: error })
   }
-  throw new Error(
-    `A release could not be noted, so that the next keeper would end what was released: ${refusals.join('; ')}`
-  )
 }
 
 /** Whether something with this mark was released. Only notes of this user count. */
@@ -142,27 +136,6 @@ function mayBeStale({ path, worker }: Note): boolean {
   if (!isAlive(worker)) return true
   const madeAt = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
   return Date.now() - madeAt > launchMs
-}
-
-/** Where a note may be: at places that a server and the next one have in common, whatever their TMPDIR. */
-function folders(): string[] {
-  const places = new Set(['/dev/shm', '/tmp', tmpdir()])
-  return [...places].map((place) => join(place, `subprocess-guard-released-${process.geteuid?.()}`))
-}
-
-function ownFolders(): string[] {
-  return folders().filter(isOurs)
-}
-
-/** Whether it is a folder of this user that nobody else can write to: anybody may make one of that name. */
-function isOurs(folder: string): boolean {
-  try {
-    const stat = lstatSync(folder, { throwIfNoEntry: false })
-    return stat?.isDirectory() === true && stat.uid === process.geteuid?.() && (stat.mode & 0o022) === 0
-  } catch {
-    // It may not even be looked at.
-    return false
-  }
 }
 
 function exists(path: string): boolean {

@@ -3,12 +3,14 @@
 import type { EndedProcess } from '../keeper/protocol.js'
 import type { Libc } from '../platform/libc.js'
 import { statOf } from '../platform/linux.js'
+import { squattedLine } from '../platform/own-folder.js'
+import type { Adopter } from './adopter.js'
 import { findLeft } from './left.js'
 import { removeLeftFolders } from './left-folders.js'
 import { type Member, ScopeRecord, type Search } from './members.js'
 import { dropStaleNotes } from './release-notes.js'
 import { runAlone } from './sweep-lock.js'
-import { terminate } from './terminate.js'
+import { isOver, terminate } from './terminate.js'
 
 // With no event for the death of a stranger, there is nothing but to look again.
 const longestPauseMs = 50
@@ -16,53 +18,64 @@ const longestPauseMs = 50
 /**
  * Ends everything that dead workers of this user have left on this machine (see `findLeft`): SIGTERM and SIGCONT, after
  * `graceMs` SIGKILL, until two looks find nothing. Resolves with how each process ended; those that have withstood
- * SIGKILL for 5 s are named as survivors. The folders of dead workers are removed. Where another sweep of this user runs, it waits for that one to end first, for
- * 30 s at the most.
+ * SIGKILL for 5 s are named as survivors. The folders of dead workers are removed. Where another sweep of this user runs, it
+ * waits for that one to end first, for 30 s at the most. `say` is told where somebody else is in the way.
  */
-export async function sweep(libc: Libc | undefined, graceMs: number): Promise<EndedProcess[]> {
+export async function sweep(
+  libc: Libc | undefined,
+  graceMs: number,
+  adopter: Adopter,
+  say: (message: string) => void = () => {}
+): Promise<EndedProcess[]> {
   dropStaleNotes()
   try {
-    return await endLeft(libc, graceMs)
+    return await endLeft(libc, graceMs, adopter, say)
   } finally {
     await removeLeftFolders()
   }
 }
 
-async function endLeft(libc: Libc | undefined, graceMs: number): Promise<EndedProcess[]> {
+async function endLeft(
+  libc: Libc | undefined,
+  graceMs: number,
+  adopter: Adopter,
+  say: (message: string) => void
+): Promise<EndedProcess[]> {
   const left = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, libc)
-  const search = new LeftSearch()
+  const search = new LeftSearch(adopter)
   // Nearly every sweep ends here.
-  if (await isNothingLeft(search, left)) return []
-  return runAlone(() => terminate(search, left, libc))
-}
-
-/** Two looks, a turn of the loop apart, since one may miss a process that is born during it. */
-async function isNothingLeft(search: Search, left: ScopeRecord): Promise<boolean> {
-  if (!search.isEmpty(left)) return false
-  await new Promise((resolve) => setImmediate(resolve))
-  return search.isEmpty(left)
+  if (await isOver(search, left)) return []
+  // Known before the first signal, so that all are asked together.
+  await adopter.settled()
+  const processes = await runAlone(
+    () => terminate(search, left, libc),
+    (squatted) => say(squattedLine(squatted))
+  )
+  if (left.whyUnseen !== undefined)
+    say(`what dead workers have left could not be looked at: ${left.whyUnseen}`)
+  return processes
 }
 
 class LeftSearch implements Search {
+  readonly #adopter: Adopter
+
+  constructor(adopter: Adopter) {
+    this.#adopter = adopter
+  }
+
   members(left: ScopeRecord): Member[] {
-    const members = findLeft(left).map(({ stat }) => ({ stat, isOwnChild: false }))
-    for (const { stat } of members) left.remember(stat)
-    return members
+    return this.#look(left).members
   }
 
   isEmpty(left: ScopeRecord): boolean {
-    try {
-      // While one of them lives, the others need not be looked for.
-      for (const [pid, startTick] of left.seen) {
-        const now = statOf(pid)
-        if (now?.startTick === startTick && now.alive) return false
-        left.seen.delete(pid)
-      }
-      return this.members(left).length === 0
-    } catch {
-      // For want of descriptors: nothing may be concluded from that.
-      return false
+    // While one of them lives, the others need not be looked for.
+    for (const [pid, startTick] of left.seen) {
+      const now = statOf(pid)
+      if (now?.startTick === startTick && now.alive) return false
+      left.seen.delete(pid)
     }
+    const { members, isUnclear } = this.#look(left)
+    return members.length === 0 && !isUnclear
   }
 
   isStill(_left: ScopeRecord, { stat }: Member): boolean {
@@ -74,5 +87,11 @@ class LeftSearch implements Search {
 
   changeWithin(_left: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, Math.min(ms, longestPauseMs)))
+  }
+
+  #look(left: ScopeRecord): { members: Member[]; isUnclear: boolean } {
+    const { processes, isUnclear } = findLeft(this.#adopter, left)
+    for (const { stat } of processes) left.remember(stat)
+    return { members: processes.map(({ stat }) => ({ stat, isOwnChild: false })), isUnclear }
   }
 }

@@ -3,8 +3,19 @@
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import type { EndedProcess } from '../keeper/protocol.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
-import { commandOf, nameOf, type ProcessStat, statOf } from '../platform/linux.js'
-import type { Member, ScopeRecord, Search } from './members.js'
+import {
+  argumentTextOf,
+  commandIn,
+  commandOf,
+  isOutOfDescriptors,
+  nameOf,
+  type ProcessStat,
+  statOf
+} from '../platform/linux.js'
+import { HeldBack } from './held-back.js'
+import { keyOf } from './known.js'
+import type { Member, ScopeEnding, ScopeRecord, Search } from './members.js'
+import { isTaken } from './worker-life.js'
 
 // How long a process may take to die of SIGKILL before it is called a survivor: one in uninterruptible sleep
 // never does, one with many gigabytes needs a while to give them back.
@@ -14,34 +25,67 @@ const longestPauseMs = 50
 // are known, and the rest of it is looked at when those have had this time to go.
 const mostAtFirst = 128
 const restAfterMs = 25
+// What one process takes to die, in ms. The keeper leaves the cores to a tree for so long: to collect each at once slows the rest.
+const deathMs = 0.06
 // If the keeper neither waited nor worked for longer than this, in ms, it was paused, and its processes may have been, too.
 const pausedMs = 100
 // When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
 const firstPauseMs = 100
 
 /**
- * Ends every process of a scope and resolves when none is left, or when what is left has withstood SIGKILL
- * for 5 s. What it says of a process that could not be ended is in the report.
+ * Ends every process of a scope that the search finds, and resolves when none is left, or when what is left has withstood
+ * SIGKILL for 5 s. What it says of a process that could not be ended is in the report. `how` may differ from the scope's own way.
+ * What could not be looked at is a survivor, too, and `scope.whyUnseen` says why. It never rejects.
  */
 export async function terminate(
   search: Search,
   scope: ScopeRecord,
-  libc: Libc | undefined
+  libc: Libc | undefined,
+  how: ScopeEnding = scope
 ): Promise<EndedProcess[]> {
-  const ending = new Ending(search, scope, libc)
-  if (await ending.isOver()) return ending.report()
-  if (scope.killSignal !== 'SIGKILL') {
+  const ending = new Ending(search, scope, libc, how.killSignal)
+  // Looks are shared within a turn of the event loop. One from before this order may lack a process that was born since.
+  await turn()
+  try {
+    await end(ending, how)
+  } catch (error) {
+    ending.nameUnseen(error as Error)
+  }
+  return ending.report()
+}
+
+/**
+ * Whether two looks in a row find nothing, a turn of the loop apart, since one may miss a process that is born during it. A
+ * look that could not be taken finds nothing out.
+ */
+export async function isOver(search: Search, scope: ScopeRecord): Promise<boolean> {
+  try {
+    await search.lookAhead?.()
+    if (!search.isEmpty(scope)) return false
+    await turn()
+    await search.lookAhead?.()
+    return search.isEmpty(scope)
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error
+    return false
+  }
+}
+
+async function end(ending: Ending, how: ScopeEnding): Promise<void> {
+  if (await ending.isOver()) return
+  if (how.killSignal !== 'SIGKILL') {
     ending.askToEnd()
-    if (await ending.isOverWithin(scope.graceMs)) return ending.report()
+    if (await ending.isOverWithin(how.graceMs)) return
   }
   await ending.killUntilOver()
-  return ending.report()
 }
 
 class Ending {
   readonly #search: Search
   readonly #scope: ScopeRecord
   readonly #libc: Libc | undefined
+  readonly #killSignal: NodeJS.Signals
+  readonly #heldBack: HeldBack
   /** Every process that was signalled, by pid and start time. */
   readonly #signalled = new Map<string, EndedProcess>()
   /** What each of them was running when it was first asked to end. */
@@ -50,55 +94,120 @@ class Ending {
   readonly #askedGroups = new Set<number>()
   /** Those that were in their exit before the first signal: they end by themselves, and are waited for. */
   #leaving: ReadonlySet<string> | undefined
+  /** When the last signals were sent, by the clock of `performance.now()`. */
+  #signalledAt = 0
   /** Whether the last look has left some of a large tree out. */
   #isPartial = false
+  /** Why the last look could not be taken, where that is so. */
+  #blindness: Error | undefined
 
-  constructor(search: Search, scope: ScopeRecord, libc: Libc | undefined) {
+  constructor(search: Search, scope: ScopeRecord, libc: Libc | undefined, killSignal: NodeJS.Signals) {
     this.#search = search
     this.#scope = scope
     this.#libc = libc
+    this.#killSignal = killSignal
+    this.#heldBack = new HeldBack(scope, killSignal)
   }
 
-  /** The first signal to every process once, and SIGCONT to who is stopped: it cannot die of SIGTERM. */
+  /**
+   * The first signal to every process once, but for those that are held back, and SIGCONT to who is stopped: it cannot die of
+   * SIGTERM.
+   */
   askToEnd(): void {
-    this.#ask(this.#living(mostAtFirst))
+    this.#attempt(() => {
+      const living = this.#living(mostAtFirst)
+      this.#ask(this.#heldBack.split(living), living)
+    })
   }
 
   /** Waits for the tree to go of itself, and asks again where the first signal cannot have been heard. */
   async isOverWithin(ms: number): Promise<boolean> {
     const allowance = new Allowance(ms)
+    this.#search.collectLater?.(
+      Math.min(this.#signalledAt + this.#signalled.size * deathMs - performance.now(), ms)
+    )
     if (this.#isPartial) {
       await pause(Math.min(restAfterMs, ms))
-      this.#askRest()
+      this.#attempt(() => this.#askRest())
     }
     let pauseMs = firstPauseMs
     let lookAt = performance.now() + pauseMs
+    let nextTurnAt = 0
     for (;;) {
+      // Before a look, which takes time where many have lost their parent.
+      this.#attempt(() => {
+        if (this.#askGroupsOfGone()) nextTurnAt = performance.now() + restAfterMs
+      })
       if (await this.isOver()) return true
       const now = allowance.now()
       if (now >= allowance.until) return false
+      const halfAt = allowance.until - ms / 2
+      if (this.#heldBack.any && (now >= halfAt || now >= nextTurnAt)) {
+        this.#attempt(() => this.#askHeldBack(now >= halfAt))
+        // No more than half of the time is for looks.
+        nextTurnAt = 2 * performance.now() - now
+      }
       if (now >= lookAt) {
-        this.#askAgain()
+        this.#attempt(() => this.#askAgain())
         pauseMs *= 2
         lookAt = now + pauseMs
       }
-      await this.#changeWithin(Math.min(allowance.until, lookAt) - now, allowance)
+      const nextAt = this.#heldBack.any ? Math.min(lookAt, now < nextTurnAt ? nextTurnAt : halfAt) : lookAt
+      await this.#changeWithin(Math.max(Math.min(allowance.until, nextAt) - now, 0), allowance)
     }
   }
 
-  #ask(members: readonly Member[]): void {
-    this.#signal(members, this.#scope.killSignal)
-    this.#send(
-      members.filter(({ stat }) => isStopped(stat)),
-      'SIGCONT'
-    )
+  /** Asks members, but for those that the end of their command alone has asked. The others that live are not to hear it. */
+  #ask(members: readonly Member[], living: readonly Member[]): void {
+    const unasked = members.filter(({ stat }) => !this.#scope.asked.has(keyOf(stat)))
+    const texts = this.#argumentsOfAll(members)
+    for (const { stat } of unasked) this.#scope.asked.add(keyOf(stat))
+    const asked = new Set(unasked)
+    const others = new Set(living.flatMap((member) => (asked.has(member) ? [] : [member.stat.group])))
+    this.#send(unasked, this.#killSignal, others)
+    const stopped = unasked.filter(({ stat }) => isStopped(stat))
+    this.#send(stopped, 'SIGCONT', others)
+    this.#noteAll(members, this.#killSignal, texts)
   }
 
-  /** Those of a large tree that were not known yet. Who is in a group that was asked has heard it. */
+  /** Asks groups as a whole that were held back and are no longer. Returns whether there are any. */
+  #askGroupsOfGone(): boolean {
+    if (!this.#heldBack.any) return false
+    const groups = this.#heldBack.takeGroupsOfGone()
+    for (const [group, held] of groups) {
+      // One that is left out here, since its group is ours, is asked again later.
+      if (!this.#signalGroup(group, this.#killSignal)) continue
+      this.#askedGroups.add(group)
+      this.#noteHeard(held)
+    }
+    return groups.size > 0
+  }
+
+  /** Those that were held back and are no longer. */
+  #askHeldBack(isTimeUp: boolean): void {
+    const living = this.#living()
+    const taken = this.#heldBack.take(living, isTimeUp)
+    this.#noteHeard(living.map(({ stat }) => stat))
+    this.#ask(taken, living)
+  }
+
+  /** Whoever is in a group that was asked as a whole has heard it. */
+  #noteHeard(stats: readonly ProcessStat[]): void {
+    for (const stat of stats) {
+      if (!this.#askedGroups.has(stat.group) || this.#signalled.has(keyOf(stat))) continue
+      this.#note(stat, this.#killSignal)
+      this.#scope.asked.add(keyOf(stat))
+    }
+  }
+
+  /** Those of a large tree that were not known yet. */
   #askRest(): void {
-    const rest = this.#living().filter(({ stat }) => !this.#signalled.has(keyOf(stat)))
-    for (const { stat } of rest) this.#note(stat, this.#scope.killSignal)
-    this.#ask(rest.filter(({ stat }) => !this.#askedGroups.has(stat.group)))
+    const living = this.#living()
+    this.#noteHeard(living.map(({ stat }) => stat))
+    this.#ask(
+      this.#heldBack.split(living).filter(({ stat }) => !this.#signalled.has(keyOf(stat))),
+      living
+    )
   }
 
   /**
@@ -114,12 +223,16 @@ class Ending {
       const { stat } = member
       // Stopped since: what it was sent waits for it.
       if (isStopped(stat)) this.#signalOne(member, 'SIGCONT')
+      if (this.#heldBack.has(stat)) continue
       const wasAsked = this.#signalled.has(keyOf(stat))
       if (wasAsked ? this.#hasHeard(stat) : parents.has(stat.parent)) continue
+      const wasAskedByOther = !wasAsked && this.#scope.asked.has(keyOf(stat))
       // What it has started is orphaned with it. Parents come before their children.
       parents.delete(stat.pid)
-      this.#note(stat, this.#scope.killSignal)
-      this.#signalOne(member, this.#scope.killSignal)
+      this.#note(stat, this.#killSignal)
+      if (wasAskedByOther) continue
+      this.#scope.asked.add(keyOf(stat))
+      this.#signalOne(member, this.#killSignal)
     }
   }
 
@@ -139,9 +252,13 @@ class Ending {
     let lookAt = 0
     while (!(await this.isOver())) {
       const now = allowance.now()
-      if (now > allowance.until) return this.#nameSurvivors()
+      if (now > allowance.until) {
+        this.#attempt(() => this.#nameSurvivors())
+        if (this.#blindness !== undefined) this.nameUnseen(this.#blindness)
+        return
+      }
       if (now >= lookAt) {
-        this.#signal(this.#living(most), 'SIGKILL')
+        this.#attempt(() => this.#signal(this.#living(most), 'SIGKILL'))
         const doneAt = performance.now()
         lookAt = doneAt + (this.#isPartial ? restAfterMs : Math.max(pauseMs, doneAt - now))
         pauseMs = Math.min(pauseMs * 2, longestPauseMs)
@@ -156,43 +273,60 @@ class Ending {
     allowance.now(ms)
   }
 
-  /** Two looks in a row, a turn of the loop apart, since one may miss a process that is born during it. */
-  async isOver(): Promise<boolean> {
-    if (!this.#search.isEmpty(this.#scope)) return false
-    await turn()
-    return this.#search.isEmpty(this.#scope)
+  /** Where that could not be told, the last attempt says why. */
+  isOver(): Promise<boolean> {
+    return isOver(this.#search, this.#scope).catch(() => false)
   }
 
   report(): EndedProcess[] {
+    for (const key of this.#signalled.keys()) this.#scope.asked.delete(key)
     return [...this.#signalled.values()]
   }
 
   /** Those that are alive, or so many of them. */
   #living(most = Number.POSITIVE_INFINITY): Member[] {
+    const members = this.#search.members(this.#scope, most)
+    // A search that finds all at once does not stop there.
+    this.#isPartial = members.length === most
+    return members.filter((member) => member.stat.alive)
+  }
+
+  /** Does what needs a look. What could not be done is left to the next attempt. */
+  #attempt(act: () => void): void {
+    this.#blindness = undefined
     try {
-      const members = this.#search.members(this.#scope, most)
-      this.#isPartial = members.length >= most
-      return members.filter((member) => member.stat.alive)
-    } catch {
-      // For want of descriptors. `isOver` does not take that for an end, and there is another look.
-      return []
+      act()
+    } catch (error) {
+      this.#blindness = error as Error
     }
   }
 
   #signal(members: readonly Member[], signal: NodeJS.Signals): void {
-    this.#leaving ??= new Set(members.flatMap(({ stat }) => (stat.ending ? [keyOf(stat)] : [])))
-    for (const { stat } of members) this.#note(stat, signal)
+    const texts = this.#argumentsOfAll(members)
     this.#send(members, signal)
+    this.#noteAll(members, signal, texts)
+  }
+
+  /** Read while they live. What is made of it can wait until they have their signal. */
+  #argumentsOfAll(members: readonly Member[]): (string | undefined)[] {
+    return members.map(({ stat }, index) => this.#argumentsOf(stat, index))
+  }
+
+  #noteAll(members: readonly Member[], signal: NodeJS.Signals, texts: readonly (string | undefined)[]): void {
+    this.#leaving ??= new Set(members.flatMap(({ stat }) => (stat.ending ? [keyOf(stat)] : [])))
+    for (const [index, { stat }] of members.entries()) this.#note(stat, signal, texts[index])
   }
 
   /**
    * Signals groups first, since no fork escapes that, then each process that is in none of them. A group is
-   * signalled only while a child of ours is in it that has not been reaped: the number is then surely its own.
+   * signalled only while a child of ours is in it that has not been reaped: the number is then surely its own. Groups with a
+   * process that is not to hear it are left out.
    */
-  #send(members: readonly Member[], signal: NodeJS.Signals): void {
+  #send(members: readonly Member[], signal: NodeJS.Signals, others: ReadonlySet<number> = noGroups): void {
+    this.#signalledAt = performance.now()
     const groups = new Set<number>()
     for (const { stat, isOwnChild } of members) {
-      if (!isOwnChild || groups.has(stat.group)) continue
+      if (!isOwnChild || groups.has(stat.group) || others.has(stat.group)) continue
       if (!this.#signalGroup(stat.group, signal)) continue
       groups.add(stat.group)
       this.#askedGroups.add(stat.group)
@@ -212,25 +346,37 @@ class Ending {
     const { pid } = member.stat
     if (pid <= 1 || pid === process.pid) return undefined
     if (member.isOwnChild) return signalByNumber(pid, signal, () => true)
-    const isStill = (): boolean => this.#search.isStill(this.#scope, member)
+    const isStill = (): boolean => {
+      try {
+        return this.#search.isStill(this.#scope, member)
+      } catch (error) {
+        if (!isOutOfDescriptors(error)) throw error
+        // The others are to get their signals all the same.
+        return false
+      }
+    }
     if (this.#libc === undefined) return signalByNumber(pid, signal, isStill)
     return this.#libc.signalConfirmed(pid, signal, isStill)
   }
 
-  #note(stat: ProcessStat, signal: NodeJS.Signals): void {
+  #note(stat: ProcessStat, signal: NodeJS.Signals, text = this.#argumentsOf(stat)): void {
     const { pid, image } = stat
     const key = keyOf(stat)
     if (this.#leaving?.has(key)) return
     const leader = this.#scope.leaders.get(pid)
-    const command = this.#signalled.get(key)?.command ?? leader ?? this.#commandOf(stat)
+    const command = this.#signalled.get(key)?.command ?? leader ?? commandIn(text) ?? nameOf(stat)
     this.#signalled.set(key, { pid, command, ended: signal })
     // What the keeper has started was past its exec before anybody knew of it.
     if (leader === undefined) this.#asked.set(key, image)
   }
 
-  /** Of a large tree the first command lines tell what it was; each takes time in which all of it lives. */
-  #commandOf(stat: ProcessStat): string {
-    return this.#signalled.size < mostAtFirst ? commandOf(stat) : nameOf(stat)
+  /**
+   * Of a large tree the first command lines tell what it was; each takes time in which all of it lives. `more` have been asked
+   * for theirs, and are not noted yet.
+   */
+  #argumentsOf(stat: ProcessStat, more = 0): string | undefined {
+    if (this.#scope.leaders.has(stat.pid) || this.#signalled.has(keyOf(stat))) return undefined
+    return this.#signalled.size + more < mostAtFirst ? argumentTextOf(stat.pid) : undefined
   }
 
   #nameSurvivors(): void {
@@ -242,6 +388,22 @@ class Ending {
           ? `in state ${stat.state} ${proofMs} ms after SIGKILL`
           : `SIGKILL was refused: ${refused}`
       this.#signalled.set(keyOf(stat), { pid: stat.pid, command: commandOf(stat), ended: 'survived', why })
+    }
+  }
+
+  /** Names all that is known of the scope and may be alive, since no look tells. */
+  nameUnseen({ message, stack = message }: Error): void {
+    const { seen, leaders, orphans } = this.#scope
+    this.#scope.whyUnseen = stack
+    const pids = new Set([...leaders.keys(), ...orphans, ...seen.keys()])
+    for (const pid of pids) {
+      const startTick = seen.get(pid)
+      if (!mayLive(pid, startTick)) continue
+      const key = keyOf({ pid, startTick: startTick ?? 0 })
+      const known = leaders.get(pid) ?? this.#signalled.get(key)?.command
+      const command = known ?? `[started at tick ${startTick ?? 'unknown'}]`
+      const why = `it could not be looked at: ${message}`
+      this.#signalled.set(key, { pid, command, ended: 'survived', why })
     }
   }
 }
@@ -277,13 +439,21 @@ function processorMs(): number {
   return (user + system) / 1_000
 }
 
+/** Whether that process may be alive, as far as can be told. */
+function mayLive(pid: number, startTick: number | undefined): boolean {
+  try {
+    const stat = statOf(pid)
+    return stat?.alive === true && stat.startTick === (startTick ?? stat.startTick)
+  } catch {
+    return isTaken(pid)
+  }
+}
+
+const noGroups: ReadonlySet<number> = new Set()
+
 // T: by a signal. t: by a debugger (proc_pid_stat(5)).
 function isStopped({ state }: ProcessStat): boolean {
   return state === 'T' || state === 't'
 }
 
 const ownGroup = statOf(process.pid)?.group
-
-function keyOf(stat: ProcessStat): string {
-  return `${stat.pid}:${stat.startTick}`
-}

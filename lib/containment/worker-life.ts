@@ -19,7 +19,8 @@ export function isAlive({ pid, startTick }: Pick<WorkerName, 'pid' | 'startTick'
   return stat.alive && (stat.startTick === startTick || startTick === 0)
 }
 
-function isTaken(pid: number): boolean {
+/** Whether there is a process of that number, be it a zombie. It needs no descriptor. */
+export function isTaken(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {

@@ -8,12 +8,12 @@ import { markOf, workerIn, workerMarkIn, workerScope } from '../mark.js'
 import type { Libc } from '../platform/libc.js'
 import { ScopeRecord } from './members.js'
 import { isReleased } from './release-notes.js'
+import { ReleasedMarks } from './released-marks.js'
 
 export class WorkerRecord extends ScopeRecord {
   /** The marks of the scopes that are not closed: what carries one is that scope's affair. */
   readonly others = new Set<string>()
-  /** The marks of scopes that let something go: of all that carries one nothing else is left. */
-  readonly released = new Set<string>()
+  readonly released = new ReleasedMarks()
   /** Whether the worker lives on without its keeper. */
   isOnItsOwn = false
   readonly #workerMark: string

@@ -4,12 +4,12 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { collectedByNode } from '../containment/own-children.js'
 import { keeperMarkName } from '../mark.js'
 import type { WorkerHooks, WorkerInfo } from '../worker-info.js'
 
-const entry = fileURLToPath(new URL('./hook-main.js', import.meta.url))
+/** By which the keeper's file knows that it is to run a hook. */
+export const hookArgument = 'hook'
 const heapMb = 64
 // SIGKILL works at once, but for a process in uninterruptible sleep, or one that took another user's rights.
 const killedWithinMs = 1_000
@@ -25,11 +25,11 @@ export type HookAnswer =
   | { readonly type: 'done'; readonly hooks: readonly HookName[] }
   | { readonly type: 'failed'; readonly why: string }
 
-/** Carries an order out in a fresh process. Resolves when that is gone, whatever it does, and never rejects. */
-export function carryOut(order: HookOrder, withinMs: number): Promise<HookAnswer> {
+/** Carries an order out in a fresh process of the keeper's file. Resolves when that is gone, whatever it does, and never rejects. */
+export function carryOut(entry: string, order: HookOrder, withinMs: number): Promise<HookAnswer> {
   let child: ChildProcess
   try {
-    child = forkApart()
+    child = forkApart(entry)
   } catch (error) {
     // Node throws for want of memory; for want of processes 'error' follows.
     return Promise.resolve(failed(`its process could not be started: ${(error as Error).message}`))
@@ -69,10 +69,10 @@ export function carryOut(order: HookOrder, withinMs: number): Promise<HookAnswer
   })
 }
 
-function forkApart(): ChildProcess {
+function forkApart(entry: string): ChildProcess {
   // What searches for keepers must not take it, or what it has started, for one.
   const { [keeperMarkName]: _, ...env } = process.env
-  return fork(entry, {
+  return fork(entry, [hookArgument], {
     env,
     // The keeper's own flags are not for it.
     execArgv: [`--max-old-space-size=${heapMb}`],

@@ -1,6 +1,7 @@
 /** The modules of hooks that the keeper runs when its worker hangs or has ended. */
 
 import type { WorkerInfo } from '../worker-info.js'
+import { findEntry } from './entry.js'
 import { carryOut, type HookName } from './hook-process.js'
 
 const defaultHookMs = 5_000
@@ -21,11 +22,13 @@ interface HookModule {
 }
 
 export class Hooks {
+  readonly #entry: string
   readonly #hookMs: number
   readonly #modules = new Map<string, HookModule>()
 
-  /** `hookMs` bounds each check and each run. */
-  constructor(hookMs: number = defaultHookMs) {
+  /** `hookMs` bounds each check and each run; `entry` is the keeper's file. */
+  constructor(hookMs: number = defaultHookMs, entry: string = findEntry()) {
+    this.#entry = entry
     this.#hookMs = hookMs
   }
 
@@ -38,7 +41,7 @@ export class Hooks {
     const module = this.#modules.get(url) ?? { hooks: [], users: 0 }
     module.users++
     this.#modules.set(url, module)
-    const answer = await carryOut({ type: 'check', url }, this.#hookMs)
+    const answer = await carryOut(this.#entry, { type: 'check', url }, this.#hookMs)
     if (answer.type === 'failed') {
       this.remove(url)
       throw new Error(`the module ${url} has no usable hooks: ${answer.why}`)
@@ -63,10 +66,20 @@ export class Hooks {
    */
   async run(name: HookName, info: WorkerInfo): Promise<readonly HookFailure[]> {
     const runs = this.#urlsWith(name).map(async (url): Promise<HookFailure | undefined> => {
-      const answer = await carryOut({ type: 'run', url, hook: name, info }, this.#hookMs)
+      const answer = await carryOut(this.#entry, { type: 'run', url, hook: name, info }, this.#hookMs)
       return answer.type === 'failed' ? { url, hook: name, why: answer.why } : undefined
     })
     return (await Promise.all(runs)).filter((failure) => failure !== undefined)
+  }
+
+  /** The failures of a hook that is not run. */
+  refused(name: HookName, why: string): readonly HookFailure[] {
+    return this.#urlsWith(name).map((url) => ({ url, hook: name, why }))
+  }
+
+  /** Forgets them all. */
+  clear(): void {
+    this.#modules.clear()
   }
 
   #urlsWith(name: HookName): string[] {

@@ -1,21 +1,33 @@
 /** The keeper: carries out what the worker asks, and ends everything when the worker is gone. */
 
-import { rm } from 'node:fs/promises'
-import { setImmediate as turn } from 'node:timers/promises'
+import { basename } from 'node:path'
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
+import pTimeout from 'p-timeout'
+import { Adopter } from '../containment/adopter.js'
 import { AdoptionCensus } from '../containment/adoption.js'
+import { CommandSearch } from '../containment/command-search.js'
 import { type Census, type Member, ScopeRecord } from '../containment/members.js'
 import { MixedCensus } from '../containment/mixed.js'
 import { noteRelease, noteReleasedProcess, releasedProcesses } from '../containment/release-notes.js'
 import { ScanCensus } from '../containment/scan.js'
+import { KeptFolders, removeFolders } from '../containment/scope-folders.js'
 import { terminate } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
 import { ExpiryQueue } from '../deadline.js'
-import { markOf } from '../mark.js'
+import { markOf, scopeFolderPrefix, workerIn } from '../mark.js'
 import type { Libc } from '../platform/libc.js'
-import { processOf, type ScopeProcess, statOf } from '../platform/linux.js'
+import { isOutOfDescriptors, processOf, type ScopeProcess, statOf } from '../platform/linux.js'
+import { squattedLine } from '../platform/own-folder.js'
 import { KeptScope } from './kept-scope.js'
 import { Launch, type LaunchEvents } from './launch.js'
-import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, WorkerMessage } from './protocol.js'
+import type {
+  EndedProcess,
+  KeeperMessage,
+  KeeperReport,
+  LaunchRequest,
+  ScopeFolder,
+  WorkerMessage
+} from './protocol.js'
 import type { Start } from './start.js'
 import type { WorkerStatus } from './status.js'
 import type { StdioDoor } from './stdio-door.js'
@@ -25,6 +37,11 @@ import type { StdioDoor } from './stdio-door.js'
 const foreignLookMs = 1_000
 // Where processes come and go all the time no two looks find the same.
 const mostLooks = 5
+// How long a list is tried for where the keeper has no descriptor for a look.
+const listedWithinMs = 5_000
+const listPauseMs = 100
+// A worker that is not blocked has found out who takes in its orphans in a tenth of a second.
+const adopterWithinMs = 3_000
 
 export interface KeeperParts {
   readonly libc: Libc | undefined
@@ -45,6 +62,8 @@ export interface KeeperParts {
 
 export class Keeper {
   readonly census: Census
+  /** Who takes in the orphans of the worker. */
+  readonly adopter: Adopter
   readonly #parts: KeeperParts
   /** Those that are not closed, and those that the worker has not been told of. */
   readonly #scopes = new Map<number, KeptScope>()
@@ -53,6 +72,7 @@ export class Keeper {
   readonly #expecting = new Map<number, Launch>()
   /** What no scope can have started, and what the worker started behind the guard's back. */
   readonly #worker: WorkerRecord
+  readonly #keptFolders = new KeptFolders()
   readonly #deadlines = new ExpiryQueue<KeptScope>(Number.POSITIVE_INFINITY)
   /** The worker's. */
   #environment: Readonly<Record<string, string>> = {}
@@ -60,19 +80,32 @@ export class Keeper {
   #lastConnection = 0
   #isEndingStrays = false
   #isEnding = false
+  #isSquattedSaid = false
   #foreignLooks: NodeJS.Timeout | undefined
+  /** Told who the adopter is. */
+  #onAdopter: (pid: number | undefined) => void = () => {}
   readonly #launchEvents: LaunchEvents
 
   constructor(parts: KeeperParts) {
-    const { libc, isSubreaper, workerMark, send } = parts
+    const { libc, isSubreaper, worker, workerMark, isWorkerGone, send } = parts
     this.#parts = parts
     this.#worker = new WorkerRecord(workerMark, libc)
+    this.adopter = new Adopter({
+      place: worker,
+      find: () => this.#askForAdopter(),
+      // With its worker gone, this process is an orphan of that place itself.
+      known: () => (isWorkerGone() ? process.ppid : undefined)
+    })
+    const isWorker = (pid: number): boolean => pid === worker && !isWorkerGone()
+    const scanParts = { isWorker, adopter: this.adopter, rest: this.#worker }
+    const onStrays = (): void => void this.#endStrays()
     this.census =
       libc !== undefined && isSubreaper
-        ? new MixedCensus(new AdoptionCensus(libc, this.#worker, () => void this.#endStrays()))
-        : new ScanCensus()
+        ? new MixedCensus(new AdoptionCensus(libc, this.#worker, this.#worker.released, onStrays), scanParts)
+        : new ScanCensus(scanParts)
     this.#launchEvents = {
       spawned: (launch, pid) => {
+        launch.scope.commands.started(launch.id, pid, launch.firstSignalTo)
         this.census.launched(launch.scope, pid, launch.command)
         this.#expectNoMore(launch)
         send({ type: 'spawned', id: launch.id, pid })
@@ -86,6 +119,7 @@ export class Keeper {
         this.#launches.delete(id)
         this.census.leaderEnded(scope, pid)
         send({ type: 'exited', id, code, signal })
+        void this.#letFoldersGo(scope.number)
       }
     }
   }
@@ -108,7 +142,10 @@ export class Keeper {
         this.#launch(message)
         break
       case 'stdio-lost':
-        this.#launches.get(message.id)?.abandon(message.code)
+        this.#launches.get(message.id)?.lostStdio(message.code)
+        break
+      case 'door-lost':
+        void this.#moveDoor()
         break
       case 'signal':
         this.#launches.get(message.id)?.signal(message.signal)
@@ -117,7 +154,11 @@ export class Keeper {
         this.#adopt(message)
         break
       case 'left':
-        this.#scopes.get(message.scope)?.record.foreign.forget(message.pid)
+        this.#left(message)
+        void this.#letFoldersGo(message.scope)
+        break
+      case 'terminate':
+        void this.#terminate(message)
         break
       case 'release':
         this.#release(message)
@@ -126,7 +167,7 @@ export class Keeper {
         this.#letGo(message)
         break
       case 'folder':
-        this.#scopes.get(message.scope)?.record.folders.push(message.path)
+        this.#addFolder(message)
         break
       case 'list':
         void this.#list(message)
@@ -134,12 +175,56 @@ export class Keeper {
       case 'close':
         this.#close(message.scope)
         break
+      case 'adopter':
+        this.#onAdopter(message.pid)
+        break
       case 'dismiss':
         // The worker lives on, and what it started without the guard is its own affair.
         this.#worker.isOnItsOwn = true
         break
       default:
       // Of the worker itself: see oversight.ts.
+    }
+  }
+
+  /** Answers an order that is not carried out: the worker has other rights than the keeper was started with. */
+  refuse(message: WorkerMessage): void {
+    const { send } = this.#parts
+    const why = 'the worker has other rights now'
+    switch (message.type) {
+      case 'launch':
+        this.#forgetConnections(message.request)
+        send({ type: 'refused', id: message.id })
+        break
+      case 'signal':
+        send({ type: 'say', level: 'warn', fields: {}, message: `${message.signal} was not sent: ${why}` })
+        break
+      case 'add-hooks':
+        send({ type: 'hooks-added', id: message.id, why })
+        break
+      case 'adopter':
+        this.#onAdopter(undefined)
+        break
+      default:
+      // The worker waits for no answer.
+    }
+  }
+
+  #askForAdopter(): Promise<number | undefined> {
+    const answer = new Promise<number | undefined>((resolve) => {
+      this.#onAdopter = resolve
+    })
+    this.#parts.send({ type: 'find-adopter' })
+    return pTimeout(answer, { milliseconds: adopterWithinMs })
+  }
+
+  async #moveDoor(): Promise<void> {
+    const { door, send } = this.#parts
+    try {
+      await door.move()
+      send({ type: 'door', path: door.path })
+    } catch (error) {
+      send({ type: 'door', why: (error as Error).message })
     }
   }
 
@@ -203,17 +288,22 @@ export class Keeper {
     // A second time: the worker may have died between the start of a command and its announcement, and what
     // carries the mark of a scope is that scope's affair until it is closed.
     reports.push(await this.#endWorker())
+    const leftFolders = await this.#keptFolders.letGoAll()
     return {
-      processes: reports.flatMap(({ processes }) => processes),
-      leftFolders: reports.flatMap(({ leftFolders }) => leftFolders)
+      processes: nameSurvivorsOnce(reports.flatMap(({ processes }) => processes)),
+      leftFolders: [...leftFolders, ...reports.flatMap(({ leftFolders }) => leftFolders)]
     }
   }
 
-  #open({ scope: number, opening }: WorkerMessage & { type: 'open' }): void {
+  #open({ scope: number, opening, isInherited }: WorkerMessage & { type: 'open' }): void {
+    // What runs in it would be nobody's.
+    if (this.#scopes.has(number)) return
     const { libc, workerMark } = this.#parts
     const record = new ScopeRecord(number, markOf(workerMark, number), opening, libc)
     const onDeadline = (): void => void this.#ended(scope, 'deadline')
     const scope = new KeptScope(record, opening, this.#deadlines, onDeadline)
+    // Nothing of the scope is older than its worker.
+    if (isInherited) record.foreign.suspectSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
     this.census.open(record)
     this.#worker.others.add(record.mark)
@@ -223,27 +313,45 @@ export class Keeper {
 
   #launch({ id, scope: number, request }: WorkerMessage & { type: 'launch' }): void {
     const scope = this.#scopes.get(number)?.record
-    const connections = request.stdio.filter((target) => typeof target === 'number')
-    this.#lastConnection = Math.max(this.#lastConnection, ...connections)
+    const connections = connectionsOf(request)
     // The end of the socket comes after all that was written to it, which may take long to start, and for nobody.
     if (scope?.state !== 'open' || this.#parts.isWorkerGone()) {
       const message = `spawn ${request.file} ECANCELED`
-      for (const connection of connections) this.#parts.door.take(connection)?.destroy()
+      this.#forgetConnections(request)
       this.#parts.send({ type: 'failed', id, failure: { code: 'ECANCELED', message } })
       return
     }
-    const { env = this.#environment } = request
-    const launch = new Launch(id, scope, { ...request, env }, this.#parts.start, this.#launchEvents)
+    const { variables, ...order } = request
+    const given = order.env ?? this.#environment
+    // Most launches have none, and those of the worker's environment then share it.
+    const env = variables === undefined ? given : { ...given, ...variables }
+    const launch = new Launch(id, scope, { ...order, env }, this.#parts.start, this.#launchEvents)
     this.#launches.set(id, launch)
+    this.#lastConnection = Math.max(this.#lastConnection, ...connections)
     for (const connection of connections) this.#expecting.set(connection, launch)
     launch.startWhenConnected(this.#parts.door)
   }
 
-  #adopt({ scope: number, process }: WorkerMessage & { type: 'adopt' }): void {
+  #forgetConnections(request: LaunchRequest): void {
+    const connections = connectionsOf(request)
+    this.#lastConnection = Math.max(this.#lastConnection, ...connections)
+    for (const connection of connections) this.#parts.door.take(connection)?.destroy()
+  }
+
+  #adopt({ scope: number, process, command }: WorkerMessage & { type: 'adopt' }): void {
     const scope = this.#scopes.get(number)?.record
     if (scope === undefined) return
     scope.foreign.adopt(process)
+    scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#foreignLooks ??= setInterval(() => this.#lookAtForeign(), foreignLookMs)
+  }
+
+  #left({ scope: number, pid }: WorkerMessage & { type: 'left' }): void {
+    const scope = this.#scopes.get(number)?.record
+    if (scope === undefined) return
+    scope.foreign.forget(pid)
+    // Its session has members where its number is still known as that of one.
+    scope.commands.leaderEnded(pid, scope.foundingsOf([pid]))
   }
 
   #lookAtForeign(): void {
@@ -257,6 +365,7 @@ export class Keeper {
   #release({ scope: number, pid }: WorkerMessage & { type: 'release' }): void {
     const scope = this.#scopes.get(number)?.record
     if (!scope?.release(pid)) return
+    scope.hasReleased = true
     this.census.release(scope, pid)
     this.#worker.released.add(scope.mark)
     this.#note(pid, () => noteRelease(scope.mark))
@@ -266,24 +375,48 @@ export class Keeper {
     const { pid, startTick } = process
     const scope = this.#scopes.get(number)?.record
     // It may have ended meanwhile, and its number be anybody's.
-    if (scope === undefined || statOf(pid)?.startTick !== startTick) return
+    if (!scope?.foreign.has(pid) || statOf(pid)?.startTick !== startTick) return
     scope.release(pid)
     this.census.letGo(scope, pid)
     this.#note(pid, () => noteReleasedProcess(process))
   }
 
-  #note(pid: number, note: () => void): void {
+  #addFolder({ scope: number, folder }: WorkerMessage & { type: 'folder' }): void {
+    const scope = this.#scopes.get(number)?.record
+    // What has another name was made by nobody that the keeper works for.
+    if (basename(folder.path).startsWith(scopeFolderPrefix(this.#parts.workerMark, number)))
+      scope?.folders.push(folder)
+  }
+
+  #note(pid: number, note: () => readonly string[]): void {
+    const { send } = this.#parts
     try {
-      note()
+      const squatted = note()
+      if (squatted.length === 0 || this.#isSquattedSaid) return
+      this.#isSquattedSaid = true
+      send({ type: 'say', level: 'warn', fields: {}, message: squattedLine(squatted) })
     } catch (error) {
-      this.#parts.send({ type: 'say', level: 'error', fields: { pid }, message: (error as Error).message })
+      send({ type: 'say', level: 'error', fields: { pid }, message: (error as Error).message })
     }
   }
 
   async #list({ id, scope: number }: WorkerMessage & { type: 'list' }): Promise<void> {
     const scope = this.#scopes.get(number)?.record
-    const processes = scope === undefined ? [] : describe(scope, await this.#settledOf(scope))
-    this.#parts.send({ type: 'listed', id, processes })
+    const until = performance.now() + listedWithinMs
+    for (;;) {
+      try {
+        const processes = scope === undefined ? [] : describe(scope, await this.#settledOf(scope))
+        this.#parts.send({ type: 'listed', id, processes })
+        return
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException
+        if (!isOutOfDescriptors(error) || performance.now() >= until) {
+          this.#parts.send({ type: 'listed', id, why: { code, message } })
+          return
+        }
+      }
+      await pause(listPauseMs)
+    }
   }
 
   /** A look misses a process that is orphaned during it. So it takes two in a row that find the same, a turn apart. */
@@ -291,6 +424,7 @@ export class Keeper {
     let before: string | undefined
     for (let looks = 1; ; looks++) {
       const living = this.#livingOf(scope)
+      await this.adopter.settled()
       const found = living.map(({ stat }) => stat.pid).join()
       if (found === before || looks === mostLooks) return living
       before = found
@@ -318,6 +452,30 @@ export class Keeper {
     })
   }
 
+  async #terminate({ id, scope: number, command, killSignal }: WorkerMessage & { type: 'terminate' }) {
+    const scope = this.#scopes.get(number)
+    const processes = scope === undefined ? [] : await this.#endCommand(scope, command, killSignal)
+    this.#parts.send({ type: 'terminated', id, processes })
+  }
+
+  /** Ends one command with its tree. Where its scope is ending, that is the end of the command, too. */
+  async #endCommand(
+    { record, ending }: KeptScope,
+    command: number,
+    killSignal: NodeJS.Signals
+  ): Promise<readonly EndedProcess[]> {
+    if (ending !== undefined) return (await ending).processes
+    const { graceMs, firstSignalTo } = record
+    record.commands.watch(command)
+    try {
+      const search = new CommandSearch(this.census, command)
+      return await terminate(search, record, this.#parts.libc, { graceMs, killSignal, firstSignalTo })
+    } finally {
+      this.#sayUnseen(record)
+      record.commands.forget(command)
+    }
+  }
+
   /** Ends a scope once, whoever asks for it, and resolves when it is closed. */
   #ended(scope: KeptScope, reason?: KeeperReport['reason']): Promise<KeeperReport> {
     this.#gate(scope.record)
@@ -337,13 +495,36 @@ export class Keeper {
 
   async #end(scope: ScopeRecord): Promise<KeeperReport> {
     const processes = await terminate(this.census, scope, this.#parts.libc)
+    this.#sayUnseen(scope)
     scope.state = 'closed'
-    this.census.forget(scope)
+    const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
+    this.census.forget(scope, hasSurvivors)
     // What could not be ended is named once.
-    if (processes.every(({ ended }) => ended !== 'survived')) this.#worker.others.delete(scope.mark)
+    if (!hasSurvivors) this.#worker.others.delete(scope.mark)
     scope.foreign.close()
-    const left = await Promise.all(scope.folders.map(removeFolder))
-    return { processes, leftFolders: left.filter((folder) => folder !== undefined) }
+    const isKept = ({ user }: ScopeFolder): boolean => user !== undefined && scope.hasReleased
+    this.#keptFolders.keep(scope.number, scope.mark, scope.folders.filter(isKept))
+    const leftFolders = await removeFolders(scope.folders.filter((folder) => !isKept(folder)))
+    // What was released may have ended before.
+    leftFolders.push(...(await this.#keptFolders.letGo(scope.number)))
+    return { processes, leftFolders }
+  }
+
+  /** Where nothing is known of a scope no survivor tells of it. */
+  #sayUnseen(scope: ScopeRecord): void {
+    const { number, whyUnseen: why } = scope
+    if (why === undefined) return
+    scope.whyUnseen = undefined
+    const message = 'the processes of a scope could not be looked at, and may be alive'
+    this.#parts.send({ type: 'say', level: 'error', fields: { scope: number, why }, message })
+  }
+
+  /** What was released has ended. */
+  async #letFoldersGo(scope: number): Promise<void> {
+    const leftFolders = await this.#keptFolders.letGo(scope)
+    if (leftFolders.length === 0) return
+    const message = 'folders of a closed scope could not be removed'
+    this.#parts.send({ type: 'say', level: 'error', fields: { leftFolders }, message })
   }
 
   /** Ends what the worker has started behind the guard's back, and strays. */
@@ -372,16 +553,22 @@ export class Keeper {
   }
 }
 
+/** The second look for what the worker has left finds those that the first could not end. */
+function nameSurvivorsOnce(processes: readonly EndedProcess[]): EndedProcess[] {
+  const survivors = new Set<number>()
+  return processes.filter(({ pid, ended }) => {
+    if (ended !== 'survived') return true
+    if (survivors.has(pid)) return false
+    survivors.add(pid)
+    return true
+  })
+}
+
+function connectionsOf({ stdio }: LaunchRequest): number[] {
+  return stdio.filter((target) => typeof target === 'number')
+}
+
 /** For a person to read. */
 function describe(scope: ScopeRecord, members: readonly Member[]): ScopeProcess[] {
   return members.map(({ stat }) => processOf(stat, scope.leaders.get(stat.pid)))
-}
-
-async function removeFolder(path: string): Promise<LeftFolder | undefined> {
-  try {
-    await rm(path, { recursive: true, force: true })
-    return undefined
-  } catch (error) {
-    return { path, why: (error as Error).message }
-  }
 }

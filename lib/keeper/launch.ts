@@ -3,12 +3,14 @@
 import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/members.js'
 import { shortCommand } from '../platform/linux.js'
-import type { LaunchFailure, LaunchRequest } from './protocol.js'
+import type { FirstSignalTo, LaunchFailure, LaunchRequest } from './protocol.js'
 import type { Start, StartEvents, Started } from './start.js'
 import type { StdioDoor } from './stdio-door.js'
 
 // Connections that were made come at once. One that has not come by then was dropped: no descriptors left.
 const connectedWithinMs = 10_000
+// The same, when the worker has reason to believe that one was dropped.
+const broughtUpWithinMs = 1_000
 
 /** What becomes of a launch; each is called once at most. */
 export interface LaunchEvents {
@@ -17,8 +19,8 @@ export interface LaunchEvents {
   exited(launch: Launch, pid: number, code: number | null, signal: NodeJS.Signals | null): void
 }
 
-/** A request with its environment. */
-export type KnownRequest = LaunchRequest & Required<Pick<LaunchRequest, 'env'>>
+/** A request with its whole environment. */
+export type KnownRequest = Omit<LaunchRequest, 'variables'> & Required<Pick<LaunchRequest, 'env'>>
 
 type State =
   | {
@@ -38,6 +40,8 @@ export class Launch implements StartEvents {
   readonly scope: ScopeRecord
   /** The command line, for a person to read. */
   readonly command: string
+  /** Undefined for that of the scope. */
+  readonly firstSignalTo: FirstSignalTo | undefined
   /** The connections that are to be its standard streams. */
   readonly connections: readonly number[]
   readonly #start: Start
@@ -48,6 +52,7 @@ export class Launch implements StartEvents {
     this.id = id
     this.scope = scope
     this.command = shortCommand(request.args.join(' '))
+    this.firstSignalTo = request.firstSignalTo
     this.connections = request.stdio.filter((target) => typeof target === 'number')
     this.#start = start
     this.#events = events
@@ -59,7 +64,7 @@ export class Launch implements StartEvents {
     const state = this.#state
     if (state.name !== 'waiting') return
     if (!this.connections.every((connection) => door.has(connection))) {
-      state.patience ??= setTimeout(() => this.abandon('EMFILE'), connectedWithinMs)
+      if (state.patience === undefined) this.#waitFor(connectedWithinMs)
       return
     }
     clearTimeout(state.patience)
@@ -71,13 +76,27 @@ export class Launch implements StartEvents {
       return socket
     })
     this.#state = { name: 'starting', sockets }
-    const process = this.#start({ ...state.request, mark: this.scope.mark, stdio }, this)
+    const process = this.#start({ ...state.request, mark: this.scope.mark, command: this.id, stdio }, this)
     if (process === undefined) return
     this.#state = { name: 'running', process }
     // The subprocess has its own copies. With ours open, the worker would never see them end.
     for (const socket of sockets) socket.destroy()
     this.#events.spawned(this, process.pid)
     for (const signal of state.signals) process.kill(signal)
+  }
+
+  /** A connection cannot be had, with that code; without one it was dropped, or has come and is on its way up. */
+  lostStdio(code?: string): void {
+    if (code !== undefined) this.abandon(code)
+    else this.#waitFor(broughtUpWithinMs)
+  }
+
+  #waitFor(ms: number): void {
+    if (this.#state.name !== 'waiting') return
+    clearTimeout(this.#state.patience)
+    // After a standstill the timer comes first: what has come meanwhile takes one turn to be accepted, and one to be read.
+    const soon = (act: () => void): void => void setImmediate(() => setImmediate(act))
+    this.#state.patience = setTimeout(() => soon(() => this.abandon('EMFILE')), ms)
   }
 
   /** Gives a launch up that still waits for its connections. */

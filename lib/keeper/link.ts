@@ -1,31 +1,38 @@
 /** The worker's end of the keeper: starts it, asks it, and hears from it. */
 
 import type { ChildProcess } from 'node:child_process'
-import { rmSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import pTimeout from 'p-timeout'
+import { captureIn } from '../capture.js'
 import { SubprocessError } from '../errors.js'
 import { markOf, workerScope } from '../mark.js'
-import type { ScopeProcess } from '../platform/linux.js'
-import { currentRights, type Rights } from '../platform/rights.js'
+import { processorWaitOf, type ScopeProcess } from '../platform/linux.js'
+import { parentOfOrphans } from '../platform/orphan.js'
+import { canLose, Rights } from '../platform/rights.js'
 import { Turns } from '../turns.js'
 import {
   type Containment,
   connectionHeader,
   Decoder,
+  type EndedProcess,
   encode,
   encodeEnvironment,
+  type ForeignCommand,
   type KeeperMessage,
   type KeeperReport,
   type LaunchFailure,
   type LaunchRequest,
+  type ListedMessage,
   type ProcessName,
+  type ScopeFolder,
   type ScopeOpening,
   type WorkerMessage,
   type WorkerSettings,
   watchConnection
 } from './protocol.js'
+import { removeSocketFolder } from './socket-folder.js'
 import { spawnKeeper, wayOutOf } from './spawn-keeper.js'
 import { Vigil } from './vigil.js'
 
@@ -40,6 +47,9 @@ const mostOpening = 40
 // Of all keepers that this worker has one after the other: while it ends what a lost one had running, by its marks,
 // the next one must not use these.
 let lastScope = workerScope
+// The same: a scope may have commands at two keepers.
+let lastLaunch = 0
+let lastConnection = watchConnection
 
 /** What the link tells one subprocess. */
 export interface LaunchListener {
@@ -48,6 +58,8 @@ export interface LaunchListener {
   spawned(pid: number): void
   failed(failure: LaunchFailure): void
   exited(code: number | null, signal: NodeJS.Signals | null): void
+  /** The worker has other rights than the keeper was started with: the next keeper is to be asked. */
+  refused(): void
 }
 
 /** What is asked of a launch. Its environment is one of its own, or the worker's at the time of the call, as JSON. */
@@ -75,10 +87,12 @@ export class KeeperLink {
   readonly ready: Promise<void>
   /** Resolves when the keeper process has ended, as asked or not. */
   readonly ended: Promise<void>
-  /** The rights that the keeper has: those of the worker when it was started. */
-  readonly rights: Rights = currentRights()
+  /** The keeper's file, which is also that of the thread that watches. */
+  readonly entry: string
   /** What the marks of all scopes of this worker begin with. */
   readonly workerMark: string
+  /** The keeper that was started in place of this one, which is lost; undefined while there is none. */
+  successor: KeeperLink | undefined
   readonly #say: Say
   readonly #child: ChildProcess
   /** Undefined where Node opened no streams at all, for want of descriptors. */
@@ -86,38 +100,57 @@ export class KeeperLink {
   #greeting: (KeeperMessage & { type: 'ready' }) | undefined
   readonly #listeners = new Map<number, LaunchListener>()
   readonly #closing = new Map<number, (report: KeeperReport | undefined) => void>()
-  readonly #lists = new Map<number, (processes: readonly ScopeProcess[]) => void>()
+  readonly #lists = new Map<number, (answer: ListedMessage) => void>()
+  readonly #terminating = new Map<number, (processes: readonly EndedProcess[] | undefined) => void>()
   readonly #addingHooks = new Map<number, (why: string | undefined) => void>()
   /** Launches whose connections are being opened: until the keeper has answered. */
   readonly #opening = new Set<number>()
   #waiting: WaitingLaunch[] = []
+  /** The keeper's socket, by its inode. */
+  #door: bigint | undefined
+  #isDoorAsked = false
   readonly #turns = new Turns()
   /** The worker's environment as the keeper has been told of it, as JSON. */
   #toldEnvironment: string | undefined
   /** Whether messages are held back until this turn of the loop has said all that it has to say. */
   #isHolding = false
   readonly #vigil = new Vigil({
-    isWaiting: () => this.#closing.size > 0 && this.#state !== 'lost',
+    isWaiting: () => this.#isWaitedFor && this.#state !== 'lost',
     isStarting: () => this.#state === 'starting',
+    waitedMs: () => processorWaitOf(this.pid),
     ping: () => this.#send({ type: 'ping' }),
     giveUp: () => this.#giveUp()
   })
   #references = 0
-  #lastLaunch = 0
-  #lastConnection = watchConnection
   #state: State = 'starting'
   readonly #onLost = new Set<() => void>()
+  /** Those of the worker, now and when the keeper was started. */
+  readonly #rights = Rights.of(process.pid)
+  readonly #firstRights = this.#rights?.read()
+  /** Whether the worker has other rights now. */
+  #isRetired = false
+  /** Whether there is another keeper. What runs here ends with its scopes, and then the keeper. */
+  #isSucceeded = false
+  readonly #onRetired: () => void
+  readonly #openScopes = new Set<number>()
 
   /** Starts a keeper for the worker of that mark. It takes orders at once. */
-  constructor(workerMark: string, say: Say) {
+  constructor(entry: string, workerMark: string, say: Say, onRetired: () => void) {
+    this.entry = entry
     this.workerMark = workerMark
     this.#say = say
-    this.#child = spawnKeeper(workerMark)
+    this.#onRetired = onRetired
+    this.#child = spawnKeeper(entry, workerMark)
     this.#socket = this.#child.stdio?.[3] as Socket | undefined
     this.ended = new Promise((resolve) => {
       this.#child.once('exit', () => resolve())
       this.#child.once('error', () => resolve())
     })
+    // A server does not end because it may not signal a keeper that it started with other rights.
+    this.#child.on('error', () => {})
+    const rights = this.#firstRights
+    if (rights === undefined || !canLose(rights)) this.#rights?.close()
+    else this.#send({ type: 'rights', rights })
     this.ready = this.#becomeReady()
     // Whoever needs it waits for it; the rest hears of its loss.
     this.ready.catch(() => {})
@@ -143,17 +176,35 @@ export class KeeperLink {
     return this.#state === 'starting' || this.#state === 'open'
   }
 
+  /** Whether the worker has the rights that the keeper was started with. Where it has not, another keeper has to be asked. */
+  get hasRights(): boolean {
+    const rights = this.#isRetired || !this.isOpen ? undefined : this.#rights?.read()
+    if (rights !== undefined && rights !== this.#firstRights) this.#retire()
+    return !this.#isRetired
+  }
+
+  /** Whether the worker's rights were found to be others. */
+  get isRetired(): boolean {
+    return this.#isRetired
+  }
+
   /** Calls back when the keeper is lost. Returns how to take that back. */
   onLost(callback: () => void): () => void {
     this.#onLost.add(callback)
     return () => this.#onLost.delete(callback)
   }
 
-  /** Announces a scope and returns its number. */
-  openScope(opening: ScopeOpening): number {
-    const scope = ++lastScope
+  /** Announces a scope and returns its number, which is a new one unless another keeper has the scope as well. */
+  openScope(opening: ScopeOpening, scope = ++lastScope): number {
+    this.#openScopes.add(scope)
     this.#sendLater({ type: 'open', scope, opening })
     return scope
+  }
+
+  /** Announces a scope that a lost keeper of this worker had. */
+  inheritScope(scope: number, opening: ScopeOpening): void {
+    this.#openScopes.add(scope)
+    this.#sendLater({ type: 'open', scope, opening, isInherited: true })
   }
 
   /** Tells of another deadline of the scope, by the clock that all processes share; undefined for none. */
@@ -165,7 +216,7 @@ export class KeeperLink {
   addHooks(url: string): Promise<void> {
     if (this.#state === 'lost') return Promise.reject(new Error('there is no keeper that could run them'))
     return this.#answer((resolve, reject) => {
-      const id = ++this.#lastLaunch
+      const id = ++lastLaunch
       this.#addingHooks.set(id, (why) => (why === undefined ? resolve() : reject(new Error(why))))
       this.#send({ type: 'add-hooks', id, url })
     })
@@ -197,18 +248,39 @@ export class KeeperLink {
    * the keeper was lost before it could say so.
    */
   closeScope(scope: number): Promise<KeeperReport | undefined> {
-    this.#cancelWaiting(scope)
+    this.#cancelWaiting((launch) => launch.scope === scope, 'ECANCELED')
     if (this.#state === 'lost') return Promise.resolve(undefined)
     return this.#answer((resolve) => {
       this.#closing.set(scope, resolve)
       this.#send({ type: 'close', scope })
-      this.#vigil.begin()
     })
   }
 
+  /**
+   * Ends one command of the scope, with all that it has started. Resolves with how each process ended, when that is proven;
+   * with undefined when the keeper was lost before it could say so.
+   */
+  terminate(
+    scope: number,
+    command: number,
+    killSignal: NodeJS.Signals
+  ): Promise<readonly EndedProcess[] | undefined> {
+    if (this.#state === 'lost') return Promise.resolve(undefined)
+    return this.#answer((resolve) => {
+      const id = ++lastLaunch
+      this.#terminating.set(id, resolve)
+      this.#send({ type: 'terminate', id, scope, command, killSignal })
+    })
+  }
+
+  /** A number for a command that the keeper does not start. */
+  nextCommand(): number {
+    return ++lastLaunch
+  }
+
   /** Has the scope take in a process that the keeper did not start. */
-  adopt(scope: number, process: ProcessName): void {
-    this.#send({ type: 'adopt', scope, process })
+  adopt(scope: number, process: ProcessName, command: ForeignCommand = { number: this.nextCommand() }): void {
+    this.#send({ type: 'adopt', scope, process, command })
   }
 
   /** A process that the scope took in has ended and was collected: its number is anybody's now. */
@@ -227,16 +299,19 @@ export class KeeperLink {
   }
 
   /** Has a folder removed when every process of the scope is gone. */
-  addFolder(scope: number, path: string): void {
-    this.#send({ type: 'folder', scope, path })
+  addFolder(scope: number, folder: ScopeFolder): void {
+    this.#send({ type: 'folder', scope, folder })
   }
 
-  /** The processes of the scope that are alive. */
+  /** The processes of the scope that are alive. Rejects when the keeper could not look at them. */
   list(scope: number): Promise<readonly ScopeProcess[]> {
     if (this.#state === 'lost') return Promise.resolve([])
-    return this.#answer((resolve) => {
-      const id = ++this.#lastLaunch
-      this.#lists.set(id, resolve)
+    return this.#answer((resolve, reject) => {
+      const id = ++lastLaunch
+      this.#lists.set(id, (answer) => {
+        if (answer.why === undefined) resolve(answer.processes)
+        else reject(unlisted(answer.why))
+      })
       this.#send({ type: 'list', id, scope })
     })
   }
@@ -247,22 +322,25 @@ export class KeeperLink {
   }
 
   nextConnection(): number {
-    return ++this.#lastConnection
+    return ++lastConnection
   }
 
   /** Asks for a subprocess; its listener hears the rest. Returns the number to name it by. */
   launch(scope: number, order: LaunchOrder, listener: LaunchListener): number {
-    const id = ++this.#lastLaunch
+    const id = ++lastLaunch
     this.#listeners.set(id, listener)
     this.#waiting.push({ id, scope, order, listener, signals: [] })
     this.#hold()
     // A command that needs no connection starts though the event loop is blocked from here on.
-    if (!order.stdio.some((target) => typeof target === 'number')) this.#sendAll()
+    if (!needsConnections({ order })) this.#sendAll()
     return id
   }
 
-  /** A connection of a launch failed. The keeper knows whether that came too late to matter. */
-  stdioLost(id: number, code: string): void {
+  /**
+   * A connection of a launch failed with that code, or may have been lost. The keeper knows whether it has it, and whether that
+   * came too late to matter.
+   */
+  stdioLost(id: number, code?: string): void {
     this.#send({ type: 'stdio-lost', id, code })
   }
 
@@ -292,10 +370,31 @@ export class KeeperLink {
     await pTimeout(this.ended, { milliseconds: endedWithinMs, fallback: () => this.#giveUp() })
   }
 
-  /** It does not answer: whatever it still runs, the worker ends. */
+  /** It does not answer: it counts as lost. */
   #giveUp(): void {
-    // Our own child that was not collected: the number is its own.
-    this.#child.kill('SIGKILL')
+    // Our own child that was not collected: the number is its own. The end of its socket ends it where it may not be signalled.
+    if (!this.#child.kill('SIGKILL')) this.#socket?.destroy()
+  }
+
+  /** The next keeper gets what waits here. */
+  #retire(): void {
+    if (this.#isRetired) return
+    this.#isRetired = true
+    this.#isDoorAsked = false
+    this.#onRetired()
+    for (const { id } of this.#waiting.splice(0)) this.#take(id)?.refused()
+  }
+
+  /** Another keeper is there. This one ends as soon as it has nothing left to run, and with it its socket in the worker. */
+  giveWay(): void {
+    this.#isSucceeded = true
+    this.#send({ type: 'retire' })
+    this.#endWhenUnused()
+  }
+
+  #endWhenUnused(): void {
+    const isUsed = this.#openScopes.size > 0 || this.#listeners.size > 0
+    if (this.#isSucceeded && this.isOpen && !isUsed) void this.end()
   }
 
   #decode(decoder: Decoder<KeeperMessage>, bytes: Buffer): KeeperMessage[] {
@@ -309,6 +408,7 @@ export class KeeperLink {
   }
 
   async #becomeReady(): Promise<void> {
+    const program = `${process.execPath} ${this.entry}`
     const ready = new Promise<void>((resolve, reject) => {
       const fail = (detail: string, cause?: unknown): void => {
         reject(new SubprocessError('ERR_SUBPROCESS_KEEPER_START', detail, cause))
@@ -330,12 +430,12 @@ export class KeeperLink {
         this.#lose()
       })
       this.#child.once('exit', (code, signal) => {
-        fail(`it ended with ${signal ?? `status ${code}`}; its standard error says why`)
+        fail(`${program} ended with ${signal ?? `status ${code}`}; its standard error says why`)
       })
     })
     const message = new SubprocessError(
       'ERR_SUBPROCESS_KEEPER_START',
-      `it was not ready after ${readyWithinMs} ms`
+      `${program} was not ready after ${readyWithinMs} ms`
     )
     try {
       await pTimeout(ready, { milliseconds: readyWithinMs, message })
@@ -351,12 +451,21 @@ export class KeeperLink {
     if (this.#references === 0) this.#socket?.unref()
   }
 
+  /** Whether something was asked that the keeper has not answered. */
+  get #isWaitedFor(): boolean {
+    const asked = [this.#closing, this.#opening, this.#lists, this.#terminating, this.#addingHooks]
+    return this.#isDoorAsked || asked.some(({ size }) => size > 0)
+  }
+
   /** An answer that the worker waits for, and stays for. */
   #answer<Result>(
     ask: (resolve: (result: Result) => void, reject: (error: Error) => void) => void
   ): Promise<Result> {
+    // First of all: processes may have to end by it.
+    const answer = new Promise<Result>(ask)
     this.ref()
-    return new Promise<Result>(ask).finally(() => this.unref())
+    this.#vigil.begin()
+    return answer.finally(() => this.unref())
   }
 
   /** At once: the worker may die, or block its event loop, in its next step. */
@@ -398,15 +507,42 @@ export class KeeperLink {
   }
 
   #openWaiting(): void {
-    if (this.#greeting === undefined) return
+    // They may have changed since the call, and the next keeper has to be asked.
+    if (this.#waiting.length > 0 && !this.hasRights) return
+    if (this.#greeting === undefined || this.#waiting.length === 0 || !this.#isDoorThere(this.#greeting.path))
+      return
     const { path, secret } = this.#greeting
     while (this.#waiting.length > 0 && this.#opening.size < mostOpening) {
       const { id, scope, order, listener, signals } = this.#waiting.shift() as WaitingLaunch
       this.#opening.add(id)
+      this.#vigil.begin()
       this.#sendLater({ type: 'launch', id, scope, request: this.#requestOf(order) })
       for (const signal of signals) this.#sendLater({ type: 'signal', id, signal })
       listener.connect(path, (connection) => connectionHeader(secret, connection))
     }
+  }
+
+  /** Where the keeper's socket is gone, launches wait until there is another one: tools that tidy up remove what looks old. */
+  #isDoorThere(path: string): boolean {
+    if (this.#isDoorAsked) return false
+    if (!this.#waiting.some(needsConnections) || inodeOf(path) === this.#door) return true
+    this.#isDoorAsked = true
+    this.#vigil.begin()
+    this.#send({ type: 'door-lost' })
+    return false
+  }
+
+  #doorFound({ path, why }: KeeperMessage & { type: 'door' }): void {
+    this.#isDoorAsked = false
+    if (path === undefined) {
+      this.#say('error', { why }, "the keeper's socket was removed, and it can open no other one")
+      this.#cancelWaiting(needsConnections, 'ERR_SUBPROCESS_KEEPER_LOST')
+    } else if (this.#greeting !== undefined) {
+      this.#say('warn', { path }, "the keeper's socket was removed, and it has opened another one")
+      this.#greeting = { ...this.#greeting, path }
+      this.#door = inodeOf(path)
+    }
+    this.#openWaiting()
   }
 
   /** The worker's own environment hardly ever changes: the keeper is told of it when it does. */
@@ -419,12 +555,12 @@ export class KeeperLink {
     return request
   }
 
-  #cancelWaiting(scope: number): void {
-    const cancelled = this.#waiting.filter((launch) => launch.scope === scope)
-    this.#waiting = this.#waiting.filter((launch) => launch.scope !== scope)
-    for (const { id, order, listener } of cancelled) {
+  #cancelWaiting(isCancelled: (launch: WaitingLaunch) => boolean, code: string): void {
+    const waiting = this.#waiting
+    this.#waiting = waiting.filter((launch) => !isCancelled(launch))
+    for (const { id, order, listener } of waiting.filter(isCancelled)) {
       this.#listeners.delete(id)
-      listener.failed({ code: 'ECANCELED', message: `spawn ${order.file} ECANCELED` })
+      listener.failed({ code, message: `spawn ${order.file} ${code}` })
     }
   }
 
@@ -435,8 +571,12 @@ export class KeeperLink {
         break
       case 'ready':
         this.#greeting = message
+        this.#door = inodeOf(message.path)
         if (this.#state === 'starting') this.#state = 'open'
         this.#openWaiting()
+        break
+      case 'door':
+        this.#doorFound(message)
         break
       case 'spawned':
         this.#listeners.get(message.id)?.spawned(message.pid)
@@ -445,16 +585,33 @@ export class KeeperLink {
       case 'failed':
         this.#take(message.id)?.failed(message.failure)
         this.#answered(message.id)
+        this.#endWhenUnused()
         break
       case 'exited':
         this.#take(message.id)?.exited(message.code, message.signal)
+        this.#endWhenUnused()
+        break
+      case 'refused':
+        this.#take(message.id)?.refused()
+        this.#answered(message.id)
+        this.#endWhenUnused()
+        break
+      case 'retired':
+        this.#retire()
         break
       case 'listed':
-        this.#lists.get(message.id)?.(message.processes)
+        this.#lists.get(message.id)?.(message)
         this.#lists.delete(message.id)
+        break
+      case 'terminated':
+        this.#terminating.get(message.id)?.(message.processes)
+        this.#terminating.delete(message.id)
         break
       case 'say':
         this.#say(message.level, message.fields, message.message)
+        break
+      case 'find-adopter':
+        void this.#findAdopter()
         break
       case 'hooks-added':
         this.#addingHooks.get(message.id)?.(message.why)
@@ -463,7 +620,15 @@ export class KeeperLink {
       case 'closed':
         this.#closing.get(message.scope)?.(message.report)
         this.#closing.delete(message.scope)
+        this.#openScopes.delete(message.scope)
+        this.#endWhenUnused()
     }
+  }
+
+  /** The keeper's own orphans come to itself. */
+  async #findAdopter(): Promise<void> {
+    const pid = await captureIn(undefined, parentOfOrphans)
+    this.#send({ type: 'adopter', pid })
   }
 
   #answered(id: number): void {
@@ -481,10 +646,9 @@ export class KeeperLink {
     if (this.#state === 'lost') return
     const wasAsked = this.#state === 'ending'
     this.#state = 'lost'
+    this.#rights?.close()
     // Nobody but a killed keeper leaves its folder.
-    if (!wasAsked && this.#greeting !== undefined) {
-      rmSync(dirname(this.#greeting.path), { recursive: true, force: true })
-    }
+    if (!wasAsked && this.#greeting !== undefined) removeSocketFolder(dirname(this.#greeting.path))
     // Scopes first: they note what was running, and then it fails.
     if (!wasAsked) for (const callback of this.#onLost) callback()
     for (const listener of this.#listeners.values()) {
@@ -495,11 +659,41 @@ export class KeeperLink {
     }
     this.#listeners.clear()
     this.#waiting = []
-    for (const resolve of this.#lists.values()) resolve([])
+    for (const [id, answer] of this.#lists) answer({ type: 'listed', id, processes: [] })
     this.#lists.clear()
+    for (const resolve of this.#terminating.values()) resolve(undefined)
+    this.#terminating.clear()
     for (const answer of this.#addingHooks.values()) answer('the keeper ended unexpectedly')
     this.#addingHooks.clear()
     for (const resolve of this.#closing.values()) resolve(undefined)
     this.#closing.clear()
+  }
+}
+
+function unlisted({
+  code,
+  message
+}: {
+  readonly code?: string | undefined
+  readonly message: string
+}): Error {
+  const error = new Error(`the keeper could not look at the processes of the scope: ${message}`)
+  return code === undefined ? error : Object.assign(error, { code })
+}
+
+function needsConnections({ order }: Pick<WaitingLaunch, 'order'>): boolean {
+  return order.stdio.some((target) => typeof target === 'number')
+}
+
+/**
+ * The number of the socket at that path; undefined where there is none, or none that this user may see. As a BigInt: after a look at
+ * a socket for numbers, Node finds no module behind a symbolic link (`realpathSync` in its lib/fs.js asks what was looked at last).
+ */
+function inodeOf(path: string): bigint | undefined {
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false, bigint: true })
+    return stat?.isSocket() ? stat.ino : undefined
+  } catch {
+    return undefined
   }
 }

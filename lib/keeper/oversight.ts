@@ -3,10 +3,12 @@
 import pTimeout from 'p-timeout'
 import { sweep } from '../containment/sweep.js'
 import { type Libc, signalByNumber } from '../platform/libc.js'
+import { isOutOfDescriptors } from '../platform/linux.js'
 import type { WorkerInfo } from '../worker-info.js'
 import { collectGarbage } from './garbage.js'
 import { type HookFailure, Hooks } from './hooks.js'
 import type { Keeper } from './keeper.js'
+import type { Mandate } from './mandate.js'
 import type { KeeperMessage, KeeperReport, WorkerMessage, WorkerSettings } from './protocol.js'
 import { WatchLine } from './watch-line.js'
 import { Watchdog } from './watchdog.js'
@@ -16,6 +18,9 @@ import type { Where } from './where.js'
 const lateAnswerMs = 2_000
 
 export interface OversightParts {
+  /** The file of this keeper. */
+  readonly entry: string
+  readonly mandate: Mandate
   /** Process id of the worker. */
   readonly worker: number
   readonly keeper: Keeper
@@ -32,7 +37,7 @@ export interface OversightParts {
 export class Oversight {
   readonly watchLine = new WatchLine()
   readonly #parts: OversightParts
-  readonly #hooks = new Hooks()
+  readonly #hooks: Hooks
   #settings: WorkerSettings = { graceMs: 2_000, killSignal: 'SIGTERM' }
   #hasSwept = false
   #watchdog: Watchdog | undefined
@@ -43,12 +48,19 @@ export class Oversight {
 
   constructor(parts: OversightParts) {
     this.#parts = parts
+    this.#hooks = new Hooks(undefined, parts.entry)
   }
 
   /** Whatever the worker says is a sign of life. */
   heard(message: WorkerMessage): void {
     this.#watchdog?.alive()
     switch (message.type) {
+      case 'rights':
+        if (!this.#parts.mandate.begin(message.rights)) this.#sayHidden()
+        break
+      case 'retire':
+        this.#parts.mandate.end()
+        break
       case 'settings':
         this.#follow(message.settings)
         break
@@ -80,6 +92,12 @@ export class Oversight {
     await this.#run('workerExit', info)
   }
 
+  /** Another keeper has the eye on the worker from now on. */
+  retire(): void {
+    this.stop()
+    this.#hooks.clear()
+  }
+
   stop(): void {
     this.#watchdog?.stop()
     this.watchLine.close()
@@ -109,10 +127,11 @@ export class Oversight {
   /** Ends what dead workers have left, once. */
   async #sweep(): Promise<void> {
     this.#hasSwept = true
-    const { libc, send } = this.#parts
+    const { libc, keeper, send } = this.#parts
     const about = 'what dead workers had left'
     try {
-      const processes = await sweep(libc, this.#settings.graceMs)
+      const say = (message: string): void => send({ type: 'say', level: 'warn', fields: {}, message })
+      const processes = await sweep(libc, this.#settings.graceMs, keeper.adopter, say)
       if (processes.length === 0) return
       const survived = processes.filter(({ ended }) => ended === 'survived').length
       const message = `${about}: ended ${processes.length - survived} processes, ${survived} survived`
@@ -126,10 +145,19 @@ export class Oversight {
     }
   }
 
+  #sayHidden(): void {
+    const message =
+      'the rights of the worker are hidden from its keeper, which will not notice when they change'
+    this.#parts.send({ type: 'say', level: 'warn', fields: {}, message })
+  }
+
   #addHooks({ id, url }: WorkerMessage & { type: 'add-hooks' }): void {
-    const { send } = this.#parts
+    const { send, mandate } = this.#parts
     this.#hooks.add(url).then(
-      () => send({ type: 'hooks-added', id }),
+      () => {
+        mandate.watch()
+        send({ type: 'hooks-added', id })
+      },
       (error: Error) => send({ type: 'hooks-added', id, why: error.message })
     )
   }
@@ -154,7 +182,10 @@ export class Oversight {
   }
 
   async #run(name: 'workerAbort' | 'workerExit', info: WorkerInfo): Promise<void> {
-    for (const failure of await this.#hooks.run(name, info)) this.#parts.sayHookFailed(failure)
+    const { mandate, sayHookFailed } = this.#parts
+    const refused = this.#hooks.refused(name, 'the worker has given up rights that it would be run with')
+    const failures = mandate.coversHooks ? await this.#hooks.run(name, info) : refused
+    for (const failure of failures) sayHookFailed(failure)
   }
 
   #signal(signal: NodeJS.Signals): void {
@@ -166,8 +197,14 @@ export class Oversight {
 
   #infoOf(what: Pick<WorkerInfo, 'why' | 'silentMs' | 'stack' | 'whyNoStack' | 'route'>): WorkerInfo {
     const { worker, keeper } = this.#parts
-    const scopes = keeper.status().scopes.map(({ scope: _, state: __, ...scope }) => scope)
-    return { worker, ...what, scopes, unscoped: keeper.unscoped() }
+    try {
+      const scopes = keeper.status().scopes.map(({ scope: _, state: __, ...scope }) => scope)
+      return { worker, ...what, scopes, unscoped: keeper.unscoped() }
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error
+      // A worker that hangs is ended, whatever there is to tell of it.
+      return { worker, ...what, scopes: [], unscoped: [] }
+    }
   }
 }
 

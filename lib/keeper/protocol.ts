@@ -5,6 +5,13 @@ import type { ScopeProcess } from '../platform/linux.js'
 /** How the processes of a scope are found; see `docs/architecture.md`. */
 export type Containment = 'subreaper' | 'marks'
 
+/**
+ * Who gets the first signal at once when a command is ended: its whole tree, or the command's own process alone. In the
+ * second case the rest of the tree gets it when that process has gone, or half of the grace has passed; or at once, where that process
+ * neither handles nor ignores the signal, and so cannot pass it on.
+ */
+export type FirstSignalTo = 'tree' | 'command'
+
 /** Where a standard stream of a subprocess leads: a connection of that number, the worker's own, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
 
@@ -17,6 +24,18 @@ export interface LaunchRequest {
   readonly uid?: number
   readonly gid?: number
   readonly stdio: readonly [StdioTarget, StdioTarget, StdioTarget]
+  /** Variables that stand above those of `env`. */
+  readonly variables?: Readonly<Record<string, string>>
+  /** Undefined for that of the scope. */
+  readonly firstSignalTo?: FirstSignalTo
+}
+
+/** A command that the keeper did not start, as it was told of it. */
+export interface ForeignCommand {
+  /** No other command of the worker has it. */
+  readonly number: number
+  /** Undefined for that of the scope. */
+  readonly firstSignalTo?: FirstSignalTo | undefined
 }
 
 /** The fields of a failed system call that Node's `'error'` event carries. */
@@ -31,6 +50,13 @@ export interface ProcessName {
   readonly pid: number
   /** In clock ticks since boot. */
   readonly startTick: number
+}
+
+/** A folder to remove when every process of its scope is gone. */
+export interface ScopeFolder {
+  readonly path: string
+  /** For the TMPDIR of commands, the user of these: what was released keeps it. Undefined for any other folder. */
+  readonly user?: number | undefined
 }
 
 /** A folder of a scope that could not be removed. */
@@ -66,6 +92,8 @@ export interface ScopeOpening {
   readonly route?: string | undefined
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
+  /** Default `'tree'`. */
+  readonly firstSignalTo?: FirstSignalTo
   /** By the clock that all processes share (`clock.ts`), in ms; undefined without a deadline. */
   readonly deadlineAt?: number | undefined
 }
@@ -80,6 +108,10 @@ export interface WorkerSettings {
 }
 
 export type WorkerMessage =
+  /** The rights that the worker had when it started the keeper. It comes first, where there are any to give up. */
+  | { type: 'rights'; rights: string }
+  /** The worker has other rights now, and another keeper. What runs here ends with its scope. */
+  | { type: 'retire' }
   | { type: 'settings'; settings: WorkerSettings }
   /** Asks for a sign of life. */
   | { type: 'ping' }
@@ -87,23 +119,36 @@ export type WorkerMessage =
   | { type: 'alive' }
   | { type: 'add-hooks'; id: number; url: string }
   | { type: 'remove-hooks'; url: string }
-  | { type: 'open'; scope: number; opening: ScopeOpening }
+  /** `isInherited`: a keeper that is lost had it, and may have started processes that nobody knows of. */
+  | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true }
   | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
   /** The worker's own environment, for the launches that follow. */
   | { type: 'environment'; env: Readonly<Record<string, string>> }
   | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
-  | { type: 'stdio-lost'; id: number; code: string }
+  /** A connection cannot be had, with that code; without one it may have been lost. */
+  | { type: 'stdio-lost'; id: number; code?: string | undefined }
+  /** The keeper's socket is gone. */
+  | { type: 'door-lost' }
   | { type: 'signal'; id: number; signal: NodeJS.Signals }
-  | { type: 'adopt'; scope: number; process: ProcessName }
+  /** Ends one command with all that it has started. It has the number of its launch. */
+  | { type: 'terminate'; id: number; scope: number; command: number; killSignal: NodeJS.Signals }
+  | { type: 'adopt'; scope: number; process: ProcessName; command: ForeignCommand }
   | { type: 'left'; scope: number; pid: number }
   | { type: 'release'; scope: number; pid: number }
   /** The same for a process that the scope was told to take in. */
   | { type: 'let-go'; scope: number; process: ProcessName }
-  | { type: 'folder'; scope: number; path: string }
+  | { type: 'folder'; scope: number; folder: ScopeFolder }
   | { type: 'list'; id: number; scope: number }
   | { type: 'close'; scope: number }
+  /** Who takes in the worker's orphans; without a number it cannot be told. */
+  | { type: 'adopter'; pid?: number | undefined }
   /** The worker needs its keeper no more. An end of the socket without it is the worker's death. */
   | { type: 'dismiss' }
+
+/** `why`: they could not be looked at. */
+export type ListedMessage =
+  | { type: 'listed'; id: number; processes: readonly ScopeProcess[]; why?: undefined }
+  | { type: 'listed'; id: number; why: { readonly code?: string | undefined; readonly message: string } }
 
 export type KeeperMessage =
   | {
@@ -115,11 +160,20 @@ export type KeeperMessage =
     }
   /** The keeper cannot serve, and ends. */
   | { type: 'unready'; why: string }
+  /** Where the socket is now; or why there is none. */
+  | { type: 'door'; path: string; why?: undefined }
+  | { type: 'door'; path?: undefined; why: string }
   | { type: 'spawned'; id: number; pid: number }
   | { type: 'failed'; id: number; failure: LaunchFailure }
+  /** The worker has other rights than the keeper was started with: a launch is for the next keeper. */
+  | { type: 'refused'; id: number }
+  | { type: 'retired' }
   | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
-  | { type: 'listed'; id: number; processes: readonly ScopeProcess[] }
+  | ListedMessage
+  | { type: 'terminated'; id: number; processes: readonly EndedProcess[] }
   | { type: 'pong' }
+  /** Asks who takes in the worker's orphans. */
+  | { type: 'find-adopter' }
   /** Something for the worker's log. */
   | { type: 'say'; level: 'warn' | 'error'; fields: object; message: string }
   | { type: 'hooks-added'; id: number; why?: string }

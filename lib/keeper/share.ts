@@ -4,7 +4,11 @@ import { captureIn } from '../capture.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { markName, markOf, ownMark, workerScope } from '../mark.js'
+import { whyUnsupported } from '../platform/linux.js'
+import { whyNoNode } from '../platform/runtime.js'
 import { Heart } from '../watch/heart.js'
+import { findEntry } from './entry.js'
+import { refuseInPlaceOfKeeper } from './impostor.js'
 import { KeeperLink, type Say } from './link.js'
 import type { Containment, WorkerSettings } from './protocol.js'
 
@@ -19,11 +23,13 @@ export interface KeeperUser {
   readonly settings: WorkerSettings
   /** The URL of a module of hooks. */
   readonly hooks: string | undefined
+  /** Where the keeper's file is; undefined for where this package has it. */
+  readonly keeperPath: string | undefined
   readonly log: Logger
   /** The route of a value that is a request; undefined for whatever else. */
   routeOf(value: unknown): string | undefined
-  /** The keeper was lost, with all scopes that it had. */
-  keeperLost(): void
+  /** A keeper was lost, with all scopes that it had. */
+  keeperLost(link: KeeperLink): void
 }
 
 /** A share in the worker's keeper; the last one to be given back ends it. */
@@ -40,6 +46,17 @@ export class KeeperShare {
   /** The keeper there is now. One that is lost takes no orders. */
   get link(): KeeperLink {
     return this.#shared.link
+  }
+
+  /** The keeper that has the rights which the worker has now; it is started if need be. */
+  presentLink(): KeeperLink {
+    return this.#shared.present()
+  }
+
+  /** The same without a look at these rights, for what is looked at before it goes out. */
+  nextLink(): KeeperLink {
+    const { link } = this
+    return link.isRetired ? this.presentLink() : link
   }
 
   /** That of the last keeper that was ready. */
@@ -60,7 +77,10 @@ export class KeeperShare {
 class SharedKeeper {
   link: KeeperLink
   containment: Containment = 'marks'
+  readonly #keeperPath: string | undefined
   readonly #users = new Set<KeeperUser>()
+  /** Those whose rights the worker has no longer, and that end with what they run. */
+  readonly #retired = new Set<KeeperLink>()
   readonly #workerMark = ownMark()
   /** What this worker's own environment had, if it runs in a scope of another one. */
   readonly #outerMark = process.env[markName]
@@ -73,8 +93,15 @@ class SharedKeeper {
   #pause: { readonly timer: NodeJS.Timeout; readonly until: number } | undefined
   #state: 'new' | 'serving' | 'over' = 'new'
 
-  constructor() {
+  constructor(keeperPath: string | undefined) {
+    this.#keeperPath = keeperPath
     this.link = this.#start()
+  }
+
+  present(): KeeperLink {
+    // Where none could be started the last time.
+    if (!this.link.hasRights) this.#succeed()
+    return this.link
   }
 
   get absentMs(): number {
@@ -86,7 +113,8 @@ class SharedKeeper {
     this.#users.add(user)
     try {
       this.#refuseOtherTimeout(user)
-      await this.link.ready
+      this.#refuseOtherPath(user)
+      await this.#presentReady()
       if (user.hooks !== undefined) await this.#addHooks(user.hooks)
     } catch (error) {
       // Another guard may have the same module.
@@ -97,13 +125,24 @@ class SharedKeeper {
     this.#settle()
   }
 
+  /** Resolves when the keeper is ready that has the worker's rights. These may change until then. */
+  async #presentReady(): Promise<void> {
+    let link: KeeperLink
+    do {
+      link = this.present()
+      await link.ready.catch((error: unknown) => {
+        if (link === this.link) throw error
+      })
+    } while (link !== this.present())
+  }
+
   async release(user: KeeperUser, hasHooks = user.hooks !== undefined): Promise<void> {
     this.#users.delete(user)
     if (user.hooks !== undefined && hasHooks) this.link.removeHooks(user.hooks)
     this.#settle()
     if (this.#users.size > 0) return
     this.#end()
-    await this.link.end()
+    await Promise.all([this.link, ...this.#retired].map((link) => link.end()))
   }
 
   #serve(): void {
@@ -147,10 +186,19 @@ class SharedKeeper {
     }
   }
 
+  #refuseOtherPath({ keeperPath }: KeeperUser): void {
+    const { entry } = this.link
+    if (keeperPath === undefined || keeperPath === entry) return
+    const wayOut = `another guard of this worker has started ${entry}: give the same path to each`
+    throw new SubprocessOptionError('keeperPath', keeperPath, wayOut)
+  }
+
   async #addHooks(url: string): Promise<void> {
+    const { link } = this
     try {
-      await this.link.addHooks(url)
+      await link.addHooks(url)
     } catch (error) {
+      if (link !== this.link) return this.#state === 'new' ? this.#addHooks(url) : undefined
       throw new SubprocessOptionError('hooks', url, (error as Error).message)
     }
   }
@@ -178,24 +226,49 @@ class SharedKeeper {
   }
 
   #start(): KeeperLink {
+    // Each time: an update may have replaced the file meanwhile.
+    const entry = findEntry(this.#keeperPath)
     this.#startedAt = performance.now()
     // It belongs to no request, whichever one noticed that there was none.
     const say: Say = (level, fields, message) => this.#log?.[level](fields, message)
-    const link = captureIn(undefined, () => new KeeperLink(this.#workerMark, say))
+    const onRetired = (): void => this.#succeed()
+    const link = captureIn(undefined, () => new KeeperLink(entry, this.#workerMark, say, onRetired))
     const serve = (): void => {
       this.containment = link.containment as Containment
       this.#heart.attend()
     }
     link.ready.then(serve, () => {})
-    link.onLost(() => this.#replace())
+    link.onLost(() => this.#lose(link))
     return link
   }
 
-  #replace(): void {
+  /** The worker has other rights now, and the keeper is to have no more than these. */
+  #succeed(): void {
+    const { link } = this
+    if (link.hasRights || !link.isOpen || this.#state === 'over') return
+    try {
+      this.link = this.#start()
+    } catch (err) {
+      this.#log?.error({ err }, "no keeper could be started that has the worker's present rights")
+      return
+    }
+    this.#retired.add(link)
+    void link.ended.then(() => this.#retired.delete(link))
+    const fields = { keeper: link.pid, next: this.link.pid }
+    this.#log?.info(fields, "the worker's rights have changed: another keeper is starting, which has these")
+    link.giveWay()
+    if (this.#state === 'serving') this.#brief()
+  }
+
+  #lose(link: KeeperLink): void {
     // Where the first one does not become ready, there is no guard.
     if (this.#state !== 'serving') return
-    this.#log?.error({ keeper: this.link.pid }, 'the keeper was lost: the worker ends what it had running')
-    for (const user of this.#users) user.keeperLost()
+    this.#log?.error({ keeper: link.pid }, 'the keeper was lost: what it had running is ended')
+    for (const user of this.#users) user.keeperLost(link)
+    if (link === this.link) this.#replace()
+  }
+
+  #replace(): void {
     if (performance.now() - this.#startedAt >= longLifeMs) this.#quickLosses = 0
     const losses = this.#quickLosses++
     const pauseMs = losses === 0 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (losses - 1))
@@ -209,6 +282,7 @@ class SharedKeeper {
 
   #startAnother(): void {
     this.#pause = undefined
+    const lost = this.link
     try {
       this.link = this.#start()
     } catch (err) {
@@ -217,7 +291,14 @@ class SharedKeeper {
       this.#replace()
       return
     }
+    // It ends what the lost one had running.
+    lost.successor = this.link
     this.#log?.warn({ keeper: this.link.pid }, 'another keeper is starting')
+    this.#brief()
+  }
+
+  /** Tells a keeper that succeeds another one what that had been told. */
+  #brief(): void {
     this.#settle()
     for (const { hooks } of this.#users) {
       if (hooks === undefined) continue
@@ -235,8 +316,11 @@ let shared: SharedKeeper | undefined
  * `ERR_SUBPROCESS_KEEPER_START`, and with a TypeError for options that do not go with those of another guard.
  */
 export async function shareKeeper(user: KeeperUser): Promise<KeeperShare> {
+  refuseInPlaceOfKeeper()
+  const why = whyUnsupported() ?? whyNoNode()
+  if (why !== undefined) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', why)
   try {
-    shared ??= new SharedKeeper()
+    shared ??= new SharedKeeper(user.keeperPath)
   } catch (error) {
     throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', (error as Error).message, error)
   }

@@ -1,17 +1,14 @@
 /** Starts the process of a keeper. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { keeperMarkName, markName } from '../mark.js'
-
-const entry = fileURLToPath(new URL('./main.js', import.meta.url))
 
 // A keeper is idle most of the time: it can do without threads for its garbage, and without room for much of it, and
 // gives back what its start has left (`garbage.ts`). With a thousand subprocesses that is 7 MB of 22.
 const keeperFlags = ['--v8-pool-size=0', '--expose-gc', '--max-semi-space-size=1', '--optimize-for-size']
 
-/** Its descriptor 3 is the link. Throws what `child_process.spawn` throws. */
-export function spawnKeeper(workerMark: string): ChildProcess {
+/** Runs the keeper's file (`findEntry`). Descriptor 3 is the link. Throws what `child_process.spawn` throws. */
+export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
   return spawn(process.execPath, [...keeperFlags, entry], {
     // The worker's own streams, for subprocesses that inherit them, and the link.
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],

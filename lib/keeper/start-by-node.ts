@@ -1,8 +1,10 @@
 /** Starting a process by `child_process`: where there is no `koffi`, and where it is to have other rights. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { constants } from 'node:os'
 import { collectedByNode } from '../containment/own-children.js'
-import { markName } from '../mark.js'
+import { commandNumberName, markName } from '../mark.js'
+import { findProgram, shell } from './program.js'
 import type { LaunchFailure } from './protocol.js'
 import type { Start, StartEvents, StartOrder } from './start.js'
 
@@ -24,26 +26,45 @@ export const startByNode: Start = (order, events) => {
   return { pid, kill: (signal) => void child.kill(signal) }
 }
 
-function spawned(
-  { file, args, cwd, env, mark, uid, gid, stdio }: StartOrder,
-  events: StartEvents
-): ChildProcess | undefined {
+function spawned(order: StartOrder, events: StartEvents): ChildProcess | undefined {
   try {
-    return spawn(file, args.slice(1), {
-      argv0: args[0],
-      cwd,
-      env: { ...env, [markName]: mark },
-      stdio: [...stdio],
-      // Its own session, so that its group's number is its own and nothing of ours is in it.
-      detached: true,
-      ...(uid === undefined ? {} : { uid }),
-      ...(gid === undefined ? {} : { gid })
-    })
+    return spawnOrScript(order)
   } catch (error) {
     // Node throws what it takes for a mistake of the caller, such as E2BIG.
     events.failed(failureOf(error as NodeJS.ErrnoException))
     return undefined
   }
+}
+
+/** The execvp(3) of glibc has the shell run a script that names no interpreter; that of musl fails. */
+function spawnOrScript(order: StartOrder): ChildProcess {
+  const { file, args } = order
+  try {
+    return spawnAs(file, args, order)
+  } catch (error) {
+    // Node has no name for this one.
+    const isScript = (error as NodeJS.ErrnoException).errno === -constants.errno.ENOEXEC
+    const path = isScript ? findProgram(order) : undefined
+    if (path === undefined) throw error
+    return spawnAs(shell, [shell, path, ...args.slice(1)], order)
+  }
+}
+
+function spawnAs(
+  file: string,
+  args: readonly string[],
+  { cwd, env, mark, command, uid, gid, stdio }: StartOrder
+): ChildProcess {
+  return spawn(file, args.slice(1), {
+    argv0: args[0],
+    cwd,
+    env: { ...env, [markName]: mark, [commandNumberName]: String(command) },
+    stdio: [...stdio],
+    // Its own session, so that its group's number is its own and nothing of ours is in it.
+    detached: true,
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid })
+  })
 }
 
 function failureOf({ code = 'UNKNOWN', errno, message }: NodeJS.ErrnoException): LaunchFailure {

@@ -3,22 +3,27 @@
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { collectedHere } from '../containment/own-children.js'
-import { markName } from '../mark.js'
+import { commandNumberName, markName } from '../mark.js'
+import { namesSetsid } from '../names-setsid.js'
 import { signalByNumber } from '../platform/libc.js'
+import type { InNewGroup } from '../platform/new-group.js'
 import type { PosixSpawn } from '../platform/posix-spawn.js'
 import { startFound } from './program.js'
 import type { LaunchFailure } from './protocol.js'
 import type { Start, Started, StartOrder } from './start.js'
 import { startByNode } from './start-by-node.js'
 
-export function startBy(posixSpawn: PosixSpawn): Start {
+export function startBy(posixSpawn: PosixSpawn, inNewGroup: InNewGroup): Start {
   return (order, events) => {
     const { uid, gid, cwd } = order
     // posix_spawn cannot change them.
     if (uid !== undefined || gid !== undefined) return startByNode(order, events)
-    const env = [`${markName}=${order.mark}`, ...entriesOf(order.env)]
+    const { mark, command } = order
+    const env = [`${markName}=${mark}`, `${commandNumberName}=${command}`, ...entriesOf(order.env)]
     const stdio = order.stdio.map((stream) => (typeof stream === 'string' ? stream : descriptorOf(stream)))
-    const pid = startFound(order, (path, args) => posixSpawn({ path, args, env, cwd, stdio }))
+    const startIn = (group: number | undefined): number =>
+      startFound(order, (path, args) => posixSpawn({ path, args, env, cwd, stdio, group }))
+    const pid = namesSetsid(order.file, order.args) ? inNewGroup(startIn) : startIn(undefined)
     if (pid < 0) {
       events.failed(failureOf(order, pid))
       return undefined
@@ -44,11 +49,13 @@ class PosixProcess implements Started {
 // That of the worker is in most launches.
 const entriesByEnvironment = new WeakMap<object, readonly string[]>()
 
-/** As `NAME=value`, but for a mark. */
+/** As `NAME=value`, but for a mark and the number of a command. */
 function entriesOf(env: StartOrder['env']): readonly string[] {
   let entries = entriesByEnvironment.get(env)
   if (entries === undefined) {
-    entries = Object.entries(env).flatMap(([name, value]) => (name === markName ? [] : `${name}=${value}`))
+    entries = Object.entries(env).flatMap(([name, value]) =>
+      name === markName || name === commandNumberName ? [] : `${name}=${value}`
+    )
     entriesByEnvironment.set(env, entries)
   }
   return entries

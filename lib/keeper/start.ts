@@ -4,11 +4,14 @@ import type { Socket } from 'node:net'
 import type { LaunchFailure, LaunchRequest } from './protocol.js'
 
 /** What is to be started. */
-export interface StartOrder extends Omit<Required<LaunchRequest>, 'stdio' | 'uid' | 'gid'> {
+export interface StartOrder
+  extends Omit<Required<LaunchRequest>, 'stdio' | 'uid' | 'gid' | 'firstSignalTo' | 'variables'> {
   readonly uid?: number
   readonly gid?: number
   /** The mark that it carries, whatever mark is in its environment. */
   readonly mark: string
+  /** The number of the command in its scope. */
+  readonly command: number
   /** The three standard streams: a connection, the keeper's own, or nothing. */
   readonly stdio: readonly (Socket | 'inherit' | 'ignore')[]
 }
@@ -25,5 +28,5 @@ export interface Started {
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts it, in a session of its own. Undefined where it failed, of which `failed` tells, now or soon. */
+/** Starts it, in a session of its own, or where it begins one itself, in a group that it does not lead. Undefined where it failed, of which `failed` tells, now or soon. */
 export type Start = (order: StartOrder, events: StartEvents) => Started | undefined

@@ -5,10 +5,10 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { connectionHeader, headerBytes } from './protocol.js'
-import { makeSocketFolder, socketIn } from './socket-folder.js'
+import { openSocketFolder, removeSocketFolder, socketIn } from './socket-folder.js'
 import { statusHeader } from './status.js'
 
 // A connection is taken as soon as it has come and said its header. Whatever is not taken by then is a
@@ -18,42 +18,57 @@ const takenWithinMs = 10_000
 const backlog = 1_024
 
 export class StdioDoor {
-  readonly path: string
   readonly secret = randomBytes(16).toString('hex')
   /** Connections that have come and that no launch has taken yet. */
   readonly #arrived = new Map<number, Socket>()
   readonly #dismissals = new WeakMap<Socket, NodeJS.Timeout>()
-  readonly #folder: string
-  readonly #server: Server
+  readonly #workerMark: string
   readonly #onArrival: (connection: number) => void
   readonly #onStatus: () => unknown
+  #folder = ''
+  #server: Server | undefined
 
   /**
-   * Opens the socket, in a folder with `tag` in its name, and resolves when it can be connected to. Rejects where
-   * no folder can be made. What `onStatus` returns is the answer to a connection that asks for the status, as one line of JSON.
+   * Opens the socket, in a folder that is named after the worker, and resolves when it can be connected to. Rejects where
+   * there can be none. What `onStatus` returns is the answer to a connection that asks for the status, as one line of JSON.
    */
   static async open(
-    tag: string,
+    workerMark: string,
     onArrival: (connection: number) => void,
     onStatus: () => unknown
   ): Promise<StdioDoor> {
-    const door = new StdioDoor(makeSocketFolder(tag), onArrival, onStatus)
-    await new Promise<void>((resolve, reject) => {
-      door.#server.once('error', reject)
-      door.#server.listen({ path: door.path, backlog }, resolve)
-    })
-    // A connection that cannot be accepted, for want of descriptors: the launch that waits for it gives up.
-    door.#server.on('error', () => {})
+    const door = new StdioDoor(workerMark, onArrival, onStatus)
+    await door.move()
     return door
   }
 
-  private constructor(folder: string, onArrival: (connection: number) => void, onStatus: () => unknown) {
-    this.#folder = folder
-    this.path = socketIn(folder)
+  private constructor(workerMark: string, onArrival: (connection: number) => void, onStatus: () => unknown) {
+    this.#workerMark = workerMark
     this.#onArrival = onArrival
     this.#onStatus = onStatus
+  }
+
+  /** Where to connect to. */
+  get path(): string {
+    return socketIn(this.#folder)
+  }
+
+  /**
+   * Opens a socket in a folder of its own, and closes the one there was: tools that tidy up remove what looks old. What has come
+   * stays. Rejects where there can be none.
+   */
+  async move(): Promise<void> {
     // Half open: where the worker has ended its side by now, the subprocess gets a stream that has ended.
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#admit(socket))
+    const server = createServer({ allowHalfOpen: true }, (socket) => this.#admit(socket))
+    const folder = await openSocketFolder(this.#workerMark, async (path) => {
+      server.listen({ path, backlog })
+      await once(server, 'listening')
+    })
+    // A connection that cannot be accepted, for want of descriptors: the launch that waits for it gives up.
+    server.on('error', () => {})
+    this.#leave()
+    this.#folder = folder
+    this.#server = server
   }
 
   /** The connection of that number, once it has come. */
@@ -71,9 +86,13 @@ export class StdioDoor {
 
   /** Closes the socket and removes its folder. */
   close(): void {
-    this.#server.close()
     for (const socket of this.#arrived.values()) socket.destroy()
-    rmSync(this.#folder, { recursive: true, force: true })
+    this.#leave()
+  }
+
+  #leave(): void {
+    this.#server?.close()
+    if (this.#folder !== '') removeSocketFolder(this.#folder)
   }
 
   #admit(socket: Socket): void {

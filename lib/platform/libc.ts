@@ -3,6 +3,7 @@
 import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { LibraryHandle } from 'koffi'
+import { type InNewGroup, loadInNewGroup } from './new-group.js'
 import { loadPosixSpawn, type PosixSpawn } from './posix-spawn.js'
 
 /** System calls of the running process. */
@@ -11,6 +12,7 @@ export interface Libc {
   becomeSubreaper(): boolean
   /** Starts a process; undefined where the libc cannot. */
   readonly posixSpawn: PosixSpawn | undefined
+  readonly inNewGroup: InNewGroup
   /** Collects a child that has ended, -1 for any. Undefined while it runs, and when it is no child. */
   collect(pid: number): Collected | undefined
   /** Whether a group has a process, be it a zombie or another user's. */
@@ -61,6 +63,7 @@ export async function loadLibc(): Promise<Libc | Error> {
     return {
       becomeSubreaper: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
       posixSpawn: posixSpawnOf(library),
+      inNewGroup: inNewGroupOf(library),
       collect(pid) {
         const collected = waitpid(pid, status, WNOHANG)
         return collected > 0 ? { pid: collected, ...endOf(status.readInt32LE()) } : undefined
@@ -120,6 +123,15 @@ function posixSpawnOf(library: LibraryHandle): PosixSpawn | undefined {
   } catch {
     // An old libc: Node starts commands then, at the price of a fork.
     return undefined
+  }
+}
+
+function inNewGroupOf(library: LibraryHandle): InNewGroup {
+  try {
+    return loadInNewGroup(library)
+  } catch {
+    // Commands lead their groups then, all of them.
+    return (act) => act(undefined)
   }
 }
 

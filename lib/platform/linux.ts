@@ -1,6 +1,16 @@
 /** What the kernel says of processes: `/proc`, read without a helper program. */
 
-import { closeSync, openSync, readdirSync, readlinkSync, readSync, statSync } from 'node:fs'
+import {
+  closeSync,
+  type Dir,
+  opendirSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  statSync
+} from 'node:fs'
+import { constants } from 'node:os'
 
 /** A process that is alive, for a person to read. */
 export interface ScopeProcess {
@@ -54,8 +64,7 @@ function withDescriptor<Result>(act: () => Result): Result {
   try {
     return act()
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'EMFILE' && code !== 'ENFILE') throw error
+    if (!isOutOfDescriptors(error)) throw error
     if (reserve !== undefined) closeSync(reserve)
     // Where it cannot be had again, its number may be another's.
     reserve = undefined
@@ -65,6 +74,15 @@ function withDescriptor<Result>(act: () => Result): Result {
       reserve = openSync('/dev/null', 'r')
     }
   }
+}
+
+/**
+ * Whether a look at processes failed because this process (EMFILE) or the system (ENFILE) has no file descriptor left. A later look may
+ * succeed. Nothing may be concluded from a failed one.
+ */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'EMFILE' || code === 'ENFILE'
 }
 
 /** The content of a file in `/proc`, or undefined when the process is gone or may not be looked at. */
@@ -98,13 +116,19 @@ function undefinedIfHidden(error: unknown): undefined {
   throw error
 }
 
+// To the last one that is used here.
+const fieldsRead = 26
+
 /** The text of `/proc/<pid>/stat` taken apart: the name, and the fields after it, of which the state is the first. */
 function readStat(pid: number): { readonly name: string; readonly fields: readonly string[] } | undefined {
   const text = read(`/proc/${pid}/stat`)
   if (text === undefined || text === '') return undefined
   // The name is in brackets and may itself hold brackets and blanks: the last one closes it.
   const nameEnd = text.lastIndexOf(')')
-  return { name: text.slice(text.indexOf('(') + 1, nameEnd), fields: text.slice(nameEnd + 2).split(' ') }
+  return {
+    name: text.slice(text.indexOf('(') + 1, nameEnd),
+    fields: text.slice(nameEnd + 2).split(' ', fieldsRead)
+  }
 }
 
 /** What the kernel says of a process, or undefined when there is none of that number. */
@@ -166,6 +190,25 @@ export function allPids(): number[] {
   return numbersIn('/proc')
 }
 
+/** The same, a few at a time. Not by Node's thread pool: where there is no room for its threads, Node aborts. */
+export function* eachPid(): Generator<number> {
+  let folder: Dir
+  try {
+    folder = opendirSync('/proc')
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error
+    return yield* allPids()
+  }
+  try {
+    for (let entry = folder.readSync(); entry !== null; entry = folder.readSync()) {
+      const number = Number(entry.name)
+      if (Number.isInteger(number)) yield number
+    }
+  } finally {
+    folder.closeSync()
+  }
+}
+
 /** Every process of the machine, as far as `/proc` shows it to this user, and but for those left out. */
 export function allProcesses(isLeftOut: (pid: number) => boolean = () => false): ProcessStat[] {
   const processes: ProcessStat[] = []
@@ -183,6 +226,19 @@ export function kernelWaitOf(pid: number): string | undefined {
   if (channel !== undefined && channel !== '' && channel !== '0') return channel
   const number = /^\d+/.exec(read(`/proc/${pid}/syscall`) ?? '')?.[0]
   return number === undefined ? undefined : `system call ${number}`
+}
+
+/**
+ * How long the main thread of a process has waited for a processor since its start, in ms; undefined where that cannot be told. (The second
+ * number of `/proc/<pid>/schedstat`, in ns: sched-stats.rst of the kernel's documentation.)
+ */
+export function processorWaitOf(pid: number): number | undefined {
+  try {
+    const waitedNs = read(`/proc/${pid}/schedstat`)?.split(' ')[1]
+    return waitedNs === undefined ? undefined : Number(waitedNs) / 1e6
+  } catch {
+    return undefined
+  }
 }
 
 /** The value of a variable in the environment that a process was started with; undefined when hidden. */
@@ -247,6 +303,15 @@ export function usersOf(pid: number): { real: number; effective: number } | unde
   return real === undefined ? undefined : { real: Number(real), effective: Number(effective) }
 }
 
+/** Whether the program of a process gives it the rights of its owner, whoever starts it. So does one that is hidden or gone. */
+export function isSetuid(pid: number): boolean {
+  try {
+    return (statSync(`/proc/${pid}/exe`).mode & 0o4000) !== 0
+  } catch {
+    return true
+  }
+}
+
 /** Whether `/proc` counts processes as this process does. Where it is that of another PID namespace it does not. */
 export function isOwnProc(): boolean {
   try {
@@ -257,6 +322,15 @@ export function isOwnProc(): boolean {
   }
 }
 
+/** Why no process could be found here, and so none be ended, with the way out; undefined where they can. */
+export function whyUnsupported(): string | undefined {
+  if (process.platform !== 'linux') {
+    return `${process.platform} is not supported: processes are found in /proc, which only Linux has; run the server on Linux, in a container if need be`
+  }
+  if (isOwnProc()) return undefined
+  return 'this Linux shows no processes: /proc is missing, or that of another PID namespace; mount it (mount -t proc proc /proc)'
+}
+
 // Enough to tell one ffmpeg from another, without a log line of kilobytes.
 const longestCommand = 200
 
@@ -265,8 +339,17 @@ const longestCommand = 200
  * process that was started this very moment, else its name in brackets.
  */
 export function commandOf(stat: ProcessStat, known = nameOf(stat)): string {
-  const text = read(`/proc/${stat.pid}/cmdline`)
-  if (text === undefined || text === '') return known
+  return commandIn(argumentTextOf(stat.pid)) ?? known
+}
+
+/** The arguments of a process, as the kernel keeps them; undefined when hidden, and empty when it has given its memory back. */
+export function argumentTextOf(pid: number): string | undefined {
+  return read(`/proc/${pid}/cmdline`)
+}
+
+/** The command line in such a text, for a person to read; undefined when there is none. */
+export function commandIn(text: string | undefined): string | undefined {
+  if (text === undefined || text === '') return undefined
   return shortCommand(Buffer.from(text, 'latin1').toString('utf8').replace(/\0+$/, '').replaceAll('\0', ' '))
 }
 
@@ -297,15 +380,31 @@ export function processOf(stat: ProcessStat, known?: string): ScopeProcess {
   }
 }
 
+/**
+ * Whether the signal ends the process by its default action: it is neither caught nor ignored nor blocked (SigCgt, SigIgn and SigBlk of
+ * proc_pid_status(5)). False also where that is hidden.
+ */
+export function hasDefaultAction(pid: number, signal: NodeJS.Signals): boolean {
+  const text = read(`/proc/${pid}/status`) ?? ''
+  const bit = 1n << BigInt(constants.signals[signal] - 1)
+  return ['SigBlk', 'SigIgn', 'SigCgt'].every((name) => {
+    const [, mask] = new RegExp(`^${name}:\\s+([0-9a-f]+)$`, 'm').exec(text) ?? []
+    return mask !== undefined && (BigInt(`0x${mask}`) & bit) === 0n
+  })
+}
+
 /** Resident memory of a process, in bytes (VmRSS of proc_pid_status(5)); 0 when it has none or is gone. */
 function residentBytesOf(pid: number): number {
   const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '') ?? []
   return Number(kilobytes ?? 0) * 1_024
 }
 
+/** What `bootId` is where the kernel does not tell. */
+export const unknownBoot = 'unknown-boot'
+
 /** A text that no other boot of any machine has. */
 export function bootId(): string {
-  return read('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown-boot'
+  return read('/proc/sys/kernel/random/boot_id')?.trim() ?? unknownBoot
 }
 
 /** Names the PID namespace of this process: numbers of processes mean something in it alone. */

@@ -6,7 +6,7 @@
 import { constants } from 'node:fs'
 import type { KoffiFunc, LibraryHandle } from 'koffi'
 
-/** A program to start, in a session of its own. */
+/** A program to start. */
 export interface ProcessStart {
   /** The program's file; a relative path begins at `cwd`. */
   readonly path: string
@@ -17,12 +17,15 @@ export interface ProcessStart {
   readonly cwd: string
   /** For the descriptors 0 to 2: a descriptor of this process, this process's own of that number, or nothing. */
   readonly stdio: readonly (number | 'inherit' | 'ignore')[]
+  /** The group of this session that it is to be in, leading nothing. Without one it has a session of its own. */
+  readonly group: number | undefined
 }
 
 /** Returns the number of the process or, below 0, that of the error. */
 export type PosixSpawn = (start: ProcessStart) => number
 
 // spawn.h, the same in glibc and musl.
+const POSIX_SPAWN_SETPGROUP = 0x02
 const POSIX_SPAWN_SETSIGDEF = 0x04
 const POSIX_SPAWN_SETSIGMASK = 0x08
 const POSIX_SPAWN_SETSID = 0x80
@@ -47,11 +50,15 @@ export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
   const destroyActions = of('int posix_spawn_file_actions_destroy(void *)')
   const fcntl = of('int fcntl(int, int, ...)')
 
-  const attributes = attributesOf(of)
+  const inOwnSession = attributesOf(of, POSIX_SPAWN_SETSID)
+  const inGroup = attributesOf(of, POSIX_SPAWN_SETPGROUP)
+  const setGroup = of('int posix_spawnattr_setpgroup(void *, int)')
   const actions = Buffer.alloc(actionsBytes)
   const pid = Buffer.alloc(4)
 
-  return ({ path, args, env, cwd, stdio }) => {
+  return ({ path, args, env, cwd, stdio, group }) => {
+    if (group !== undefined) setGroup(inGroup, group)
+    const attributes = group === undefined ? inOwnSession : inGroup
     initActions(actions)
     try {
       addFolder(actions, cwd)
@@ -73,8 +80,8 @@ export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
   }
 }
 
-/** All signals as they are in a fresh process, none of them blocked, and a session of its own. */
-function attributesOf(of: (signature: string) => (...args: unknown[]) => number): Buffer {
+/** All signals as they are in a fresh process, none of them blocked, and what else that flag means. */
+function attributesOf(of: (signature: string) => (...args: unknown[]) => number, flag: number): Buffer {
   const attributes = Buffer.alloc(attributesBytes)
   // Every bit: sigfillset(3) leaves out those that glibc has for itself, which would then be ignored.
   const every = Buffer.alloc(signalSetBytes, 0xff)
@@ -82,7 +89,7 @@ function attributesOf(of: (signature: string) => (...args: unknown[]) => number)
   of('int posix_spawnattr_init(void *)')(attributes)
   of('int posix_spawnattr_setflags(void *, short)')(
     attributes,
-    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID
+    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | flag
   )
   of('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every)
   of('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)

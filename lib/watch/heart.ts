@@ -35,7 +35,7 @@ export class Heart {
         { why },
         `the event loop is not watched by a thread: ${consequence}, nor that a debugger holds it`
       )
-    })
+    }, this.#link().entry)
     this.attend()
   }
 

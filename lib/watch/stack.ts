@@ -1,6 +1,6 @@
 /** Learns where the main thread hangs, by the inspector: that reaches it between any two steps of JavaScript. */
 
-import { type Debugger, Session } from 'node:inspector'
+import type { Debugger, Session } from 'node:inspector'
 import pTimeout from 'p-timeout'
 import type { Where } from '../keeper/where.js'
 import { whatMainThreadDoes } from './native.js'
@@ -26,7 +26,9 @@ interface Stop {
  * no JavaScript does not answer within the time, and is left alone: what it was asked it then drops unseen.
  */
 export async function whereIsMainThread(withinMs = answersWithinMs): Promise<Where> {
-  const session = new Session()
+  // Not imported: the keeper is in the same file, and a Node without an inspector could not run it.
+  const inspector = process.getBuiltinModule('node:inspector')
+  const session = new inspector.Session()
   try {
     session.connectToMainThread()
     const answers = new Promise<void>((resolve) => session.post('Schema.getDomains', () => resolve()))

@@ -1,6 +1,7 @@
 /** The main thread's end of the thread that watches it: starts it, and tells it whom to answer. */
 
 import { isMainThread, Worker } from 'node:worker_threads'
+import { findEntry } from '../keeper/entry.js'
 import type { Attention } from './thread.js'
 
 // Far more than it needs: a deep recursion is told frame by frame. A thread that passes them ends alone.
@@ -16,18 +17,18 @@ export class Watcher {
   #failed: string | undefined
 
   /**
-   * Starts the thread. Where there can be none, and when it ends unasked, `onFailed` is told why: once, and never
+   * Starts the thread, of the keeper's file. Where there can be none, and when it ends unasked, `onFailed` is told why: once, and never
    * before this has returned.
    */
-  static start(onFailed: (why: string) => void = () => {}): Watcher {
-    return new Watcher(onFailed)
+  static start(onFailed: (why: string) => void = () => {}, entry: string = findEntry()): Watcher {
+    return new Watcher(onFailed, entry)
   }
 
-  private constructor(onFailed: (why: string) => void) {
+  private constructor(onFailed: (why: string) => void, entry: string) {
     this.#onFailed = onFailed
     const whyNot = whyNoThread()
     if (whyNot !== undefined) this.#fail(whyNot)
-    else this.#start()
+    else this.#start(entry)
   }
 
   /** Why the main thread is not watched; undefined while it is. */
@@ -47,9 +48,9 @@ export class Watcher {
     void thread?.terminate()
   }
 
-  #start(): void {
+  #start(entry: string): void {
     try {
-      const thread = new Worker(new URL('./thread.js', import.meta.url), {
+      const thread = new Worker(entry, {
         name: 'subprocess-guard',
         // What configures the worker, a preload or a heap limit, is not meant for this thread.
         execArgv: [],

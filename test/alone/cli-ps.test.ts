@@ -19,6 +19,7 @@ import { eventually } from '../harness/expectations.js'
 import { patienceMs } from '../harness/patience.js'
 import { argumentsOf, statOf } from '../harness/proc.js'
 import { type Served, serve } from '../harness/server.js'
+import { startService } from '../harness/service.js'
 import { StandInKeeper } from '../harness/stand-in-keeper.js'
 import { installWithoutKoffi } from '../harness/without-koffi.js'
 import { Witness } from '../harness/witness.js'
@@ -276,10 +277,7 @@ suite('a keeper that cannot be asked', () => {
     worker.run('background-child.sh')
     await worker.witness.present(4)
     // So that it gives itself no other one.
-    worker.kill('SIGSTOP')
-    await eventually('the worker is stopped', () => statOf(worker.pid)?.state === 'T')
-    process.kill(worker.keeper as number, 'SIGKILL')
-    await worker.keeperDead()
+    await worker.loseKeeper()
     await assertFoundByMarks(worker, worker.pid, /^it has no keeper that can be seen: /)
 
     worker.kill('SIGKILL')
@@ -292,6 +290,19 @@ suite('a keeper that cannot be asked', () => {
       first ?? '',
       new RegExp(`^left by worker ${worker.pid} \\(gone\\): .*subprocess-guard sweep`)
     )
+  })
+
+  test('leaves its worker with what carries its marks, but for what a service has started', async (t) => {
+    const worker = await Worker.start({ env: await startService(t) })
+    t.after(() => worker.close())
+    worker.startWithScope('ask-service')
+    await worker.witness.present(3)
+    await worker.loseKeeper()
+    const own = worker.witness.announced.filter(({ name }) => name !== 'served').map(({ pid }) => pid)
+    assert.deepEqual(pidsOf(await shown(worker.pid)), new Set(own))
+    worker.kill('SIGKILL')
+    await worker.dead()
+    assert.deepEqual(pidsOf(await shown(worker.pid)), new Set(own))
   })
 
   const noSense = /^its keeper gives no answer that is understood: /

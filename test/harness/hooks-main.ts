@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process'
 import type * as Adoption from '../../lib/containment/adoption.js'
 import type * as Members from '../../lib/containment/members.js'
+import type * as Released from '../../lib/containment/released-marks.js'
 import type * as HooksModule from '../../lib/keeper/hooks.js'
 import type * as LibcModule from '../../lib/platform/libc.js'
 import { info } from './worker-info.js'
@@ -14,6 +15,7 @@ import { info } from './worker-info.js'
 const load = (path: string) => import(new URL(`../../../dist/${path}.js`, import.meta.url).href)
 const { AdoptionCensus }: typeof Adoption = await load('containment/adoption')
 const { ScopeRecord }: typeof Members = await load('containment/members')
+const { ReleasedMarks }: typeof Released = await load('containment/released-marks')
 const { Hooks }: typeof HooksModule = await load('keeper/hooks')
 const { loadLibc }: typeof LibcModule = await load('platform/libc')
 
@@ -21,7 +23,7 @@ const what = process.argv[2] as string
 const libc = await loadLibc()
 if (libc instanceof Error || !libc.becomeSubreaper()) throw new Error('this process is no subreaper')
 const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, libc)
-const census = new AdoptionCensus(libc, strays, () => {})
+const census = new AdoptionCensus(libc, strays, new ReleasedMarks(), () => {})
 
 const found = new Set<number>()
 const look = (): void => {

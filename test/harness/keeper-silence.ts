@@ -6,7 +6,7 @@
 import type * as VigilModule from '../../lib/keeper/vigil.js'
 
 // Not public: the compiled file itself.
-const { Vigil }: typeof VigilModule = await import(
+export const { Vigil }: typeof VigilModule = await import(
   new URL('../../../dist/keeper/vigil.js', import.meta.url).href
 )
 

@@ -24,13 +24,14 @@ type LauncherName = 'node' | 'keeper' | 'direct'
  */
 export const differences = {
   '`pid` before `spawn`': { node: 'number', keeper: 'undefined', direct: 'number' },
+  '`_handle` of the child': { node: 'object', keeper: 'undefined', direct: 'object' },
+  '`options` is `null`': { node: 'throws', keeper: 'left out', direct: 'left out' },
   '`kill()` before a failed start is known': { node: false, keeper: true, direct: false },
   'start refused with E2BIG': { node: 'throws', keeper: 'error', direct: 'throws' },
   '`error` without a listener': { node: 'throws', keeper: 'logs', direct: 'logs' },
   'stdin `error` without a listener': { node: 'throws', keeper: 'logs', direct: 'logs' },
   '`close` while a grandchild holds stdout': { node: 'waits', keeper: 'comes', direct: 'comes' },
   '`detached: true`': { node: 'accepted', keeper: 'refused', direct: 'refused' },
-  'unknown option': { node: 'ignored', keeper: 'refused', direct: 'refused' },
   '`code` of a wrong option': {
     node: ['ERR_INVALID_ARG_TYPE', 'ERR_INVALID_ARG_VALUE', 'ERR_OUT_OF_RANGE', 'ERR_UNKNOWN_SIGNAL'],
     keeper: ['ERR_SUBPROCESS_OPTION'],
@@ -47,13 +48,20 @@ export const differences = {
     keeper: 'status above 128',
     direct: 'status 0'
   },
+  'output read before it is given away': { node: 'lost', keeper: 'kept', direct: 'lost' },
   'array for `stdio` shorter than three': { node: 'filled up', keeper: 'left alone', direct: 'left alone' },
   'variables added to the environment': {
     node: [],
-    keeper: ['SUBPROCESS_GUARD_MARK'],
-    direct: ['SUBPROCESS_GUARD_MARK']
+    keeper: ['SUBPROCESS_GUARD_MARK', 'SUBPROCESS_GUARD_COMMAND'],
+    direct: ['SUBPROCESS_GUARD_MARK', 'SUBPROCESS_GUARD_COMMAND']
+  },
+  'what `timeout`, `signal` and `maxBuffer` end': {
+    node: 'the command alone',
+    keeper: 'its whole tree',
+    direct: 'its whole tree'
   },
   'process group': { node: 'the worker’s', keeper: 'its own', direct: 'its own' },
+  'status of a script that becomes `setsid`': { node: 3, keeper: 0, direct: 0 },
   'parent of the process': { node: 'worker', keeper: 'keeper', direct: 'worker' },
   '`execFile` without `input`': { node: 'stdin open', keeper: 'stdin ended', direct: 'stdin ended' },
   '`execFile` with an unknown `encoding`': { node: 'Buffer', keeper: 'refused', direct: 'refused' },
@@ -110,7 +118,7 @@ export class Launcher {
   }
 
   fork(modulePath: string, args: readonly string[] = [], options: ForkOptions = {}): ChildProcess {
-    const start = this.scope?.fork.bind(this.scope) ?? fork
+    const start = (this.scope?.fork.bind(this.scope) ?? fork) as typeof fork
     return this.#keep(start(modulePath, args, options))
   }
 

@@ -1,9 +1,8 @@
-/** Processes with a mark of the test's making, and the marks of workers that there never were. */
+/** Orphans with a mark of the test's making, and the marks of workers that there never were. */
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync, readlinkSync } from 'node:fs'
 import type { TestContext } from 'node:test'
+import { type Orphan, startOrphan } from './orphan.js'
 import { statOf } from './proc.js'
 
 const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
@@ -35,24 +34,17 @@ export function markOfProcess(pid: number, scope = 1): string {
   return markOf({ pid, startTick: statOf(pid)?.startTick as string, scope })
 }
 
-/** Starts a process that waits, in a session of its own, with that mark; it ends with the test at the latest. */
-export function startMarked(t: TestContext, mark: string, user?: number): Promise<ChildProcess> {
+/** Starts a process that waits, an orphan with that mark. It ends with the test at the latest. */
+export function startMarked(t: Pick<TestContext, 'after'>, mark: string, user?: number): Promise<Orphan> {
   return startCommand(t, mark, ['sleep', '1000'], user)
 }
 
-export async function startCommand(
-  t: TestContext,
+/** The same for a command. */
+export function startCommand(
+  t: Pick<TestContext, 'after'>,
   mark: string,
-  [file, ...args]: readonly [string, ...string[]],
+  command: readonly [string, ...string[]],
   user?: number
-): Promise<ChildProcess> {
-  const child = spawn(file, args, {
-    detached: true,
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { ...process.env, SUBPROCESS_GUARD_MARK: mark },
-    ...(user === undefined ? {} : { uid: user, gid: user })
-  })
-  t.after(() => child.kill('SIGKILL'))
-  await once(child, 'spawn')
-  return child
+): Promise<Orphan> {
+  return startOrphan(t, command, { ...process.env, SUBPROCESS_GUARD_MARK: mark }, user)
 }

@@ -1,6 +1,7 @@
 /** A worker that runs out of room for processes before its keeper starts, or before a command does. */
 
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { createGuard, type Guard } from 'fastify-subprocess-guard'
 import type { NoRoom, NoRoomFor } from './no-room.js'
 
@@ -30,11 +31,23 @@ async function startCommand(guard: Guard): Promise<NoRoom> {
   return { events, isGuardOpen: next.reason === 'closed' }
 }
 
+async function loseKeeper(guard: Guard): Promise<NoRoom> {
+  const scope = guard.open()
+  const child = scope.spawn('sh', ['-c', 'sleep 1000 & exec sleep 1000'], { stdio: 'ignore' })
+  await once(child, 'spawn')
+  while ((await scope.list()).length < 2);
+  leaveNoRoom(process.pid)
+  process.kill(guard.keeper, 'SIGKILL')
+  const { reason, processes } = await scope.closed
+  return { events: [reason, ...processes.map(({ ended }) => ended)] }
+}
+
 if (what === 'start') leaveNoRoom(process.pid)
 let told: NoRoom
 try {
-  const guard = await createGuard({ launch: what === 'start' ? launch : what })
-  told = what === 'start' ? {} : await startCommand(guard)
+  const guard = await createGuard({ launch: what === 'direct' ? what : launch })
+  if (what === 'start') told = {}
+  else told = await (what === 'successor' ? loseKeeper(guard) : startCommand(guard))
   await guard.close()
 } catch (error) {
   const { code, message, cause } = error as Error & { code: string }

@@ -10,13 +10,13 @@ const isRoot = process.getuid?.() === 0
 const user = isRoot ? { uid: nobody, gid: nobody } : {}
 const longestMs = 60_000
 
-/** Where the room ends: before the keeper, or before a command that the keeper or the worker itself starts. */
-export type NoRoomFor = 'start' | 'keeper' | 'direct'
+/** Where the room ends: before the keeper, before a command that the keeper or the worker itself starts, or before a lost keeper's successor. */
+export type NoRoomFor = 'start' | 'keeper' | 'direct' | 'successor'
 
 export interface NoRoom {
   /** Why there is no guard. */
   readonly error?: { readonly code: string; readonly message: string; readonly cause?: string }
-  /** What became of the command. */
+  /** What became of the command; with the keeper lost, of the scope and its processes. */
   readonly events?: readonly string[]
   /** Whether the guard could still open a scope afterwards. */
   readonly isGuardOpen?: boolean

@@ -1,6 +1,6 @@
 /** The package as it is where its optional dependency could not be installed. */
 
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -24,7 +24,8 @@ export async function installWithoutKoffi(): Promise<Installed> {
   mkdirSync(join(folder, 'node_modules'))
   cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true })
   cpSync(join(root, 'package.json'), join(folder, 'package.json'))
-  for (const name of ['commander', 'fastify-plugin', 'p-timeout']) {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  for (const name of Object.keys(dependencies)) {
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
   }
   // For workers of other users.

@@ -42,13 +42,14 @@ export class Witness {
     return { ...process.env, WITNESS: this.#path }
   }
 
-  /** Resolves when so many processes have announced themselves. */
-  async present(count: number): Promise<Announced[]> {
+  /** Resolves when so many processes have announced themselves, within so many ms. */
+  async present(count: number, ms = patienceMs): Promise<Announced[]> {
     const names = (): string => this.announced.map(({ pid, name }) => `${pid} ${name}`).join(', ')
     await this.#until(
       'announced',
       () => this.announced.length >= count,
-      () => `${count} processes, only ${names()}`
+      () => `${count} processes, only ${names()}`,
+      ms
     )
     return this.announced
   }
@@ -99,12 +100,12 @@ export class Witness {
     rmSync(dirname(this.#path), { recursive: true, force: true })
   }
 
-  async #until(event: string, isSo: () => boolean, what: () => string): Promise<void> {
-    const signal = AbortSignal.timeout(patienceMs)
+  async #until(event: string, isSo: () => boolean, what: () => string, ms = patienceMs): Promise<void> {
+    const signal = AbortSignal.timeout(ms)
     while (!isSo()) {
       await once(this.#socket, event, { signal }).catch((error) => {
         if (!signal.aborted) throw error
-        assert.fail(`not heard of within ${patienceMs} ms: ${what()}`)
+        assert.fail(`not heard of within ${ms} ms: ${what()}`)
       })
     }
   }

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { appendFileSync, existsSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyRequest } from 'fastify'
 import type subprocessGuard from 'fastify-subprocess-guard'
@@ -79,6 +80,20 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
     const env = { ...process.env, SUBPROCESS_GUARD_MARK: mark }
     spawn(...commandOf('daemon.sh'), { stdio: 'ignore', detached: true, env })
   },
+  /** Runs a program until the test lets the worker go on, and tells what the end of the scope has ended. */
+  async 'ask-service'(request) {
+    const { subprocesses: scope } = request
+    void scope.closed.then(({ processes }) =>
+      say(`closed ${JSON.stringify(processes.map(({ pid }) => pid))}`)
+    )
+    run(request, 'asks-service.sh')
+    while (!existsSync(process.env.GO_ON as string)) await pause(10)
+    await scope.close()
+  },
+  async 'adopt-stubborn'({ subprocesses: scope }) {
+    scope.adopt(spawn(...commandOf('tree-ignores-term.sh'), { stdio: 'ignore' }))
+    await keeperHasHeard(scope)
+  },
   'wait-for-command'() {
     execFileSync(...commandOf('background-child.sh'), { stdio: 'ignore' })
   }
@@ -90,9 +105,9 @@ if (process.env.HEEDS_SIGABRT !== undefined) process.on('SIGABRT', () => {})
 const app = Fastify({ forceCloseConnections: true, loggerInstance: logLines() })
 if (isGuarded) await app.register(plugin, { timeout: false, grace, drain: 0, launch, ...options })
 
-app.get<{ Querystring: { program: string; times: string } }>('/run', async (request) => {
-  const { program, times } = request.query
-  for (let i = 0; i < Number(times); i++) run(request, program)
+app.get<{ Querystring: { program: string; times: string; args?: string } }>('/run', async (request) => {
+  const { program, times, args } = request.query
+  for (let i = 0; i < Number(times); i++) run(request, program, args?.split(' '))
   await never()
 })
 app.get('/echo', async (request) => {
@@ -163,12 +178,12 @@ function sleepFor(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
-function commandOf(program: string): [command: string, args: string[]] {
-  return ['sh', [fileURLToPath(new URL(program, programs))]]
+function commandOf(program: string, args: string[] = []): [command: string, args: string[]] {
+  return ['sh', [fileURLToPath(new URL(program, programs)), ...args]]
 }
 
-function run(request: FastifyRequest, program: string): ChildProcess {
-  const command = commandOf(program)
+function run(request: FastifyRequest, program: string, args: string[] = []): ChildProcess {
+  const command = commandOf(program, args)
   if (isGuarded) return request.spawn(...command, { stdio: 'ignore' })
   // Without a guard: the same as its keeper does, short of the keeper.
   return spawn(...command, { stdio: 'ignore', detached: true })

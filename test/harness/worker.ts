@@ -9,7 +9,7 @@ import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { type Asked, ask } from './client.js'
 import { eventually } from './expectations.js'
-import { end, identityOf, isAlive } from './proc.js'
+import { end, identityOf, isAlive, statOf } from './proc.js'
 import { Witness } from './witness.js'
 
 const entry = fileURLToPath(new URL('./worker-main.js', import.meta.url))
@@ -25,7 +25,7 @@ export interface WorkerSetup {
   /** Who starts commands. Default `'keeper'`. */
   launch?: 'keeper' | 'direct'
   /** Further options of its guard. */
-  options?: { workerTimeout?: number; hooks?: string; grace?: number }
+  options?: { workerTimeout?: number; hooks?: string; grace?: number; privateTmp?: boolean; timeout?: number }
   /** Whether it runs in the foreground of a terminal. Default false. */
   terminal?: boolean
   /** Options of Node on the worker's command line. */
@@ -115,8 +115,9 @@ export class Worker {
   }
 
   /** Has the worker run a program in a request that it never answers. */
-  run(program: string, times = 1): void {
-    ask(this.port, `/run?program=${program}&times=${times}`)
+  run(program: string, times = 1, args: readonly string[] = []): void {
+    const given = args.length === 0 ? '' : `&args=${args.join('+')}`
+    ask(this.port, `/run?program=${program}&times=${times}${given}`)
   }
 
   /** Has the worker use a scope's other methods, in a request that it never answers. Resolves when that is done. */
@@ -185,6 +186,22 @@ export class Worker {
   /** Resolves when the keeper is dead, too. */
   async keeperDead(ms?: number): Promise<void> {
     await eventually('the keeper is dead', () => !this.#isKeeperAlive(), ms)
+  }
+
+  /** Kills its keeper, and keeps the worker, which lives on, from ending anything in its place. */
+  async loseKeeper(): Promise<void> {
+    this.kill('SIGSTOP')
+    await eventually('it is stopped', () => statOf(this.pid)?.state === 'T')
+    process.kill(this.keeper as number, 'SIGKILL')
+    // Nobody reaps it: its parent is stopped.
+    await this.keeperDead()
+  }
+
+  /** Kills its keeper and the worker, before either can act on the other's end. */
+  async loseBoth(): Promise<void> {
+    await this.loseKeeper()
+    this.kill('SIGKILL')
+    await this.dead()
   }
 
   /** The status with which it ended, as a shell tells it. */

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 export interface Plan {
   /** Run side by side, in this order. */
   readonly together: readonly string[]
-  /** Run one after the other when the others are done: they assert bounds in time, are long, or ask every keeper on the machine. */
+  /** Run one after the other when the others are done: they assert bounds in time, take all processors, or ask every keeper on the machine. */
   readonly alone: readonly string[]
 }
 
@@ -27,7 +27,7 @@ const slowFirst = [
 
 /** The folder of files that `npm test` leaves to `npm run test:all`. */
 const long = 'long/'
-const alone = 'alone/'
+const alone = '/alone/'
 
 /**
  * The test files below a folder, as paths from there: those that have one of `parts` in their path; without parts all that
@@ -40,7 +40,7 @@ export function planOf(folder: string, parts: readonly string[], isBut: boolean)
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.js') && isChosen(file))
     .sort((one, other) => rankOf(one) - rankOf(other) || one.localeCompare(other))
-  const isApart = (file: string): boolean => file.startsWith(alone) || file.startsWith(long)
+  const isApart = (file: string): boolean => `/${file}`.includes(alone)
   return { together: files.filter((file) => !isApart(file)), alone: files.filter(isApart) }
 }
 

@@ -6,7 +6,7 @@
  * and `--gone-within MS` is how long a file's processes may take to end after it.
  */
 
-import { chmodSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -92,12 +92,12 @@ async function breakOff(signal: NodeJS.Signals): Promise<void> {
 function cleanUp(): void {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   // What tests have released is noted there, for sweeps of the same realm.
-  const notes = `/dev/shm/subprocess-guard-released-${process.geteuid?.()}`
+  const notes = `/dev/shm/subprocess-guard-${process.geteuid?.()}`
   try {
+    // The folder stays: another run may be about to use it.
     for (const name of readdirSync(notes)) if (name.includes(`~${run}`)) rmSync(join(notes, name))
-    rmdirSync(notes)
   } catch {
-    // There is none, or it has notes of others.
+    // There is none.
   }
 }
 

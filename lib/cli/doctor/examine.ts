@@ -5,7 +5,7 @@ import { tryCalls } from './calls.js'
 import { findCgroup } from './cgroup.js'
 import type { Finding } from './finding.js'
 import { findFirstProcess } from './first-process.js'
-import { findFolder } from './folder.js'
+import { findFolder, findSharedFolder } from './folder.js'
 import { findFiles, findProcessLimit } from './limits.js'
 import { findNode, findSystem } from './platform.js'
 import { findProc } from './proc.js'
@@ -24,9 +24,16 @@ export interface Diagnosis {
 export async function examine(): Promise<Diagnosis> {
   const basis = [findNode(), findSystem()]
   if (process.platform !== 'linux') return conclude(basis, basis)
-  const needed = [...basis, findProc(), findFolder()]
+  const needed = [...basis, findProc(), await findFolder()]
   const calls = await tryCalls()
-  const rest = [await findFirstProcess(), findFiles(), findProcessLimit(), findCgroup(), findUserNamespaces()]
+  const rest = [
+    findSharedFolder(),
+    await findFirstProcess(),
+    findFiles(),
+    findProcessLimit(),
+    findCgroup(),
+    findUserNamespaces()
+  ]
   return conclude([...needed, ...calls, ...rest], needed, calls)
 }
 

@@ -1,19 +1,27 @@
-/** Whether the keeper finds a place for its socket. */
+/** Whether the keeper finds a place for its socket, and whether others are in the way of what this user's servers share. */
 
-import { rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { dirname } from 'node:path'
-import { makeSocketFolder } from '../../keeper/socket-folder.js'
-import { folderTagOf, workerMarkOf } from '../../mark.js'
+import { openSocketFolder, removeSocketFolder } from '../../keeper/socket-folder.js'
+import { workerMarkOf } from '../../mark.js'
+import { makeOwnFolder } from '../../platform/own-folder.js'
 import type { Finding } from './finding.js'
 
-/** Makes a folder as a keeper would, and removes it. */
-export function findFolder(): Finding {
+/** Opens a socket as a keeper would, and removes it. */
+export async function findFolder(): Promise<Finding> {
   const name = 'socket folder'
   const failures: string[] = []
   const toDo = 'Set TMPDIR to a short path that this user can write to.'
+  const server = createServer()
   try {
-    const folder = makeSocketFolder(folderTagOf(workerMarkOf(process.pid)), failures)
-    rmSync(folder, { recursive: true })
+    const listen = async (path: string): Promise<void> => {
+      server.listen(path)
+      await once(server, 'listening')
+    }
+    const folder = await openSocketFolder(workerMarkOf(process.pid), listen, failures)
+    server.close()
+    removeSocketFolder(folder)
     const parent = dirname(folder)
     if (failures.length === 0) {
       return { name, severity: 'ok', says: `The keeper can have its socket in ${parent}.` }
@@ -23,5 +31,26 @@ export function findFolder(): Finding {
   } catch {
     const says = `There is no place for the keeper's socket: ${failures.join('; ')}.`
     return { name, severity: 'problem', says, toDo }
+  }
+}
+
+/** Finds the folder that all servers of this user share, as a keeper would. */
+export function findSharedFolder(): Finding {
+  const name = 'shared folder'
+  try {
+    const { path, squatted } = makeOwnFolder()
+    const use = `This user's servers share ${path}, for notes of what was released and the lock of the sweep`
+    if (squatted.length === 0) return { name, severity: 'ok', says: `${use}.` }
+    const says = `${use}, since others are in the way: ${squatted.join('; ')}.`
+    return {
+      name,
+      severity: 'note',
+      says,
+      toDo: 'Remove what is in the way, and ask its owner why it is there.'
+    }
+  } catch (error) {
+    const says = `There is no folder that this user's servers can share: ${(error as Error).message}.`
+    const toDo = 'Make /dev/shm or /tmp writable: what was released may be ended by a later start.'
+    return { name, severity: 'note', says, toDo }
   }
 }

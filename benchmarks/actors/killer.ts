@@ -1,0 +1,9 @@
+/** Signals process groups for whoever writes their numbers into its descriptor 3: the least that a keeper could do. */
+
+import { Socket } from 'node:net'
+
+const link = new Socket({ fd: 3 })
+link.setEncoding('latin1').on('data', (text) => {
+  for (const line of String(text).split('\n')) if (line !== '') process.kill(-Number(line), 'SIGKILL')
+})
+link.write('ready\n')

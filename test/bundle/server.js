@@ -1,0 +1,34 @@
+/** A server to be bundled: answers one request of its own, says how that went, and hangs if it is told to. */
+
+import { appendFileSync } from 'node:fs'
+import Fastify from 'fastify'
+import subprocessGuard from 'fastify-subprocess-guard'
+
+// Whoever starts this program again, in whatever place, is noticed.
+appendFileSync(process.env.STARTS, `${process.pid}\n`)
+const { isToHang, ...options } = JSON.parse(process.env.GUARD ?? '{}')
+
+async function main() {
+  const app = Fastify()
+  try {
+    app.register(subprocessGuard, options)
+    app.get(
+      '/',
+      async ({ subprocesses }) => (await subprocesses.exec('echo "said, $SUBPROCESS_GUARD_KEEPER"')).stdout
+    )
+    await app.ready()
+    const { containment } = app.subprocessGuard
+    console.log(JSON.stringify({ containment, said: (await app.inject('/')).body }))
+    if (isToHang) hangForEver()
+  } catch ({ code, message }) {
+    console.log(JSON.stringify({ code, message }))
+  } finally {
+    await app.close()
+  }
+}
+
+function hangForEver() {
+  for (;;);
+}
+
+void main()

@@ -1,0 +1,105 @@
+/** All of a scope is found, however long a chain in it is, and a look that fails is no empty one (FAULTS 65; more in `long/`). */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import type * as Members from '../lib/containment/members.js'
+import type * as ProcessTree from '../lib/containment/process-tree.js'
+import type * as Terminate from '../lib/containment/terminate.js'
+import {
+  forEachWay,
+  inOrder,
+  runSessions,
+  startWaiting,
+  takeDescriptors,
+  takeStack
+} from './harness/chains.js'
+import { assertGone } from './harness/expectations.js'
+
+const folder = new URL('../../dist/containment/', import.meta.url).href
+const { visitTree }: typeof ProcessTree = await import(`${folder}process-tree.js`)
+const { ScopeRecord }: typeof Members = await import(`${folder}members.js`)
+const { terminate }: typeof Terminate = await import(`${folder}terminate.js`)
+// With so little stack recursion ends before it has come to the end of such a chain.
+const stackKilobytes = 120
+const chain = 800
+
+test('a tree is visited however deep it is, parents before their children and siblings in their order', () => {
+  const depth = 1_000_000
+  let visited = 0
+  visitTree(1, (pid) => {
+    visited++
+    return pid < depth ? [pid + 1] : []
+  })
+  assert.equal(visited, depth)
+  const order: number[] = []
+  const children: Record<number, number[]> = { 1: [2, 5], 2: [3, 4] }
+  visitTree(1, (pid) => {
+    order.push(pid)
+    return children[pid] ?? []
+  })
+  assert.deepEqual(order, [1, 2, 3, 4, 5])
+})
+
+test('a look that always fails by a fault is told of, and what is known is a survivor', async (t) => {
+  const { pid, child } = await startStranger(t)
+  const scope = new ScopeRecord(1, 'mark', { graceMs: 10, killSignal: 'SIGKILL' }, undefined)
+  scope.addLeader(pid, 'sleep 1000')
+  scope.seeLeader(pid)
+  const fail = (): never => {
+    throw new RangeError('a fault')
+  }
+  const search = { members: fail, isEmpty: () => false, isStill: fail, changeWithin: () => pause(1) }
+  const why = 'it could not be looked at: a fault'
+  assert.deepEqual(await terminate(search, scope, undefined), [
+    { pid, command: 'sleep 1000', ended: 'survived', why }
+  ])
+  assert.match(scope.whyUnseen ?? '', /RangeError: a fault\n +at/)
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  assert.deepEqual(await terminate(search, scope, undefined), [], 'one that has ended is a survivor')
+})
+
+async function startStranger(t: TestContext) {
+  const child = spawn('sleep', ['1000'], { stdio: 'ignore' })
+  t.after(() => child.kill('SIGKILL'))
+  await once(child, 'spawn')
+  return { child, pid: child.pid as number }
+}
+
+forEachWay((start, way) => {
+  test('a keeper without descriptors lists and closes a scope when it has some again', async (t) => {
+    const guarded = await start(t)
+    const [listed, closed] = [await startWaiting(guarded), await startWaiting(guarded)]
+    const restore = takeDescriptors(t, guarded.guard.keeper)
+    const answers = [listed.list(), closed.close()] as const
+    assert.equal(await Promise.race([...answers, pause(500)]), undefined, 'it answers without a look')
+    restore()
+    const [processes, report] = await Promise.all(answers)
+    assert.equal(processes.length, 1)
+    assert.equal(report.processes.length, 1)
+    assert.deepEqual(report.survivors, [])
+    await listed.close()
+    await assertGone(guarded)
+  })
+
+  // The others have the whole tree of the machine before them. Ten thousand are in `long/`, by every way.
+  if (!way.includes('subreaper') || way.includes('direct')) return
+
+  test('a chain that is longer than the stack is deep is listed and ended, and the keeper serves on', async (t) => {
+    takeStack(t, stackKilobytes)
+    const guarded = await start(t)
+    const { keeper } = guarded.guard
+    const scope = guarded.guard.open({ timeout: false })
+    const pids = await runSessions(guarded, scope, chain, 'chain')
+    assert.deepEqual(inOrder(await scope.list()), pids)
+    const { processes, survivors } = await scope.close()
+    assert.deepEqual(survivors, [])
+    assert.deepEqual(inOrder(processes), pids)
+    await assertGone(guarded)
+    assert.equal((await guarded.guard.open().execFile('echo', ['again'])).stdout, 'again\n')
+    assert.equal(guarded.guard.keeper, keeper)
+  })
+})

@@ -1,0 +1,227 @@
+/** Who gets the first signal: the whole tree, or a command alone, which may pass it on (FAULTS 83). */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { suite, type TestContext, test } from 'node:test'
+import type { createGuard, FirstSignalTo, GuardOptions } from 'fastify-subprocess-guard'
+import type * as AdopterModule from '../lib/containment/adopter.js'
+import type * as MembersModule from '../lib/containment/members.js'
+import type * as ScanModule from '../lib/containment/scan.js'
+import type * as TerminateModule from '../lib/containment/terminate.js'
+import type * as LinuxModule from '../lib/platform/linux.js'
+import { ask } from './harness/client.js'
+import { assertGone } from './harness/expectations.js'
+import { commandOf, Guarded } from './harness/guarded.js'
+import { kinds } from './harness/kinds.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+import { installWithoutKoffi } from './harness/without-koffi.js'
+
+const dist = new URL('../../dist/', import.meta.url)
+const { childrenOf, hasDefaultAction, statOf }: typeof LinuxModule = await import(
+  new URL('platform/linux.js', dist).href
+)
+const { Adopter }: typeof AdopterModule = await import(new URL('containment/adopter.js', dist).href)
+const { ScopeRecord }: typeof MembersModule = await import(new URL('containment/members.js', dist).href)
+const { ScanCensus }: typeof ScanModule = await import(new URL('containment/scan.js', dist).href)
+const { terminate }: typeof TerminateModule = await import(new URL('containment/terminate.js', dist).href)
+
+shareKeeper()
+
+const withoutKoffi = await installWithoutKoffi()
+process.once('exit', withoutKoffi.remove)
+
+// Half of it is longer than any test.
+const longGrace = 600_000
+
+const ways: readonly { name: string; options: GuardOptions; create?: typeof createGuard }[] = [
+  { name: 'by keeper', options: {} },
+  { name: 'by direct launch', options: { launch: 'direct' } },
+  { name: 'containment "marks"', options: {}, create: withoutKoffi.createGuard }
+]
+
+for (const { name, options, create } of ways) {
+  suite(`${name}, the first signal`, { concurrency: true }, () => {
+    async function start(t: TestContext, more: GuardOptions): Promise<Guarded> {
+      const guarded = await Guarded.start({ timeout: false, grace: longGrace, ...options, ...more }, create)
+      t.after(() => guarded.close())
+      return guarded
+    }
+
+    /** Runs a recorder behind a wrapper that passes SIGTERM on, ends both, and tells what has become of the recording. */
+    async function recordingOf(
+      t: TestContext,
+      ofGuard: FirstSignalTo | undefined,
+      ofCommand?: FirstSignalTo,
+      isOneEnded = false
+    ): Promise<string | undefined> {
+      const guarded = await start(t, ofGuard === undefined ? {} : { firstSignalTo: ofGuard })
+      const scope = guarded.guard.open()
+      const child = guarded.run(scope, 'forwards-to-a-recorder.sh', [], { firstSignalTo: ofCommand })
+      await guarded.witness.present(2)
+      await (isOneEnded ? child.terminate() : scope.close())
+      await assertGone(guarded)
+      return guarded.witness.said.at(-1)
+    }
+
+    test('to a command alone reaches a program behind a wrapper that passes it on once', async (t) => {
+      assert.equal(await recordingOf(t, 'command'), 'saved')
+    })
+
+    test('to the whole tree reaches such a program twice', async (t) => {
+      assert.equal(await recordingOf(t, 'tree'), 'spoilt')
+    })
+
+    test('goes to a command alone by default', async (t) => {
+      assert.equal(await recordingOf(t, undefined), 'saved')
+    })
+
+    test('goes to whom the command says, whatever the guard says', async (t) => {
+      assert.equal(await recordingOf(t, 'tree', 'command'), 'saved')
+      assert.equal(await recordingOf(t, 'command', 'tree'), 'spoilt')
+    })
+
+    test('goes to whom the option says at the end of one command, too', async (t) => {
+      assert.equal(await recordingOf(t, 'command', undefined, true), 'saved')
+      assert.equal(await recordingOf(t, 'tree', undefined, true), 'spoilt')
+      assert.equal(await recordingOf(t, 'tree', 'command', true), 'saved')
+    })
+
+    test('behind timeout(1) is no second one', async (t) => {
+      const guarded = await start(t, {})
+      const scope = guarded.guard.open()
+      const [sh, args] = commandOf('recorder.sh')
+      // Without --foreground it sends two by itself.
+      const command = ['--foreground', '60', sh, ...args]
+      scope.spawn('timeout', command, { stdio: 'ignore', env: guarded.witness.env })
+      await guarded.witness.present(1)
+      await scope.close()
+      await assertGone(guarded)
+      assert.equal(guarded.witness.said.at(-1), 'saved')
+    })
+
+    test('reaches the rest as soon as the command has gone', async (t) => {
+      const guarded = await start(t, { firstSignalTo: 'command' })
+      const scope = guarded.guard.open()
+      for (const program of ['background-child.sh', 'daemon.sh']) guarded.run(scope, program)
+      await guarded.witness.present(4)
+      const { processes } = await scope.close()
+      await assertGone(guarded)
+      assert.deepEqual(
+        processes.map(({ ended }) => ended),
+        ['SIGTERM', 'SIGTERM', 'SIGTERM', 'SIGTERM']
+      )
+    })
+
+    test('reaches the rest at once where the command had gone before', async (t) => {
+      const guarded = await start(t, { firstSignalTo: 'command' })
+      const scope = guarded.guard.open()
+      guarded.run(scope, 'leaves-a-daemon.sh')
+      await guarded.witness.present(1)
+      await scope.close()
+      await assertGone(guarded)
+    })
+
+    test('reaches the rest when half of the grace has passed', async (t) => {
+      const guarded = await start(t, { firstSignalTo: 'command', grace: 1_000 })
+      const scope = guarded.guard.open()
+      const leader = guarded.run(scope, 'heeds-no-term.sh')
+      await guarded.witness.present(2)
+      const startedAt = performance.now()
+      const closing = scope.close()
+      await guarded.witness.heard('tidied')
+      assert.ok(performance.now() - startedAt > 490)
+      const { processes } = await closing
+      await assertGone(guarded)
+      assert.equal(leader.signalCode, 'SIGKILL')
+      assert.equal(processes.find(({ pid }) => pid === leader.pid)?.ended, 'SIGKILL')
+    })
+
+    test('comes once where a scope closes while one of its commands is being ended', async (t) => {
+      for (const firstSignalTo of ['command', 'tree'] as const) {
+        const guarded = await start(t, { firstSignalTo })
+        const scope = guarded.guard.open()
+        const child = guarded.run(scope, 'recorder.sh')
+        await guarded.witness.present(1)
+        const one = child.terminate()
+        await guarded.witness.heard('asked')
+        await Promise.all([one, scope.close()])
+        await assertGone(guarded)
+        assert.equal(guarded.witness.said.at(-1), 'saved')
+      }
+    })
+  })
+}
+
+suite('a command can pass a signal on', () => {
+  const programs: [what: string, script: string, dies: boolean][] = [
+    ['not when it has no handler', ':', true],
+    ['when it has a handler', 'trap : TERM', false],
+    ['not when it ignores the signal, but does not die of it either', "trap '' TERM", false],
+    ['not when it handles another signal', 'trap : HUP', true]
+  ]
+  for (const [what, script, dies] of programs) {
+    test(what, async (t) => {
+      const child = spawn('sh', ['-c', `${script}; echo there; read line`], {
+        stdio: ['pipe', 'pipe', 'inherit']
+      })
+      t.after(() => child.kill('SIGKILL'))
+      await once(child.stdout, 'data')
+      assert.equal(hasDefaultAction(child.pid as number, 'SIGTERM'), dies)
+    })
+  }
+})
+
+test('the first signal reaches what was born after a look for another scope', async (t) => {
+  const adopter = new Adopter({ place: process.pid, find: async () => 1 })
+  const census = new ScanCensus({ isWorker: (pid) => pid === process.pid, adopter })
+  const [other, scope] = [1, 2].map((number) => {
+    const record = new ScopeRecord(
+      number,
+      `mark-${number}`,
+      { graceMs: 10_000, killSignal: 'SIGTERM' },
+      undefined
+    )
+    census.open(record)
+    return record
+  }) as [MembersModule.ScopeRecord, MembersModule.ScopeRecord]
+  // The shell has handled the signal, and exits, when what it waits for has ended.
+  const shell = spawn('sh', ['-c', 'trap : TERM; echo; read line; sleep 1000; :'], {
+    stdio: ['pipe', 'pipe', 'inherit']
+  })
+  t.after(() => shell.kill('SIGKILL'))
+  await once(shell.stdout, 'data')
+  const stat = statOf(shell.pid as number) as LinuxModule.ProcessStat
+  scope.foreign.adopt(stat)
+  // All in one turn of the event loop.
+  census.members(other)
+  shell.stdin.write('\n')
+  while (childrenOf(stat).length === 0);
+  const processes = await terminate(census, scope, undefined)
+  assert.deepEqual(
+    processes.map(({ ended }) => ended),
+    ['SIGTERM', 'SIGTERM']
+  )
+})
+
+for (const { name, serve } of kinds) {
+  test(`${name}: a route says who gets the first signal of its requests`, async (t) => {
+    const served = await serve({ guard: { firstSignalTo: 'command', grace: longGrace } }, (served) => {
+      for (const firstSignalTo of ['command', 'tree'] as const) {
+        const handle = async (request: Parameters<typeof served.run>[0]) => {
+          const before = served.witness.announced.length
+          served.run(request, 'forwards-to-a-recorder.sh')
+          await served.witness.present(before + 2)
+          return 'answer'
+        }
+        served.get(`/${firstSignalTo}`, handle, { firstSignalTo })
+      }
+    })
+    t.after(() => served.close())
+    await ask(served.port, '/command').answer
+    await served.witness.heard('saved')
+    await ask(served.port, '/tree').answer
+    await served.witness.heard('spoilt')
+    await assertGone(served)
+  })
+}

@@ -1,0 +1,85 @@
+/** Guards by every way in which processes are found, and a keeper that is short of something. */
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite, type TestContext } from 'node:test'
+import { createGuard, type Scope } from 'fastify-subprocess-guard'
+import { Guarded } from './guarded.js'
+import { installWithoutKoffi } from './without-koffi.js'
+
+const withoutKoffi = await installWithoutKoffi()
+process.once('exit', withoutKoffi.remove)
+
+const ways = [
+  { containment: 'subreaper', launch: 'keeper', create: createGuard },
+  { containment: 'subreaper', launch: 'direct', create: createGuard },
+  { containment: 'marks', launch: 'keeper', create: withoutKoffi.createGuard }
+] as const
+
+/** Runs one body of tests for each of them. `start` gives a guard with a keeper of its own. */
+export function forEachWay(body: (start: (t: TestContext) => Promise<Guarded>, way: string) => void): void {
+  for (const { containment, launch, create } of ways) {
+    const way = `containment "${containment}", launch: ${launch}`
+    const start = async (t: TestContext): Promise<Guarded> => {
+      const guarded = await Guarded.start({ launch }, create)
+      t.after(() => guarded.close())
+      assert.equal(guarded.guard.containment, containment)
+      return guarded
+    }
+    suite(way, () => body(start, way))
+  }
+}
+
+/** A scope with one process that waits, and that the keeper has seen. */
+export async function startWaiting(guarded: Guarded): Promise<Scope> {
+  const scope = guarded.guard.open({ timeout: false })
+  const before = guarded.witness.announced.length
+  guarded.run(scope, 'waits.sh')
+  await guarded.witness.present(before + 1)
+  assert.equal((await scope.list()).length, 1)
+  return scope
+}
+
+/** Leaves the keeper no descriptor to open, until the test is over or calls back. */
+export function takeDescriptors(t: TestContext, keeper: number): () => void {
+  const prlimit = (...args: string[]): string =>
+    execFileSync('prlimit', ['--pid', `${keeper}`, ...args], { encoding: 'utf8' })
+  const soft = prlimit('--nofile', '--noheadings', '--output=SOFT').trim()
+  let isOver = false
+  const restore = (): void => {
+    if (!isOver) prlimit(`--nofile=${soft}:`)
+    isOver = true
+  }
+  prlimit('--nofile=3:')
+  t.after(restore)
+  return restore
+}
+
+/** Gives a keeper that is started from now on so many kilobytes of stack: a short chain does then what a long one does otherwise. */
+export function takeStack(t: TestContext, kilobytes: number): void {
+  const folder = mkdtempSync(join(tmpdir(), 'chains-'))
+  const node = process.execPath
+  process.execPath = join(folder, 'node')
+  writeFileSync(process.execPath, `#!/bin/sh\nexec '${node}' --stack-size=${kilobytes} "$@"\n`)
+  chmodSync(process.execPath, 0o755)
+  t.after(() => {
+    process.execPath = node
+    rmSync(folder, { recursive: true })
+  })
+}
+
+/** How long ten thousand processes may take to start, in ms: a slow machine takes more than a minute. */
+export const startMs = 300_000
+
+/** Runs so many processes, each in a session of its own, in a scope. Resolves with their numbers, in order. */
+export async function runSessions(guarded: Guarded, scope: Scope, count: number, shape: 'chain' | 'wide') {
+  guarded.run(scope, 'sessions.sh', [`${count}`, shape])
+  return inOrder(await guarded.witness.present(count, startMs))
+}
+
+export function inOrder(processes: readonly { readonly pid: number }[]): number[] {
+  return processes.map(({ pid }) => pid).sort((one, other) => one - other)
+}

@@ -1,0 +1,88 @@
+/** The entry of a process that takes the lock of the sweep, or sees how others do. It prints what it has seen as JSON. */
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import type * as SweepLock from '../../lib/containment/sweep-lock.js'
+import { eventually } from './expectations.js'
+
+type Holder = ChildProcessByStdio<Writable, Readable, null>
+
+const { runAlone } = (await import(
+  new URL('../../../dist/containment/sweep-lock.js', import.meta.url).href
+)) as typeof SweepLock
+const entry = fileURLToPath(import.meta.url)
+// The lock of a sweep, and who waits for it: in the state of a connected socket.
+const waiting = / 03 +\d+ \S*\/sweep-\S+$/
+
+const scenarios: Record<string, () => unknown> = {
+  async hold() {
+    await runAlone(async () => {
+      console.log('held')
+      await once(process.stdin, 'data')
+    })
+    process.exit()
+  },
+  /** Whether the second one has it while the first one has, and afterwards. */
+  async 'one at a time'() {
+    const holders = [startHolder(), startHolder()] as const
+    const order: Holder[] = []
+    const held = holders.map(async (holder) => {
+      await once(holder.stdout, 'data')
+      order.push(holder)
+    })
+    await Promise.race(held)
+    await eventually('the other one waits', () =>
+      readFileSync('/proc/net/unix', 'utf8')
+        .split('\n')
+        .some((line) => waiting.test(line))
+    )
+    const before = order.length
+    order[0]?.stdin.write('go\n')
+    await Promise.all(held)
+    return [before, order.length]
+  },
+  /** What of the first one is left for the second one, and what is left in the end. */
+  async 'the first one is killed'() {
+    const first = await heldBy(startHolder())
+    first.kill('SIGKILL')
+    await once(first, 'exit')
+    const before = locks()
+    const second = await heldBy(startHolder())
+    const then = locks()
+    second.stdin.write('go\n')
+    await once(second, 'exit')
+    return [before.length, then.length, locks().length]
+  },
+  async 'two realms'() {
+    const env = (realm: string): NodeJS.ProcessEnv => ({ ...process.env, SUBPROCESS_GUARD_REALM: realm })
+    await Promise.all([heldBy(startHolder(env('a'))), heldBy(startHolder(env('b'.repeat(64))))])
+    return true
+  },
+  async 'two at once'() {
+    await Promise.all([heldBy(startHolder()), heldBy(startHolder())])
+    return true
+  }
+}
+const started: Holder[] = []
+
+function startHolder(env = process.env): Holder {
+  const holder = spawn(process.execPath, [entry, 'hold'], { env, stdio: ['pipe', 'pipe', 'inherit'] })
+  started.push(holder)
+  return holder
+}
+
+async function heldBy(holder: Holder): Promise<Holder> {
+  await once(holder.stdout, 'data')
+  return holder
+}
+
+function locks(): string[] {
+  return readdirSync('/dev/shm/subprocess-guard-0')
+}
+
+const seen = await scenarios[process.argv[2] as string]?.()
+console.log(JSON.stringify(seen))
+for (const holder of started) holder.kill('SIGKILL')

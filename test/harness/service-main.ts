@@ -1,0 +1,45 @@
+/**
+ * A service as PM2, at(1) or a session bus is: it starts programs for whoever asks at its socket, with the environment that it is
+ * given. With a command it is the supervisor of that, too, and with SUBREAPER set the parent of the command's orphans.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createServer } from 'node:net'
+import { text } from 'node:stream/consumers'
+import type * as LibcModule from '../../lib/platform/libc.js'
+
+export interface Order {
+  readonly command: readonly [string, ...string[]]
+  readonly env: NodeJS.ProcessEnv
+}
+
+const [socket, ...supervised] = process.argv.slice(2) as [string, ...string[]]
+const { SUBREAPER, RESTARTS = '0', ...env } = process.env
+
+if (SUBREAPER !== undefined) {
+  // Not public: the compiled file itself.
+  const url = new URL('../../../dist/platform/libc.js', import.meta.url).href
+  const { loadLibc }: typeof LibcModule = await import(url)
+  const libc = await loadLibc()
+  if (libc instanceof Error || !libc.becomeSubreaper()) throw new Error('this process is no subreaper')
+}
+
+const server = createServer({ allowHalfOpen: true }, async (connection) => {
+  const { command, env }: Order = JSON.parse(await text(connection))
+  const [file, ...args] = command
+  spawn(file, args, { env, stdio: 'ignore', detached: true })
+  connection.end('started\n')
+})
+await new Promise<void>((resolve) => server.listen(socket, resolve))
+console.log('it listens')
+
+let restarts = Number(RESTARTS)
+if (supervised.length > 0) supervise()
+
+function supervise(): void {
+  const [file, ...args] = supervised as [string, ...string[]]
+  const child: ChildProcess = spawn(file, args, { env, stdio: 'inherit' })
+  child.once('exit', () => {
+    if (restarts-- > 0) supervise()
+  })
+}

@@ -1,0 +1,34 @@
+/** A service that starts programs in the environment it is given: see `service-main.ts`. */
+
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { startOrphan } from './orphan.js'
+
+const entry = fileURLToPath(new URL('./service-main.js', import.meta.url))
+
+/** Where a service listens that is still to be started, and what starts it. */
+export function serviceAt(t: Pick<TestContext, 'after'>): {
+  readonly command: readonly [string, ...string[]]
+  /** For the environment of who asks it. */
+  readonly env: NodeJS.ProcessEnv
+} {
+  const folder = mkdtempSync(join(tmpdir(), 'service-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const socket = join(folder, 'socket')
+  return {
+    command: [process.execPath, entry, socket],
+    env: { SERVICE: socket, NODE: process.execPath }
+  }
+}
+
+/** Starts a service that nobody supervises. Resolves with the environment of who asks it. */
+export async function startService(t: Pick<TestContext, 'after'>): Promise<NodeJS.ProcessEnv> {
+  const { command, env } = serviceAt(t)
+  const service = await startOrphan(t, command, process.env)
+  await once(service.stdout, 'data')
+  return env
+}

@@ -1,0 +1,17 @@
+/** A test that fails in a listener of a subprocess's event: its runner has to learn whose failure that is. */
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { Launcher } from './launchers.js'
+
+const [event, launch] = process.argv.slice(2) as [string, 'node' | 'keeper' | 'direct']
+const launcher = new Launcher(launch)
+before(() => launcher.open())
+after(() => launcher.close())
+
+test('fails', (_, done) => {
+  launcher.spawn('true').on(event, () => {
+    assert.fail(`in a listener of ${event}`)
+    done()
+  })
+})

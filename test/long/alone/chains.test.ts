@@ -1,0 +1,50 @@
+/** Ten thousand processes of one scope, and a keeper that cannot look at any of its processes (FAULTS 65). */
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { forEachWay, inOrder, runSessions, startWaiting, takeDescriptors } from '../../harness/chains.js'
+import { assertGone } from '../../harness/expectations.js'
+import { lives } from '../../harness/proc.js'
+
+const count = 10_000
+
+forEachWay((start, way) => {
+  test('a keeper without descriptors fails to list, names what it knows as survivors, and serves on', async (t) => {
+    const guarded = await start(t)
+    const { keeper } = guarded.guard
+    const [listed, closed] = [await startWaiting(guarded), await startWaiting(guarded)]
+    const [, { pid }] = guarded.witness.announced as [unknown, { pid: number }]
+    const restore = takeDescriptors(t, keeper)
+    const [, { survivors }] = await Promise.all([
+      assert.rejects(listed.list(), { code: 'EMFILE', message: /could not look/ }),
+      closed.close()
+    ])
+    assert.deepEqual(inOrder(survivors), [pid])
+    assert.match(survivors[0]?.why ?? '', /could not be looked at: EMFILE/)
+    assert.match(String(guarded.lines('could not be looked at')[0]?.fields.why), /EMFILE/)
+    assert.ok(lives(pid))
+    restore()
+    assert.equal((await listed.list()).length, 1)
+    assert.equal((await guarded.guard.open().execFile('echo', ['again'])).stdout, 'again\n')
+    assert.equal(guarded.guard.keeper, keeper)
+  })
+
+  // In the other ways a look is the same for both shapes.
+  const shapes =
+    way === 'containment "subreaper", launch: keeper' ? (['chain', 'wide'] as const) : (['chain'] as const)
+  for (const shape of shapes) {
+    test(`ten thousand processes, ${shape}, are listed and ended, and the keeper serves on`, async (t) => {
+      const guarded = await start(t)
+      const { keeper } = guarded.guard
+      const scope = guarded.guard.open({ timeout: false })
+      const pids = await runSessions(guarded, scope, count, shape)
+      assert.deepEqual(inOrder(await scope.list()), pids)
+      const { processes, survivors } = await scope.close()
+      assert.deepEqual(survivors, [])
+      assert.deepEqual(inOrder(processes), pids)
+      await assertGone(guarded)
+      assert.equal((await guarded.guard.open().execFile('echo', ['again'])).stdout, 'again\n')
+      assert.equal(guarded.guard.keeper, keeper)
+    })
+  }
+})

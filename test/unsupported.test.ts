@@ -1,0 +1,67 @@
+/** Where no process can be found, the guard does not start, and says why (FAULTS 87). */
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite, type TestContext, test } from 'node:test'
+
+const registers = `
+  import Fastify from 'fastify'
+  import subprocessGuard from 'fastify-subprocess-guard'
+  const app = Fastify()
+  app.register(subprocessGuard)
+  try {
+    await app.ready()
+  } catch ({ code, message }) {
+    console.log(code, message)
+  }`
+
+/** What a server says that registers the guard. It leaves no folder. */
+function said(t: TestContext, command: readonly string[], preload = ''): string {
+  const folder = mkdtempSync(join(tmpdir(), 'unsupported-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const [program = '', ...args] = [
+    ...command,
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    preload + registers
+  ]
+  const env = { ...process.env, TMPDIR: folder }
+  const { stdout, stderr, status } = spawnSync(program, args, { encoding: 'utf8', env, timeout: 60_000 })
+  assert.equal(status, 0, stderr)
+  assert.deepEqual(readdirSync(folder), [])
+  return stdout
+}
+
+const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
+const withoutProc = [
+  'unshare',
+  ...user,
+  '--mount',
+  'sh',
+  '-c',
+  'mount -t tmpfs none /proc && exec "$@"',
+  'sh'
+]
+const [program = '', ...args] = withoutProc
+const canHide = spawnSync(program, [...args, 'true']).status === 0
+
+suite('registration fails', () => {
+  test('without /proc', { skip: !canHide && 'nothing can be mounted on /proc here' }, (t) => {
+    assert.match(said(t, withoutProc), /^ERR_SUBPROCESS_KEEPER_START .*\/proc is missing.*mount -t proc/)
+  })
+
+  for (const platform of ['darwin', 'win32', 'freebsd']) {
+    test(`on ${platform}`, (t) => {
+      const preload = `Object.defineProperty(process, 'platform', { value: '${platform}' });`
+      const output = said(t, ['env'], preload)
+      assert.match(
+        output,
+        new RegExp(`^ERR_SUBPROCESS_KEEPER_START .*${platform} is not supported.*on Linux`)
+      )
+    })
+  }
+})
