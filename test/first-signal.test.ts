@@ -172,36 +172,71 @@ suite('a command can pass a signal on', () => {
   }
 })
 
-test('the first signal reaches what was born after a look for another scope', async (t) => {
-  const adopter = new Adopter({ place: process.pid, find: async () => 1 })
-  const census = new ScanCensus({ isWorker: (pid) => pid === process.pid, adopter })
-  const [other, scope] = [1, 2].map((number) => {
-    const record = new ScopeRecord(
-      number,
-      `mark-${number}`,
-      { graceMs: 10_000, killSignal: 'SIGTERM' },
-      undefined
-    )
+suite('at containment "marks", what is born after a look', () => {
+  /** A shell that starts a program when it is told to, and says when it is there; `script` comes first. */
+  async function startShell(t: TestContext, script: string) {
+    const shell = spawn('sh', ['-c', `${script} echo; read line; sleep 1000; :`], {
+      stdio: ['pipe', 'pipe', 'inherit']
+    })
+    t.after(() => shell.kill('SIGKILL'))
+    await once(shell.stdout, 'data')
+    const stat = statOf(shell.pid as number) as LinuxModule.ProcessStat
+    /** All in one turn of the event loop. */
+    const giveBirth = (): void => {
+      shell.stdin.write('\n')
+      while (childrenOf(stat).length === 0);
+    }
+    return { stat, giveBirth }
+  }
+
+  function openIn(census: ScanModule.ScanCensus, number: number): MembersModule.ScopeRecord {
+    const ending = { graceMs: 10_000, killSignal: 'SIGTERM' } as const
+    const record = new ScopeRecord(number, `mark-${number}`, ending, undefined)
     census.open(record)
     return record
-  }) as [MembersModule.ScopeRecord, MembersModule.ScopeRecord]
-  // The shell has handled the signal, and exits, when what it waits for has ended.
-  const shell = spawn('sh', ['-c', 'trap : TERM; echo; read line; sleep 1000; :'], {
-    stdio: ['pipe', 'pipe', 'inherit']
+  }
+
+  const parts = {
+    isWorker: (pid: number) => pid === process.pid,
+    adopter: new Adopter({ place: process.pid, find: async () => 1 })
+  }
+
+  async function assertTwoEnd(census: ScanModule.ScanCensus, scope: MembersModule.ScopeRecord) {
+    const processes = await terminate(census, scope, undefined)
+    assert.deepEqual(
+      processes.map(({ ended }) => ended),
+      ['SIGTERM', 'SIGTERM']
+    )
+  }
+
+  test('for another scope gets the first signal', async (t) => {
+    const census = new ScanCensus(parts)
+    const [other, scope] = [openIn(census, 1), openIn(census, 2)]
+    // The shell has handled the signal, and exits, when what it waits for has ended.
+    const { stat, giveBirth } = await startShell(t, 'trap : TERM;')
+    scope.foreign.adopt(stat)
+    census.members(other)
+    giveBirth()
+    await assertTwoEnd(census, scope)
   })
-  t.after(() => shell.kill('SIGKILL'))
-  await once(shell.stdout, 'data')
-  const stat = statOf(shell.pid as number) as LinuxModule.ProcessStat
-  scope.foreign.adopt(stat)
-  // All in one turn of the event loop.
-  census.members(other)
-  shell.stdin.write('\n')
-  while (childrenOf(stat).length === 0);
-  const processes = await terminate(census, scope, undefined)
-  assert.deepEqual(
-    processes.map(({ ended }) => ended),
-    ['SIGTERM', 'SIGTERM']
-  )
+
+  test('is found though the signal ends its parent', async (t) => {
+    const { stat, giveBirth } = await startShell(t, '')
+    class LateCensus extends ScanCensus {
+      #isBorn = false
+
+      override members(scope: MembersModule.ScopeRecord) {
+        const members = super.members(scope)
+        if (!this.#isBorn) giveBirth()
+        this.#isBorn = true
+        return members
+      }
+    }
+    const census = new LateCensus(parts)
+    const scope = openIn(census, 1)
+    scope.foreign.adopt(stat)
+    await assertTwoEnd(census, scope)
+  })
 })
 
 for (const { name, serve } of kinds) {

@@ -24,7 +24,10 @@ export interface Search {
   members(scope: ScopeRecord, most?: number): Member[]
   /** Whether a look finds no process of the scope. */
   isEmpty(scope: ScopeRecord): boolean
-  /** Whether this is still the process that was looked at: its number may have been reused since. */
+  /**
+   * Whether this is still the process that was looked at: its number may have been reused since. To be asked right before each
+   * signal: where an orphan cannot be found by its origin, the children of the process are noted.
+   */
   isStill(scope: ScopeRecord, member: Member): boolean
   /** Prepares a look where that takes long: the answers that follow are by it. Left out where each answer is by a look of its own. */
   lookAhead?(): Promise<void>

@@ -51,8 +51,8 @@ export class MixedCensus implements Census {
   }
 
   isStill(scope: ScopeRecord, member: Member): boolean {
-    if (this.#adoption.isStill(scope, member)) return true
-    return scope.foreign.any && this.#scan.isStill(scope, member)
+    if (scope.foreign.any && this.#scan.isStill(scope, member)) return true
+    return this.#adoption.isStill(scope, member)
   }
 
   async changeWithin(scope: ScopeRecord, ms: number): Promise<void> {

@@ -5,7 +5,7 @@
  */
 
 import { markName, workerMarkIn } from '../mark.js'
-import { allPids, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
+import { allPids, childrenOf, environmentOf, type ProcessStat, statOf } from '../platform/linux.js'
 import type { Adopter } from './adopter.js'
 import { isEmptyGroup, KnownProcesses } from './known.js'
 import { type Census, letGoTree, type Member, type ScopeRecord } from './members.js'
@@ -81,8 +81,10 @@ export class ScanCensus implements Census {
   isStill(scope: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
-    if (now.parent === stat.parent) return true
-    return isKnown(scope, now) || ownsMarkOf(scope, environmentOf(now.pid, markName))
+    const isOfScope =
+      now.parent === stat.parent || isKnown(scope, now) || ownsMarkOf(scope, environmentOf(now.pid, markName))
+    if (isOfScope) this.#noteChildren(scope, now)
+    return isOfScope
   }
 
   release(scope: ScopeRecord, pid: number): void {
@@ -116,6 +118,17 @@ export class ScanCensus implements Census {
   protected knowsLiving(scope: ScopeRecord): boolean {
     // Of the rest, those that were seen may be another scope's by now.
     return scope !== this.#parts.rest && hasLiving(scope)
+  }
+
+  /**
+   * A child that was born since the look is known by its parent alone, and the signal may end that. Once the signal is sent
+   * no other one is born: the kernel fails the fork of a process that has one to handle (signal_pending in copy_process).
+   */
+  #noteChildren(scope: ScopeRecord, parent: ProcessStat): void {
+    for (const pid of childrenOf(parent)) {
+      const child = statOf(pid)
+      if (child?.alive && !this.#released.hasSeen(child)) scope.remember(child)
+    }
   }
 
   /** What belongs to the scope. `isUnclear`: a later look may find more. */
