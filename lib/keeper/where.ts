@@ -3,7 +3,7 @@
 /** Asks where the main thread is: one line of JSON. */
 export interface WhereRequest {
   readonly type: 'where'
-  /** How long the main thread may take to show that it runs JavaScript, in ms. Default 400. */
+  /** How long the main thread may take to show that it runs JavaScript, in ms. Default 400. It may take as long again to stop. */
   readonly withinMs?: number
 }
 

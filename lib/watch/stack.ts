@@ -7,7 +7,8 @@ import { whatMainThreadDoes } from './native.js'
 import { routeOf } from './route.js'
 
 const answersWithinMs = 400
-// Once it answers it can be stopped. That takes some 10 ms; with thousands of modules, or of frames, a second.
+// Once it answers it can be stopped. That takes some 10 ms; with thousands of modules, or of frames, a second. Whoever gives it longer
+// to answer expects a busy machine, and gives it as long to stop.
 const stopsWithinMs = 2_000
 // A round trip between two threads for each frame: a few ms, unless the machine is busy.
 const routeWithinMs = 500
@@ -32,7 +33,9 @@ export async function whereIsMainThread(withinMs = answersWithinMs): Promise<Whe
   try {
     session.connectToMainThread()
     const answers = new Promise<void>((resolve) => session.post('Schema.getDomains', () => resolve()))
-    return (await isInTime(answers, withinMs)) ? await stopAndLook(session) : runsNoJavaScript()
+    return (await isInTime(answers, withinMs))
+      ? await stopAndLook(session, Math.max(stopsWithinMs, withinMs))
+      : runsNoJavaScript()
   } catch (error) {
     return { type: 'unknown', why: `the inspector failed: ${(error as Error).message}` }
   } finally {
@@ -41,13 +44,13 @@ export async function whereIsMainThread(withinMs = answersWithinMs): Promise<Whe
   }
 }
 
-async function stopAndLook(session: Session): Promise<Where> {
+async function stopAndLook(session: Session, withinMs: number): Promise<Where> {
   const stop = await pTimeout(stopMainThread(session), {
-    milliseconds: stopsWithinMs,
+    milliseconds: withinMs,
     fallback: () => undefined
   })
   if (stop === undefined) {
-    const why = `the main thread did not stop to be looked at within ${stopsWithinMs} ms: ${whatMainThreadDoes()}`
+    const why = `the main thread did not stop to be looked at within ${withinMs} ms: ${whatMainThreadDoes()}`
     return { type: 'unknown', why }
   }
   if (stop === 'held') return { type: 'paused' }
