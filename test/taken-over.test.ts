@@ -10,7 +10,8 @@ import { isDeepStrictEqual } from 'node:util'
 import type * as Protocol from '../lib/keeper/protocol.js'
 import { Changing } from './harness/changing.js'
 import { eventually } from './harness/expectations.js'
-import { lives, statOf } from './harness/proc.js'
+import { startMarked } from './harness/marked.js'
+import { environmentOf, lives, statOf } from './harness/proc.js'
 
 // Not public: the compiled file itself.
 const protocol = new URL('../../dist/keeper/protocol.js', import.meta.url).href
@@ -19,6 +20,7 @@ const { encode }: typeof Protocol = await import(protocol)
 const skip = process.getuid?.() !== 0 && 'only root can give up rights'
 // Above what the guard gives out.
 const scope = 9_000
+const opening = { id: 'taken over', graceMs: 0, killSignal: 'SIGKILL' } as const
 
 /** What only root may do, and the orders to do it. */
 class Booty {
@@ -41,7 +43,6 @@ class Booty {
   get orders(): string {
     const pid = this.#victim.pid as number
     const startTick = Number(statOf(pid)?.startTick)
-    const opening = { id: 'taken over', graceMs: 0, killSignal: 'SIGKILL' } as const
     const args = ['sh', '-c', `id -u > ${this.#made}`]
     const request = {
       file: '/bin/sh',
@@ -128,6 +129,31 @@ suite('code in a worker that was root', { skip }, () => {
     await eventually('the keeper has gone', () => !lives(keeper))
     assert.deepEqual(booty.taken, nothing)
   })
+
+  for (const isRoot of [false, true]) {
+    test(`${isRoot ? 'has' : 'cannot have'} the keeper of root take over a scope${isRoot ? ' while it is root' : ''}`, async (t) => {
+      const server = new Changing(t)
+      await server.ask('register')
+      const keeper = await server.keeper()
+      await server.ask('open', 'old')
+      await server.ask('start', 'old', 'waits.sh')
+      const [, mark] = environmentOf(keeper).flatMap(
+        (line) => /^SUBPROCESS_GUARD_KEEPER=(.*)$/.exec(line) ?? []
+      )
+      const orphan = await startMarked(t, `${mark}/${scope}`)
+      if (!isRoot) await server.ask('change', 'user')
+      const orders: Protocol.WorkerMessage[] = [
+        { type: 'open', scope, opening, isInherited: true },
+        { type: 'close', scope }
+      ]
+      await server.ask('attack', orders.map(encode).join(''))
+      if (isRoot) await orphan.gone()
+      // It does not end before what it has begun is done.
+      await server.ask('end')
+      await eventually('the keeper of root has gone', () => !lives(keeper))
+      assert.equal(lives(orphan.pid), !isRoot)
+    })
+  }
 
   test('gets the most of that done while it is root', async (t) => {
     const booty = new Booty(t)

@@ -313,7 +313,6 @@ export class Keeper {
 
   #launch({ id, scope: number, request }: WorkerMessage & { type: 'launch' }): void {
     const scope = this.#scopes.get(number)?.record
-    const connections = connectionsOf(request)
     // The end of the socket comes after all that was written to it, which may take long to start, and for nobody.
     if (scope?.state !== 'open' || this.#parts.isWorkerGone()) {
       const message = `spawn ${request.file} ECANCELED`
@@ -327,15 +326,18 @@ export class Keeper {
     const env = variables === undefined ? given : { ...given, ...variables }
     const launch = new Launch(id, scope, { ...order, env }, this.#parts.start, this.#launchEvents)
     this.#launches.set(id, launch)
-    this.#lastConnection = Math.max(this.#lastConnection, ...connections)
-    for (const connection of connections) this.#expecting.set(connection, launch)
+    for (const connection of this.#connectionsOf(request)) this.#expecting.set(connection, launch)
     launch.startWhenConnected(this.#parts.door)
   }
 
   #forgetConnections(request: LaunchRequest): void {
-    const connections = connectionsOf(request)
+    for (const connection of this.#connectionsOf(request)) this.#parts.door.take(connection)?.destroy()
+  }
+
+  #connectionsOf({ stdio }: LaunchRequest): number[] {
+    const connections = stdio.filter((target) => typeof target === 'number')
     this.#lastConnection = Math.max(this.#lastConnection, ...connections)
-    for (const connection of connections) this.#parts.door.take(connection)?.destroy()
+    return connections
   }
 
   #adopt({ scope: number, process, command }: WorkerMessage & { type: 'adopt' }): void {
@@ -445,7 +447,11 @@ export class Keeper {
 
   #close(number: number): void {
     const scope = this.#scopes.get(number)
-    if (scope === undefined) return
+    if (scope === undefined) {
+      // It was refused, and what it has is for another one to end.
+      this.#parts.send({ type: 'closed', scope: number })
+      return
+    }
     void this.#ended(scope).then((report) => {
       this.#scopes.delete(number)
       this.#parts.send({ type: 'closed', scope: number, report })
@@ -562,10 +568,6 @@ function nameSurvivorsOnce(processes: readonly EndedProcess[]): EndedProcess[] {
     survivors.add(pid)
     return true
   })
-}
-
-function connectionsOf({ stdio }: LaunchRequest): number[] {
-  return stdio.filter((target) => typeof target === 'number')
 }
 
 /** For a person to read. */

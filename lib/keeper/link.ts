@@ -585,16 +585,13 @@ export class KeeperLink {
       case 'failed':
         this.#take(message.id)?.failed(message.failure)
         this.#answered(message.id)
-        this.#endWhenUnused()
         break
       case 'exited':
         this.#take(message.id)?.exited(message.code, message.signal)
-        this.#endWhenUnused()
         break
       case 'refused':
         this.#take(message.id)?.refused()
         this.#answered(message.id)
-        this.#endWhenUnused()
         break
       case 'retired':
         this.#retire()
@@ -621,8 +618,8 @@ export class KeeperLink {
         this.#closing.get(message.scope)?.(message.report)
         this.#closing.delete(message.scope)
         this.#openScopes.delete(message.scope)
-        this.#endWhenUnused()
     }
+    this.#endWhenUnused()
   }
 
   /** The keeper's own orphans come to itself. */

@@ -66,7 +66,7 @@ export class Mandate {
 
   /** Whether an order is to be carried out. What was ordered after a change is read after it. */
   covers(message: WorkerMessage): boolean {
-    if (!ordersThatUseRights.has(message.type)) return true
+    if (!usesRights(message)) return true
     if (message.type === 'signal' && (message.signal === 'SIGTERM' || message.signal === 'SIGKILL'))
       return true
     if (this.holds()) return true
@@ -98,4 +98,9 @@ export class Mandate {
       this.holds()
     }, lookMs).unref()
   }
+}
+
+/** To inherit a scope is to look for what a lost keeper has started with these rights. */
+function usesRights(message: WorkerMessage): boolean {
+  return ordersThatUseRights.has(message.type) || (message.type === 'open' && message.isInherited === true)
 }

@@ -177,7 +177,8 @@ export type KeeperMessage =
   /** Something for the worker's log. */
   | { type: 'say'; level: 'warn' | 'error'; fields: object; message: string }
   | { type: 'hooks-added'; id: number; why?: string }
-  | { type: 'closed'; scope: number; report: KeeperReport }
+  /** Without a report the keeper does not have the scope. */
+  | { type: 'closed'; scope: number; report?: KeeperReport }
 
 /** The number of the connection by which the keeper asks a thread of the worker; all others are of streams. */
 export const watchConnection = 0
