@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createGuard } from 'fastify-subprocess-guard'
 import { statOf } from './proc.js'
 
@@ -19,6 +19,7 @@ const guard = await createGuard({
 
 /** A process of the scope that has been and is gone. */
 async function formerMember(scope: ReturnType<typeof guard.open>) {
+  awaitTick()
   const child: ChildProcess =
     how === 'adopted'
       ? scope.adopt(spawn('sleep', ['1000'], { stdio: 'ignore', detached: true }))
@@ -32,7 +33,14 @@ async function formerMember(scope: ReturnType<typeof guard.open>) {
   return { pid, startTick }
 }
 
-// The start time, in hundredths of a second, agrees in one attempt of ten, and of a hundred on a busy machine.
+/** Waits for the kernel's clock to go on: what starts soon after that has the same start time, in hundredths of a second. */
+function awaitTick(): void {
+  const now = (): string => readFileSync('/proc/uptime', 'utf8').split(' ', 1)[0] as string
+  const before = now()
+  while (now() === before);
+}
+
+// On a busy machine both have the same start time in one attempt of many.
 for (;;) {
   const scope = guard.open()
   // Something has to be there when the scope closes, so that it is looked for.

@@ -11,18 +11,17 @@ export interface Plan {
 
 /** What takes longest starts first: the end of a run does not wait for a file that has begun late. */
 const slowFirst = [
+  ...['ownership', 'hung', 'drop-in', 'private-tmp', 'sweep', 'worker', 'mcp', 'package', 'bundle', 'tree'],
   ...[
-    'hung',
-    'sweep',
-    'watchdog',
-    'hooks',
+    'capture-release',
+    'keeper-loss',
     'deployment-pm2',
-    'worker',
-    'deployment-cluster',
-    'package',
-    'tree'
+    'hooks',
+    'watchdog',
+    'rights',
+    'deployment-cluster'
   ],
-  ...['watch', 'keeper-start', 'keeper-loss', 'request']
+  ...['watch', 'keeper-start', 'request']
 ]
 
 /** The folder of files that `npm test` leaves to `npm run test:all`. */
