@@ -6,10 +6,11 @@ import { text } from 'node:stream/consumers'
 import { finished } from 'node:stream/promises'
 import { suite, test } from 'node:test'
 import type { Subprocess } from 'fastify-subprocess-guard'
+import { takeDescriptors } from './harness/chains.js'
 import { ask } from './harness/client.js'
 import { limitOwnDescriptors, takeAllDescriptors } from './harness/descriptors.js'
 import { assertClean, assertGone, assertLeft, eventually } from './harness/expectations.js'
-import { commandOf } from './harness/guarded.js'
+import { commandOf, Guarded } from './harness/guarded.js'
 import { runNoRoom, whyNoLimit } from './harness/no-room.js'
 import { patienceMs } from './harness/patience.js'
 import { statOf } from './harness/proc.js'
@@ -17,6 +18,9 @@ import { type Served, type Setup, serve } from './harness/server.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 
 shareKeeper()
+
+// Longer than connections are waited for that nobody is late with.
+const blockedMs = 11_000
 
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -189,6 +193,31 @@ for (const launch of ['keeper', 'direct'] as const) {
     })
   })
 }
+
+test('a command starts though the event loop is blocked while its connections are made', async (t) => {
+  const guarded = await Guarded.start()
+  t.after(() => guarded.close())
+  await guarded.guard.run({ timeout: false }, async (scope) => {
+    const output = outputOf(scope.spawn('echo', ['soon']))
+    // The keeper has the order by then, and the connections are not there yet.
+    await new Promise<void>(process.nextTick)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, blockedMs)
+    assert.equal(await output, 'soon\n')
+  })
+})
+
+test('a command fails for want of descriptors in the keeper (EMFILE), and the next one starts when it has some', async (t) => {
+  const guarded = await Guarded.start()
+  t.after(() => guarded.close())
+  const { keeper } = guarded.guard
+  await guarded.guard.run({ timeout: false }, async (scope) => {
+    const restore = takeDescriptors(t, keeper)
+    await assert.rejects(scope.execFile('echo', ['never']), { code: 'EMFILE' })
+    restore()
+    assert.equal((await scope.execFile('echo', ['again'])).stdout, 'again\n')
+  })
+  assert.equal(guarded.guard.keeper, keeper)
+})
 
 suite('without the guard', { concurrency: true }, () => {
   test('a grandchild holds the answer open, and lives', async (t) => {

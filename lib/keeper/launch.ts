@@ -2,14 +2,14 @@
 
 import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/members.js'
-import { shortCommand } from '../platform/linux.js'
+import { hasNoDescriptor, shortCommand } from '../platform/linux.js'
 import type { FirstSignalTo, LaunchFailure, LaunchRequest } from './protocol.js'
 import type { Start, StartEvents, Started } from './start.js'
 import type { StdioDoor } from './stdio-door.js'
 
-// Connections that were made come at once. One that has not come by then was dropped: no descriptors left.
-const connectedWithinMs = 10_000
-// The same, when the worker has reason to believe that one was dropped.
+// Connections come at once. When one has not come by then, the keeper had no descriptor for it, or the worker's event loop is blocked.
+const connectedWithinMs = 2_000
+// The worker has reason to believe that one was dropped. One that has come meanwhile is read by then.
 const broughtUpWithinMs = 1_000
 
 /** What becomes of a launch; each is called once at most. */
@@ -64,7 +64,7 @@ export class Launch implements StartEvents {
     const state = this.#state
     if (state.name !== 'waiting') return
     if (!this.connections.every((connection) => door.has(connection))) {
-      if (state.patience === undefined) this.#waitFor(connectedWithinMs)
+      if (state.patience === undefined) this.#waitFor(connectedWithinMs, hasNoDescriptor)
       return
     }
     clearTimeout(state.patience)
@@ -88,15 +88,19 @@ export class Launch implements StartEvents {
   /** A connection cannot be had, with that code; without one it was dropped, or has come and is on its way up. */
   lostStdio(code?: string): void {
     if (code !== undefined) this.abandon(code)
-    else this.#waitFor(broughtUpWithinMs)
+    else this.#waitFor(broughtUpWithinMs, () => true)
   }
 
-  #waitFor(ms: number): void {
+  /** Gives up after that time where the connections can come no more, and goes on waiting where they can. */
+  #waitFor(ms: number, isHopeless: () => boolean): void {
     if (this.#state.name !== 'waiting') return
     clearTimeout(this.#state.patience)
+    const giveUp = (): void => {
+      if (isHopeless()) this.abandon('EMFILE')
+      else this.#waitFor(ms, isHopeless)
+    }
     // After a standstill the timer comes first: what has come meanwhile takes one turn to be accepted, and one to be read.
-    const soon = (act: () => void): void => void setImmediate(() => setImmediate(act))
-    this.#state.patience = setTimeout(() => soon(() => this.abandon('EMFILE')), ms)
+    this.#state.patience = setTimeout(() => setImmediate(() => setImmediate(giveUp)), ms)
   }
 
   /** Gives a launch up that still waits for its connections. */

@@ -11,9 +11,9 @@ import { connectionHeader, headerBytes } from './protocol.js'
 import { openSocketFolder, removeSocketFolder, socketIn } from './socket-folder.js'
 import { statusHeader } from './status.js'
 
-// A connection is taken as soon as it has come and said its header. Whatever is not taken by then is a
-// stranger's, or a second one for a stream that has been taken.
-const takenWithinMs = 10_000
+// A connection is taken as soon as it has come and said its header, which takes long only where the worker's event loop is blocked.
+// Whatever is not taken by then is a stranger's, or a second one for a stream that has been taken.
+const takenWithinMs = 60_000
 // More would wait than the worker opens at once (`mostOpening` in link.ts).
 const backlog = 1_024
 

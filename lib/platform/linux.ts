@@ -85,6 +85,16 @@ export function isOutOfDescriptors(error: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE'
 }
 
+/** Whether this process can open no file now. */
+export function hasNoDescriptor(): boolean {
+  try {
+    closeSync(openSync('/', 'r'))
+    return false
+  } catch (error) {
+    return isOutOfDescriptors(error)
+  }
+}
+
 /** The content of a file in `/proc`, or undefined when the process is gone or may not be looked at. */
 function read(path: string): string | undefined {
   try {
