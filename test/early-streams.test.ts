@@ -55,7 +55,9 @@ forEachLauncher((launcher) => {
             const events = eventsOf(child)
             for (const stream of streamsOf(child)) stream.on('error', () => {})
             at(() => {
-              act(child[name] as Stream)
+              const stream = child[name] as Stream & { destroyed: boolean }
+              // The command closes its output: by then that may have gone by itself.
+              if (!stream.destroyed) act(stream)
               if (name !== 'stdin') child.stdin?.end()
             })
             child.stdout?.resume()
