@@ -9,7 +9,7 @@ import { ScopeRecord } from './containment/members.js'
 import { noteRelease, noteReleasedProcess } from './containment/release-notes.js'
 import { removeFolders } from './containment/scope-folders.js'
 import { SlicedCensus } from './containment/sliced.js'
-import { terminate } from './containment/terminate.js'
+import { terminate, unseenLine } from './containment/terminate.js'
 import type { KeeperLink } from './keeper/link.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from './keeper/protocol.js'
 import type { Logger } from './log.js'
@@ -41,8 +41,6 @@ interface Lost extends Omit<LostScope, 'leaders' | 'foreign' | 'released'> {
   readonly processes: readonly ProcessName[]
   readonly released: readonly ProcessName[]
 }
-
-const unseenLine = 'the processes of a scope could not be looked at, and may be alive'
 
 // One for all scopes, which share its looks.
 let census: SlicedCensus | undefined

@@ -9,9 +9,8 @@ import type * as Members from '../lib/containment/members.js'
 import type * as ProcessTree from '../lib/containment/process-tree.js'
 import type * as Terminate from '../lib/containment/terminate.js'
 import {
+  assertListedAndEnded,
   forEachWay,
-  inOrder,
-  runSessions,
   startWaiting,
   takeDescriptors,
   takeStack
@@ -91,15 +90,6 @@ forEachWay((start, way) => {
   test('a chain that is longer than the stack is deep is listed and ended, and the keeper serves on', async (t) => {
     takeStack(t, stackKilobytes)
     const guarded = await start(t)
-    const { keeper } = guarded.guard
-    const scope = guarded.guard.open({ timeout: false })
-    const pids = await runSessions(guarded, scope, chain, 'chain')
-    assert.deepEqual(inOrder(await scope.list()), pids)
-    const { processes, survivors } = await scope.close()
-    assert.deepEqual(survivors, [])
-    assert.deepEqual(inOrder(processes), pids)
-    await assertGone(guarded)
-    assert.equal((await guarded.guard.open().execFile('echo', ['again'])).stdout, 'again\n')
-    assert.equal(guarded.guard.keeper, keeper)
+    await assertListedAndEnded(guarded, chain, 'chain')
   })
 })

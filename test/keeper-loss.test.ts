@@ -281,7 +281,8 @@ suite('what a lost keeper had running ends', () => {
     assert.deepEqual(events, ['keeper-lost', 'SIGTERM', 'SIGTERM'])
   })
 
-  test('by the next keeper, though the worker is stopped meanwhile', async (t) => {
+  /** A worker whose keeper was lost, and whose next one waits for a command that goes on to the end of the grace. */
+  async function loseKeeper(t: TestContext): Promise<Worker> {
     const worker = await Worker.start({ options: { grace: 2_000 } })
     t.after(() => worker.close())
     worker.run('heeds-no-term.sh')
@@ -289,6 +290,11 @@ suite('what a lost keeper had running ends', () => {
     process.kill(worker.keeper as number, 'SIGKILL')
     // The leader goes on, to the end of the grace.
     await worker.witness.heard('tidied')
+    return worker
+  }
+
+  test('by the next keeper, though the worker is stopped meanwhile', async (t) => {
+    const worker = await loseKeeper(t)
     worker.kill('SIGSTOP')
     await assertGone(worker)
     worker.kill('SIGCONT')
@@ -297,13 +303,7 @@ suite('what a lost keeper had running ends', () => {
   })
 
   test('when the worker is killed while the next keeper ends it', async (t) => {
-    const worker = await Worker.start({ options: { grace: 2_000 } })
-    t.after(() => worker.close())
-    worker.run('heeds-no-term.sh')
-    await worker.witness.present(2)
-    process.kill(worker.keeper as number, 'SIGKILL')
-    // The leader goes on, to the end of the grace.
-    await worker.witness.heard('tidied')
+    const worker = await loseKeeper(t)
     worker.kill('SIGKILL')
     await worker.dead()
     await assertGone(worker)

@@ -32,6 +32,9 @@ const pausedMs = 100
 // When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
 const firstPauseMs = 100
 
+/** What the log says of a scope whose processes could not be looked at (`whyUnseen`). */
+export const unseenLine = 'the processes of a scope could not be looked at, and may be alive'
+
 /**
  * Ends every process of a scope that the search finds, and resolves when none is left, or when what is left has withstood
  * SIGKILL for 5 s. What it says of a process that could not be ended is in the report. `how` may differ from the scope's own way.

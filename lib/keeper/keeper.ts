@@ -11,7 +11,7 @@ import { MixedCensus } from '../containment/mixed.js'
 import { noteRelease, noteReleasedProcess, releasedProcesses } from '../containment/release-notes.js'
 import { ScanCensus } from '../containment/scan.js'
 import { KeptFolders, removeFolders } from '../containment/scope-folders.js'
-import { terminate } from '../containment/terminate.js'
+import { terminate, unseenLine } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
 import { ExpiryQueue } from '../deadline.js'
 import { markOf, scopeFolderPrefix, workerIn } from '../mark.js'
@@ -521,8 +521,7 @@ export class Keeper {
     const { number, whyUnseen: why } = scope
     if (why === undefined) return
     scope.whyUnseen = undefined
-    const message = 'the processes of a scope could not be looked at, and may be alive'
-    this.#parts.send({ type: 'say', level: 'error', fields: { scope: number, why }, message })
+    this.#parts.send({ type: 'say', level: 'error', fields: { scope: number, why }, message: unseenLine })
   }
 
   /** What was released has ended. */

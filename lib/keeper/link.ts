@@ -245,7 +245,7 @@ export class KeeperLink {
 
   /**
    * Ends all that the scope runs. Resolves when it is proven gone or named as a survivor; with undefined when
-   * the keeper was lost before it could say so.
+   * the keeper was lost before it could say so, or has refused the scope.
    */
   closeScope(scope: number): Promise<KeeperReport | undefined> {
     this.#cancelWaiting((launch) => launch.scope === scope, 'ECANCELED')

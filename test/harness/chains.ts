@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext } from 'node:test'
 import { createGuard, type Scope } from 'fastify-subprocess-guard'
+import { assertGone } from './expectations.js'
 import { Guarded } from './guarded.js'
 import { installWithoutKoffi } from './without-koffi.js'
 
@@ -78,6 +79,20 @@ export const startMs = 300_000
 export async function runSessions(guarded: Guarded, scope: Scope, count: number, shape: 'chain' | 'wide') {
   guarded.run(scope, 'sessions.sh', [`${count}`, shape])
   return inOrder(await guarded.witness.present(count, startMs))
+}
+
+/** Asserts that so many processes of one scope are listed and ended, and that the same keeper serves on. */
+export async function assertListedAndEnded(guarded: Guarded, count: number, shape: 'chain' | 'wide') {
+  const { keeper } = guarded.guard
+  const scope = guarded.guard.open({ timeout: false })
+  const pids = await runSessions(guarded, scope, count, shape)
+  assert.deepEqual(inOrder(await scope.list()), pids)
+  const { processes, survivors } = await scope.close()
+  assert.deepEqual(survivors, [])
+  assert.deepEqual(inOrder(processes), pids)
+  await assertGone(guarded)
+  assert.equal((await guarded.guard.open().execFile('echo', ['again'])).stdout, 'again\n')
+  assert.equal(guarded.guard.keeper, keeper)
 }
 
 export function inOrder(processes: readonly { readonly pid: number }[]): number[] {

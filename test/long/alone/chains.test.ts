@@ -2,8 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { forEachWay, inOrder, runSessions, startWaiting, takeDescriptors } from '../../harness/chains.js'
-import { assertGone } from '../../harness/expectations.js'
+import {
+  assertListedAndEnded,
+  forEachWay,
+  inOrder,
+  startWaiting,
+  takeDescriptors
+} from '../../harness/chains.js'
 import { lives } from '../../harness/proc.js'
 
 const count = 10_000
@@ -35,16 +40,7 @@ forEachWay((start, way) => {
   for (const shape of shapes) {
     test(`ten thousand processes, ${shape}, are listed and ended, and the keeper serves on`, async (t) => {
       const guarded = await start(t)
-      const { keeper } = guarded.guard
-      const scope = guarded.guard.open({ timeout: false })
-      const pids = await runSessions(guarded, scope, count, shape)
-      assert.deepEqual(inOrder(await scope.list()), pids)
-      const { processes, survivors } = await scope.close()
-      assert.deepEqual(survivors, [])
-      assert.deepEqual(inOrder(processes), pids)
-      await assertGone(guarded)
-      assert.equal((await guarded.guard.open().execFile('echo', ['again'])).stdout, 'again\n')
-      assert.equal(guarded.guard.keeper, keeper)
+      await assertListedAndEnded(guarded, count, shape)
     })
   }
 })
