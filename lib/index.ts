@@ -1,22 +1,29 @@
 /** Public exports. */
 
-import { refuseInPlaceOfKeeper } from './keeper/impostor.js'
+import { refuseInPlaceOfKeeper } from './link/refuse-as-keeper.js'
 
-export type { Adoptable } from './adoptable.js'
+export { default } from './adapters/fastify.js'
 export type { CloseReason } from './close-reason.js'
-export type { ForkOptions, PrivateTmpOption, SpawnOptions, StdioEntry, StdioOption } from './command.js'
-export type { CommandFailure, CommandStream, StreamOptions } from './command-stream.js'
 export { SubprocessError, type SubprocessErrorCode, SubprocessOptionError } from './errors.js'
-export type { ExecError, ExecOptions, Input, Output, PromiseWithChild } from './exec.js'
-export { default } from './fastify.js'
-export { createGuard, type Guard, type GuardOptions, type JobOptions } from './guard.js'
-export type { Containment, EndedProcess, FirstSignalTo, LeftFolder } from './keeper/protocol.js'
+export type { Adoptable } from './guard/adoptable-process.js'
+export { createGuard, type Guard, type GuardOptions, type JobOptions } from './guard/guard.js'
+export type { Scope } from './guard/scope.js'
+export type { ScopeReport } from './guard/scope-report.js'
 export type { Logger } from './log.js'
-export type { CaptureOptions, RouteGuardOptions, SubprocessGuardOptions } from './options.js'
-export type { ScopeProcess } from './platform/linux.js'
-export type { ScopeReport, TerminationReport } from './report.js'
-export type { Scope } from './scope.js'
-export type { Subprocess, SubprocessOf } from './subprocess.js'
-export type { WorkerHooks, WorkerInfo, WorkerScope } from './worker-info.js'
+export type { CaptureOptions, FirstSignalTo, RouteGuardOptions, SubprocessGuardOptions } from './options.js'
+export type { ScopeProcess } from './platform/current.js'
+export type {
+  ForkOptions,
+  PrivateTmpOption,
+  SpawnOptions,
+  StdioEntry,
+  StdioOption
+} from './subprocess/command.js'
+export type { CommandFailure, CommandStream, StreamOptions } from './subprocess/command-stream.js'
+export type { ExecError, ExecOptions, Input, Output, PromiseWithChild } from './subprocess/exec.js'
+export type { Subprocess, SubprocessOf } from './subprocess/subprocess.js'
+export type { TerminationReport } from './subprocess/termination-report.js'
+export type { Containment, EndedProcess, LeftFolder } from './wire/messages.js'
+export type { WorkerHooks, WorkerInfo, WorkerScope } from './wire/worker-info.js'
 
 refuseInPlaceOfKeeper()

@@ -4,9 +4,14 @@ import { constants } from 'node:os'
 import { isAbsolute } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isRegExp } from 'node:util/types'
-import { CaptureRule } from './capture-rule.js'
 import { SubprocessOptionError } from './errors.js'
-import type { FirstSignalTo } from './keeper/protocol.js'
+
+/**
+ * Who gets the first signal at once when a command is ended: its whole tree, or the command's own process alone. In the
+ * second case the rest of the tree gets it when that process has gone, or half of the grace has passed; or at once, where that process
+ * neither handles nor ignores the signal, and so cannot pass it on.
+ */
+export type FirstSignalTo = 'tree' | 'command'
 
 /** Options that a route may set for itself, in `config.subprocessGuard`. */
 export interface RouteGuardOptions {
@@ -93,8 +98,8 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   /** The URL of the module. */
   readonly hooks: string | undefined
   readonly launch: 'keeper' | 'direct'
-  /** Undefined where nothing is captured. */
-  readonly capture: CaptureRule | undefined
+  /** What is not captured; undefined where nothing is. */
+  readonly capture: Required<CaptureOptions> | undefined
   /** Undefined for where this package has it. */
   readonly keeperPath: string | undefined
 }
@@ -277,15 +282,15 @@ export function firstSignalToOf(option: string, value: unknown): FirstSignalTo {
   throw new SubprocessOptionError(option, value, "set it to 'tree' or 'command'")
 }
 
-function captureOf(value: unknown): CaptureRule | undefined {
+function captureOf(value: unknown): Required<CaptureOptions> | undefined {
   if (value === false) return undefined
-  if (value === true) return new CaptureRule([])
+  if (value === true) return { except: [] }
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     const wayOut = "set it to true or false, or to an object such as { except: ['soffice'] }"
     throw new SubprocessOptionError('capture', value, wayOut)
   }
   refuseUnknown(value, ['except'], 'capture.')
-  return new CaptureRule(exceptOf(ownOf<CaptureOptions>(value).except ?? []))
+  return { except: exceptOf(ownOf<CaptureOptions>(value).except ?? []) }
 }
 
 function exceptOf(value: unknown): (string | RegExp)[] {

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const target = join(root, 'docs/api.md')
 const entries = [
   ['fastify-subprocess-guard', 'dist/index.d.ts'],
-  ['fastify-subprocess-guard/express', 'dist/express.d.ts']
+  ['fastify-subprocess-guard/express', 'dist/adapters/express.d.ts']
 ]
 
 // What readers look for comes first, and the rest as the entry has it.

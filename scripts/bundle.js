@@ -9,7 +9,7 @@ const pathOf = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 const { version } = JSON.parse(readFileSync(pathOf('package.json'), 'utf8'))
 await bundle('dist/keeper/main.js', {
   external: ['koffi'],
-  // By the first line the worker knows the file (lib/keeper/entry.ts).
+  // By the first line the worker knows the file (lib/link/keeper-file.ts).
   banner: {
     js:
       `/*! fastify-subprocess-guard keeper ${version}\n` +

@@ -8,11 +8,11 @@ shift
 cd "$(dirname "$0")/.."
 
 # The machine decides these, and the package, not the version of Node.
-machine=(cli- deployment-files deployment-pm2 docs faults own-folder ownership package private-tmp readme release-notes
+machine=(cli- deployment-files deployment-pm2 docs faults own-folder ownership package private-tmp readme release-registry
   remove-folder runner sweep alone/crash)
 # These need a Node that does what its documentation says of processes and sockets. It is enough that the newest one is tried.
-kernel=(chains command-tree deployment-cluster door first- hooks hostile hung impostor keeper-file keeper-start matrix mcp origin
-  own-session reuse rights taken-over tree worker alone/)
+kernel=(chains command-tree deployment-cluster stdio-server first- hooks hostile hung refuse-as-keeper keeper-file keeper-start matrix mcp process-origin
+  own-session pid-reuse rights inherited-scope tree worker alone/)
 
 for version in ${VERSIONS:-22 24 26}; do
   node=$folder/node$version/node_modules/node/bin/node

@@ -17,12 +17,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { keeperFile } from './harness/compiled.js'
 import { patienceMs } from './harness/patience.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const name = 'fastify-subprocess-guard'
 const keeperName = 'subprocess-guard-keeper.mjs'
-const keeperFile = join(root, 'dist/keeper/main.js')
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'bundle-test-')))
 const project = join(folder, 'project')
 const starts = join(folder, 'starts')

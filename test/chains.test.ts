@@ -5,8 +5,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import type * as Members from '../lib/containment/members.js'
 import type * as ProcessTree from '../lib/containment/process-tree.js'
+import type * as Members from '../lib/containment/scope-record.js'
 import type * as Terminate from '../lib/containment/terminate.js'
 import {
   assertListedAndEnded,
@@ -15,12 +15,12 @@ import {
   takeDescriptors,
   takeStack
 } from './harness/chains.js'
+import { compiled } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
 
-const folder = new URL('../../dist/containment/', import.meta.url).href
-const { visitTree }: typeof ProcessTree = await import(`${folder}process-tree.js`)
-const { ScopeRecord }: typeof Members = await import(`${folder}members.js`)
-const { terminate }: typeof Terminate = await import(`${folder}terminate.js`)
+const { visitTree }: typeof ProcessTree = await compiled('containment/process-tree')
+const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
+const { terminate }: typeof Terminate = await compiled('containment/terminate')
 // With so little stack recursion ends before it has come to the end of such a chain.
 const stackKilobytes = 120
 const chain = 800

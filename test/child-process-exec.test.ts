@@ -5,14 +5,14 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { suite, test } from 'node:test'
 import { eventually } from './harness/expectations.js'
-import { closed, failureOf, forEachLauncher, type Launcher } from './harness/launchers.js'
+import { closed, failureOf, forEachLauncher, type SpawnMethods } from './harness/launchers.js'
 import { lives } from './harness/proc.js'
 
 const missing = join(import.meta.dirname, 'no-such-command')
 const silent = { stdout: '', stderr: '' }
 
 /** Starts a command that reads, with the end of its input where the launcher leaves that to the user. */
-function ended<Run extends ReturnType<Launcher['exec']>>(launcher: Launcher, run: Run): Run {
+function ended<Run extends ReturnType<SpawnMethods['exec']>>(launcher: SpawnMethods, run: Run): Run {
   if (launcher.does('`execFile` without `input`') === 'stdin open') run.child.stdin?.end()
   return run
 }
@@ -185,7 +185,7 @@ forEachLauncher((launcher) => {
     })
 
     test('encoding: an unknown one', async () => {
-      const run = (): ReturnType<Launcher['exec']> => launcher.exec('echo out', { encoding: 'unknown' })
+      const run = (): ReturnType<SpawnMethods['exec']> => launcher.exec('echo out', { encoding: 'unknown' })
       if (launcher.does('`execFile` with an unknown `encoding`') === 'Buffer') {
         assert.deepEqual((await run()).stdout, Buffer.from('out\n'))
       } else assert.throws(run, /options\.encoding is "unknown"/)

@@ -8,7 +8,7 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
-import { closed, forEachLauncher, type Launcher } from './harness/launchers.js'
+import { closed, forEachLauncher, type SpawnMethods } from './harness/launchers.js'
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-start-test-')))
 const [first, second] = [join(folder, 'first'), join(folder, 'second')]
@@ -157,7 +157,7 @@ async function outcomeOf(child: ChildProcess): Promise<string> {
   return code ?? output
 }
 
-async function flagsOf(launcher: Launcher, descriptor: number): Promise<string> {
+async function flagsOf(launcher: SpawnMethods, descriptor: number): Promise<string> {
   const info = await outcomeOf(launcher.spawn('sh', ['-c', `cat /proc/$$/fdinfo/${descriptor}`]))
   return /^flags:\s+(\d+)$/m.exec(info)?.[1] ?? 'none'
 }

@@ -181,7 +181,7 @@ suite('the folder that the servers of a user share', { skip: noNewPlaces }, () =
   test('is named, and who is in its way', () => {
     const args = ['doctor', '--json']
     const of = (prepare: string): Finding | undefined =>
-      runMainInNewPlaces<Diagnosis>(prepare, '../../../dist/cli/main.js', ...args).findings.find(
+      runMainInNewPlaces<Diagnosis>(prepare, '../../../dist/cli/subprocess-guard.js', ...args).findings.find(
         ({ name }) => name === 'shared folder'
       )
     const path = '/dev/shm/subprocess-guard-0'

@@ -2,12 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
-import type * as Deadline from '../lib/deadline.js'
+import type * as Deadline from '../lib/time/expiry-queue.js'
+import { compiled } from './harness/compiled.js'
 
 // Not public: the compiled file itself.
-const { Expiring, ExpiryQueue }: typeof Deadline = await import(
-  new URL('../../dist/deadline.js', import.meta.url).href
-)
+const { Expiring, ExpiryQueue }: typeof Deadline = await compiled('time/expiry-queue')
 
 class Entry extends Expiring<Entry> {
   readonly name: string

@@ -5,26 +5,24 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { suite, type TestContext, test } from 'node:test'
 import type { createGuard, FirstSignalTo, GuardOptions } from 'fastify-subprocess-guard'
-import type * as AdopterModule from '../lib/containment/adopter.js'
-import type * as MembersModule from '../lib/containment/members.js'
-import type * as ScanModule from '../lib/containment/scan.js'
+import type * as ScanModule from '../lib/containment/marks-census.js'
+import type * as AdopterModule from '../lib/containment/orphan-adopter.js'
+import type * as MembersModule from '../lib/containment/scope-record.js'
 import type * as TerminateModule from '../lib/containment/terminate.js'
-import type * as LinuxModule from '../lib/platform/linux.js'
+import type * as LinuxModule from '../lib/platform/linux/proc.js'
 import { ask } from './harness/client.js'
+import { compiled } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
 import { kinds } from './harness/kinds.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
-const dist = new URL('../../dist/', import.meta.url)
-const { childrenOf, hasDefaultAction, statOf }: typeof LinuxModule = await import(
-  new URL('platform/linux.js', dist).href
-)
-const { Adopter }: typeof AdopterModule = await import(new URL('containment/adopter.js', dist).href)
-const { ScopeRecord }: typeof MembersModule = await import(new URL('containment/members.js', dist).href)
-const { ScanCensus }: typeof ScanModule = await import(new URL('containment/scan.js', dist).href)
-const { terminate }: typeof TerminateModule = await import(new URL('containment/terminate.js', dist).href)
+const { childrenOf, hasDefaultAction, statOf }: typeof LinuxModule = await compiled('platform/linux/proc')
+const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/orphan-adopter')
+const { ScopeRecord }: typeof MembersModule = await compiled('containment/scope-record')
+const { MarksCensus }: typeof ScanModule = await compiled('containment/marks-census')
+const { terminate }: typeof TerminateModule = await compiled('containment/terminate')
 
 shareKeeper()
 
@@ -189,7 +187,7 @@ suite('at containment "marks", what is born after a look', () => {
     return { stat, giveBirth }
   }
 
-  function openIn(census: ScanModule.ScanCensus, number: number): MembersModule.ScopeRecord {
+  function openIn(census: ScanModule.MarksCensus, number: number): MembersModule.ScopeRecord {
     const ending = { graceMs: 10_000, killSignal: 'SIGTERM' } as const
     const record = new ScopeRecord(number, `mark-${number}`, ending, undefined)
     census.open(record)
@@ -198,10 +196,10 @@ suite('at containment "marks", what is born after a look', () => {
 
   const parts = {
     isWorker: (pid: number) => pid === process.pid,
-    adopter: new Adopter({ place: process.pid, find: async () => 1 })
+    adopter: new OrphanAdopter({ place: process.pid, find: async () => 1 })
   }
 
-  async function assertTwoEnd(census: ScanModule.ScanCensus, scope: MembersModule.ScopeRecord) {
+  async function assertTwoEnd(census: ScanModule.MarksCensus, scope: MembersModule.ScopeRecord) {
     const processes = await terminate(census, scope, undefined)
     assert.deepEqual(
       processes.map(({ ended }) => ended),
@@ -210,7 +208,7 @@ suite('at containment "marks", what is born after a look', () => {
   }
 
   test('for another scope gets the first signal', async (t) => {
-    const census = new ScanCensus(parts)
+    const census = new MarksCensus(parts)
     const [other, scope] = [openIn(census, 1), openIn(census, 2)]
     // The shell has handled the signal, and exits, when what it waits for has ended.
     const { stat, giveBirth } = await startShell(t, 'trap : TERM;')
@@ -222,7 +220,7 @@ suite('at containment "marks", what is born after a look', () => {
 
   test('is found though the signal ends its parent', async (t) => {
     const { stat, giveBirth } = await startShell(t, '')
-    class LateCensus extends ScanCensus {
+    class LateCensus extends MarksCensus {
       #isBorn = false
 
       override members(scope: MembersModule.ScopeRecord) {

@@ -11,20 +11,17 @@ import { after, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
-import type * as Entry from '../lib/keeper/entry.js'
-import type * as HookProcess from '../lib/keeper/hook-process.js'
-import type * as HooksModule from '../lib/keeper/hooks.js'
+import type * as HooksModule from '../lib/keeper/hook-modules.js'
+import type * as HookProcess from '../lib/keeper/run-hook.js'
+import { compiled, keeperFile } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
 import { childrenOf } from './harness/proc.js'
 import { Witness } from './harness/witness.js'
 import { info } from './harness/worker-info.js'
 
 // Not public: the compiled files themselves.
-const keeper = new URL('../../dist/keeper/', import.meta.url)
-const { Hooks }: typeof HooksModule = await import(new URL('hooks.js', keeper).href)
-const { carryOut }: typeof HookProcess = await import(new URL('hook-process.js', keeper).href)
-const { findEntry }: typeof Entry = await import(new URL('entry.js', keeper).href)
-const entry = findEntry()
+const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules')
+const { carryOut }: typeof HookProcess = await compiled('keeper/run-hook')
 const programs = new URL('../../test/programs/hooks/', import.meta.url)
 const urlOf = (program: string): string => new URL(program, programs).href
 const harness = (name: string): string => fileURLToPath(new URL(`./harness/${name}.js`, import.meta.url))
@@ -48,7 +45,7 @@ function orderOf(program: string): HookProcess.HookOrder {
 
 /** Runs the `workerExit` of one module and returns why it failed; undefined when it did not. */
 async function whyOf(program: string, hookMs = enoughMs): Promise<string | undefined> {
-  const hooks = new Hooks(hookMs)
+  const hooks = new HookModules(keeperFile, hookMs)
   await hooks.add(urlOf(program))
   const [failure, ...others] = await hooks.run('workerExit', info)
   assert.deepEqual(others, [])
@@ -61,7 +58,7 @@ suite('a hook', () => {
   test('is given what is known of the worker, and runs apart in the environment of the keeper', async (t) => {
     process.env.SUBPROCESS_GUARD_KEEPER = 'mark'
     t.after(() => delete process.env.SUBPROCESS_GUARD_KEEPER)
-    const hooks = new Hooks(enoughMs)
+    const hooks = new HookModules(keeperFile, enoughMs)
     await hooks.add(urlOf('tells.mjs'))
     for (const hook of ['workerAbort', 'workerExit'] as const) {
       assert.deepEqual(await hooks.run(hook, info), [])
@@ -102,7 +99,7 @@ suite('a hook', () => {
     ['hoards-objects', /^its process was ended by SIG\w+ before it was done \(more than 64 MB/]
   ] as const) {
     test(`that ${how.replace('-', ' ')} is named with what went wrong`, async () => {
-      const answer = await carryOut(entry, orderOf(`misbehaves.mjs?how=${how}`), enoughMs)
+      const answer = await carryOut(keeperFile, orderOf(`misbehaves.mjs?how=${how}`), enoughMs)
       assert.match(answer.type === 'failed' ? answer.why : 'it did not fail', why)
       assert.deepEqual(childrenOf(process.pid), [], 'a process is left')
     })
@@ -119,7 +116,7 @@ suite('a hook', () => {
         info,
         url: urlOf(`misbehaves.mjs?how=${how}`)
       } as const
-      const answer = await carryOut(entry, order, shortMs)
+      const answer = await carryOut(keeperFile, order, shortMs)
       clearInterval(ticking)
       assert.deepEqual(answer, { type: 'failed', why: `it did not end within ${shortMs} ms` })
       assert.deepEqual(childrenOf(process.pid), [], 'a process is left')
@@ -233,7 +230,7 @@ suite('a module of hooks', () => {
     ['loads-for-ever.mjs', /it did not end within 5000 ms$/]
   ] as const) {
     test(`is refused: ${program}`, async () => {
-      const hooks = new Hooks(startedMs)
+      const hooks = new HookModules(keeperFile, startedMs)
       await assert.rejects(hooks.add(urlOf(program)), why)
       assert.deepEqual([hooks.has('workerAbort'), hooks.has('workerExit')], [false, false])
     })
@@ -242,12 +239,12 @@ suite('a module of hooks', () => {
   test('is refused: one that is no JavaScript', async () => {
     const path = join(folder, 'syntax-error.mjs')
     writeFileSync(path, 'export function workerExit( {')
-    const hooks = new Hooks(enoughMs)
+    const hooks = new HookModules(keeperFile, enoughMs)
     await assert.rejects(hooks.add(pathToFileURL(path).href), /it cannot be loaded: [\s\S]*SyntaxError/)
   })
 
   test('has the hooks that it exports until it is removed as often as it was added', async () => {
-    const hooks = new Hooks(enoughMs)
+    const hooks = new HookModules(keeperFile, enoughMs)
     const url = urlOf('aborts-only.mjs')
     await Promise.all([hooks.add(url), hooks.add(url)])
     assert.deepEqual([hooks.has('workerAbort'), hooks.has('workerExit')], [true, false])
@@ -260,7 +257,7 @@ suite('a module of hooks', () => {
 
   test('runs beside another one that hangs', async () => {
     rmSync(told, { force: true })
-    const hooks = new Hooks(startedMs)
+    const hooks = new HookModules(keeperFile, startedMs)
     const [hangs, runs] = [urlOf('misbehaves.mjs?how=waits-for-ever'), urlOf('slow.mjs')]
     await hooks.add(hangs)
     await hooks.add(runs)

@@ -5,11 +5,10 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { createGuard, type Guard } from 'fastify-subprocess-guard'
+import { keeperFile } from './harness/compiled.js'
 import { eventually } from './harness/expectations.js'
 
-const packaged = fileURLToPath(new URL('../../dist/keeper/main.js', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'keeper-file-test-'))
 after(() => rmSync(folder, { recursive: true }))
 
@@ -30,22 +29,22 @@ suite('the keeper’s file', () => {
   test('is the same for all guards of a worker', async (t) => {
     const guard = await createGuard()
     t.after(() => guard.close())
-    const same = await createGuard({ keeperPath: packaged })
+    const same = await createGuard({ keeperPath: keeperFile })
     await same.close()
     const other = join(folder, 'other.mjs')
-    copyFileSync(packaged, other)
+    copyFileSync(keeperFile, other)
     await assert.rejects(createGuard({ keeperPath: other }), {
       code: 'ERR_SUBPROCESS_OPTION',
-      message: `keeperPath is ${JSON.stringify(other)}: another guard of this worker has started ${packaged}: give the same path to each`
+      message: `keeperPath is ${JSON.stringify(other)}: another guard of this worker has started ${keeperFile}: give the same path to each`
     })
   })
 
   test('of another version is not started for a keeper that was lost, and the right one is as soon as it is there', async (t) => {
     const path = join(folder, 'updated.mjs')
-    copyFileSync(packaged, path)
+    copyFileSync(keeperFile, path)
     const { guard, lines } = await start(path)
     t.after(() => guard.close())
-    writeFileSync(path, readFileSync(packaged, 'utf8').replace(/ keeper \d\S+/, ' keeper 99.0.0'))
+    writeFileSync(path, readFileSync(keeperFile, 'utf8').replace(/ keeper \d\S+/, ' keeper 99.0.0'))
     process.kill(guard.keeper, 'SIGKILL')
     const isRefused = ({ message, err }: Line): boolean =>
       message === 'no other keeper could be started' &&
@@ -53,7 +52,7 @@ suite('the keeper’s file', () => {
     await eventually('the update was refused', () => lines.some(isRefused))
     assert.equal(guard.keeper, 0)
 
-    copyFileSync(packaged, path)
+    copyFileSync(keeperFile, path)
     await eventually('there is another keeper', () => guard.keeper !== 0)
     const { stdout } = await guard.run({}, (scope) => scope.exec('echo served'))
     assert.equal(stdout, 'served\n')

@@ -74,8 +74,8 @@ suite('the packed package', () => {
       'express resolves',
       'keeper resolves',
       'keeper resolves',
-      'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
-      'dist/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
+      'dist/guard/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
+      'dist/guard/guard.js ERR_PACKAGE_PATH_NOT_EXPORTED',
       ''
     ])
   })

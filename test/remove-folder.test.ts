@@ -17,10 +17,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
-import type * as RemoveFolder from '../lib/platform/remove-folder.js'
+import type * as RemoveFolder from '../lib/platform/linux/remove-folder.js'
 import { whyNoOther } from './harness/no-room.js'
 
-const url = new URL('../../dist/platform/remove-folder.js', import.meta.url)
+const url = new URL('../../dist/platform/linux/remove-folder.js', import.meta.url)
 const { removeFolder } = (await import(url.href)) as typeof RemoveFolder
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0

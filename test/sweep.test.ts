@@ -9,7 +9,8 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type * as ReleaseNotes from '../lib/containment/release-notes.js'
+import type * as ReleaseNotes from '../lib/containment/release-registry.js'
+import { compiled } from './harness/compiled.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
 import type { Orphan } from './harness/orphan.js'
@@ -18,9 +19,7 @@ import { goneMs } from './harness/server.js'
 import { run, type Swept, sweep, sweepCommandLine } from './harness/sweeper.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
 
-const { isReleased, noteRelease } = (await import(
-  new URL('../../dist/containment/release-notes.js', import.meta.url).href
-)) as typeof ReleaseNotes
+const { isReleased, noteRelease } = (await compiled('containment/release-registry')) as typeof ReleaseNotes
 
 const nobody = 65_534
 const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']

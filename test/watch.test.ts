@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { after, afterEach, before, suite, type TestContext, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { keeperFile } from './harness/compiled.js'
 import { Debugging } from './harness/debugging.js'
 import { eventually } from './harness/expectations.js'
 import { nodeMajor } from './harness/node-major.js'
@@ -12,7 +13,7 @@ import { patienceMs } from './harness/patience.js'
 import { childrenOf, statOf } from './harness/proc.js'
 import { Door, type Kind, Watched, type WatchedSetup } from './harness/watched.js'
 
-const watcher = new URL('../../dist/watch/watcher.js', import.meta.url).href
+const watcher = new URL('../../dist/watch/watch-thread.js', import.meta.url).href
 
 async function watched(t: TestContext, setup?: WatchedSetup): Promise<Watched> {
   const worker = await Watched.start(setup)
@@ -269,24 +270,27 @@ suite('the thread', () => {
   })
 
   test('is no reason for a process to stay', () => {
-    const { status, stderr } = run([], `Watcher.start((why) => { throw new Error(why) })`)
+    const { status, stderr } = run([], `WatchThread.start(${file}, (why) => { throw new Error(why) })`)
     assert.equal(status, 0, stderr)
   })
 })
 
-/** Runs a program that has `Watcher`, under Node with these flags. */
+// As text for a program.
+const file = JSON.stringify(keeperFile)
+
+/** Runs a program that has `WatchThread`, under Node with these flags. */
 function run(
   flags: readonly string[],
   program: string
 ): { status: number | null; stdout: string; stderr: string } {
-  const text = `import { Watcher } from ${JSON.stringify(watcher)}\n${program}`
+  const text = `import { WatchThread } from ${JSON.stringify(watcher)}\n${program}`
   const args = [...flags, '--input-type=module', '--eval', text]
   return spawnSync(process.execPath, args, { encoding: 'utf8', timeout: 30_000 })
 }
 
 suite('a thread that cannot be had', () => {
   const permission = [nodeMajor === 20 ? '--experimental-permission' : '--permission', '--allow-fs-read=*']
-  const tell = `const watcher = Watcher.start((why) => console.log(why, watcher.failed === why))
+  const tell = `const watcher = WatchThread.start(${file}, (why) => console.log(why, watcher.failed === why))
     watcher.attend('/nowhere', 'header')
     watcher.stop()`
 
@@ -308,7 +312,7 @@ suite('a thread that cannot be had', () => {
   test('is told: the guard runs in a thread itself', () => {
     const inThread = `import { Worker, isMainThread } from 'node:worker_threads'
       if (isMainThread) new Worker(new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(
-        `import { Watcher } from ${JSON.stringify(watcher)}\nWatcher.start((why) => console.log(why))`
+        `import { WatchThread } from ${JSON.stringify(watcher)}\nWatchThread.start(${file}, (why) => console.log(why))`
       )})))`
     const { status, stdout, stderr } = run([], inThread)
     assert.equal(stdout, 'the guard runs in a worker thread\n', stderr)
@@ -317,7 +321,7 @@ suite('a thread that cannot be had', () => {
 
   test('is told: it has ended', () => {
     // A header that cannot be written: what fails in the thread ends the thread alone.
-    const program = `Watcher.start((why) => process.exit(console.log(why))).attend('/nowhere', 1)
+    const program = `WatchThread.start(${file}, (why) => process.exit(console.log(why))).attend('/nowhere', 1)
       setTimeout(() => {}, 20_000)`
     const { status, stdout, stderr } = run([], program)
     assert.match(stdout, /^the thread failed: .*\n$/, stderr)

@@ -3,9 +3,9 @@
 import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
-import { socketIn, socketPath } from '../keeper/socket-folder.js'
-import { statusHeader, type WorkerStatus } from '../keeper/status.js'
-import { statOf } from '../platform/linux.js'
+import { statOf } from '../platform/current.js'
+import { socketIn, socketPath } from '../wire/socket-folder.js'
+import { statusHeader, type WorkerStatus } from '../wire/worker-status.js'
 
 // A keeper answers in milliseconds. One that is stopped never does.
 const answeredWithinMs = 1_000

@@ -1,9 +1,8 @@
 /** Where the worker is that a mark names: which process of ours, if it is one, and if it runs. */
 
-import type { WorkerName } from '../mark.js'
-import { bootId, type ProcessStat, pidNamespace } from '../platform/linux.js'
-import { numbersOf, pidNamespaceOf } from '../platform/namespaces.js'
-import type { Look } from './marked.js'
+import { bootId, numbersOf, type ProcessStat, pidNamespace, pidNamespaceOf } from '../platform/current.js'
+import type { WorkerName } from '../wire/mark.js'
+import type { Look } from './scan-for-marks.js'
 
 /** Whether a worker runs. What is elsewhere is in a PID namespace that cannot be looked into from here. */
 export type WorkerPlace =

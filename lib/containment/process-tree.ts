@@ -1,6 +1,6 @@
 /** All processes of one look, by number and by parent, and the walk through a tree of them. */
 
-import type { ProcessStat } from '../platform/linux.js'
+import type { ProcessStat } from '../platform/current.js'
 
 export class ProcessTree {
   readonly processes: readonly ProcessStat[]

@@ -1,6 +1,6 @@
 /** The marks of scopes that let something go: once such a scope is closed, all that carries its mark was let go. */
 
-import { lookForMarks } from './marked.js'
+import { lookForMarks } from './marked-processes.js'
 
 // A worker that lives for months may release a command with each request.
 const marksBetweenDrops = 1_000

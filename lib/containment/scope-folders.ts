@@ -1,8 +1,8 @@
 /** The end of the folders of scopes. */
 
-import type { LeftFolder, ScopeFolder } from '../keeper/protocol.js'
-import { removeFolder } from '../platform/remove-folder.js'
-import { isCarried } from './marked.js'
+import { removeFolder } from '../platform/current.js'
+import type { LeftFolder, ScopeFolder } from '../wire/messages.js'
+import { isCarried } from './marked-processes.js'
 
 /** Removes folders. Resolves with those that could not be removed, and why. */
 export async function removeFolders(folders: readonly ScopeFolder[]): Promise<LeftFolder[]> {

@@ -1,21 +1,22 @@
 /** The end of a scope: ask, wait, kill, prove. The one place that signals processes. */
 
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
-import type { EndedProcess } from '../keeper/protocol.js'
-import { type Libc, signalByNumber } from '../platform/libc.js'
 import {
   argumentTextOf,
   commandIn,
   commandOf,
   isOutOfDescriptors,
+  type Libc,
   nameOf,
   type ProcessStat,
+  signalByNumber,
   statOf
-} from '../platform/linux.js'
-import { HeldBack } from './held-back.js'
-import { keyOf } from './known.js'
-import type { Member, ScopeEnding, ScopeRecord, Search } from './members.js'
-import { isTaken } from './worker-life.js'
+} from '../platform/current.js'
+import type { EndedProcess } from '../wire/messages.js'
+import { DelayedSignals } from './delayed-signals.js'
+import { keyOf } from './known-processes.js'
+import type { Member, ScopeEnding, ScopeRecord, Search } from './scope-record.js'
+import { isTaken } from './worker-liveness.js'
 
 // How long a process may take to die of SIGKILL before it is called a survivor: one in uninterruptible sleep
 // never does, one with many gigabytes needs a while to give them back.
@@ -88,7 +89,7 @@ class Ending {
   readonly #scope: ScopeRecord
   readonly #libc: Libc | undefined
   readonly #killSignal: NodeJS.Signals
-  readonly #heldBack: HeldBack
+  readonly #heldBack: DelayedSignals
   /** Every process that was signalled, by pid and start time. */
   readonly #signalled = new Map<string, EndedProcess>()
   /** What each of them was running when it was first asked to end. */
@@ -109,7 +110,7 @@ class Ending {
     this.#scope = scope
     this.#libc = libc
     this.#killSignal = killSignal
-    this.#heldBack = new HeldBack(scope, killSignal)
+    this.#heldBack = new DelayedSignals(scope, killSignal)
   }
 
   /**

@@ -3,12 +3,12 @@
  * worker's own environment, and strays of unknown origin.
  */
 
-import type { WorkerSettings } from '../keeper/protocol.js'
-import { markOf, workerIn, workerMarkIn, workerScope } from '../mark.js'
-import type { Libc } from '../platform/libc.js'
-import { ScopeRecord } from './members.js'
-import { isReleased } from './release-notes.js'
+import type { Libc } from '../platform/current.js'
+import { markOf, workerIn, workerMarkIn, workerScope } from '../wire/mark.js'
+import type { WorkerSettings } from '../wire/messages.js'
+import { isReleased } from './release-registry.js'
 import { ReleasedMarks } from './released-marks.js'
+import { ScopeRecord } from './scope-record.js'
 
 export class WorkerRecord extends ScopeRecord {
   /** The marks of the scopes that are not closed: what carries one is that scope's affair. */

@@ -3,23 +3,26 @@
 import { basename } from 'node:path'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import pTimeout from 'p-timeout'
-import { Adopter } from '../containment/adopter.js'
-import { AdoptionCensus } from '../containment/adoption.js'
-import { CommandSearch } from '../containment/command-search.js'
-import { type Census, type Member, ScopeRecord } from '../containment/members.js'
-import { MixedCensus } from '../containment/mixed.js'
-import { noteRelease, noteReleasedProcess, releasedProcesses } from '../containment/release-notes.js'
-import { ScanCensus } from '../containment/scan.js'
+import { CommandCensus } from '../containment/command-census.js'
+import { HybridCensus } from '../containment/hybrid-census.js'
+import { MarksCensus } from '../containment/marks-census.js'
+import { OrphanAdopter } from '../containment/orphan-adopter.js'
+import { noteRelease, noteReleasedProcess, releasedProcesses } from '../containment/release-registry.js'
 import { KeptFolders, removeFolders } from '../containment/scope-folders.js'
+import { type Census, type Member, ScopeRecord } from '../containment/scope-record.js'
+import { SubreaperCensus } from '../containment/subreaper-census.js'
 import { terminate, unseenLine } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
-import { ExpiryQueue } from '../deadline.js'
-import { markOf, scopeFolderPrefix, workerIn } from '../mark.js'
-import type { Libc } from '../platform/libc.js'
-import { isOutOfDescriptors, processOf, type ScopeProcess, statOf } from '../platform/linux.js'
-import { squattedLine } from '../platform/own-folder.js'
-import { KeptScope } from './kept-scope.js'
-import { Launch, type LaunchEvents } from './launch.js'
+import {
+  isOutOfDescriptors,
+  type Libc,
+  processOf,
+  type ScopeProcess,
+  squattedLine,
+  statOf
+} from '../platform/current.js'
+import { ExpiryQueue } from '../time/expiry-queue.js'
+import { markOf, scopeFolderPrefix, workerIn } from '../wire/mark.js'
 import type {
   EndedProcess,
   KeeperMessage,
@@ -27,10 +30,12 @@ import type {
   LaunchRequest,
   ScopeFolder,
   WorkerMessage
-} from './protocol.js'
-import type { Start } from './start.js'
-import type { WorkerStatus } from './status.js'
-import type { StdioDoor } from './stdio-door.js'
+} from '../wire/messages.js'
+import type { WorkerStatus } from '../wire/worker-status.js'
+import { KeeperScope } from './keeper-scope.js'
+import { Launch, type LaunchEvents } from './launch.js'
+import type { Start } from './process-starter.js'
+import type { StdioServer } from './stdio-server.js'
 
 // How often the trees of processes that the keeper did not start are looked at while their scope is open, so
 // that a process of theirs is known when its parent is gone.
@@ -50,7 +55,7 @@ export interface KeeperParts {
   readonly worker: number
   /** What the marks of all scopes of this worker begin with. */
   readonly workerMark: string
-  readonly door: StdioDoor
+  readonly door: StdioServer
   readonly start: Start
   /** Whether the worker is dead: what it asked for before may still be on its way. */
   readonly isWorkerGone: () => boolean
@@ -63,17 +68,17 @@ export interface KeeperParts {
 export class Keeper {
   readonly census: Census
   /** Who takes in the orphans of the worker. */
-  readonly adopter: Adopter
+  readonly adopter: OrphanAdopter
   readonly #parts: KeeperParts
   /** Those that are not closed, and those that the worker has not been told of. */
-  readonly #scopes = new Map<number, KeptScope>()
+  readonly #scopes = new Map<number, KeeperScope>()
   readonly #launches = new Map<number, Launch>()
   /** The launches that wait for a connection, by its number. */
   readonly #expecting = new Map<number, Launch>()
   /** What no scope can have started, and what the worker started behind the guard's back. */
   readonly #worker: WorkerRecord
   readonly #keptFolders = new KeptFolders()
-  readonly #deadlines = new ExpiryQueue<KeptScope>(Number.POSITIVE_INFINITY)
+  readonly #deadlines = new ExpiryQueue<KeeperScope>(Number.POSITIVE_INFINITY)
   /** The worker's. */
   #environment: Readonly<Record<string, string>> = {}
   /** The highest number of a connection that a launch has named. */
@@ -90,7 +95,7 @@ export class Keeper {
     const { libc, isSubreaper, worker, workerMark, isWorkerGone, send } = parts
     this.#parts = parts
     this.#worker = new WorkerRecord(workerMark, libc)
-    this.adopter = new Adopter({
+    this.adopter = new OrphanAdopter({
       place: worker,
       find: () => this.#askForAdopter(),
       // With its worker gone, this process is an orphan of that place itself.
@@ -101,8 +106,11 @@ export class Keeper {
     const onStrays = (): void => void this.#endStrays()
     this.census =
       libc !== undefined && isSubreaper
-        ? new MixedCensus(new AdoptionCensus(libc, this.#worker, this.#worker.released, onStrays), scanParts)
-        : new ScanCensus(scanParts)
+        ? new HybridCensus(
+            new SubreaperCensus(libc, this.#worker, this.#worker.released, onStrays),
+            scanParts
+          )
+        : new MarksCensus(scanParts)
     this.#launchEvents = {
       spawned: (launch, pid) => {
         launch.scope.commands.started(launch.id, pid, launch.firstSignalTo)
@@ -301,7 +309,7 @@ export class Keeper {
     const { libc, workerMark } = this.#parts
     const record = new ScopeRecord(number, markOf(workerMark, number), opening, libc)
     const onDeadline = (): void => void this.#ended(scope, 'deadline')
-    const scope = new KeptScope(record, opening, this.#deadlines, onDeadline)
+    const scope = new KeeperScope(record, opening, this.#deadlines, onDeadline)
     // Nothing of the scope is older than its worker.
     if (isInherited) record.foreign.suspectSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
@@ -466,7 +474,7 @@ export class Keeper {
 
   /** Ends one command with its tree. Where its scope is ending, that is the end of the command, too. */
   async #endCommand(
-    { record, ending }: KeptScope,
+    { record, ending }: KeeperScope,
     command: number,
     killSignal: NodeJS.Signals
   ): Promise<readonly EndedProcess[]> {
@@ -474,7 +482,7 @@ export class Keeper {
     const { graceMs, firstSignalTo } = record
     record.commands.watch(command)
     try {
-      const search = new CommandSearch(this.census, command)
+      const search = new CommandCensus(this.census, command)
       return await terminate(search, record, this.#parts.libc, { graceMs, killSignal, firstSignalTo })
     } finally {
       this.#sayUnseen(record)
@@ -483,7 +491,7 @@ export class Keeper {
   }
 
   /** Ends a scope once, whoever asks for it, and resolves when it is closed. */
-  #ended(scope: KeptScope, reason?: KeeperReport['reason']): Promise<KeeperReport> {
+  #ended(scope: KeeperScope, reason?: KeeperReport['reason']): Promise<KeeperReport> {
     this.#gate(scope.record)
     scope.ending ??= this.#end(scope.record).then((report) =>
       reason === undefined ? report : { ...report, reason }

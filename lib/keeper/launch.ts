@@ -1,11 +1,12 @@
 /** Starting a command: the keeper waits for its stdio connections, spawns it, and tells how it went. */
 
 import type { Socket } from 'node:net'
-import type { ScopeRecord } from '../containment/members.js'
-import { hasNoDescriptor, shortCommand } from '../platform/linux.js'
-import type { FirstSignalTo, LaunchFailure, LaunchRequest } from './protocol.js'
-import type { Start, StartEvents, Started } from './start.js'
-import type { StdioDoor } from './stdio-door.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
+import type { FirstSignalTo } from '../options.js'
+import { hasNoDescriptor, shortCommand } from '../platform/current.js'
+import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
+import type { Start, StartEvents, Started } from './process-starter.js'
+import type { StdioServer } from './stdio-server.js'
 
 // Connections come at once. When one has not come by then, the keeper had no descriptor for it, or the worker's event loop is blocked.
 const connectedWithinMs = 2_000
@@ -60,7 +61,7 @@ export class Launch implements StartEvents {
   }
 
   /** Spawns the command as soon as all its connections have come. */
-  startWhenConnected(door: StdioDoor): void {
+  startWhenConnected(door: StdioServer): void {
     const state = this.#state
     if (state.name !== 'waiting') return
     if (!this.connections.every((connection) => door.has(connection))) {

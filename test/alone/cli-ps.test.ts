@@ -11,10 +11,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { ShownWorker } from '../../lib/cli/workers.js'
-import type * as Mark from '../../lib/mark.js'
+import type { ShownWorker } from '../../lib/cli/list-workers.js'
+import type * as Mark from '../../lib/wire/mark.js'
 import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from '../harness/cli.js'
 import { ask } from '../harness/client.js'
+import { compiled } from '../harness/compiled.js'
 import { eventually } from '../harness/expectations.js'
 import { patienceMs } from '../harness/patience.js'
 import { argumentsOf, statOf } from '../harness/proc.js'
@@ -25,9 +26,7 @@ import { installWithoutKoffi } from '../harness/without-koffi.js'
 import { Witness } from '../harness/witness.js'
 import { Worker, whyNoTerminal } from '../harness/worker.js'
 
-const { folderTagOf, workerMarkOf } = (await import(
-  new URL('../../../dist/mark.js', import.meta.url).href
-)) as typeof Mark
+const { folderTagOf, workerMarkOf } = (await compiled('wire/mark')) as typeof Mark
 const workerEntry = fileURLToPath(new URL('../harness/worker-main.js', import.meta.url))
 // Shown as an hour and some minutes, however long the command takes to look.
 const timeout = 5_400_000

@@ -1,14 +1,13 @@
 /** Runs a hook that writes a lot to this process's standard output, and tells on standard error how that went. */
 
 import { write } from 'node:fs'
-import type * as HooksModule from '../../lib/keeper/hooks.js'
+import type * as HooksModule from '../../lib/keeper/hook-modules.js'
+import { compiled, keeperFile } from './compiled.js'
 import { info } from './worker-info.js'
 
-const { Hooks }: typeof HooksModule = await import(
-  new URL('../../../dist/keeper/hooks.js', import.meta.url).href
-)
+const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules')
 const [url, hookMs] = process.argv.slice(2)
-const hooks = new Hooks(Number(hookMs))
+const hooks = new HookModules(keeperFile, Number(hookMs))
 await hooks.add(url as string)
 let turns = 0
 setInterval(() => turns++, 10)

@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
 /** The entry of the command. */
-export const cli = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
+export const cli = fileURLToPath(new URL('../../../dist/cli/subprocess-guard.js', import.meta.url))
 
 export interface CliSetup {
   env?: NodeJS.ProcessEnv

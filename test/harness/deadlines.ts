@@ -4,13 +4,12 @@
  * From then on everything is as with any other deadline. Import it before the first guard is made.
  */
 
-import type * as DeadlineModule from '../../lib/deadline.js'
+import type * as DeadlineModule from '../../lib/time/expiry-queue.js'
+import { compiled } from './compiled.js'
 import { eventually } from './expectations.js'
 
 // Not public: the compiled file itself.
-const { Deadlines, ExpiryQueue }: typeof DeadlineModule = await import(
-  new URL('../../../dist/deadline.js', import.meta.url).href
-)
+const { Deadlines, ExpiryQueue }: typeof DeadlineModule = await compiled('time/expiry-queue')
 
 /** A timeout that never passes by itself while a test runs, in ms. */
 export const distantMs = 1_000_000

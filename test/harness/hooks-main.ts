@@ -4,26 +4,26 @@
  */
 
 import { spawn } from 'node:child_process'
-import type * as Adoption from '../../lib/containment/adoption.js'
-import type * as Members from '../../lib/containment/members.js'
 import type * as Released from '../../lib/containment/released-marks.js'
-import type * as HooksModule from '../../lib/keeper/hooks.js'
-import type * as LibcModule from '../../lib/platform/libc.js'
+import type * as Members from '../../lib/containment/scope-record.js'
+import type * as Adoption from '../../lib/containment/subreaper-census.js'
+import type * as HooksModule from '../../lib/keeper/hook-modules.js'
+import type * as LibcModule from '../../lib/platform/linux/system-calls.js'
+import { compiled, keeperFile } from './compiled.js'
 import { info } from './worker-info.js'
 
 // Not public: the compiled files themselves.
-const load = (path: string) => import(new URL(`../../../dist/${path}.js`, import.meta.url).href)
-const { AdoptionCensus }: typeof Adoption = await load('containment/adoption')
-const { ScopeRecord }: typeof Members = await load('containment/members')
-const { ReleasedMarks }: typeof Released = await load('containment/released-marks')
-const { Hooks }: typeof HooksModule = await load('keeper/hooks')
-const { loadLibc }: typeof LibcModule = await load('platform/libc')
+const { SubreaperCensus }: typeof Adoption = await compiled('containment/subreaper-census')
+const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
+const { ReleasedMarks }: typeof Released = await compiled('containment/released-marks')
+const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules')
+const { loadLibc }: typeof LibcModule = await compiled('platform/linux/system-calls')
 
 const what = process.argv[2] as string
 const libc = await loadLibc()
 if (libc instanceof Error || !libc.becomeSubreaper()) throw new Error('this process is no subreaper')
 const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, libc)
-const census = new AdoptionCensus(libc, strays, new ReleasedMarks(), () => {})
+const census = new SubreaperCensus(libc, strays, new ReleasedMarks(), () => {})
 
 const found = new Set<number>()
 const look = (): void => {
@@ -32,7 +32,7 @@ const look = (): void => {
 }
 look()
 
-const hooks = new Hooks(10_000)
+const hooks = new HookModules(keeperFile, 10_000)
 let failures: unknown
 if (what === 'a plain child') {
   // The negative control: what nobody has told the census of is an orphan to it.

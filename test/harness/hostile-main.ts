@@ -5,12 +5,12 @@
 
 import { existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { connect } from 'node:net'
-import type * as Protocol from '../../lib/keeper/protocol.js'
-import type * as Status from '../../lib/keeper/status.js'
+import type * as Protocol from '../../lib/wire/messages.js'
+import type * as Status from '../../lib/wire/worker-status.js'
+import { compiled } from './compiled.js'
 
-const dist = new URL('../../../dist/keeper/', import.meta.url)
-const { headerBytes } = (await import(`${dist}protocol.js`)) as typeof Protocol
-const { statusHeader } = (await import(`${dist}status.js`)) as typeof Status
+const { headerBytes } = await compiled<typeof Protocol>('wire/messages')
+const { statusHeader } = await compiled<typeof Status>('wire/worker-status')
 
 const [target] = process.argv.slice(2) as [string]
 const keeper = process.ppid

@@ -3,18 +3,17 @@
  * life of its keeper, and gives it up after ten. Import it before the first guard is made.
  */
 
-import type * as VigilModule from '../../lib/keeper/vigil.js'
+import type * as VigilModule from '../../lib/link/keeper-health-check.js'
+import { compiled } from './compiled.js'
 
 // Not public: the compiled file itself.
-export const { Vigil }: typeof VigilModule = await import(
-  new URL('../../../dist/keeper/vigil.js', import.meta.url).href
-)
+export const { KeeperHealthCheck }: typeof VigilModule = await compiled('link/keeper-health-check')
 
 const lookEveryMs = 2_000
 const looks = new Set<() => void>()
 
-const { begin } = Vigil.prototype
-Vigil.prototype.begin = function (this: VigilModule.Vigil) {
+const { begin } = KeeperHealthCheck.prototype
+KeeperHealthCheck.prototype.begin = function (this: VigilModule.KeeperHealthCheck) {
   const { setInterval } = globalThis
   globalThis.setInterval = ((look: () => void, ms: number) => {
     looks.add(look)

@@ -77,7 +77,7 @@ type ExecOptions = Record<string, unknown>
 type Run = Promise<{ stdout: string | Buffer; stderr: string | Buffer }> & { child: ChildProcess }
 
 /** The functions of `node:child_process`, by their Node types, whoever carries them out. */
-export class Launcher {
+export class SpawnMethods {
   readonly name: LauncherName
   guard: Guard | undefined
   scope: Scope | undefined
@@ -154,10 +154,10 @@ function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /** Runs one body of tests for each launcher. */
-export function forEachLauncher(body: (launcher: Launcher) => void): void {
+export function forEachLauncher(body: (launcher: SpawnMethods) => void): void {
   for (const name of ['node', 'keeper', 'direct'] as const) {
     suite(`by ${name}`, () => {
-      const launcher = new Launcher(name)
+      const launcher = new SpawnMethods(name)
       before(() => launcher.open())
       after(() => launcher.close())
       body(launcher)

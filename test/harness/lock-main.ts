@@ -5,14 +5,13 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import type * as SweepLock from '../../lib/containment/sweep-lock.js'
+import type * as SweepLock from '../../lib/sweep/sweep-lock.js'
+import { compiled } from './compiled.js'
 import { eventually } from './expectations.js'
 
 type Holder = ChildProcessByStdio<Writable, Readable, null>
 
-const { runAlone } = (await import(
-  new URL('../../../dist/containment/sweep-lock.js', import.meta.url).href
-)) as typeof SweepLock
+const { runAlone } = (await compiled('sweep/sweep-lock')) as typeof SweepLock
 const entry = fileURLToPath(import.meta.url)
 // The lock of a sweep, and who waits for it: in the state of a connected socket.
 const waiting = / 03 +\d+ \S*\/sweep-\S+$/

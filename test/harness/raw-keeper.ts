@@ -7,8 +7,8 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import type * as Protocol from '../../lib/keeper/protocol.js'
+import type * as Protocol from '../../lib/wire/messages.js'
+import { compiled, keeperFile } from './compiled.js'
 import { eventually } from './expectations.js'
 import { commandOf } from './guarded.js'
 import { statOf } from './proc.js'
@@ -16,8 +16,7 @@ import { grace } from './server.js'
 import { Witness } from './witness.js'
 
 // Not public: the compiled files themselves.
-const inKeeper = (file: string): string => new URL(`../../../dist/keeper/${file}`, import.meta.url).href
-const { Decoder, encode }: typeof Protocol = await import(inKeeper('protocol.js'))
+const { Decoder, encode }: typeof Protocol = await compiled('wire/messages')
 
 let count = 0
 
@@ -39,8 +38,7 @@ export class RawKeeper {
 
   private constructor() {
     const { startTick } = statOf(process.pid) as { startTick: string }
-    const main = fileURLToPath(inKeeper('main.js'))
-    this.process = spawn(process.execPath, ['--expose-gc', main], {
+    this.process = spawn(process.execPath, ['--expose-gc', keeperFile], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       // A worker's mark that no process has, and no other keeper: it ends all that carries it.
       env: {

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { Launcher } from './launchers.js'
+import { SpawnMethods } from './launchers.js'
 
 const [event, launch] = process.argv.slice(2) as [string, 'node' | 'keeper' | 'direct']
-const launcher = new Launcher(launch)
+const launcher = new SpawnMethods(launch)
 before(() => launcher.open())
 after(() => launcher.close())
 

@@ -8,12 +8,12 @@ import { type AddressInfo, connect } from 'node:net'
 import express from 'express'
 import Fastify, { type FastifyRequest } from 'fastify'
 import type * as RouteLookup from '../../lib/watch/route-lookup.js'
-import type * as Watching from '../../lib/watch/watcher.js'
+import type * as Watching from '../../lib/watch/watch-thread.js'
+import { compiled, keeperFile } from './compiled.js'
 
 // Not public: the compiled files themselves.
-const dist = new URL('../../../dist/watch/', import.meta.url)
-const { registerRouteLookup }: typeof RouteLookup = await import(new URL('route-lookup.js', dist).href)
-const { Watcher }: typeof Watching = await import(new URL('watcher.js', dist).href)
+const { registerRouteLookup }: typeof RouteLookup = await compiled('watch/route-lookup')
+const { WatchThread }: typeof Watching = await compiled('watch/watch-thread')
 
 const [, , path = '', header = '', releaseFile = '', answerer] = process.argv
 
@@ -130,7 +130,7 @@ const httpServer = createServer(async (req: IncomingMessage, res) => {
 await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve))
 
 if (answerer === 'thread') {
-  const watcher = Watcher.start((why) => writeSync(1, `unwatched ${why}\n`))
+  const watcher = WatchThread.start(keeperFile, (why) => writeSync(1, `unwatched ${why}\n`))
   watcher.attend(path, header)
   process.on('SIGHUP', () => watcher.attend(path, header))
   process.on('SIGUSR2', () => watcher.stop())

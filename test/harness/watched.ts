@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import type { Where, WhereRequest } from '../../lib/keeper/where.js'
+import type { StackSample, StackSampleRequest } from '../../lib/wire/stack-sample.js'
 import { type Answer, ask } from './client.js'
 import { eventually } from './expectations.js'
 
@@ -29,12 +29,12 @@ export class Door {
   }
 
   /** Asks the connection that came last, and resolves with its answer. */
-  async where(question: Partial<WhereRequest> = {}): Promise<Where> {
-    return (await this.wheres(1, question))[0] as Where
+  async where(question: Partial<StackSampleRequest> = {}): Promise<StackSample> {
+    return (await this.wheres(1, question))[0] as StackSample
   }
 
   /** Asks so many times at once. */
-  async wheres(count: number, question: Partial<WhereRequest> = {}): Promise<Where[]> {
+  async wheres(count: number, question: Partial<StackSampleRequest> = {}): Promise<StackSample[]> {
     const socket = this.connections.at(-1) as Socket
     socket.write(`${JSON.stringify({ type: 'where', ...question })}\n`.repeat(count))
     let text = ''

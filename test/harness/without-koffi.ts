@@ -35,7 +35,7 @@ export async function installWithoutKoffi(): Promise<Installed> {
   return {
     plugin,
     createGuard,
-    cli: join(folder, 'dist/cli/main.js'),
+    cli: join(folder, 'dist/cli/subprocess-guard.js'),
     url,
     remove: () => rmSync(folder, { recursive: true, force: true })
   }

@@ -1,6 +1,6 @@
 /** What a hook is told of a worker that hung, with all that may be in it. */
 
-import type { WorkerInfo } from '../../lib/worker-info.js'
+import type { WorkerInfo } from '../../lib/wire/worker-info.js'
 
 const sleep = { pid: 101, parent: 100, command: 'sleep 1000', ageMs: 1_500, memoryBytes: 4_096, cpuMs: 10 }
 

@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import type * as Members from '../../lib/containment/members.js'
+import type * as Members from '../../lib/containment/scope-record.js'
 import type * as Terminate from '../../lib/containment/terminate.js'
+import { compiled } from '../harness/compiled.js'
 
-const folder = new URL('../../../dist/containment/', import.meta.url).href
-const { ScopeRecord }: typeof Members = await import(`${folder}members.js`)
-const { terminate }: typeof Terminate = await import(`${folder}terminate.js`)
+const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
+const { terminate }: typeof Terminate = await compiled('containment/terminate')
 
 const lookMs = 150
 // Both together are 5.5 s, and each look takes its part of them.

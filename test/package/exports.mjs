@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
-for (const path of ['package.json', 'express', 'keeper', 'dist/guard.js']) {
+for (const path of ['package.json', 'express', 'keeper', 'dist/guard/guard.js']) {
   for (const resolve of [import.meta.resolve, require.resolve]) {
     try {
       resolve(`fastify-subprocess-guard/${path}`)

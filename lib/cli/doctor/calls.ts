@@ -1,8 +1,7 @@
 /** What the kernel, and koffi in front of it, allow the keeper to do. */
 
 import { closeSync } from 'node:fs'
-import { type Libc, loadLibc } from '../../platform/libc.js'
-import { canListChildren } from '../../platform/linux.js'
+import { canListChildren, type Libc, loadLibc } from '../../platform/current.js'
 import type { Finding } from './finding.js'
 
 /** Tries them in this process, which may be a subreaper itself then. With a problem, no keeper is one. */

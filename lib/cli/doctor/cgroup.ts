@@ -2,7 +2,7 @@
 
 import { accessSync, constants } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import { size } from '../figures.js'
+import { size } from '../format-units.js'
 import type { Finding } from './finding.js'
 import { type Mount, mounts } from './mounts.js'
 import { textOf } from './text-of.js'

@@ -1,14 +1,14 @@
 /** Everything that the doctor looks at, and what follows from it. */
 
-import type { Containment } from '../../keeper/protocol.js'
+import type { Containment } from '../../wire/messages.js'
 import { tryCalls } from './calls.js'
 import { findCgroup } from './cgroup.js'
 import type { Finding } from './finding.js'
 import { findFirstProcess } from './first-process.js'
 import { findFolder, findSharedFolder } from './folder.js'
 import { findFiles, findProcessLimit } from './limits.js'
-import { findNode, findSystem } from './platform.js'
 import { findProc } from './proc.js'
+import { findNode, findSystem } from './runs-on-linux.js'
 import { findUserNamespaces } from './user-namespaces.js'
 
 /** What `subprocess-guard doctor --json` shows. */

@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { allProcesses, pidNamespace, statOf } from '../../platform/linux.js'
+import { allProcesses, pidNamespace, statOf } from '../../platform/current.js'
 import type { Finding } from './finding.js'
 import { textOf } from './text-of.js'
 

@@ -3,9 +3,9 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
-import { openSocketFolder, removeSocketFolder } from '../../keeper/socket-folder.js'
-import { workerMarkOf } from '../../mark.js'
-import { makeOwnFolder } from '../../platform/own-folder.js'
+import { makeOwnFolder } from '../../platform/current.js'
+import { workerMarkOf } from '../../wire/mark.js'
+import { openSocketFolder, removeSocketFolder } from '../../wire/socket-folder.js'
 import type { Finding } from './finding.js'
 
 /** Opens a socket as a keeper would, and removes it. */

@@ -1,6 +1,6 @@
 /** What `/proc` hides from this user, and what that means for the guard. */
 
-import { statOf } from '../../platform/linux.js'
+import { statOf } from '../../platform/current.js'
 import type { Finding } from './finding.js'
 import { mounts } from './mounts.js'
 import { textOf } from './text-of.js'

@@ -1,0 +1,30 @@
+/** `subprocess-guard doctor`: what containment this machine allows, and what stands in its way. */
+
+import { Command } from 'commander'
+import { type Diagnosis, examine } from './doctor/examine.js'
+import { writeWrapped } from './terminal-output.js'
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('say what containment this machine allows, and why not more; status 0 when it is subreaper')
+    .option('--json', 'as an object')
+    .action(doctor)
+}
+
+async function doctor({ json }: { json?: true }): Promise<void> {
+  const diagnosis = await examine()
+  process.exitCode = diagnosis.containment === 'subreaper' ? 0 : 1
+  if (json) process.stdout.write(`${JSON.stringify(diagnosis, null, 2)}\n`)
+  else writeFindings(diagnosis)
+}
+
+function writeFindings({ containment, why, findings }: Diagnosis): void {
+  const nameWidth = Math.max(...findings.map(({ name }) => name.length))
+  for (const { name, severity, says, toDo } of findings) {
+    const lead = `${severity.padEnd('problem'.length)}  ${name.padEnd(nameWidth)}  `
+    writeWrapped(lead, says)
+    if (toDo !== undefined) writeWrapped(' '.repeat(lead.length), `-> ${toDo}`)
+  }
+  const reason = why === null ? '' : ` (${containment === 'none' ? 'the guard cannot run: ' : ''}${why})`
+  writeWrapped('', `\ncontainment: ${containment}${reason}`)
+}

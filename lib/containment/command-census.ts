@@ -1,0 +1,31 @@
+/** Looks for the processes of one command of a scope. */
+
+import type { Census, Member, ScopeRecord, Search } from './scope-record.js'
+
+export class CommandCensus implements Search {
+  readonly #census: Census
+  readonly #command: number
+
+  constructor(census: Census, command: number) {
+    this.#census = census
+    this.#command = command
+  }
+
+  members(scope: ScopeRecord, most?: number): Member[] {
+    const members = this.#census.members(scope, most, this.#command)
+    for (const { stat } of members) scope.commands.note(this.#command, stat)
+    return members
+  }
+
+  isEmpty(scope: ScopeRecord): boolean {
+    return this.#census.isEmpty(scope, this.#command)
+  }
+
+  isStill(scope: ScopeRecord, member: Member): boolean {
+    return this.#census.isStill(scope, member)
+  }
+
+  changeWithin(scope: ScopeRecord, ms: number): Promise<void> {
+    return this.#census.changeWithin(scope, ms)
+  }
+}

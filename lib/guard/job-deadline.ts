@@ -1,0 +1,30 @@
+/** The time of a scope outside any request. */
+
+import { type Deadlines, Expiring } from '../time/expiry-queue.js'
+import type { Scope, ScopeDeadline } from './scope.js'
+
+export class JobDeadline extends Expiring<JobDeadline> implements ScopeDeadline {
+  scope: Scope | undefined
+  readonly #deadlines: Deadlines<JobDeadline>
+
+  constructor(deadlines: Deadlines<JobDeadline>) {
+    super()
+    this.#deadlines = deadlines
+  }
+
+  extend(ms: number): void {
+    this.#deadlines.extend(this, ms)
+  }
+
+  override get isOver(): boolean {
+    return this.scope?.reason !== undefined
+  }
+
+  override expire(): void {
+    void this.scope?.close('deadline')
+  }
+
+  override letGo(): void {
+    this.scope = undefined
+  }
+}
