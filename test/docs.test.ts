@@ -19,6 +19,13 @@ suite('the documentation', () => {
     assert.equal(status, 0)
   })
 
+  test('shows the folders and their imports in docs/architecture.md', () => {
+    const script = join(root, 'scripts/architecture.js')
+    const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
+    assert.equal(stderr, '')
+    assert.equal(status, 0)
+  })
+
   test('has the errors of the table with their statuses, and no others', () => {
     const inCode = [...read('lib/errors.ts').matchAll(/^ {2}(ERR_\w+): \{ statusCode: (\d+)/gm)]
     const inReadme = [...read('README.md').matchAll(/^\| `(ERR_\w+)` +\| (\d+|) +\|/gm)]
