@@ -9,7 +9,13 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
-const pages = ['README.md', 'CHANGELOG.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)
+]
 
 suite('the documentation', () => {
   test('has every public name with its docstring in docs/api.md', () => {
@@ -28,12 +34,12 @@ suite('the documentation', () => {
 
   test('has the errors of the table with their statuses, and no others', () => {
     const inCode = [...read('lib/errors.ts').matchAll(/^ {2}(ERR_\w+): \{ statusCode: (\d+)/gm)]
-    const inReadme = [...read('README.md').matchAll(/^\| `(ERR_\w+)` +\| (\d+|) +\|/gm)]
+    const inDocs = [...read('docs/errors.md').matchAll(/^\| `(ERR_\w+)` +\| (\d+|) +\|/gm)]
     // Two never are the answer to a request.
     const noAnswer = ['ERR_SUBPROCESS_SURVIVORS', 'ERR_SUBPROCESS_OPTION']
     const expected = inCode.map(([, code, status]) => [code, noAnswer.includes(code as string) ? '' : status])
     assert.deepEqual(
-      new Map(inReadme.map(([, code, status]) => [code, status]) as never),
+      new Map(inDocs.map(([, code, status]) => [code, status]) as never),
       new Map(expected as never)
     )
   })

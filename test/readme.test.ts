@@ -1,9 +1,18 @@
-/** Every code block of the README that is a program: copied into a file, and run. */
+/** Every code block of the README and of the pages of docs is a program that runs, or a part of one: copied into a file, and run. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -17,12 +26,20 @@ import { Witness } from './harness/witness.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
+// The module of a pool of processes, which announces itself, too.
+const poolWorker = `
+  import { appendFileSync } from 'node:fs'
+  import workerpool from 'workerpool'
+  appendFileSync(process.env.WITNESS, 'alive ' + process.pid + ' pool worker\\n')
+  workerpool.worker({ sum: (numbers) => numbers })`
+
 // Stand-ins for the programs that the README's servers run. Each says to the witness that it is there.
 const programs = {
   ffmpeg:
     'echo "alive $$ ffmpeg" >&9; case "$*" in *missing*) exit 1;; *pipe:0*) cat >/dev/null;; esac; echo frame',
   ffprobe: 'echo "alive $$ ffprobe" >&9; echo "{\\"format\\":\\"$4\\"}"',
   python3: 'echo "alive $$ python3" >&9; exit 3',
+  indexer: 'echo "alive $$ indexer" >&9; exec sleep 1',
   soffice: 'echo "alive $$ soffice" >&9; exec sleep 1000'
 }
 
@@ -31,38 +48,144 @@ type Question = [path: string, status: number, body: string | RegExp, ask?: Ask]
 
 const video = { method: 'POST', headers: { 'content-type': 'video/mp4', 'content-length': 0 } }
 
-/** By a line that only that block has. A block that no entry knows fails the test. */
-const blocks: [line: string, questions: Question[] | { prints: string } | { tellsOf: RegExp }][] = [
-  [
-    "app.get('/frame/:file'",
-    [
+/** A block of a page, by a line that only that block has on it. A block that no entry knows fails the test. */
+interface Block {
+  readonly page: string
+  readonly line: string
+  readonly expected: Question[] | { prints: string } | { tellsOf: RegExp }
+  /** What makes a program of a block that is a part of one. */
+  readonly around?: (code: string) => string
+}
+
+/** A part of a program that registers the plugin. */
+const registering = (code: string): string => `
+  import Fastify from 'fastify'
+  import subprocessGuard from 'fastify-subprocess-guard'
+  const app = Fastify()
+  ${code}
+  app.get('/', (req, reply) => {
+    execFile('soffice')
+    reply.send('started')
+  })
+  import { execFile } from 'node:child_process'
+  await app.listen({ port: Number(process.env.PORT) })
+  process.once('SIGTERM', () => app.close())`
+
+/** A part of a program that adds routes to a server. */
+const routing = (code: string): string =>
+  registering(`await app.register(subprocessGuard, { capture: true })\n${code}`).replace(
+    'import {',
+    "import { spawn } from 'node:child_process'\n  import {"
+  )
+
+const blocks: Block[] = [
+  {
+    page: 'README.md',
+    line: "app.get('/frame/:file'",
+    expected: [
       ['/frame/a.mp4', 200, 'frame\n'],
       ['/frame/missing', 502, /ERR_SUBPROCESS_FAILED/]
     ]
-  ],
-  [
-    "app.post('/import'",
-    [
+  },
+  {
+    page: 'README.md',
+    line: "from 'fastify-subprocess-guard/express'",
+    expected: [['/probe/a.mp4', 200, '{"format":"a.mp4"}']]
+  },
+  { page: 'README.md', line: 'createGuard', expected: { prints: '2000 bytes\n' } },
+  {
+    page: 'docs/usage.md',
+    line: "app.post('/import'",
+    expected: [
       ['/import', 200, '{"code":3}', { method: 'POST' }],
       ['/probe/a.mp4', 200, '{"format":"a.mp4"}'],
       ['/thumb', 200, 'frame\n', video]
     ]
-  ],
-  [
-    "from 'fastify-subprocess-guard/express'",
-    [
+  },
+  {
+    page: 'docs/usage.md',
+    line: "from 'fastify-subprocess-guard/express'",
+    expected: [
       ['/thumb/a.mp4', 200, 'frame\n'],
       ['/thumb/missing', 502, /A command failed/]
     ]
-  ],
-  ['createGuard', { prints: '2000 bytes\n' }],
-  ['capture: true', [['/convert', 200, 'started']]],
-  // The keeper waits 100 ms for the stack, which a busy machine may not tell in time.
-  [
-    'export async function workerAbort',
-    { tellsOf: /^worker \d+ hung for \d+ ms in no route\n(?: {4}at hang |undefined\n)/ }
-  ]
+  },
+  { page: 'docs/usage.md', line: 'createGuard', expected: { prints: '2000 bytes\n' } },
+  { page: 'docs/usage.md', line: 'capture: true', expected: [['/convert', 200, 'started']] },
+  // The keeper waits 100 ms for the stack, which a busy machine may not deliver in time.
+  {
+    page: 'docs/options.md',
+    line: 'export async function workerAbort',
+    expected: { tellsOf: /^worker \d+ hung for \d+ ms in no route\n(?: {4}at hang |undefined\n)/ }
+  },
+  {
+    page: 'docs/capture.md',
+    line: '{ capture: true }',
+    expected: [['/', 200, 'started']],
+    around: registering
+  },
+  {
+    page: 'docs/capture.md',
+    line: '{ capture: { except: [',
+    expected: [['/', 200, 'started']],
+    // It runs another command than the one that is left out, and so outlives the test.
+    around: (code) => registering(code).replace("execFile('soffice')", "execFile('indexer')")
+  },
+  {
+    page: 'docs/capture.md',
+    line: 'throwIfAborted',
+    expected: [
+      ['/log', 200, '0'],
+      ['/', 200, 'started']
+    ],
+    around: (code) =>
+      routing(
+        `const git = { log: async () => [] }; app.get('/log', async (req) => { ${code}; return String(log.length) })`
+      )
+  },
+  {
+    page: 'docs/capture.md',
+    line: 'workerpool',
+    expected: [['/sum?numbers=1', 200, '1']],
+    around: (code) => `${routing(code)}\nprocess.once('SIGTERM', () => pool.terminate())`
+  },
+  {
+    page: 'docs/capture.md',
+    line: "spawn('indexer'",
+    expected: [['/start', 200, /^\{"pid":\d+\}$/]],
+    around: routing
+  },
+  {
+    page: 'docs/deployment.md',
+    line: 'process.setuid',
+    expected: { prints: 'setgroups setgid setuid\n' },
+    // What these calls do is shown by the tests of rights.
+    around: (code) => `
+      const app = { listen: async () => {} }
+      const called = []
+      for (const name of ['setgroups', 'setgid', 'setuid']) process[name] = () => called.push(name)
+      ${code.replace('443', '0')}
+      console.log(called.join(' '))`
+  },
+  {
+    page: 'docs/mcp-gateway.md',
+    line: "addEventListener('abort'",
+    expected: { prints: 'event: message end\n' },
+    around: (code) => `
+      const abort = new AbortController()
+      const req = { subprocesses: { signal: abort.signal } }
+      const written = []
+      const res = { write: (text) => written.push(text.split('\\n')[0]), end: () => written.push('end') }
+      const id = 1
+      ${code}
+      abort.abort(new Error('late'))
+      console.log(written.join(' '))`
+  }
 ]
+const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter(
+  // Made from the docstrings, which are types and no programs.
+  (page) => page.endsWith('.md') && page !== 'docs/api.md'
+)
 
 /** A worker that hangs, with a block of the README as its hooks. */
 const hangs = `
@@ -72,7 +195,7 @@ const hangs = `
   function hang() { for (;;); }
   hang()`
 
-suite('the README', () => {
+suite('the pages', () => {
   const folder = mkdtempSync(join(tmpdir(), 'readme-'))
   const bin = join(folder, 'bin')
   after(() => rmSync(folder, { recursive: true, force: true }))
@@ -80,34 +203,41 @@ suite('the README', () => {
   const project = join(folder, 'project')
   mkdirSync(join(project, 'node_modules'), { recursive: true })
   writeFileSync(join(project, 'package.json'), '{"type":"module","private":true}')
-  for (const name of ['fastify', 'express']) {
+  for (const name of ['fastify', 'express', 'workerpool']) {
     symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name))
   }
   symlinkSync(root, join(project, 'node_modules/fastify-subprocess-guard'))
+  writeFileSync(join(project, 'worker.js'), poolWorker)
   mkdirSync(bin)
   for (const [name, program] of Object.entries(programs)) {
     writeFileSync(join(bin, name), `#!/bin/sh\nexec 9>"$WITNESS"\n${program}\n`)
     chmodSync(join(bin, name), 0o755)
   }
 
-  const found = codeBlocksOf(readFileSync(join(root, 'README.md'), 'utf8'))
+  for (const page of pages) {
+    const found = codeBlocksOf(readFileSync(join(root, page), 'utf8'))
+    const known = blocks.filter((block) => block.page === page)
 
-  test('has no code block that is not run here', () => {
-    assert.equal(found.length, blocks.length)
-  })
-
-  for (const [line, expected] of blocks) {
-    test(`shows a program that runs: ${line}`, async (t) => {
-      const code = found.filter((block) => block.includes(line))
-      assert.equal(code.length, 1, `${code.length} blocks have this line`)
-      const file = join(project, `block-${blocks.findIndex(([known]) => known === line)}.js`)
-      writeFileSync(file, code[0] as string)
-      const witness = new Witness()
-      t.after(() => witness.close())
-      if (Array.isArray(expected)) await askServer(t, file, witness, expected)
-      else if ('tellsOf' in expected) assert.match(await hangWith(t, file, witness), expected.tellsOf)
-      else assert.equal(await text(start(t, file, witness).stdout as never), expected.prints)
+    test(`${page} has no code block that is not run here`, () => {
+      assert.equal(found.length, known.length)
     })
+
+    for (const { line, expected, around = (code: string) => code } of known) {
+      test(`${page} shows a program that runs: ${line}`, async (t) => {
+        const code = found.filter((block) => block.includes(line))
+        assert.equal(code.length, 1, `${code.length} blocks have this line`)
+        const file = join(
+          project,
+          `block-${blocks.findIndex((one) => one.page === page && one.line === line)}.js`
+        )
+        writeFileSync(file, around(code[0] as string))
+        const witness = new Witness()
+        t.after(() => witness.close())
+        if (Array.isArray(expected)) await askServer(t, file, witness, expected)
+        else if ('tellsOf' in expected) assert.match(await hangWith(t, file, witness), expected.tellsOf)
+        else assert.equal(await text(start(t, file, witness).stdout as never), expected.prints)
+      })
+    }
   }
 
   async function askServer(
