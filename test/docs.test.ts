@@ -50,5 +50,13 @@ suite('the documentation', () => {
         assert.ok(existsSync(join(root, dirname(page), link as string)), link)
       }
     })
+
+    test(`names no file that is not there: ${page}`, () => {
+      for (const [, file] of read(page).matchAll(
+        /`((?:lib|test|scripts|soak|benchmarks|examples)\/[\w./-]+)`/g
+      )) {
+        assert.ok(existsSync(join(root, file as string)), file)
+      }
+    })
   }
 })
