@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-// The newest compiler has no API.
+// TypeScript 7 has no API for programs yet.
 import ts from 'typescript-api'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -13,7 +13,7 @@ const entries = [
   ['fastify-subprocess-guard/express', 'dist/adapters/express.d.ts']
 ]
 
-// What readers look for comes first, and the rest as the entry has it.
+// What readers look for comes first, the rest in the order of the entry.
 const first = [
   'default',
   'SubprocessGuardOptions',

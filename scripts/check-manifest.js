@@ -1,5 +1,5 @@
-// Checks the example's manifest for Kubernetes by its schema: `check-manifest.js FOLDER`. The schemas are installed in FOLDER when they
-// are needed: for this alone they would be a third of the files that `npm ci` installs.
+// Validates the Kubernetes manifest of the examples: `check-manifest.js FOLDER`. The schemas are installed into FOLDER on demand, because they
+// would be a third of the files that `npm ci` installs.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -18,6 +18,6 @@ const manifest = parse(
   readFileSync(new URL('../examples/kubernetes/deployment.yaml', import.meta.url), 'utf8')
 )
 new Deployment(manifest).validate()
-// Or it finds nothing.
+// Negative control: a mistake is found.
 manifest.spec.template.spec.terminationGracePeriodSeconds = '20'
 assert.throws(() => new Deployment(manifest).validate(), /terminationGracePeriodSeconds must be integer/)

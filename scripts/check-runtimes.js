@@ -1,5 +1,6 @@
-// Checks what registration says where `process.execPath` is no Node.js, or the keeper's file is in an archive: `check-runtimes.js
-// FOLDER`. What is needed is installed in FOLDER. `npm test` has the same cases with a Node.js that passes for these runtimes.
+// Checks that registration fails with the right message if `process.execPath` is not Node.js, or if the keeper's file is in an archive:
+// `check-runtimes.js FOLDER`. The runtimes are installed into FOLDER. `npm test` covers the same cases with a Node.js that pretends to be
+// these runtimes.
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-// Removes what the compiler wrote, so that a file deleted from the source is gone from the package too.
+// Removes the compiler's output, so that a file that was deleted from the source is not in the package.
 import { rmSync } from 'node:fs'
 
 for (const folder of ['dist', 'build'])

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that `npm test` leaves out because it is long, or needs more packages: many requests, the soak, the schema of the manifest
-# for Kubernetes, other runtimes, and the other versions of Node.
+# Runs what `npm test` leaves out, because it takes long or needs more packages: many requests, the soak, the schema of the Kubernetes
+# manifest, other runtimes, and other versions of Node.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
@@ -11,6 +11,6 @@ echo '== the soak, for a minute'
 node build/soak/main.js --seconds 60
 echo '== the manifest for Kubernetes, by its schema'
 node scripts/check-manifest.js "$scratch/schemas"
-echo '== what is no Node'
+echo '== runtimes that are not Node'
 node scripts/check-runtimes.js "$scratch/runtimes"
 bash scripts/test-nodes.sh "$scratch"
