@@ -252,8 +252,8 @@ suite('a pool of workerpool that a request created', () => {
         )
       )
     })
-    // This also ends the workers of the pool. The pool's own terminate() would wait for ever for a worker that
-    // has already exited.
+    // This also ends the workers of the pool. The pool itself would wait for ever for a worker that has
+    // already exited.
     t.after(() => served.close())
     return served
   }

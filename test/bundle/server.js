@@ -1,4 +1,4 @@
-/** A server to be bundled: answers one injected request, prints the outcome, and hangs if `isToHang` is set. */
+/** A server to bundle: answers one injected request, prints the outcome, and hangs if `isToHang` is set. */
 
 import { appendFileSync } from 'node:fs'
 import Fastify from 'fastify'
