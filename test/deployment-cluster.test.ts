@@ -199,7 +199,7 @@ class Load {
     await eventually('requests are answered', () => this.#answered > this.#clients.length)
   }
 
-  /** Stops the clients. Asserts that all answers were right, and that each client lost at most one request. */
+  /** Stops the clients. Asserts that all answers were right and that each client lost at most one request. */
   async end(): Promise<void> {
     this.#isOver = true
     await Promise.all(this.#clients)
