@@ -1,4 +1,4 @@
-/** A worker that is PID 1, as in a container without an init, works and warns (fault 40 in docs/faults.md). */
+/** A worker works as PID 1, as in a container without an init, and warns (fault 40 in docs/faults.md). */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
