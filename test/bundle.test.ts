@@ -44,7 +44,7 @@ assert.deepEqual(
 
 interface Outcome {
   readonly containment?: string
-  readonly said?: string
+  readonly output?: string
   readonly code?: string
   readonly message?: string
 }
@@ -82,7 +82,7 @@ function assertRefused(
   assert.equal(status, 0)
 }
 
-const served = { containment: 'subreaper', said: 'said, \n' }
+const served = { containment: 'subreaper', output: 'said, \n' }
 
 /** Creates a directory whose `node_modules` holds only what cannot be bundled. */
 function createDeployment(to: string): string {

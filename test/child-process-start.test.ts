@@ -41,7 +41,7 @@ symlinkSync(join(first, 'folder'), join(folder, 'link'))
 const path = [join(folder, 'missing'), first, second, '/usr/bin', '/bin'].join(':')
 
 forEachLauncher((launcher) => {
-  const outcomes: [law: string, file: string, args: string[], options: SpawnOptions, outcome: string][] = [
+  const outcomes: [what: string, file: string, args: string[], options: SpawnOptions, outcome: string][] = [
     ['is found in the first directory of its own PATH', 'tells', [], { env: { PATH: path } }, 'first\n'],
     ['without execute permission is skipped', 'denied', [], { env: { PATH: path } }, 'second\n'],
     [
@@ -92,18 +92,18 @@ forEachLauncher((launcher) => {
       'no interpreter, said\n'
     ]
   ]
-  for (const [law, file, args, options, outcome] of outcomes) {
-    test(`a program ${law}`, async () => {
+  for (const [what, file, args, options, outcome] of outcomes) {
+    test(`a program ${what}`, async () => {
       assert.equal(await outcomeOf(launcher.spawn(file, args, options)), outcome)
     })
   }
 
-  for (const [law, cwd, found] of [
+  for (const [what, cwd, found] of [
     ['that is relative is resolved against that of the worker', 'second', second],
     ['that is empty is that of the worker', '', folder],
     ['is resolved through a symbolic link', 'link/../second', join(first, 'second')]
   ] as const) {
-    test(`a cwd ${law}`, async () => {
+    test(`a cwd ${what}`, async () => {
       const before = process.cwd()
       process.chdir(folder)
       try {

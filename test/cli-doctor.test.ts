@@ -153,7 +153,7 @@ suite('the level of containment', { concurrency: true }, () => {
 })
 
 suite('the findings', { concurrency: true }, () => {
-  test('name the rejected directories for the socket, with the reasons', async (t) => {
+  test('name the directory of the socket, and why others were rejected', async (t) => {
     const long = join(tempFolder(t), 'x'.repeat(100))
     mkdirSync(long)
     const env = { TMPDIR: long, XDG_RUNTIME_DIR: 'somewhere' }

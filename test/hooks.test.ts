@@ -33,8 +33,9 @@ const shortMs = 1_000
 const startedMs = 5_000
 
 const folder = mkdtempSync(join(tmpdir(), 'hooks-test-'))
-const told = join(folder, 'told')
-process.env.TOLD = told
+// The hook programs write their result to this path.
+const resultPath = join(folder, 'told')
+process.env.TOLD = resultPath
 process.env.GIVEN = 'by the worker'
 after(() => rmSync(folder, { recursive: true }))
 
@@ -62,7 +63,7 @@ suite('a hook', () => {
     await hooks.add(urlOf('tells.mjs'))
     for (const hook of ['workerAbort', 'workerExit'] as const) {
       assert.deepEqual(await hooks.run(hook, info), [])
-      const { around, ...given } = JSON.parse(readFileSync(told, 'utf8'))
+      const { around, ...given } = JSON.parse(readFileSync(resultPath, 'utf8'))
       assert.deepEqual(given, { hook, info })
       const { pid, ...rest } = around
       assert.notEqual(pid, process.pid)
@@ -72,15 +73,15 @@ suite('a hook', () => {
   })
 
   test('is awaited', async () => {
-    rmSync(told, { force: true })
+    rmSync(resultPath, { force: true })
     assert.equal(await whyOf('slow.mjs'), undefined)
-    assert.equal(readFileSync(told, 'utf8'), 'done')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'done')
   })
 
   test('may be exported by a CommonJS module, as a method', async () => {
-    rmSync(told, { force: true })
+    rmSync(resultPath, { force: true })
     assert.equal(await whyOf('commonjs.cjs'), undefined)
-    assert.equal(readFileSync(told, 'utf8'), 'commonjs')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'commonjs')
   })
 
   test('may leave timers and servers open', async () => {
@@ -184,7 +185,7 @@ suite('what a hook starts', () => {
       statuses.push([status, 100_000])
       if (status > 0) statuses.push(status)
     }
-    assert.deepEqual(JSON.parse(readFileSync(told, 'utf8')), statuses)
+    assert.deepEqual(JSON.parse(readFileSync(resultPath, 'utf8')), statuses)
   })
 
   test('would be taken for an orphan if the census did not know the hook (negative control)', async () => {
@@ -192,9 +193,9 @@ suite('what a hook starts', () => {
   })
 
   test('and does not await may still finish within the time limit', async () => {
-    rmSync(told, { force: true })
+    rmSync(resultPath, { force: true })
     assert.equal(await whyOf('starts.mjs?how=and-forgets'), undefined)
-    assert.equal(readFileSync(told, 'utf8'), 'late')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'late')
   })
 
   test('ends with a hook that hangs', async (t) => {
@@ -257,7 +258,7 @@ suite('a hook module', () => {
   })
 
   test('runs even if another one hangs', async () => {
-    rmSync(told, { force: true })
+    rmSync(resultPath, { force: true })
     const hooks = new HookModules(keeperFile, startedMs)
     const [hangs, runs] = [urlOf('misbehaves.mjs?how=waits-for-ever'), urlOf('slow.mjs')]
     await hooks.add(hangs)
@@ -266,6 +267,6 @@ suite('a hook module', () => {
     assert.deepEqual(failures, [
       { url: hangs, hook: 'workerExit', why: `it did not end within ${startedMs} ms` }
     ])
-    assert.equal(readFileSync(told, 'utf8'), 'done')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'done')
   })
 })

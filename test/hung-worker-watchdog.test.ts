@@ -34,7 +34,7 @@ const never = new Promise<never>(() => {})
 /** A watchdog that records when it asked where the worker is, and what it reported. */
 class Watch {
   readonly asked: number[] = []
-  readonly told: { silentMs: number; where: StackSample; at: number }[] = []
+  readonly alarms: { silentMs: number; where: StackSample; at: number }[] = []
   readonly dog: InstanceType<typeof Watchdog>
 
   constructor(t: TestContext, worker: number, answer = async () => here, ms = timeoutMs) {
@@ -45,14 +45,14 @@ class Watch {
         this.asked.push(performance.now())
         return answer()
       },
-      onHung: (silentMs, where) => this.told.push({ silentMs, where, at: performance.now() })
+      onHung: (silentMs, where) => this.alarms.push({ silentMs, where, at: performance.now() })
     })
     t.after(() => this.dog.stop())
   }
 
   async alarm() {
-    await eventually('the alarm', () => this.told.length > 0)
-    return this.told[0] as (typeof this.told)[0]
+    await eventually('the alarm', () => this.alarms.length > 0)
+    return this.alarms[0] as (typeof this.alarms)[0]
   }
 }
 
@@ -77,9 +77,9 @@ async function beating(t: TestContext, ms = timeoutMs) {
   const child = started(t, process.execPath, beatingWorker, String(heartbeatIntervalMs(ms)))
   await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
   const watch = new Watch(t, child.pid, undefined, ms)
-  let said = ''
+  let output = ''
   child.stdout?.on('data', (text: Buffer) => {
-    said += text
+    output += text
     watch.dog.alive()
   })
   const folder = mkdtempSync(join(tmpdir(), 'beating-'))
@@ -91,8 +91,8 @@ async function beating(t: TestContext, ms = timeoutMs) {
     child.stdin?.write(`${path}\n`)
     return () => writeFileSync(path, '')
   }
-  const over = (): number => said.split('over').length - 1
-  return { child, watch, block, over, said: () => said }
+  const over = (): number => output.split('over').length - 1
+  return { child, watch, block, over, output: () => output }
 }
 
 /** Resolves when another watchdog has declared another worker hung. Any alarm would have come by then. */
@@ -119,7 +119,7 @@ suite('a worker that is silent for too long', () => {
     assert.ok(silentMs > limitMs, `${silentMs} ms`)
     assert.deepEqual(where, here)
     await alarmElsewhere(t)
-    assert.equal(watch.told.length, 1)
+    assert.equal(watch.alarms.length, 1)
   })
 
   test('is asked for its stack before its time is up, so that the alarm need not wait for it', async (t) => {
@@ -167,20 +167,20 @@ suite('a worker is not declared hung', () => {
       goOn()
       await eventually('the block is over', () => over() === times)
     }
-    assert.deepEqual(watch.told, [])
+    assert.deepEqual(watch.alarms, [])
     block()
     await watch.alarm()
   })
 
   test('while it is stopped, nor right after it is continued', async (t) => {
-    const { child, watch, block, said } = await beating(t)
+    const { child, watch, block, output } = await beating(t)
     child.kill('SIGSTOP')
     await eventually('it is stopped', () => statOf(child.pid)?.state === 'T')
     for (let times = 0; times < 2; times++) await alarmElsewhere(t)
-    const before = said()
+    const before = output()
     child.kill('SIGCONT')
-    await eventually('it sends a heartbeat', () => said() > before)
-    assert.deepEqual([watch.told, watch.asked], [[], []])
+    await eventually('it sends a heartbeat', () => output() > before)
+    assert.deepEqual([watch.alarms, watch.asked], [[], []])
     block()
     await watch.alarm()
   })
@@ -211,7 +211,7 @@ suite('a worker is not declared hung', () => {
       // One turn of the event loop, in which timers run before sockets are read.
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
-    assert.deepEqual(watch.told, [])
+    assert.deepEqual(watch.alarms, [])
     block()
     await watch.alarm()
   })
@@ -237,16 +237,16 @@ suite('a worker is not declared hung', () => {
       )
       return here
     })
-    await eventually('its time is up', () => isLate || watch.told.length > 0)
-    await eventually('it is asked again', () => watch.asked.length > 1 || watch.told.length > 0)
-    assert.deepEqual(watch.told, [])
+    await eventually('its time is up', () => isLate || watch.alarms.length > 0)
+    await eventually('it is asked again', () => watch.asked.length > 1 || watch.alarms.length > 0)
+    assert.deepEqual(watch.alarms, [])
   })
 
   test('while a debugger has paused it', async (t) => {
     let where: StackSample = { type: 'paused' }
     const watch = new Watch(t, silent(t), async () => where)
     await eventually('it is asked again and again', () => watch.asked.length >= 3)
-    assert.deepEqual(watch.told, [])
+    assert.deepEqual(watch.alarms, [])
     where = here
     assert.deepEqual((await watch.alarm()).where, here)
   })
@@ -257,7 +257,7 @@ suite('a worker is not declared hung', () => {
     worker.kill('SIGKILL')
     await once(worker, 'exit')
     await alarmElsewhere(t)
-    assert.deepEqual([watch.told, watch.asked], [[], []])
+    assert.deepEqual([watch.alarms, watch.asked], [[], []])
   })
 
   test('once the watchdog is stopped', async (t) => {
@@ -265,6 +265,6 @@ suite('a worker is not declared hung', () => {
     await eventually('it is asked', () => watch.asked.length > 0)
     watch.dog.stop()
     await alarmElsewhere(t)
-    assert.deepEqual(watch.told, [])
+    assert.deepEqual(watch.alarms, [])
   })
 })

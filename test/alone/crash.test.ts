@@ -1,4 +1,4 @@
-/** A thousand subprocesses of a killed worker are dead within 250 ms, in the median of three or ten workers. */
+/** A thousand subprocesses of a killed worker are dead within 250 ms, in the median of 3 or 10 workers. */
 
 import { test } from 'node:test'
 import { assertSoonDead } from '../harness/thousand.js'

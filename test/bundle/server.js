@@ -18,7 +18,7 @@ async function main() {
     )
     await app.ready()
     const { containment } = app.subprocessGuard
-    console.log(JSON.stringify({ containment, said: (await app.inject('/')).body }))
+    console.log(JSON.stringify({ containment, output: (await app.inject('/')).body }))
     if (isToHang) hangForEver()
   } catch ({ code, message }) {
     console.log(JSON.stringify({ code, message }))
