@@ -23,7 +23,7 @@ interface Way {
   readonly name: string
   readonly launch: 'keeper' | 'direct'
   readonly create: typeof createGuard
-  /** For workers. */
+  /** The environment that makes a worker use the same copy of the package. */
   readonly env: NodeJS.ProcessEnv
 }
 

@@ -39,7 +39,7 @@ forEachLauncher((launcher) => {
     return { child, description }
   }
 
-  suite('fork and the channel', () => {
+  suite('fork() and the IPC channel', () => {
     test('messages go both ways, and the worker is the parent', async () => {
       const { child, description } = await forked({}, ['a', 'b'])
       assert.deepEqual(description.argv, ['a', 'b'])

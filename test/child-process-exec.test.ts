@@ -65,7 +65,7 @@ forEachLauncher((launcher) => {
       }
     })
 
-    test('a signal is an error with all fields', async () => {
+    test('death by a signal is an error with all fields', async () => {
       const error = await failureOf(launcher.exec('echo out; kill -KILL $$'))
       const cmd = 'echo out; kill -KILL $$'
       const ofGuard = 'Command failed: /bin/sh: ended by SIGKILL'
