@@ -1,4 +1,4 @@
-/** A worker whose event loop is blocked past a deadline: the keeper has the deadline, too (FAULTS 33). */
+/** A blocked event loop does not delay a deadline: the keeper knows it too (fault 33 in docs/faults.md). */
 
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
@@ -18,8 +18,8 @@ async function block(t: TestContext, then: 'answer' | 'wait', setup: WorkerSetup
 }
 
 for (const launch of ['keeper', 'direct'] as const) {
-  suite(`with its event loop blocked past the deadline of a request (${launch})`, () => {
-    test('a worker loses the subprocesses of the request at the deadline', async (t) => {
+  suite(`a worker whose event loop is blocked past the deadline of a request (${launch})`, () => {
+    test('has the subprocesses of the request ended at the deadline', async (t) => {
       const { worker, asked } = await block(t, 'wait', { launch })
       await assertGone(worker)
       worker.goOn()
@@ -29,7 +29,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.deepEqual(await scopeLines(worker), [{ reason: 'deadline', processes: processCount }])
     })
 
-    test('a handler that has its answer by then gives it, and the log tells of the deadline', async (t) => {
+    test('sends the answer that the handler has by then, and logs the deadline', async (t) => {
       const { worker, asked } = await block(t, 'answer', { launch })
       await assertGone(worker)
       worker.goOn()
@@ -41,13 +41,13 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-test('without the guard they are left', async (t) => {
+test('a blocked worker without the guard leaves the subprocesses running', async (t) => {
   const { worker } = await block(t, 'wait', { guard: false })
   assert.equal(await worker.witness.goneWithin(deadlineMs + goneMs), false)
   assert.equal(worker.witness.living().length, processCount)
 })
 
-/** What the worker's log tells of closed scopes, once the worker is asked and has closed its server. */
+/** Closes the worker's server and returns its log lines about closed scopes. */
 async function scopeLines(worker: Worker): Promise<object[]> {
   ask(worker.port, '/end/close')
   const lines = (await worker.output()).split('\n').filter((line) => line.includes('"scope closed'))

@@ -1,4 +1,7 @@
-/** A bundled server: with the keeper's file it works, and without it nothing is started in the keeper's place (FAULTS 74). */
+/**
+ * A bundled server works with the keeper's file beside it. Without that file, registration fails and no other
+ * program is started as the keeper (fault 74 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
@@ -28,25 +31,25 @@ const project = join(folder, 'project')
 const starts = join(folder, 'starts')
 after(() => rmSync(folder, { recursive: true }))
 
-/** The two ways to bundle that docs/deployment.md shows. */
-const shown = [
+/** The two ways to bundle that docs/deployment.md documents. */
+const documentedBundles = [
   ...readFileSync(join(root, 'docs/deployment.md'), 'utf8').matchAll(/```sh\n(npx esbuild .*?)```/gs)
 ]
   .map(([, commands = '']) => ({ commands, format: /--format=(\w+)/.exec(commands)?.[1] ?? '' }))
   .map((way) => ({ ...way, bundle: /--outfile=dist\/(\S+)/.exec(way.commands)?.[1] ?? '' }))
 assert.deepEqual(
-  shown.map(({ format }) => format),
+  documentedBundles.map(({ format }) => format),
   ['cjs', 'esm']
 )
 
 interface Outcome {
   readonly containment?: string
-  readonly said?: string
+  readonly output?: string
   readonly code?: string
   readonly message?: string
 }
 
-/** Runs a server to its end. */
+/** Runs a server until it exits. */
 function runServer(bundle: string, guard: object = {}): SpawnSyncReturns<string> & { outcome: Outcome } {
   writeFileSync(starts, '')
   const env = { ...process.env, STARTS: starts, GUARD: JSON.stringify(guard) }
@@ -68,18 +71,21 @@ function run(command: string, args: string[], cwd: string, env = process.env): S
   return ended
 }
 
-/** Asserts that registration fails, and that it was said why and what to do. */
-function assertRefused({ status, outcome, stderr }: ReturnType<typeof runServer>, ...said: RegExp[]): void {
+/** Asserts that registration fails with an error that gives the reason and the way out. */
+function assertRefused(
+  { status, outcome, stderr }: ReturnType<typeof runServer>,
+  ...messageParts: RegExp[]
+): void {
   assert.equal(outcome.code, 'ERR_SUBPROCESS_KEEPER_START', stderr)
-  for (const text of said) assert.match(outcome.message ?? '', text)
+  for (const part of messageParts) assert.match(outcome.message ?? '', part)
   assert.equal(stderr, '')
   assert.equal(status, 0)
 }
 
-const served = { containment: 'subreaper', said: 'said, \n' }
+const served = { containment: 'subreaper', output: 'said, \n' }
 
-/** A folder that has nothing else of `node_modules` than what cannot be bundled. */
-function deploy(to: string): string {
+/** Creates a directory whose `node_modules` holds only what cannot be bundled. */
+function createDeployment(to: string): string {
   const deployed = join(folder, to)
   mkdirSync(join(deployed, 'node_modules'), { recursive: true })
   for (const path of ['koffi', '@koromix']) link(path, deployed)
@@ -90,13 +96,18 @@ function link(path: string, to: string): void {
   symlinkSync(join(root, 'node_modules', path), join(to, 'node_modules', path))
 }
 
-/** Bundles the server as that file. */
+/** Bundles the server into `file`. */
 function bundle(format: string, file: string, ...flags: string[]): void {
   const banner = `--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)`
   const esbuild = join(root, 'node_modules/.bin/esbuild')
   const common = ['--bundle', '--platform=node', '--external:koffi', '--log-level=error']
-  const own = [`--format=${format}`, `--outfile=${file}`, ...(format === 'esm' ? [banner] : []), ...flags]
-  const { status, stderr } = run(esbuild, ['server.js', ...common, ...own], project)
+  const specific = [
+    `--format=${format}`,
+    `--outfile=${file}`,
+    ...(format === 'esm' ? [banner] : []),
+    ...flags
+  ]
+  const { status, stderr } = run(esbuild, ['server.js', ...common, ...specific], project)
   assert.equal(status, 0, stderr)
 }
 
@@ -108,25 +119,25 @@ before(() => {
   copyFileSync(join(root, 'test/bundle/server.js'), join(project, 'server.js'))
 })
 
-for (const { format, commands, bundle: file } of shown) {
-  suite(`a server bundled by esbuild as the documentation shows it, format ${format}`, () => {
+for (const { format, commands, bundle: file } of documentedBundles) {
+  suite(`a server bundled with esbuild as documented, format ${format}`, () => {
     let deployed: string
 
     before(() => {
       const { status, stderr } = run('sh', ['-ec', commands], project)
       assert.equal(status, 0, stderr)
-      deployed = deploy(`deployed-${format}`)
+      deployed = createDeployment(`deployed-${format}`)
       cpSync(join(project, 'dist'), deployed, { recursive: true })
       rmSync(join(project, 'dist'), { recursive: true })
     })
 
-    test('runs its commands by the keeper beside it', () => {
+    test('runs its commands with the keeper beside it', () => {
       const { outcome, stderr } = runServer(join(deployed, file))
       assert.deepEqual(outcome, served)
       assert.equal(stderr, '')
     })
 
-    test('is ended when it hangs, says where, and has its hooks run', () => {
+    test('is aborted when it hangs, with its stack logged and its hooks run', () => {
       const hooks = join(deployed, 'hooks.mjs')
       writeFileSync(hooks, `export const workerAbort = ({ worker }) => console.log('told of', worker)`)
       const { outcome, stdout, stderr, signal, pid } = runServer(join(deployed, file), {
@@ -142,17 +153,17 @@ for (const { format, commands, bundle: file } of shown) {
 
     test('refuses a keeper of another version', (t) => {
       const keeper = join(deployed, keeperName)
-      const own = readFileSync(keeper, 'utf8')
-      t.after(() => writeFileSync(keeper, own))
+      const source = readFileSync(keeper, 'utf8')
+      t.after(() => writeFileSync(keeper, source))
       const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-      writeFileSync(keeper, own.replace(`keeper ${version}`, 'keeper 0.0.1-rc'))
+      writeFileSync(keeper, source.replace(`keeper ${version}`, 'keeper 0.0.1-rc'))
       assertRefused(
         runServer(join(deployed, file)),
         new RegExp(`${keeperName} is the keeper of version 0\\.0\\.1-rc, and this is version ${version}`)
       )
     })
 
-    test('works without koffi, and says so', () => {
+    test('works without koffi, and reports containment level marks', () => {
       const bare = join(folder, `bare-${format}`)
       cpSync(deployed, bare, { recursive: true, filter: (path) => !path.includes('node_modules') })
       assert.deepEqual(runServer(join(bare, file)).outcome, { ...served, containment: 'marks' })
@@ -161,7 +172,8 @@ for (const { format, commands, bundle: file } of shown) {
 }
 
 suite('a bundled server without the keeper’s file', () => {
-  // Where the package itself would have the keeper's file, and hook and thread before they were one file with it.
+  // Some of these are the paths that the keeper's file has inside the package, and that the files of hook and
+  // thread had before they became one file with it.
   for (const [format, file] of [
     ['cjs', 'dist/main.js'],
     ['esm', 'dist/main.js'],
@@ -171,8 +183,8 @@ suite('a bundled server without the keeper’s file', () => {
     ['cjs', 'server.cjs'],
     ['esm', 'thread.js']
   ] as const) {
-    test(`fails at registration and says what to do: ${file}, format ${format}`, () => {
-      const deployed = deploy(`without/${format}/${file.replaceAll('/', '-')}`)
+    test(`fails at registration and names the way out: ${file}, format ${format}`, () => {
+      const deployed = createDeployment(`without/${format}/${file.replaceAll('/', '-')}`)
       const type = format === 'cjs' ? 'commonjs' : 'module'
       writeFileSync(join(deployed, 'package.json'), JSON.stringify({ type }))
       const path = join(deployed, file)
@@ -193,7 +205,7 @@ suite('a bundled server without the keeper’s file', () => {
 suite('keeperPath', () => {
   let file: string
   before(() => {
-    const deployed = deploy('elsewhere')
+    const deployed = createDeployment('elsewhere')
     file = join(deployed, 'server.mjs')
     bundle('esm', file)
     mkdirSync(join(deployed, 'keepers'))
@@ -203,7 +215,7 @@ suite('keeperPath', () => {
     ['a path', (path: string) => path],
     ['a URL', (path: string) => pathToFileURL(path).href]
   ] as const) {
-    test(`names the keeper’s file by ${what}`, (t) => {
+    test(`accepts ${what} of the keeper’s file`, (t) => {
       const path = join(dirname(file), 'keepers', 'the keeper.mjs')
       copyFileSync(keeperFile, path)
       t.after(() => rmSync(path))
@@ -211,12 +223,12 @@ suite('keeperPath', () => {
     })
   }
 
-  test('of another program is not run', () => {
+  test('that names another program is refused, and that program is not run', () => {
     const text = /keeperPath: \S+server\.mjs is another program/
     assertRefused(runServer(file, { keeperPath: file }), text, /"Bundling"/)
   })
 
-  test('of no file is an error, although there is a keeper elsewhere', () => {
+  test('that names a missing file is an error, even with a keeper beside the server', () => {
     const missing = join(dirname(file), 'missing.mjs')
     const beside = join(dirname(file), keeperName)
     copyFileSync(keeperFile, beside)

@@ -1,4 +1,7 @@
-/** Children that are started from events of a request's body, which Node emits in the course of the connection (FAULTS 58). */
+/**
+ * Children started from events of a request's body are captured, although Node emits those events in the
+ * asynchronous context of the connection (fault 58 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -23,7 +26,7 @@ const never = (): Promise<never> => new Promise(() => {})
 const [fastify] = kinds as [Kind]
 const bytes = { body: 'x'.repeat(200_000), headers: { 'content-type': 'application/octet-stream' } }
 
-/** Starts `background-child.sh`, a tree of two, as a library does that knows of no scope. */
+/** Starts `background-child.sh`, a tree of two processes, without using the scope, as a library does. */
 type Start = () => void
 type Read = (raw: IncomingMessage, start: Start) => unknown
 
@@ -62,10 +65,10 @@ function once(act: () => void): () => void {
   }
 }
 
-/** A route that reads its body, starts something meanwhile, and never answers. */
+/** Serves a route that reads its body, starts a command meanwhile, and never answers. */
 async function serveReading(t: TestContext, { serve }: Pick<Kind, 'serve'>, read: Read, capture = true) {
   const served = await serve({ guard: { capture } }, (served) => {
-    // So that the body is the stream itself.
+    // This makes the body the raw stream.
     if (served instanceof FastifyServed) {
       served.app.addContentTypeParser('application/octet-stream', (_request, body, done) => done(null, body))
     }
@@ -93,7 +96,7 @@ async function assertEndsWithRequest(served: Served, asked: ReturnType<typeof as
 }
 
 for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
-  suite(`${kind.name}: what is started in the course of a body ends with the request`, () => {
+  suite(`${kind.name}: what a body event starts ends with the request`, () => {
     for (const [name, read] of Object.entries(reads)) {
       test(`POST: by ${name}`, async (t) => {
         const served = await serveReading(t, kind, read)
@@ -107,7 +110,7 @@ for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
     })
 
     for (const event of ['close', 'error']) {
-      test(`what '${event}' of a request starts that is over is ended, and that is logged`, async (t) => {
+      test(`what '${event}' starts after the end of its request is ended and logged`, async (t) => {
         const served = await serveReading(t, kind, (raw, start) => {
           raw.on('error', () => {})
           raw.once(event, start)
@@ -125,7 +128,7 @@ for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
   })
 }
 
-suite("Fastify: what is started by 'end' of", () => {
+suite("Fastify: what 'end' starts of", () => {
   test('a file of @fastify/multipart ends with the request', async (t) => {
     const served = await serve({ guard: { capture: true } }, (app, served) => {
       app.register(multipart)
@@ -142,7 +145,7 @@ suite("Fastify: what is started by 'end' of", () => {
     await assertEndsWithRequest(served, ask(served.port, '/hang', { method: 'POST', body, headers }))
   })
 
-  test('a body that a hook has replaced ends with the request', async (t) => {
+  test('a body that a hook replaced ends with the request', async (t) => {
     const served = await serve({ guard: { capture: true } }, (app, served) => {
       app.addContentTypeParser('application/octet-stream', (_request, body, done) => done(null, body))
       app.addHook('preParsing', async (_request, _reply, payload) => payload.pipe(new PassThrough()))
@@ -167,7 +170,7 @@ suite('what a body starts ends with its request', () => {
     })
     const client = connect(`http://127.0.0.1:${served.port}`)
     t.after(async () => {
-      // The server waits for the end of its sessions.
+      // The server waits until its sessions have ended.
       client.destroy()
       await served.close()
     })
@@ -179,7 +182,7 @@ suite('what a body starts ends with its request', () => {
     await assertOneLine(served, 'disconnected')
   })
 
-  test('when it is injected', async (t) => {
+  test('when the request is injected', async (t) => {
     const served = await serve({ guard: { capture: true } }, (app, served) => {
       app.addContentTypeParser('application/octet-stream', (_request, body, done) => done(null, body))
       app.post('/started', async ({ raw }) => {
@@ -196,8 +199,8 @@ suite('what a body starts ends with its request', () => {
   })
 })
 
-suite('two requests that follow each other on a connection', () => {
-  test('have each what its own body has started', async (t) => {
+suite('two consecutive requests on a connection', () => {
+  test('each own what their body events start', async (t) => {
     const routes: unknown[] = []
     const served = await serve({ guard: { capture: true } }, (app, served) => {
       app.addContentTypeParser('application/octet-stream', (_request, body, done) => done(null, body))
@@ -231,7 +234,7 @@ suite('two requests that follow each other on a connection', () => {
 })
 
 suite('without capture', () => {
-  test("what 'end' of a body starts is left", async (t) => {
+  test("what 'end' of a body starts is left running", async (t) => {
     const served = await serveReading(t, fastify, reads["'end'"] as Read, false)
     const asked = ask(served.port, '/hang', bytes)
     await served.witness.present(2)
@@ -239,18 +242,18 @@ suite('without capture', () => {
     await assertLeft(served, 2)
   })
 
-  test('a request emits its events by itself', async (t) => {
+  test('emit() of a request is not replaced', async (t) => {
     for (const capture of [false, true]) {
-      let hasOwn: boolean | undefined
+      let hasOwnEmit: boolean | undefined
       const served = await serve({ guard: { capture } }, (app) => {
         app.post('/own', async ({ raw }) => {
-          hasOwn = Object.hasOwn(raw, 'emit')
+          hasOwnEmit = Object.hasOwn(raw, 'emit')
           return ''
         })
       })
       t.after(() => served.close())
       await ask(served.port, '/own', { json: {} }).answer
-      assert.equal(hasOwn, capture)
+      assert.equal(hasOwnEmit, capture)
     }
   })
 })

@@ -1,4 +1,7 @@
-/** What capture leaves out: what runs outside of requests, commands by name, and pools that requests share (FAULTS 57). */
+/**
+ * What capture leaves out: what runs `outside()`, commands that `capture.except` names, and workers of pools
+ * that requests share (fault 57 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import { exec, fork, spawn } from 'node:child_process'
@@ -44,7 +47,7 @@ function start({ witness }: Pick<Served, 'witness'>, program = 'waits.sh') {
 
 for (const kind of frameworks) {
   suite(`${kind.name}: outside()`, () => {
-    test('gives what the function gives, and what that starts, at once and later, outlives the request', async (t) => {
+    test('returns the result of the function, and what that starts, at once or later, outlives the request', async (t) => {
       const served = await serveHang(t, kind, async (served) => {
         const started = await served.guard.outside(async () => {
           start(served)
@@ -54,7 +57,7 @@ for (const kind of frameworks) {
           return once(start(served), 'spawn')
         })
         assert.deepEqual(started, [])
-        // In the same request, and not outside.
+        // In the same request, but not outside().
         start(served, 'background-child.sh')
       })
       const asked = ask(served.port, '/hang')
@@ -71,7 +74,7 @@ for (const kind of frameworks) {
 }
 
 suite('outside()', () => {
-  test('a child that follows an end belongs to no request, either', async (t) => {
+  test('a child started from the exit event of such a child belongs to no request either', async (t) => {
     const served = await serveHang(t, fastify, (served) =>
       served.guard.outside(() => {
         start(served).once('exit', () => start(served))
@@ -86,7 +89,7 @@ suite('outside()', () => {
     await assertLeft(served, 1)
   })
 
-  test('does not keep from its request what a scope starts', async (t) => {
+  test('does not affect what a scope starts', async (t) => {
     const served = await serveHang(t, fastify, (served, request) =>
       served.guard.outside(() => served.run(request, 'waits.sh'))
     )
@@ -97,7 +100,7 @@ suite('outside()', () => {
   })
 
   for (const capture of [true, false]) {
-    test(`is for jobs as well, and just calls the function outside of any (capture: ${capture})`, async (t) => {
+    test(`works in jobs too, and just calls the function where there is none (capture: ${capture})`, async (t) => {
       const guarded = await Guarded.start({ capture })
       t.after(() => guarded.close())
       assert.equal(
@@ -119,7 +122,7 @@ suite('outside()', () => {
     })
   }
 
-  test('refuses what is no function', async (t) => {
+  test('rejects anything but a function', async (t) => {
     const guarded = await Guarded.start({ capture: true })
     t.after(() => guarded.close())
     for (const wrong of [undefined, null, 5, 'pool', Promise.resolve()]) {
@@ -138,7 +141,7 @@ suite('capture.except', () => {
     ],
     'a path': ['/bin/sh', ({ witness }) => spawn('/bin/sh', [script], { stdio: 'ignore', env: witness.env })],
     'a regular expression': [/^sh \/.*\/waits\.sh$/, (served) => start(served)],
-    'a regular expression that remembers': [/waits/g, (served) => start(served)],
+    'a regular expression with the g flag': [/waits/g, (served) => start(served)],
     'the command line of a shell': [
       /waits\.sh/,
       ({ witness }) => exec(`exec sh '${script}'`, { env: witness.env })
@@ -150,7 +153,7 @@ suite('capture.except', () => {
   }
 
   for (const [what, [except, startSpared]] of Object.entries(spared)) {
-    test(`leaves out what it names by ${what}, and nothing else`, async (t) => {
+    test(`excludes what ${what} matches, and nothing else`, async (t) => {
       const served = await serveHang(
         t,
         fastify,
@@ -175,7 +178,7 @@ suite('capture.except', () => {
     })
   }
 
-  test('does not take a part of a name for the name', async (t) => {
+  test('does not match part of a name', async (t) => {
     const except = ['s', 'h', '/bin', 'sh ', script]
     const served = await serveHang(t, fastify, (served) => start(served), { except })
     const asked = ask(served.port, '/hang')
@@ -184,7 +187,7 @@ suite('capture.except', () => {
     await assertGone(served)
   })
 
-  test('holds for jobs, too', async (t) => {
+  test('applies to jobs too', async (t) => {
     const guarded = await Guarded.start({ capture: { except: [/background/] } })
     t.after(() => guarded.close())
     await guarded.guard.run({}, async () => {
@@ -198,7 +201,7 @@ suite('capture.except', () => {
     )
   })
 
-  test('without any leaves nothing out', async (t) => {
+  test('excludes nothing if it is empty or missing', async (t) => {
     for (const capture of [{}, { except: [] }]) {
       const served = await serveHang(t, fastify, (served) => start(served), capture)
       const asked = ask(served.port, '/hang')
@@ -209,7 +212,7 @@ suite('capture.except', () => {
   })
 })
 
-test('what a job starts when its scope is closed is ended, and said', async (t) => {
+test('what a job starts after its scope has closed is ended and logged', async (t) => {
   const guarded = await Guarded.start({ capture: true })
   t.after(() => guarded.close())
   let later = (): void => {}
@@ -223,11 +226,11 @@ test('what a job starts when its scope is closed is ended, and said', async (t) 
   assert.deepEqual(guarded.witness.heirs(), [])
 })
 
-suite('a pool of workerpool that a request has created', () => {
-  /** How a request has the pool do something. */
+suite('a pool of workerpool that a request created', () => {
+  /** How a request uses the pool. */
   type Use = (served: Served, use: () => PromiseLike<number>) => PromiseLike<number>
 
-  /** A server whose first request creates the pool, which has one worker at a time. */
+  /** Starts a server whose first request creates the pool, which has one worker at a time. */
   async function servePool(
     t: TestContext,
     use: Use,
@@ -237,19 +240,20 @@ suite('a pool of workerpool that a request has created', () => {
     const served = await fastify.serve({ guard: { capture } }, (served) => {
       const { env } = served.witness
       const options = { workerType: 'process', minWorkers: 1, maxWorkers: 1, forkOpts: { env } } as const
-      const has = (method: string) => (): PromiseLike<number> => {
+      const call = (method: string) => (): PromiseLike<number> => {
         pool ??= workerpool.pool(poolWorker, options)
         return pool.exec(method)
       }
-      served.get('/pid', async () => String(await use(served, has('pid'))))
+      served.get('/pid', async () => String(await use(served, call('pid'))))
       served.get('/crash', async () =>
-        use(served, has('crash')).then(
+        use(served, call('crash')).then(
           () => 'it lives',
           () => 'crashed'
         )
       )
     })
-    // That ends its workers, too. The pool itself would wait for ever for the end of one that has ended before.
+    // This also ends the workers of the pool. The pool itself would wait for ever for a worker that has
+    // already exited.
     t.after(() => served.close())
     return served
   }
@@ -261,16 +265,16 @@ suite('a pool of workerpool that a request has created', () => {
   }
 
   const ways: Record<string, [use: Use, capture?: CaptureOptions]> = {
-    'that uses it outside()': [({ guard }, use) => guard.outside(use)],
-    'whose workers are left out by `except`': [(_served, use) => use(), { except: [/pool-worker\.mjs/] }]
+    'and uses outside()': [({ guard }, use) => guard.outside(use)],
+    'and whose workers `except` excludes': [(_served, use) => use(), { except: [/pool-worker\.mjs/] }]
   }
 
   for (const [way, [use, capture]] of Object.entries(ways)) {
-    test(`${way} keeps its workers, and their successors`, async (t) => {
+    test(`${way} keeps its workers and their replacements`, async (t) => {
       const served = await servePool(t, use, capture)
       const first = await pidOf(served)
       await assertClean(served)
-      assert.equal(await pidOf(served), first, 'the next request has the same one')
+      assert.equal(await pidOf(served), first, 'the next request uses the same worker')
       assert.equal((await ask(served.port, '/crash').answer).body, 'crashed')
       await served.witness.present(2)
       await assertClean(served)
@@ -286,7 +290,7 @@ suite('a pool of workerpool that a request has created', () => {
     })
   }
 
-  test('loses its worker with that request otherwise', async (t) => {
+  test('otherwise loses its worker at the end of that request', async (t) => {
     const served = await servePool(t, (_served, use) => use())
     const first = await pidOf(served)
     await eventually('the worker has ended', () => served.witness.living().every(({ pid }) => pid !== first))

@@ -1,4 +1,4 @@
-/** What a scope has adopted and released again outlives scope, guard, keeper and worker, as a released command does. */
+/** A process that a scope adopted and then released outlives scope, guard, keeper and worker. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -23,7 +23,7 @@ interface Way {
   readonly name: string
   readonly launch: 'keeper' | 'direct'
   readonly create: typeof createGuard
-  /** For workers. */
+  /** The environment that makes a worker use the same copy of the package. */
   readonly env: NodeJS.ProcessEnv
 }
 
@@ -56,17 +56,17 @@ function namesOf({ witness }: Pick<Guarded, 'witness'>): string[] {
 }
 
 for (const way of ways) {
-  suite(`release of what was adopted (${way.name})`, () => {
+  suite(`release of an adopted process (${way.name})`, () => {
     const releases: Record<string, (scope: Scope, child: ChildProcess) => unknown> = {
-      'that was adopted': (scope, child) => assert.equal(scope.release(scope.adopt(child)), child),
-      'by its process id': (scope, child) => {
+      'by its handle': (scope, child) => assert.equal(scope.release(scope.adopt(child)), child),
+      'by its pid': (scope, child) => {
         scope.adopt(child.pid as number)
         assert.equal(scope.release(child.pid as number), child.pid)
       }
     }
 
     for (const [what, release] of Object.entries(releases)) {
-      test(`lets a process ${what} outlive scope and guard, with what it has started`, async (t) => {
+      test(`${what} lets it and its children outlive scope and guard`, async (t) => {
         const guarded = await startGuarded(t, way)
         const scope = guarded.guard.open()
         const child = guarded.runApart('background-child.sh')
@@ -85,7 +85,7 @@ for (const way of ways) {
       })
     }
 
-    test('lets what was captured outlive its job, though it was created in the same turn', async (t) => {
+    test('lets a captured process outlive its job, even if released in the turn that created it', async (t) => {
       const guarded = await startGuarded(t, way, { capture: true })
       await guarded.guard.run({}, async (scope) => {
         scope.release(guarded.runApart('background-child.sh'))
@@ -96,14 +96,14 @@ for (const way of ways) {
       assert.deepEqual(namesOf(guarded), ['child', 'shell', 'waits'])
     })
 
-    test('spares what the process leaves when it ends while the scope is open', async (t) => {
+    test('spares the children of a released process that exits while the scope is open', async (t) => {
       const guarded = await startGuarded(t, way)
       const scope = guarded.guard.open()
       const child = scope.adopt(guarded.runApart('background-child.sh'))
       await guarded.witness.present(2)
       assert.equal((await scope.list()).length, 2)
       scope.release(child)
-      // The keeper has heard of it when it answers.
+      // The keeper handles messages in order: when it answers, it has handled the release.
       await scope.list()
       child.kill('SIGKILL')
       await once(child, 'exit')
@@ -111,7 +111,7 @@ for (const way of ways) {
       assert.deepEqual(namesOf(guarded), ['child'])
     })
 
-    test('holds when the keeper is lost, and when the guard closes after that', async (t) => {
+    test('still holds when the keeper is lost and the guard closes after that', async (t) => {
       const guarded = await startGuarded(t, way)
       const scope = guarded.guard.open()
       const other = scope.adopt(guarded.runApart('waits.sh'))
@@ -132,7 +132,7 @@ for (const way of ways) {
 }
 
 for (const way of ways.filter(({ launch }) => launch === 'keeper')) {
-  suite(`what was adopted and released (${way.name}) outlives a worker`, () => {
+  suite(`an adopted and released process (${way.name}) outlives a worker`, () => {
     async function startWorker(t: TestContext): Promise<Worker> {
       const worker = await Worker.start({ env: way.env })
       t.after(() => worker.close())
@@ -141,7 +141,7 @@ for (const way of ways.filter(({ launch }) => launch === 'keeper')) {
       return worker
     }
 
-    test('that is killed, and what was not released does not', async (t) => {
+    test('that is killed, and unreleased processes do not', async (t) => {
       const worker = await startWorker(t)
       await worker.withScope('start-apart')
       await worker.witness.present(4)
@@ -162,7 +162,7 @@ for (const way of ways.filter(({ launch }) => launch === 'keeper')) {
       assert.deepEqual(namesOf(worker), ['child', 'shell'])
     })
 
-    test('and the sweep after both are killed, until the process itself ends', async (t) => {
+    test('that is killed with its keeper, and also the next sweep, until it exits', async (t) => {
       const worker = await startWorker(t)
       await worker.withScope('adopt')
       await worker.witness.present(4)
@@ -175,7 +175,7 @@ for (const way of ways.filter(({ launch }) => launch === 'keeper')) {
       await sweep()
       assert.deepEqual(namesOf(worker), ['child', 'shell'])
       assert.equal(worker.witness.living().find(({ name }) => name === 'shell')?.pid, first?.pid)
-      // What it leaves behind carries the mark of a worker that is dead.
+      // The child that it leaves carries the mark of a dead worker.
       process.kill(first?.pid as number, 'SIGKILL')
       await eventually('it is dead', () => worker.witness.living().length === 1)
       await sweep()
@@ -187,48 +187,48 @@ for (const way of ways.filter(({ launch }) => launch === 'keeper')) {
 suite('release', () => {
   const [way] = ways as [Way]
 
-  test('refuses what was not adopted by this scope, or is no more', async (t) => {
+  test('rejects what this scope did not adopt or no longer owns', async (t) => {
     const guarded = await startGuarded(t, way)
     const scope = guarded.guard.open()
     const other = guarded.guard.open()
     const ended = scope.adopt(guarded.runApart('waits.sh'))
-    const byNumber = guarded.runApart('waits.sh')
+    const byPid = guarded.runApart('waits.sh')
     const released = scope.adopt(guarded.runApart('waits.sh'))
-    const strange = guarded.runApart('waits.sh')
+    const unadopted = guarded.runApart('waits.sh')
     const ofOther = other.adopt(guarded.runApart('waits.sh'))
-    scope.adopt(byNumber.pid as number)
+    scope.adopt(byPid.pid as number)
     scope.release(released)
     const { pid } = ended
-    for (const child of [ended, byNumber]) {
+    for (const child of [ended, byPid]) {
       child.kill('SIGKILL')
       await once(child, 'exit')
     }
-    const strangers: Record<string, unknown> = {
-      'of nobody': strange,
-      'of nobody, by number': strange.pid,
-      'of another scope': ofOther,
+    const invalid: Record<string, unknown> = {
+      'not adopted': unadopted,
+      'not adopted, by pid': unadopted.pid,
+      'adopted by another scope': ofOther,
       ended,
-      'ended, by number': pid,
-      'adopted by number, and ended': byNumber.pid,
-      'released already': released,
-      'released already, by number': released.pid,
-      'what is no process': {},
-      'a text': 'text',
+      'ended, by pid': pid,
+      'adopted by pid, and ended': byPid.pid,
+      'already released': released,
+      'already released, by pid': released.pid,
+      'an object without a pid': {},
+      'a string': 'text',
       nothing: undefined,
       null: null,
       'not a number': Number.NaN,
       'the worker': process.pid,
       'the keeper': guarded.guard.keeper
     }
-    for (const [what, child] of Object.entries(strangers)) {
+    for (const [what, child] of Object.entries(invalid)) {
       assert.throws(() => scope.release(child as never), isTypeError, what)
     }
     await other.close()
     await scope.close()
-    assert.throws(() => scope.release(strange), isTypeError)
+    assert.throws(() => scope.release(unadopted), isTypeError)
   })
 
-  test('refuses what a command of the scope has started, and says what to release', async (t) => {
+  test('rejects a child of a command of the scope, and names the command to release instead', async (t) => {
     const guarded = await startGuarded(t, way)
     const scope = guarded.guard.open()
     const command = guarded.run(scope, 'background-child.sh')
@@ -241,7 +241,7 @@ suite('release', () => {
     await assertGone(guarded)
   })
 
-  test('takes what a library wraps, whatever has a process id, and a command by its number', async (t) => {
+  test('accepts a wrapper of a library, any object with a pid, and the pid of a command', async (t) => {
     const guarded = await startGuarded(t, way)
     const scope = guarded.guard.open()
     const env = guarded.witness.env as Record<string, string>

@@ -1,4 +1,4 @@
-/** Children that libraries create in the course of a request, which know of no scope. */
+/** With `capture`, the children that libraries start during a request belong to its scope. */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -23,7 +23,7 @@ const never = (): Promise<never> => new Promise(() => {})
 
 type Library = (served: Served, request: FastifyRequest) => void
 
-/** Ways to start `background-child.sh`, a tree of two, without the scope. */
+/** Ways to start `background-child.sh`, a tree of two processes, without using the scope. */
 const libraries: Record<string, Library> = {
   'child_process.spawn'({ witness }) {
     spawn(...commandOf('background-child.sh'), { stdio: 'ignore', env: witness.env })
@@ -42,7 +42,7 @@ const libraries: Record<string, Library> = {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'capture-test-'))
-// A git that hangs, with a child.
+// A fake git that hangs and has a child.
 const fakeGit = join(folder, 'git')
 before(() => {
   copyFileSync(fileURLToPath(new URL('../../test/programs/background-child.sh', import.meta.url)), fakeGit)
@@ -56,7 +56,7 @@ async function serveLibrary(t: TestContext, library: Library, capture: boolean):
       method: ['GET', 'POST'],
       url: '/hang',
       async handler(request) {
-        // Out of the handler's own turn, as libraries start what they start.
+        // Libraries often start commands in a later turn of the event loop than the handler's.
         await new Promise((resolve) => setImmediate(resolve))
         library(served, request)
         await never()
@@ -85,7 +85,7 @@ suite('with capture', () => {
     }
   }
 
-  test('a library may take an end for success, and the signal of the request tells', async (t) => {
+  test('the signal of the request is aborted even when a library treats SIGTERM as success', async (t) => {
     const outcome: unknown[] = []
     const served = await serve({ guard: { capture: true, timeout: distantMs } }, (app, served) => {
       app.get('/log', async (request) => {
@@ -105,11 +105,11 @@ suite('with capture', () => {
     await passDeadlines()
     assert.equal((await answer).status, 503)
     await assertGone(served)
-    await eventually('the library has come to an end', () => outcome.length === 2)
+    await eventually('the library has finished', () => outcome.length === 2)
     assert.deepEqual(outcome, ['resolved', 'ERR_SUBPROCESS_DEADLINE'])
   })
 
-  test('two requests at once get each its own children', async (t) => {
+  test('concurrent requests each own their children', async (t) => {
     const pids = new Map<string, number | undefined>()
     const served = await serve({ guard: { capture: true } }, (app, served) => {
       app.post<{ Body: { name: string } }>('/hang', async (request) => {
@@ -139,7 +139,7 @@ suite('with capture', () => {
     asked.leave()
   })
 
-  test('what is spawned by the scope belongs to it once', async (t) => {
+  test('a command that the scope spawned is not captured a second time', async (t) => {
     const served = await serve({ guard: { capture: true } }, (app, served) => {
       app.get('/hang', async (request) => {
         served.run(request, 'waits.sh')
@@ -155,7 +155,7 @@ suite('with capture', () => {
     assert.equal((await assertOneLine(served, 'disconnected')).processes.length, 2)
   })
 
-  test('a child that cannot be started is no trouble', async (t) => {
+  test('a child that fails to start has no effect', async (t) => {
     const served = await serve({ guard: { capture: true } }, (app) => {
       app.get('/fails', async () => {
         const error = await new Promise<Error>((resolve) => spawn('/no/such/program').once('error', resolve))
@@ -168,9 +168,9 @@ suite('with capture', () => {
   })
 
   for (const hadScope of [false, true]) {
-    const where = hadScope ? 'that had a scope' : 'that had none'
+    const which = hadScope ? 'with a scope' : 'without a scope'
 
-    test(`what is spawned after the end of a request ${where} is ended, and that is logged`, async (t) => {
+    test(`what is spawned after the end of a request ${which} is ended and logged`, async (t) => {
       let goOn = (): void => {}
       const served = await serve({ guard: { capture: true } }, (app, served) => {
         app.get('/early', async (request) => {
@@ -185,7 +185,8 @@ suite('with capture', () => {
       assert.equal((await ask(served.port, '/early').answer).body, 'answer')
       await eventually('no scope is open', () => served.app.subprocessGuard.scopes().length === 0)
       goOn()
-      // It may be ended before it can announce itself: the line that names it comes after the proof of its end.
+      // It may be killed before it announces itself. Wait for the log line instead, which is written once its
+      // end is proven.
       const line = () => served.log.find(({ msg }) => msg.includes('adopted after'))
       await eventually('it is logged', () => line() !== undefined)
       const { processes } = line() as unknown as { processes: unknown[] }
@@ -195,7 +196,7 @@ suite('with capture', () => {
     })
   }
 
-  test('a job of a guard has what libraries start in it', async (t) => {
+  test('a job owns what libraries start in it', async (t) => {
     const guarded = await Guarded.start({ capture: true })
     t.after(() => guarded.close())
     await guarded.guard.run({}, async () => {
@@ -206,7 +207,7 @@ suite('with capture', () => {
     await assertGone(guarded)
   })
 
-  test('ends with the guard', async (t) => {
+  test('nothing is captured once the guard is closed', async (t) => {
     const guarded = await Guarded.start({ capture: true })
     t.after(() => guarded.close())
     let later = (): void => {}
@@ -223,7 +224,7 @@ suite('with capture', () => {
 
 suite('without capture', { concurrency: true }, () => {
   for (const [name, library] of Object.entries(libraries)) {
-    test(`what ${name} starts is left`, async (t) => {
+    test(`what ${name} starts is left running`, async (t) => {
       const served = await serveLibrary(t, library, false)
       const asked = ask(served.port, '/hang')
       await served.witness.present(2)

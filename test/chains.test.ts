@@ -1,4 +1,7 @@
-/** All of a scope is found, however long a chain in it is, and a look that fails is no empty one (FAULTS 65; more in `long/`). */
+/**
+ * Every process of a scope is found, however long a chain of processes is, and a failed scan is not taken for
+ * an empty one (fault 65 in docs/faults.md; more in `test/long`).
+ */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -21,11 +24,11 @@ import { assertGone } from './harness/expectations.js'
 const { visitTree }: typeof ProcessTree = await compiled('containment/process-tree')
 const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
 const { terminate }: typeof Terminate = await compiled('containment/terminate')
-// With so little stack recursion ends before it has come to the end of such a chain.
+// With this little stack, recursion overflows before it reaches the end of such a chain.
 const stackKilobytes = 120
-const chain = 800
+const chainLength = 800
 
-test('a tree is visited however deep it is, parents before their children and siblings in their order', () => {
+test('a tree of any depth is visited, parents before children and siblings in order', () => {
   const depth = 1_000_000
   let visited = 0
   visitTree(1, (pid) => {
@@ -42,8 +45,8 @@ test('a tree is visited however deep it is, parents before their children and si
   assert.deepEqual(order, [1, 2, 3, 4, 5])
 })
 
-test('a look that always fails by a fault is told of, and what is known is a survivor', async (t) => {
-  const { pid, child } = await startStranger(t)
+test('a scan that always throws is reported, and the processes known until then are survivors', async (t) => {
+  const { pid, child } = await startSleep(t)
   const scope = new ScopeRecord(1, 'mark', { graceMs: 10, killSignal: 'SIGKILL' }, undefined)
   scope.addLeader(pid, 'sleep 1000')
   scope.seeLeader(pid)
@@ -58,10 +61,10 @@ test('a look that always fails by a fault is told of, and what is known is a sur
   assert.match(scope.whyUnseen ?? '', /RangeError: a fault\n +at/)
   child.kill('SIGKILL')
   await once(child, 'exit')
-  assert.deepEqual(await terminate(search, scope, undefined), [], 'one that has ended is a survivor')
+  assert.deepEqual(await terminate(search, scope, undefined), [], 'an exited process is named as a survivor')
 })
 
-async function startStranger(t: TestContext) {
+async function startSleep(t: TestContext) {
   const child = spawn('sleep', ['1000'], { stdio: 'ignore' })
   t.after(() => child.kill('SIGKILL'))
   await once(child, 'spawn')
@@ -69,12 +72,12 @@ async function startStranger(t: TestContext) {
 }
 
 forEachWay((start, way) => {
-  test('a keeper without descriptors lists and closes a scope when it has some again', async (t) => {
+  test('a keeper that ran out of descriptors lists and closes a scope once it has some again', async (t) => {
     const guarded = await start(t)
     const [listed, closed] = [await startWaiting(guarded), await startWaiting(guarded)]
     const restore = takeDescriptors(t, guarded.guard.keeper)
     const answers = [listed.list(), closed.close()] as const
-    assert.equal(await Promise.race([...answers, pause(500)]), undefined, 'it answers without a look')
+    assert.equal(await Promise.race([...answers, pause(500)]), undefined, 'it answered without a scan')
     restore()
     const [processes, report] = await Promise.all(answers)
     assert.equal(processes.length, 1)
@@ -84,12 +87,13 @@ forEachWay((start, way) => {
     await assertGone(guarded)
   })
 
-  // The others have the whole tree of the machine before them. Ten thousand are in `long/`, by every way.
+  // The other ways scan the process tree of the whole machine. `test/long` runs ten thousand processes with
+  // every way.
   if (!way.includes('subreaper') || way.includes('direct')) return
 
-  test('a chain that is longer than the stack is deep is listed and ended, and the keeper serves on', async (t) => {
+  test('a chain longer than the stack is deep is listed and ended, and the keeper keeps serving', async (t) => {
     takeStack(t, stackKilobytes)
     const guarded = await start(t)
-    await assertListedAndEnded(guarded, chain, 'chain')
+    await assertListedAndEnded(guarded, chainLength, 'chain')
   })
 })

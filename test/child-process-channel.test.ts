@@ -1,4 +1,4 @@
-/** What cannot cross a socket to the keeper, and so is launched directly: channels, descriptors, streams as stdio. */
+/** What needs a direct launch behaves as in Node: IPC channels, and descriptors and streams as stdio. */
 
 import assert from 'node:assert/strict'
 import type { ChildProcess, ForkOptions } from 'node:child_process'
@@ -26,29 +26,29 @@ const program = fileURLToPath(new URL('../../test/programs/answers.mjs', import.
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-test-')))
 after(() => rmSync(folder, { recursive: true }))
 
-async function answer(child: ChildProcess, message: unknown): Promise<unknown> {
-  const [[answer]] = await Promise.all([once(child, 'message'), child.send(message as object)])
-  return answer
+async function replyOf(child: ChildProcess, message: unknown): Promise<unknown> {
+  const [[reply]] = await Promise.all([once(child, 'message'), child.send(message as object)])
+  return reply
 }
 
 forEachLauncher((launcher) => {
-  /** Starts the program that answers, and resolves when it has told what it is. */
+  /** Forks the program that answers messages, and resolves with its first message, which describes it. */
   async function forked(options: ForkOptions = {}, args: string[] = []) {
     const child = launcher.fork(program, args, options)
-    const [told] = await once(child, 'message')
-    return { child, told }
+    const [description] = await once(child, 'message')
+    return { child, description }
   }
 
-  suite('fork and the channel', () => {
-    test('messages go both ways, and the child is the worker’s', async () => {
-      const { child, told } = await forked({}, ['a', 'b'])
-      assert.deepEqual(told.argv, ['a', 'b'])
+  suite('fork() and the IPC channel', () => {
+    test('messages go both ways, and the worker is the parent', async () => {
+      const { child, description } = await forked({}, ['a', 'b'])
+      assert.deepEqual(description.argv, ['a', 'b'])
       assert.equal(statOf(child.pid as number)?.parent, process.pid)
       assert.equal(child.connected, true)
       assert.ok(child.channel)
       assert.deepEqual([child.stdin, child.stdout, child.stderr], [null, null, null])
       const message = { text: 'é', list: [1, null], date: new Date(0) }
-      assert.deepEqual(await answer(child, message), { ...message, date: '1970-01-01T00:00:00.000Z' })
+      assert.deepEqual(await replyOf(child, message), { ...message, date: '1970-01-01T00:00:00.000Z' })
       child.send('end')
       assert.deepEqual(
         (await eventsOf(child)).filter(([name]) => name !== 'disconnect'),
@@ -63,36 +63,36 @@ forEachLauncher((launcher) => {
     test("serialization: 'advanced' carries what JSON cannot", async () => {
       const { child } = await forked({ serialization: 'advanced' })
       const message = { map: new Map([['a', 1n]]), bytes: Buffer.from([0, 255]), date: new Date(0) }
-      const answered = (await answer(child, message)) as typeof message
-      assert.deepEqual([answered.map, answered.date], [message.map, message.date])
-      assert.deepEqual([...answered.bytes], [0, 255])
+      const reply = (await replyOf(child, message)) as typeof message
+      assert.deepEqual([reply.map, reply.date], [message.map, message.date])
+      assert.deepEqual([...reply.bytes], [0, 255])
       child.kill()
       await closed(child)
     })
 
-    test("disconnect() from either end is 'disconnect' once, and lets the child end", async () => {
+    test("disconnect() at either end emits 'disconnect' once and lets the child exit", async () => {
       const { child: left } = await forked()
       const disconnected = once(left, 'disconnect')
       left.disconnect()
       assert.equal(left.connected, false)
       await disconnected
-      // Node has no 'close' for a child whose channel the worker has closed.
+      // Node emits no 'close' for a child whose channel was closed by the worker.
       assert.deepEqual(await once(left, 'exit'), [0, null])
       const { child: leaving } = await forked()
-      const itsEvents = eventsOf(leaving)
+      const events = eventsOf(leaving)
       leaving.send('disconnect')
-      assert.deepEqual(await itsEvents, [['disconnect'], ['exit', 0, null], ['close', 0, null]])
+      assert.deepEqual(await events, [['disconnect'], ['exit', 0, null], ['close', 0, null]])
     })
 
-    test('send() after the end is an error to its callback, or an event', async () => {
+    test("send() after the end passes an error to its callback, or emits 'error'", async () => {
       const { child } = await forked()
       child.send('end')
       await closed(child)
       const error = await new Promise<NodeJS.ErrnoException | null>((resolve) => child.send('late', resolve))
       assert.equal(error?.code, 'ERR_IPC_CHANNEL_CLOSED')
-      const heard = once(child, 'error')
+      const emitted = once(child, 'error')
       assert.equal(child.send('late'), false)
-      assert.equal((await heard)[0].code, 'ERR_IPC_CHANNEL_CLOSED')
+      assert.equal((await emitted)[0].code, 'ERR_IPC_CHANNEL_CLOSED')
     })
 
     test('send() carries a connection to the child', async () => {
@@ -115,8 +115,13 @@ forEachLauncher((launcher) => {
         execArgv: ['--no-warnings'],
         execPath: process.execPath
       }
-      const { child, told } = await forked(options, ['talk'])
-      assert.deepEqual(told, { argv: ['talk'], execArgv: ['--no-warnings'], given: 'given', cwd: folder })
+      const { child, description } = await forked(options, ['talk'])
+      assert.deepEqual(description, {
+        argv: ['talk'],
+        execArgv: ['--no-warnings'],
+        given: 'given',
+        cwd: folder
+      })
       assert.equal(child.spawnfile, process.execPath)
       const output = text(child.stdout as Readable)
       child.disconnect()
@@ -140,7 +145,7 @@ forEachLauncher((launcher) => {
       })
       const output = text(child.stdout as Readable)
       await once(child, 'message')
-      assert.deepEqual(await answer(child, new Set([1])), new Set([1]))
+      assert.deepEqual(await replyOf(child, new Set([1])), new Set([1]))
       assert.equal(child.stdio[3], null)
       child.disconnect()
       assert.equal(await output, 'to stdout')
@@ -148,7 +153,7 @@ forEachLauncher((launcher) => {
   })
 
   suite('descriptors and streams as stdio', () => {
-    test('the number of a file', async () => {
+    test('a file descriptor', async () => {
       const path = join(folder, `${launcher.name}-number`)
       const file = openSync(path, 'w')
       const child = launcher.spawn('sh', ['-c', 'echo out; echo err >&2'], { stdio: ['ignore', file, file] })
@@ -158,7 +163,7 @@ forEachLauncher((launcher) => {
       assert.equal(readFileSync(path, 'utf8'), 'out\nerr\n')
     })
 
-    test('a stream of a file', async () => {
+    test('a file stream', async () => {
       const stream = createWriteStream(join(folder, `${launcher.name}-stream`))
       await once(stream, 'open')
       const child = launcher.spawn('echo', ['out'], { stdio: ['ignore', stream, 'inherit'] })
@@ -168,7 +173,7 @@ forEachLauncher((launcher) => {
       assert.equal(readFileSync(stream.path, 'utf8'), 'out\n')
     })
 
-    test('the stream of another child', async () => {
+    test('the stdin of another child', async () => {
       const last = launcher.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
       const output = text(last.stdout as Readable)
       await once(last, 'spawn')
@@ -180,8 +185,11 @@ forEachLauncher((launcher) => {
 
     suite('the output of another child', () => {
       const mebibyte = 1024 * 1024
-      /** Starts `a | b`, where `b` counts the bytes, in the turn in which `a` is started or when it has written. */
-      async function counted(bytes: number, whenWritten: boolean): Promise<string> {
+      /**
+       * Runs `a | b`, where `b` counts the bytes, and resolves with the count. `b` starts in the same turn of
+       * the event loop as `a`, or once `a` has written.
+       */
+      async function countThroughPipe(bytes: number, whenWritten: boolean): Promise<string> {
         const a = launcher.spawn('head', ['-c', `${bytes}`, '/dev/zero'], {
           stdio: ['ignore', 'pipe', 'inherit']
         })
@@ -192,20 +200,22 @@ forEachLauncher((launcher) => {
         return output.trim()
       }
 
-      test('comes whole', async () => {
-        const runs = Array.from({ length: 20 }, () => counted(mebibyte, false))
+      test('arrives complete', async () => {
+        const runs = Array.from({ length: 20 }, () => countThroughPipe(mebibyte, false))
         assert.deepEqual(new Set(await Promise.all(runs)), new Set([`${mebibyte}`]))
       })
 
       const skip =
         launcher.does('output read before it is given away') === 'lost' && 'what Node has read is lost'
-      test('comes whole when the other one has written already', { skip }, async () => {
-        const runs = Array.from({ length: 20 }, (_, index) => counted(index % 2 === 0 ? 10 : mebibyte, true))
+      test('arrives complete even if the other child has already written', { skip }, async () => {
+        const runs = Array.from({ length: 20 }, (_, index) =>
+          countThroughPipe(index % 2 === 0 ? 10 : mebibyte, true)
+        )
         const expected = new Set(['10', `${mebibyte}`])
         assert.deepEqual(new Set(await Promise.all(runs)), expected)
       })
 
-      test('is left to the worker when the other one has ended', async () => {
+      test('stays readable for the worker after the reader has exited', async () => {
         const a = launcher.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
         const b = launcher.spawn('head', ['-n', '1'], { stdio: [a.stdout, 'pipe', 'inherit'] })
         a.stdin?.write('first\n')
@@ -215,16 +225,16 @@ forEachLauncher((launcher) => {
         assert.equal(await text(a.stdout as Readable), 'second\n')
       })
 
-      test('is written to a child that has ended', async () => {
+      test('written to a child that has exited makes the writer fail', async () => {
         const b = launcher.spawn('true', [], { stdio: ['pipe', 'inherit', 'inherit'] })
         const a = launcher.spawn('yes', [], { stdio: ['ignore', b.stdin, 'ignore'] })
         await closed(a)
-        // By SIGPIPE, or a status of its own.
+        // Ended by SIGPIPE, or with a status of its own.
         assert.notEqual(a.exitCode, 0)
       })
     })
 
-    test('a fourth pipe, both ways', async () => {
+    test('a fourth pipe, in both directions', async () => {
       const child = launcher.spawn('sh', ['-c', 'read line <&3; echo "heard $line" >&3'], {
         stdio: ['ignore', 'ignore', 'inherit', 'pipe']
       })

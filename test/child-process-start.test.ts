@@ -1,4 +1,7 @@
-/** What a command finds when it starts, which Node leaves to the system: by Node itself, by keeper and directly. */
+/**
+ * What Node leaves to the system when a command starts and exits: program lookup, cwd, signals, descriptors,
+ * status. Each test runs with Node itself, with the keeper, and with a direct launch.
+ */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, type SpawnOptions } from 'node:child_process'
@@ -14,81 +17,93 @@ const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-start-test
 const [first, second] = [join(folder, 'first'), join(folder, 'second')]
 after(() => rmSync(folder, { recursive: true }))
 
-/** Makes a file that may be executed. */
-function program(path: string, content: string, mode = 0o755): void {
+/** Creates a file with a mode, by default an executable one. */
+function createProgram(path: string, content: string, mode = 0o755): void {
   writeFileSync(path, content)
   chmodSync(path, mode)
 }
 
 mkdirSync(first)
 mkdirSync(second)
-program(join(first, 'tells'), '#!/bin/sh\necho first')
-program(join(second, 'tells'), '#!/bin/sh\necho second')
-program(join(first, 'denied'), '#!/bin/sh\necho first', 0o644)
-program(join(second, 'denied'), '#!/bin/sh\necho second')
-program(join(first, 'denied-everywhere'), '#!/bin/sh\n', 0o644)
-program(join(first, 'no-interpreter'), 'echo "no interpreter, $1"')
-program(join(first, 'lost-interpreter'), '#!/no/such/interpreter\n')
-program(join(second, 'lost-interpreter'), '#!/bin/sh\necho second')
+createProgram(join(first, 'tells'), '#!/bin/sh\necho first')
+createProgram(join(second, 'tells'), '#!/bin/sh\necho second')
+createProgram(join(first, 'denied'), '#!/bin/sh\necho first', 0o644)
+createProgram(join(second, 'denied'), '#!/bin/sh\necho second')
+createProgram(join(first, 'denied-everywhere'), '#!/bin/sh\n', 0o644)
+createProgram(join(first, 'no-interpreter'), 'echo "no interpreter, $1"')
+createProgram(join(first, 'lost-interpreter'), '#!/no/such/interpreter\n')
+createProgram(join(second, 'lost-interpreter'), '#!/bin/sh\necho second')
 mkdirSync(join(first, 'folder'))
-// By the text alone, `link/..` would be this folder's parent.
+// Resolved as text, without following the link, `link/../second` would be `second` in the top directory.
 mkdirSync(join(first, 'second'))
 symlinkSync(join(first, 'folder'), join(folder, 'link'))
 
 const path = [join(folder, 'missing'), first, second, '/usr/bin', '/bin'].join(':')
 
 forEachLauncher((launcher) => {
-  const outcomes: [law: string, file: string, args: string[], options: SpawnOptions, outcome: string][] = [
-    ['is found in the first folder of its own PATH', 'tells', [], { env: { PATH: path } }, 'first\n'],
-    ['that may not be executed is passed over', 'denied', [], { env: { PATH: path } }, 'second\n'],
-    ['that nobody may execute is denied', 'denied-everywhere', [], { env: { PATH: path } }, 'EACCES'],
-    ['that is a folder is denied', 'folder', [], { env: { PATH: path } }, 'EACCES'],
-    ['of a missing interpreter is passed over', 'lost-interpreter', [], { env: { PATH: path } }, 'second\n'],
-    ['that no folder has is not found', 'no-such-command', [], { env: { PATH: path } }, 'ENOENT'],
+  const outcomes: [what: string, file: string, args: string[], options: SpawnOptions, outcome: string][] = [
+    ['is found in the first directory of its own PATH', 'tells', [], { env: { PATH: path } }, 'first\n'],
+    ['without execute permission is skipped', 'denied', [], { env: { PATH: path } }, 'second\n'],
     [
-      'is not looked for in what is no folder',
+      'that is nowhere executable fails with EACCES',
+      'denied-everywhere',
+      [],
+      { env: { PATH: path } },
+      'EACCES'
+    ],
+    ['that is a directory fails with EACCES', 'folder', [], { env: { PATH: path } }, 'EACCES'],
+    ['with a missing interpreter is skipped', 'lost-interpreter', [], { env: { PATH: path } }, 'second\n'],
+    ['that is in no directory is not found', 'no-such-command', [], { env: { PATH: path } }, 'ENOENT'],
+    [
+      'is found despite a PATH entry that is no directory',
       'tells',
       [],
       { env: { PATH: `${join(first, 'tells')}:${first}` } },
       'first\n'
     ],
-    ['without PATH is looked for in /bin and /usr/bin', 'echo', ['said'], { env: {} }, 'said\n'],
+    ['without PATH is searched for in /bin and /usr/bin', 'echo', ['said'], { env: {} }, 'said\n'],
     [
-      'with an empty PATH is looked for in its folder',
+      'with an empty PATH is searched for in its cwd',
       'tells',
       [],
       { cwd: second, env: { PATH: '' } },
       'second\n'
     ],
     [
-      'is found by a relative PATH from its folder',
+      'is found by a PATH entry relative to its cwd',
       'tells',
       [],
       { cwd: folder, env: { PATH: 'second' } },
       'second\n'
     ],
-    ['is found by a relative path from its folder', './tells', [], { cwd: second, env: {} }, 'second\n'],
+    ['is found by a path relative to its cwd', './tells', [], { cwd: second, env: {} }, 'second\n'],
     [
-      'that names no interpreter is a script of the shell',
+      'without an interpreter line is run by the shell',
       'no-interpreter',
       ['said'],
       { env: { PATH: path } },
       'no interpreter, said\n'
     ],
-    ['by its path, too', join(first, 'no-interpreter'), ['said'], {}, 'no interpreter, said\n']
+    [
+      'without an interpreter line is run by the shell when given as a path too',
+      join(first, 'no-interpreter'),
+      ['said'],
+      {},
+      'no interpreter, said\n'
+    ]
   ]
-  for (const [law, file, args, options, outcome] of outcomes) {
-    test(`a program ${law}`, async () => {
+  for (const [what, file, args, options, outcome] of outcomes) {
+    test(`a program ${what}`, async () => {
       assert.equal(await outcomeOf(launcher.spawn(file, args, options)), outcome)
     })
   }
 
-  for (const [law, cwd, found] of [
-    ['that is relative is one of the worker’s', 'second', second],
-    ['without a name is the worker’s own', '', folder],
-    ['behind a symbolic link is where the link leads', 'link/../second', join(first, 'second')]
+  for (const [what, cwd, found] of [
+    ['that is relative is resolved against that of the worker', 'second', second],
+    ['that is empty is that of the worker', '', folder],
+    ['is resolved through a symbolic link', 'link/../second', join(first, 'second')]
   ] as const) {
-    test(`a folder ${law}`, async () => {
+    test(`a cwd ${what}`, async () => {
       const before = process.cwd()
       process.chdir(folder)
       try {
@@ -99,32 +114,32 @@ forEachLauncher((launcher) => {
     })
   }
 
-  test('no signal is ignored or blocked, whatever the worker does with it', async () => {
-    // Node ignores SIGPIPE, and the listeners of this process are its own.
+  test('no signal is ignored or blocked, whatever the worker does with signals', async () => {
+    // Node ignores SIGPIPE, and an ignored signal stays ignored across execve(2) unless it is reset.
     const status = await outcomeOf(launcher.spawn('grep', ['^Sig[BI]', '/proc/self/status']))
     for (const line of status.trim().split('\n')) assert.match(line, /:\t0+$/)
   })
 
-  test('a standard stream is one that blocks', async () => {
-    // Flags in octal: O_NONBLOCK is 04000.
+  test('the standard streams are in blocking mode', async () => {
+    // /proc/PID/fdinfo prints the flags in octal.
     for (const descriptor of [0, 1, 2]) {
       const flags = Number.parseInt(await flagsOf(launcher, descriptor), 8)
-      assert.equal(flags & constantOfNonBlocking, 0)
+      assert.equal(flags & O_NONBLOCK, 0)
     }
   })
 
-  test('no descriptor is open but those that this process was started with', async () => {
-    const given = execFileSync('ls', ['/proc/self/fd'], { encoding: 'utf8', stdio: 'pipe' })
-    assert.equal(await outcomeOf(launcher.spawn('ls', ['/proc/self/fd'])), given)
+  test('no descriptors are open except those that any child of this process inherits', async () => {
+    const inherited = execFileSync('ls', ['/proc/self/fd'], { encoding: 'utf8', stdio: 'pipe' })
+    assert.equal(await outcomeOf(launcher.spawn('ls', ['/proc/self/fd'])), inherited)
   })
 
-  test('it leads a session only where the guard started it', async () => {
+  test('a command leads a session if the guard started it, and only then', async () => {
     const fields = (await outcomeOf(launcher.spawn('cat', ['/proc/self/stat']))).split(' ')
     const [pid, session] = [fields[0], fields[5]]
     assert.equal(pid === session, launcher.name !== 'node')
   })
 
-  test('a signal without a name in Node is no success', async () => {
+  test('a signal that Node has no name for gives a status above 128 by keeper, and 0 otherwise', async () => {
     const number = 40
     assert.ok(!Object.values(constants.signals).includes(number as never))
     const child = launcher.spawn('sh', ['-c', `kill -${number} $$; echo lives`])
@@ -133,7 +148,7 @@ forEachLauncher((launcher) => {
     assert.deepEqual([code, signal], [isSuccess ? 0 : 128 + number, null])
   })
 
-  test('of hundreds that run and end at once each has its own status', async () => {
+  test('each of hundreds of commands that run and exit at once has its own status', async () => {
     const children = Array.from({ length: 200 }, (_, number) =>
       launcher.spawn('sh', ['-c', `exit ${number}`], { stdio: 'ignore' })
     )
@@ -145,9 +160,9 @@ forEachLauncher((launcher) => {
   })
 })
 
-const constantOfNonBlocking = 0o4000
+const O_NONBLOCK = 0o4000
 
-/** What it writes, or the code of the error that it could not be started for. */
+/** Resolves with its output, or with the code of the error if it could not be started. */
 async function outcomeOf(child: ChildProcess): Promise<string> {
   let code: string | undefined
   child.once('error', (error: NodeJS.ErrnoException) => {

@@ -1,4 +1,7 @@
-/** What Node documents of `spawn` and `ChildProcess`, item by item, by Node itself, by keeper and directly. */
+/**
+ * `spawn` and `ChildProcess` behave as Node documents them, item by item. Each test runs with Node itself,
+ * with the keeper, and with a direct launch.
+ */
 
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -33,28 +36,28 @@ chmodSync(plain, 0o644)
 after(() => rmSync(folder, { recursive: true }))
 
 const isRoot = process.getuid?.() === 0
-/** For a test of the far end of a timeout: no process of a test lives as long. */
-const veryLate = 100_000
+/** A timeout in ms that no process of a test lives to see. */
+const veryLateMs = 100_000
 
 function streamsOf(child: ChildProcess): { stdin: Writable; stdout: Readable; stderr: Readable } {
   return child as never
 }
 
-/** Runs a line of shell and resolves with what it wrote to standard output. */
-async function said(child: ChildProcess): Promise<string> {
+/** Resolves with everything that the child writes to standard output, once it is closed. */
+async function outputOf(child: ChildProcess): Promise<string> {
   const [output] = await Promise.all([text(streamsOf(child).stdout), closed(child)])
   return output
 }
 
-/** Resolves at the first line on standard output: the process is there and has said so. */
+/** Resolves with the first line on standard output, by which a process shows that it is ready. */
 async function firstLine(child: ChildProcess): Promise<string> {
   let output = ''
   while (!output.includes('\n')) output += String((await once(streamsOf(child).stdout, 'data'))[0])
   return output.slice(0, output.indexOf('\n'))
 }
 
-/** Whether what was written went out without the command reading it: the next turns of the loop tell. */
-async function drainedAtOnce(stdin: Writable): Promise<boolean> {
+/** Whether the stream drains within a few turns of the event loop, although the command reads nothing. */
+async function drainsUnread(stdin: Writable): Promise<boolean> {
   for (let turn = 0; turn < 10 && stdin.writableNeedDrain; turn++) {
     await new Promise((resolve) => setImmediate(resolve))
   }
@@ -69,7 +72,7 @@ test('docs/child-process.md names every difference', () => {
 
 test('kill() after a direct start that failed sends no signal to the worker or its process group', async () => {
   const program = fileURLToPath(new URL('./harness/failed-start-main.js', import.meta.url))
-  // It has a process group of its own: the signal must not reach that of the tests.
+  // It has its own process group, so that a wrong signal does not reach the group of the tests.
   const worker = spawn(process.execPath, [program], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] })
   const [output] = await Promise.all([text(worker.stdout), closed(worker)])
   assert.deepEqual([output, worker.signalCode], ['still there\n', null])
@@ -77,25 +80,25 @@ test('kill() after a direct start that failed sends no signal to the worker or i
 
 forEachLauncher((launcher) => {
   suite('spawn(command[, args][, options])', () => {
-    test('takes a command alone, with options, with arguments, and with both', async () => {
+    test('accepts a command alone, with options, with arguments, and with both', async () => {
       assert.deepEqual(await eventsOf(launcher.spawn('true')), [
         ['spawn'],
         ['exit', 0, null],
         ['close', 0, null]
       ])
-      assert.equal(await said(launcher.spawn('pwd', { cwd: folder })), `${folder}\n`)
-      assert.equal(await said(launcher.spawn('echo', ['a', ' b'])), 'a  b\n')
-      assert.equal(await said(launcher.spawn('pwd', [], { cwd: folder })), `${folder}\n`)
-      assert.equal(await said(launcher.spawn('pwd', undefined, { cwd: folder })), `${folder}\n`)
-      assert.equal(await said(launcher.spawn('pwd', null as never, { cwd: folder })), `${folder}\n`)
+      assert.equal(await outputOf(launcher.spawn('pwd', { cwd: folder })), `${folder}\n`)
+      assert.equal(await outputOf(launcher.spawn('echo', ['a', ' b'])), 'a  b\n')
+      assert.equal(await outputOf(launcher.spawn('pwd', [], { cwd: folder })), `${folder}\n`)
+      assert.equal(await outputOf(launcher.spawn('pwd', undefined, { cwd: folder })), `${folder}\n`)
+      assert.equal(await outputOf(launcher.spawn('pwd', null as never, { cwd: folder })), `${folder}\n`)
     })
 
-    test('cwd: a path, a file: URL, or the worker’s', async () => {
-      assert.equal(await said(launcher.spawn('pwd', [], { cwd: pathToFileURL(folder) })), `${folder}\n`)
-      assert.equal(await said(launcher.spawn('pwd')), `${process.cwd()}\n`)
+    test('cwd: is a path or a file: URL, and that of the worker by default', async () => {
+      assert.equal(await outputOf(launcher.spawn('pwd', [], { cwd: pathToFileURL(folder) })), `${folder}\n`)
+      assert.equal(await outputOf(launcher.spawn('pwd')), `${process.cwd()}\n`)
     })
 
-    test('env: as given, without what is undefined, with what the object inherits; or the worker’s', async () => {
+    test('env: includes inherited properties, omits undefined ones, and is that of the worker by default', async () => {
       const env = Object.assign(Object.create({ INHERITED: 'i' }), {
         PATH: process.env.PATH,
         GIVEN: 'é=\n',
@@ -103,7 +106,7 @@ forEachLauncher((launcher) => {
         UNDEFINED: undefined
       })
       const variables = JSON.parse(
-        await said(launcher.spawn(process.execPath, ['-p', 'JSON.stringify(process.env)'], { env }))
+        await outputOf(launcher.spawn(process.execPath, ['-p', 'JSON.stringify(process.env)'], { env }))
       )
       const added = launcher.does('variables added to the environment') as string[]
       for (const name of added) {
@@ -112,35 +115,35 @@ forEachLauncher((launcher) => {
       }
       assert.deepEqual(variables, { PATH: process.env.PATH, GIVEN: 'é=\n', NUMBER: '1', INHERITED: 'i' })
       process.env.SET_LATER = 'set'
-      assert.equal(await said(launcher.spawn('sh', ['-c', 'echo $SET_LATER'])), 'set\n')
+      assert.equal(await outputOf(launcher.spawn('sh', ['-c', 'echo $SET_LATER'])), 'set\n')
       delete process.env.SET_LATER
     })
 
-    test('argv0: what the command is told to be its name', async () => {
+    test('argv0: is the name that the command sees', async () => {
       const child = launcher.spawn('sh', ['-c', 'echo $0'], { argv0: 'named' })
       assert.equal(child.spawnfile, 'sh')
       assert.deepEqual(child.spawnargs, ['named', '-c', 'echo $0'])
-      assert.equal(await said(child), 'named\n')
+      assert.equal(await outputOf(child), 'named\n')
     })
 
-    test('shell: true for /bin/sh, or the path of another', async () => {
+    test('shell: is true for /bin/sh, or the path of another shell', async () => {
       const child = launcher.spawn('echo $((1 + 1)); echo $0', { shell: true })
       assert.equal(child.spawnfile, '/bin/sh')
       assert.deepEqual(child.spawnargs, ['/bin/sh', '-c', 'echo $((1 + 1)); echo $0'])
-      assert.equal(await said(child), '2\n/bin/sh\n')
+      assert.equal(await outputOf(child), '2\n/bin/sh\n')
       assert.equal(launcher.spawn('true', { shell: '/usr/bin/env' }).spawnfile, '/usr/bin/env')
       assert.equal(launcher.spawn('true', { shell: '' }).spawnfile, 'true')
       assert.equal(launcher.spawn('true', { shell: false }).spawnfile, 'true')
     })
 
-    test('uid, gid: the rights of the process', {
+    test('uid, gid: are the user and group of the process', {
       skip: !isRoot && 'only root may change users'
     }, async () => {
       const child = launcher.spawn('sh', ['-c', 'id -u; id -g'], { uid: 65_534, gid: 65_534 })
-      assert.equal(await said(child), '65534\n65534\n')
+      assert.equal(await outputOf(child), '65534\n65534\n')
     })
 
-    test('timeout: killSignal, SIGTERM by default, and no error', async () => {
+    test('timeout: sends killSignal, SIGTERM by default, and emits no error', async () => {
       const plain = eventsOf(launcher.spawn('sleep', ['1000'], { timeout: 50 }))
       const given = eventsOf(launcher.spawn('sleep', ['1000'], { timeout: 50, killSignal: 'SIGINT' }))
       const number = eventsOf(launcher.spawn('sleep', ['1000'], { timeout: 50, killSignal: 9 }))
@@ -153,8 +156,8 @@ forEachLauncher((launcher) => {
       }
     })
 
-    test('timeout: none for a process that ends before it, and none for 0', async () => {
-      const late = launcher.spawn('true', [], { timeout: veryLate })
+    test('timeout: has no effect on a process that exits before it, or if it is 0', async () => {
+      const late = launcher.spawn('true', [], { timeout: veryLateMs })
       const never = launcher.spawn('sleep', ['0.05'], { timeout: 0 })
       for (const events of await Promise.all([eventsOf(late), eventsOf(never)])) {
         assert.deepEqual(events.at(-1), ['close', 0, null])
@@ -162,7 +165,7 @@ forEachLauncher((launcher) => {
       assert.equal(late.killed, false)
     })
 
-    test('signal: aborted later, it is a signal and an AbortError', async () => {
+    test('signal: when aborted later, sends killSignal and emits an AbortError', async () => {
       const controller = new AbortController()
       const child = launcher.spawn('sleep', ['1000'], { signal: controller.signal, killSignal: 'SIGINT' })
       const events = eventsOf(child)
@@ -182,11 +185,11 @@ forEachLauncher((launcher) => {
       assert.equal(child.killed, true)
     })
 
-    for (const [law, abort] of [
+    for (const [when, abort] of [
       ['before the call', (controller: AbortController) => controller.abort()],
       ['right after it', (controller: AbortController) => setImmediate(() => controller.abort())]
     ] as const) {
-      test(`signal: aborted ${law}, the process was there and 'spawn' comes first`, async () => {
+      test(`signal: when aborted ${when}, the process still starts and 'spawn' is emitted first`, async () => {
         const controller = new AbortController()
         abort(controller)
         const events = await eventsOf(launcher.spawn('sleep', ['1000'], { signal: controller.signal }))
@@ -198,7 +201,7 @@ forEachLauncher((launcher) => {
       })
     }
 
-    test('signal: without effect on a process that has ended or was not started', async () => {
+    test('signal: has no effect on a process that has exited or failed to start', async () => {
       const controller = new AbortController()
       const ended = launcher.spawn('true', [], { signal: controller.signal })
       await closed(ended)
@@ -218,14 +221,14 @@ forEachLauncher((launcher) => {
 
     test('windowsHide, windowsVerbatimArguments, serialization, detached: false and null are accepted', async () => {
       const options = { windowsHide: true, windowsVerbatimArguments: false, detached: false }
-      assert.equal(await said(launcher.spawn('echo', ['said'], options)), 'said\n')
-      assert.equal(await said(launcher.spawn('echo', ['said'], { serialization: 'json' })), 'said\n')
+      assert.equal(await outputOf(launcher.spawn('echo', ['said'], options)), 'said\n')
+      assert.equal(await outputOf(launcher.spawn('echo', ['said'], { serialization: 'json' })), 'said\n')
       const names = 'cwd env argv0 shell uid gid timeout killSignal detached windowsHide'.split(' ')
       const nulls = Object.fromEntries(names.map((name) => [name, null]))
-      assert.equal(await said(launcher.spawn('echo', ['said'], nulls as never)), 'said\n')
+      assert.equal(await outputOf(launcher.spawn('echo', ['said'], nulls as never)), 'said\n')
     })
 
-    test('leaves arguments and options as they are', async () => {
+    test('does not modify arguments and options', async () => {
       const args = Object.freeze(['-c', 'true'])
       const options = Object.freeze({
         env: Object.freeze({ ...process.env }),
@@ -239,7 +242,7 @@ forEachLauncher((launcher) => {
       assert.equal(short.length, isFilled ? 3 : 1)
     })
 
-    const wrong: [string, [string, (readonly string[] | SpawnOptions)?, object?]][] = [
+    const invalid: [string, [string, (readonly string[] | SpawnOptions)?, object?]][] = [
       ['command', ['']],
       ['command', [1 as never]],
       ['command', ['a\0b']],
@@ -261,8 +264,8 @@ forEachLauncher((launcher) => {
       ['windowsHide', ['true', [], { windowsHide: 1 }]],
       ['windowsVerbatimArguments', ['true', [], { windowsVerbatimArguments: 1 }]]
     ]
-    for (const [name, [command, args, options]] of wrong) {
-      test(`throws for a wrong ${name}: ${JSON.stringify(options ?? args ?? command)}`, () => {
+    for (const [name, [command, args, options]] of invalid) {
+      test(`throws for an invalid ${name}: ${JSON.stringify(options ?? args ?? command)}`, () => {
         const codes = launcher.does('`code` of a wrong option') as string[]
         assert.throws(
           () => launcher.spawn(command, args, options),
@@ -271,7 +274,7 @@ forEachLauncher((launcher) => {
       })
     }
 
-    test('detached: true', async () => {
+    test('detached: true throws, except in Node', async () => {
       const spawn = (): ChildProcess => launcher.spawn('true', [], { detached: true })
       if (launcher.does('`detached: true`') === 'accepted') await closed(spawn())
       else assert.throws(spawn, /options\.detached is true.*release\(\)/)
@@ -283,7 +286,7 @@ forEachLauncher((launcher) => {
       assert.equal(child.exitCode, 0)
     })
 
-    test('options that are no object are a TypeError', () => {
+    test('throws a TypeError for options that are not an object', () => {
       for (const options of ['utf8', 1, true, [], () => {}]) {
         assert.throws(() => launcher.spawn('true', [], options as never), TypeError)
       }
@@ -293,13 +296,13 @@ forEachLauncher((launcher) => {
       assert.throws(() => launcher.spawn('true', [], { serialization: null as never }), TypeError)
     })
 
-    test('options that are null', async () => {
+    test('null as options is accepted, except by Node', async () => {
       const spawn = (): ChildProcess => launcher.spawn('true', [], null as never)
       if (launcher.does('`options` is `null`') === 'throws') assert.throws(spawn, TypeError)
       else await closed(spawn())
     })
 
-    test('the process has a parent and a group', async () => {
+    test('the process has the documented parent and process group', async () => {
       const child = launcher.spawn('cat')
       await once(child, 'spawn')
       const { parent, group } = statOf(child.pid as number) as Stat
@@ -312,14 +315,14 @@ forEachLauncher((launcher) => {
   })
 
   suite('events', () => {
-    test("come as 'spawn', output, 'exit', 'close', each once", async () => {
+    test("are 'spawn', output, 'exit', 'close', each once", async () => {
       const child = launcher.spawn('sh', ['-c', 'read a; echo "$a"; read b; echo errors >&2; exit 3'])
       const order: string[] = []
       for (const name of ['spawn', 'exit', 'close']) child.on(name, () => order.push(name))
       const { stdin, stdout, stderr } = streamsOf(child)
       stdout.once('data', () => {
         order.push('data')
-        // Output and end come by different connections: the command ends when its output was seen.
+        // Output and exit arrive on different connections, so end the command only once its output was seen.
         stdin.end('end\n')
       })
       for (const stream of [stdout, stderr]) stream.once('end', () => order.push('end'))
@@ -332,7 +335,7 @@ forEachLauncher((launcher) => {
       assert.deepEqual(order.toSorted(), ['close', 'data', 'end', 'end', 'exit', 'spawn'])
     })
 
-    test("'spawn' comes before all output, with many started at once", async () => {
+    test("'spawn' comes before any output, also of many commands started at once", async () => {
       const early: string[] = []
       const children = Array.from({ length: 50 }, () => {
         const child = launcher.spawn('sh', ['-c', 'echo out; echo err >&2'])
@@ -352,7 +355,7 @@ forEachLauncher((launcher) => {
       assert.deepEqual(early, [])
     })
 
-    test("'exit' and 'close' have the status, or the signal that ended it", async () => {
+    test("'exit' and 'close' have the status, or the signal that ended the process", async () => {
       for (const status of [0, 1, 42, 255]) {
         const child = launcher.spawn('sh', ['-c', `exit ${status}`])
         assert.deepEqual((await eventsOf(child)).slice(1), [
@@ -371,12 +374,12 @@ forEachLauncher((launcher) => {
       }
     })
 
-    test("'close' comes where nobody reads the output", async () => {
+    test("'close' comes even if the output is never read", async () => {
       const child = launcher.spawn('sh', ['-c', 'echo unread; echo unread >&2'])
       assert.deepEqual((await eventsOf(child)).at(-1), ['close', 0, null])
     })
 
-    test("'close' while a grandchild holds the standard streams", async () => {
+    test("'close' comes while a grandchild holds the standard streams, except in Node", async () => {
       const child = launcher.spawn('sh', ['-c', 'sleep 1000 & echo $!'])
       const grandchild = Number(await firstLine(child))
       const close = closed(child)
@@ -391,13 +394,13 @@ forEachLauncher((launcher) => {
     const failures: [string, string, string[], object, string][] = [
       ['is not found', missing, ['a', 'b'], {}, 'ENOENT'],
       ['is not executable', plain, [], {}, 'EACCES'],
-      ['has no such folder', 'true', ['a'], { cwd: missing }, 'ENOENT'],
-      ['has no such shell', 'true', ['a'], { shell: missing }, 'ENOENT']
+      ['has a missing cwd', 'true', ['a'], { cwd: missing }, 'ENOENT'],
+      ['has a missing shell', 'true', ['a'], { shell: missing }, 'ENOENT']
     ]
-    for (const [law, command, args, options, code] of failures) {
-      test(`'error' and 'close' alone when the command ${law}`, async () => {
+    for (const [problem, command, args, options, code] of failures) {
+      test(`are only 'error' and 'close' when the command ${problem}`, async () => {
         const child = launcher.spawn(command, args, options)
-        const ends = [child.stdin, child.stdout, child.stderr].map((stream) =>
+        const streamsClosed = [child.stdin, child.stdout, child.stderr].map((stream) =>
           once(stream as Socket, 'close')
         )
         const [[name, error], ...rest] = (await eventsOf(child)) as [[string, NodeJS.ErrnoException]]
@@ -415,11 +418,11 @@ forEachLauncher((launcher) => {
         assert.deepEqual([child.pid, child.exitCode, child.signalCode], [undefined, errno, null])
         assert.equal(child.kill(), false)
         assert.equal(child.killed, false)
-        await Promise.all(ends)
+        await Promise.all(streamsClosed)
       })
     }
 
-    test('a start that Node refuses at once (E2BIG)', async () => {
+    test("a start that fails with E2BIG throws in Node and in a direct launch, else emits 'error'", async () => {
       const spawn = (): ChildProcess => launcher.spawn('true', ['x'.repeat(4 * 1024 * 1024)])
       if (launcher.does('start refused with E2BIG') === 'throws') assert.throws(spawn, { code: 'E2BIG' })
       else {
@@ -428,10 +431,10 @@ forEachLauncher((launcher) => {
       }
     })
 
-    test("an 'error' that nobody listens to", async () => {
+    test("an 'error' without a listener is logged, except in Node", async () => {
       const child = launcher.spawn(missing)
       if (launcher.does('`error` without a listener') === 'throws') {
-        // Here it would be the end of this process.
+        // Without this listener the error would end the test process.
         child.once('error', () => {})
         await closed(child)
         assert.throws(() => child.emit('error', new Error('unheard')), /unheard/)
@@ -441,17 +444,17 @@ forEachLauncher((launcher) => {
       }
     })
 
-    test('come in the asynchronous context of the call', async () => {
+    test('are emitted in the asynchronous context of the call', async () => {
       const storage = new AsyncLocalStorage<string>()
       const seen = await storage.run('context', () => {
         const child = launcher.spawn('echo', ['said'])
-        const heard = (emitter: NodeJS.EventEmitter, name: string): Promise<unknown> =>
+        const storeAt = (emitter: NodeJS.EventEmitter, name: string): Promise<unknown> =>
           new Promise((resolve) => emitter.once(name, () => resolve(storage.getStore())))
         return Promise.all([
-          heard(child, 'spawn'),
-          heard(streamsOf(child).stdout, 'data'),
-          heard(child, 'exit'),
-          heard(child, 'close')
+          storeAt(child, 'spawn'),
+          storeAt(streamsOf(child).stdout, 'data'),
+          storeAt(child, 'exit'),
+          storeAt(child, 'close')
         ])
       })
       assert.deepEqual(seen, Array(4).fill('context'))
@@ -459,7 +462,7 @@ forEachLauncher((launcher) => {
   })
 
   suite('a ChildProcess', () => {
-    test('is one, with every documented property, from start to end', async () => {
+    test('has every documented property, from start to end', async () => {
       const child = launcher.spawn('cat')
       assert.ok(child instanceof ChildProcess)
       assert.equal(typeof child.pid, launcher.does('`pid` before `spawn`'))
@@ -491,7 +494,7 @@ forEachLauncher((launcher) => {
       assert.deepEqual([child.stdin, child.stdout, child.stderr], [stdin, stdout, stderr])
     })
 
-    test('kill() sends SIGTERM, or the signal of that name or number', async () => {
+    test('kill() sends SIGTERM, or the given signal, by name or number', async () => {
       for (const [given, signal] of [
         [undefined, 'SIGTERM'],
         ['SIGHUP', 'SIGHUP'],
@@ -508,7 +511,7 @@ forEachLauncher((launcher) => {
       }
     })
 
-    test("kill() before 'spawn' ends a process that has run", async () => {
+    test("kill() before 'spawn' ends the process after it has started", async () => {
       const child = launcher.spawn('sleep', ['1000'])
       assert.equal(child.kill('SIGINT'), true)
       assert.equal(child.killed, true)
@@ -519,9 +522,9 @@ forEachLauncher((launcher) => {
       ])
     })
 
-    // There the process id was never set.
+    // Node 20 calls kill(2) with a pid that was never set.
     const skip = launcher.name === 'node' && nodeMajor < 22 && 'Node 20 may signal this process, or any other'
-    test('kill() before a failed start', { skip }, async () => {
+    test('kill() before a failed start reaches no process', { skip }, async () => {
       const child = launcher.spawn(missing)
       const events = eventsOf(child)
       assert.equal(child.kill(), launcher.does('`kill()` before a failed start is known'))
@@ -534,7 +537,7 @@ forEachLauncher((launcher) => {
       assert.throws(() => child.kill('SIGNONE' as never), TypeError)
     })
 
-    test('kill(0) asks whether it is there', async () => {
+    test('kill(0) tests whether the process exists', async () => {
       const child = launcher.spawn('cat')
       assert.equal(child.kill(0), true)
       await once(child, 'spawn')
@@ -544,7 +547,7 @@ forEachLauncher((launcher) => {
       assert.equal(child.kill(0), false)
     })
 
-    test('kill() sends what does not end it, too', async () => {
+    test('kill() also sends signals that do not end the process', async () => {
       const child = launcher.spawn('sh', [
         '-c',
         'trap "echo heard; exit 7" USR1; echo ready; while :; do sleep 0.05; done'
@@ -577,18 +580,18 @@ forEachLauncher((launcher) => {
       child[Symbol.dispose]()
     })
 
-    test('ref() keeps the worker, and unref() lets it end', async () => {
-      const held = (): number => process.getActiveResourcesInfo().length
+    test('ref() keeps the worker running, and unref() lets it exit', async () => {
+      const activeCount = (): number => process.getActiveResourcesInfo().length
       const child = launcher.spawn('sleep', ['1000'], { stdio: 'ignore' })
       await once(child, 'spawn')
-      const before = held()
+      const before = activeCount()
       child.unref()
-      assert.equal(held(), before - 1)
+      assert.equal(activeCount(), before - 1)
       child.unref()
-      assert.equal(held(), before - 1)
+      assert.equal(activeCount(), before - 1)
       child.ref()
       child.ref()
-      assert.equal(held(), before)
+      assert.equal(activeCount(), before)
       child.kill()
       await closed(child)
     })
@@ -606,7 +609,7 @@ forEachLauncher((launcher) => {
   })
 
   suite('stdin, stdout, stderr', () => {
-    test('half close: the end of the input is heard, and the output goes on', async () => {
+    test('can be half-closed: the command sees the end of its input, and its output goes on', async () => {
       const child = launcher.spawn('sh', ['-c', 'cat >&2; echo after'])
       const { stdin, stdout, stderr } = streamsOf(child)
       const output = Promise.all([text(stdout), text(stderr)])
@@ -618,7 +621,7 @@ forEachLauncher((launcher) => {
       assert.equal(stdin.destroyed, true)
     })
 
-    test('talk back and forth', async () => {
+    test('can be used for a dialogue, line by line', async () => {
       const child = launcher.spawn('cat')
       for (const line of ['one', 'two', 'three']) {
         child.stdin?.write(`${line}\n`)
@@ -628,7 +631,7 @@ forEachLauncher((launcher) => {
       await closed(child)
     })
 
-    test('EPIPE where the command has closed its input', async () => {
+    test('a write emits EPIPE when the command has closed its input', async () => {
       const child = launcher.spawn('sh', ['-c', 'exec 0<&-; echo closed; exec sleep 1000'])
       assert.equal(await firstLine(child), 'closed')
       const { stdin } = streamsOf(child)
@@ -641,22 +644,22 @@ forEachLauncher((launcher) => {
       await closed(child)
     })
 
-    test('an EPIPE that nobody listens to', async () => {
+    test('an EPIPE without a listener is logged, except in Node', async () => {
       const child = launcher.spawn('sh', ['-c', 'exec 0<&-; echo closed; exec sleep 1000'])
       assert.equal(await firstLine(child), 'closed')
       const { stdin } = streamsOf(child)
       const throws = launcher.does('stdin `error` without a listener') === 'throws'
-      // Here it would be the end of this process.
+      // Without this listener the error would end the test process.
       if (throws) stdin.once('error', () => {})
       stdin.write('nobody reads this')
-      // Not once(), which would listen to 'error'.
+      // Not events.once(), which would itself listen to 'error'.
       await new Promise<void>((resolve) => stdin.once('close', () => resolve()))
       if (!throws) assert.match(String(launcher.log.at(-1)?.err), /EPIPE/)
       child.kill()
       await closed(child)
     })
 
-    test('a write after the end of the process fails', async () => {
+    test('a write after the process has exited fails', async () => {
       const child = launcher.spawn('true')
       await closed(child)
       const [error] = await new Promise<[NodeJS.ErrnoException]>((resolve) => {
@@ -666,7 +669,7 @@ forEachLauncher((launcher) => {
       assert.equal(error.code, 'ERR_STREAM_DESTROYED')
     })
 
-    test('back-pressure on the input: write() is false until the command reads', async () => {
+    test('back-pressure on the input: write() returns false until the command reads', async () => {
       const child = launcher.spawn('sh', ['-c', 'echo ready; kill -STOP $$; exec wc -c'])
       const { stdin, stdout } = streamsOf(child)
       assert.equal(await firstLine(child), 'ready')
@@ -674,11 +677,11 @@ forEachLauncher((launcher) => {
       const chunk = Buffer.alloc(65_536, 1)
       let bytes = 0
       let hasRoom = true
-      // A socket takes some for itself before the stream is full.
+      // The socket buffers some data before the stream is full.
       while (hasRoom) {
         hasRoom = stdin.write(chunk)
         bytes += chunk.length
-        if (!hasRoom) hasRoom = await drainedAtOnce(stdin)
+        if (!hasRoom) hasRoom = await drainsUnread(stdin)
       }
       assert.ok(stdin.writableNeedDrain)
       assert.ok(bytes < 10_000_000)
@@ -689,19 +692,19 @@ forEachLauncher((launcher) => {
       assert.equal(Number(await text(stdout)), bytes)
     })
 
-    test('back-pressure on the output: the command waits until somebody reads, and nothing is lost', async () => {
+    test('back-pressure on the output: the command blocks until it is read, and nothing is lost', async () => {
       const child = launcher.spawn('head', ['-c', '20000000', '/dev/zero'], {
         stdio: ['ignore', 'pipe', 'inherit']
       })
       const { stdout } = streamsOf(child)
       await once(stdout, 'readable')
-      await eventually('it waits in a write', () => statOf(child.pid as number)?.state === 'S')
+      await eventually('it blocks in a write', () => statOf(child.pid as number)?.state === 'S')
       assert.ok(stdout.readableLength < 1_000_000)
       assert.equal(child.exitCode, null)
       assert.equal((await buffer(stdout)).length, 20_000_000)
     })
 
-    test('binary data both ways, whole', async () => {
+    test('binary data passes unchanged in both directions', async () => {
       const data = Buffer.from(
         Array.from({ length: 2_000_003 }, (_, index) => (index * 7 + (index >> 8)) & 0xff)
       )
@@ -711,7 +714,7 @@ forEachLauncher((launcher) => {
       assert.ok((await buffer(stdout)).equals(data))
     })
 
-    test('setEncoding() on the output, and defaultEncoding on the input', async () => {
+    test('support setEncoding() on the output and setDefaultEncoding() on the input', async () => {
       const child = launcher.spawn('cat')
       const { stdin, stdout } = streamsOf(child)
       stdout.setEncoding('utf8')
@@ -724,12 +727,12 @@ forEachLauncher((launcher) => {
       assert.equal(output, '€é')
     })
 
-    test('an output that is destroyed ends a command that writes on', async () => {
+    test('destroying the output ends a command that keeps writing', async () => {
       const child = launcher.spawn('sh', ['-c', 'echo ready; exec cat /dev/zero'])
       await firstLine(child)
       streamsOf(child).stdout.destroy()
       const [status, signal] = await once(child, 'exit')
-      // Where it had written more than was read, the kernel says ECONNRESET first: a status of its own.
+      // If it had written more than was read, its write fails with ECONNRESET first: it exits with status 1.
       assert.ok(signal === 'SIGPIPE' || status === 1)
     })
   })
@@ -762,7 +765,7 @@ forEachLauncher((launcher) => {
       })
     }
 
-    test("'inherit' is the worker’s own, and 'ignore' /dev/null", async () => {
+    test("'inherit' is the stream of the worker, and 'ignore' is /dev/null", async () => {
       const child = launcher.spawn('sleep', ['1000'], { stdio: ['ignore', 'inherit', 'inherit'] })
       await once(child, 'spawn')
       assert.equal(readlinkSync(`/proc/${child.pid}/fd/0`), '/dev/null')

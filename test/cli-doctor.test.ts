@@ -1,4 +1,4 @@
-/** `subprocess-guard doctor` says what containment a machine allows: on this one, and on worse ones made of it. */
+/** `subprocess-guard doctor` reports the containment level of this machine, and of restricted namespaces. */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -48,13 +48,13 @@ async function diagnose(setup?: CliSetup): Promise<Diagnosis> {
   return { status, containment, why, findings, of }
 }
 
-/** What runs a program as `diagnose` does, after a program of the shell has made the machine worse. */
-function afterwards(program: string): readonly string[] {
-  return [...inNamespaces, 'sh', '-c', `${program} && exec "$@"`, 'sh']
+/** The start of a command line that first runs a shell script in new namespaces, e.g. to restrict them. */
+function afterScript(script: string): readonly string[] {
+  return [...inNamespaces, 'sh', '-c', `${script} && exec "$@"`, 'sh']
 }
 
-/** Why a program of util-linux is not here; false where it is. */
-function without(program: string): string | false {
+/** The skip reason if a program of util-linux is missing, else false. */
+function unlessInstalled(program: string): string | false {
   return spawnSync(program, ['--version']).status === 0 ? false : `${program}(1) of util-linux is missing`
 }
 
@@ -64,14 +64,14 @@ function tempFolder(t: TestContext): string {
   return folder
 }
 
-// The doctor waits to see whether process 1 reaps: most of its time is that.
+// Run concurrently: the doctor spends most of its time waiting to see whether process 1 reaps.
 suite('the level of containment', { concurrency: true }, () => {
   let withoutKoffi: Installed
   let containments: string[]
   before(async () => {
     withoutKoffi = await installWithoutKoffi()
     containments = []
-    // One after the other, before any command runs: what runs while a guard is open inherits a mark.
+    // Sequentially, and before any command runs: a command started while a guard is open inherits a mark.
     for (const create of [createGuard, withoutKoffi.createGuard]) {
       const guard = await create({ logger: silent })
       containments.push(guard.containment)
@@ -97,7 +97,7 @@ suite('the level of containment', { concurrency: true }, () => {
       ...{ name: 'socket folder', severity: 'ok', says: `The keeper can have its socket in ${folder}.` }
     })
 
-    // To people it says the same, with what to do.
+    // The text output has the same findings, each with the way out.
     const { stdout, stderr } = await runCli(['doctor'], { env: { TMPDIR: '/not-there' } })
     assert.equal(stderr, '')
     assert.match(stdout, /^ok {7}node {13}Node \d+\.\d+\.\d+ is supported\.$/m)
@@ -105,7 +105,7 @@ suite('the level of containment', { concurrency: true }, () => {
     assert.match(stdout, new RegExp(`\n\ncontainment: ${containment}( \\(.+\\))?\n$`))
   })
 
-  test('is that of a guard without koffi, or with one for another machine: marks, with what to do', async () => {
+  test('is marks, with the way out, without koffi or with a koffi built for another machine', async () => {
     const { cli } = withoutKoffi
     assert.equal(containments[1], 'marks')
     const diagnosis = await diagnose({ entry: cli })
@@ -127,10 +127,10 @@ suite('the level of containment', { concurrency: true }, () => {
     )
   })
 
-  test('is none where there is no place for the keeper’s socket', { skip: noNamespaces }, async (t) => {
+  test('is none if no directory can hold the keeper’s socket', { skip: noNamespaces }, async (t) => {
     const closed = join(tempFolder(t), 'not-there')
     const setup = {
-      via: afterwards('mount -t tmpfs -o ro none /dev/shm'),
+      via: afterScript('mount -t tmpfs -o ro none /dev/shm'),
       env: { TMPDIR: closed, XDG_RUNTIME_DIR: '' }
     }
     const diagnosis = await diagnose(setup)
@@ -145,15 +145,15 @@ suite('the level of containment', { concurrency: true }, () => {
     )
   })
 
-  test('is none where no /proc is mounted', { skip: noNamespaces }, async () => {
-    const diagnosis = await diagnose({ via: afterwards('mount -t tmpfs none /proc') })
+  test('is none if no /proc is mounted', { skip: noNamespaces }, async () => {
+    const diagnosis = await diagnose({ via: afterScript('mount -t tmpfs none /proc') })
     assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'none'])
     assert.equal(diagnosis.of('/proc').says, 'No /proc is mounted: the guard finds no process.')
   })
 })
 
 suite('the findings', { concurrency: true }, () => {
-  test('name a folder for the socket that is given up, and the one that is taken', async (t) => {
+  test('name the directory of the socket, and why others were rejected', async (t) => {
     const long = join(tempFolder(t), 'x'.repeat(100))
     mkdirSync(long)
     const env = { TMPDIR: long, XDG_RUNTIME_DIR: 'somewhere' }
@@ -163,7 +163,7 @@ suite('the findings', { concurrency: true }, () => {
     assert.match(says, /"somewhere" is not an absolute path/)
   })
 
-  test('name low limits of open files and of processes', { skip: without('prlimit') }, async () => {
+  test('name low limits for open files and processes', { skip: unlessInstalled('prlimit') }, async () => {
     const low = await diagnose({ via: ['prlimit', '--nofile=256:256', '--nproc=1000:1000'] })
     const files = low.of('open files')
     assert.equal(files.severity, 'note')
@@ -177,8 +177,8 @@ suite('the findings', { concurrency: true }, () => {
   })
 })
 
-suite('the folder that the servers of a user share', { skip: noNewPlaces }, () => {
-  test('is named, and who is in its way', () => {
+suite('the directory that the servers of a user share', { skip: noNewPlaces }, () => {
+  test('is named, with whatever blocks it', () => {
     const args = ['doctor', '--json']
     const of = (prepare: string): Finding | undefined =>
       runMainInNewPlaces<Diagnosis>(prepare, '../../../dist/cli/subprocess-guard.js', ...args).findings.find(
@@ -199,22 +199,23 @@ suite('the folder that the servers of a user share', { skip: noNewPlaces }, () =
 })
 
 suite('process 1', { concurrency: true, skip: noNamespaces }, () => {
-  test('that is Node is a problem, with the ways to an init', async () => {
+  test('that is Node is a problem, and the ways to get an init are named', async () => {
     const { severity, says, toDo } = (await diagnose({ via: inNamespaces })).of('process 1')
     assert.equal(severity, 'problem')
     assert.match(says, /^Process 1 of this PID namespace is node, which reaps no orphans/)
     for (const way of ['docker run --init', 'shareProcessNamespace', 'tini']) assert.ok(toDo?.includes(way))
   })
 
-  test('that is a shell is a problem: it passes no signal on', async () => {
+  test('that is a shell is a problem: it does not forward signals', async () => {
     const via = [...inNamespaces, 'sh', '-c', '"$@"; exit $?', 'sh']
     const { severity, says } = (await diagnose({ via })).of('process 1')
     assert.equal(severity, 'problem')
     assert.match(says, /is sh, which passes no SIGTERM on/)
   })
 
-  test('that leaves zombies is a problem, whatever it is', async () => {
-    // An orphan that ends when process 1 is sleep, which reaps nobody. It has no child that could be a zombie before.
+  test('that leaves zombies is a problem, whatever program it is', async () => {
+    // Process 1 becomes `sleep`, which does not reap. An orphan waits for that before it exits, so that no
+    // shell reaps it first. The doctor starts once the orphan is a zombie.
     const program =
       '((until read -r name </proc/1/comm && [ "$name" = sleep ]; do :; done) &); ' +
       '(until grep -qs "^State:.Z" /proc/[0-9]*/status; do sleep 0.05; done; exec "$@") & ' +
@@ -226,9 +227,9 @@ suite('process 1', { concurrency: true, skip: noNamespaces }, () => {
       output += text
     })
     try {
-      await eventually('the doctor has spoken', () => output.endsWith('}\n'))
+      await eventually('the doctor has printed its findings', () => output.endsWith('}\n'))
     } finally {
-      // With it goes all that is in its namespace.
+      // This also kills every process in its PID namespace.
       child.kill('SIGKILL')
       await exited
     }
@@ -238,7 +239,7 @@ suite('process 1', { concurrency: true, skip: noNamespaces }, () => {
     assert.match(says, /is sleep, which does not reap\. It has left 1 zombies so far\.$/)
   })
 
-  test('that is an init is as it should be', async (t) => {
+  test('that is an init is ok', async (t) => {
     const tini = join(tempFolder(t), 'tini')
     symlinkSync(process.execPath, tini)
     const via = [...inNamespaces, 'sh', '-c', `shift; exec ${tini} "$@"`, 'sh']
@@ -248,30 +249,33 @@ suite('process 1', { concurrency: true, skip: noNamespaces }, () => {
   })
 })
 
-suite('a /proc that hides something', { concurrency: true, skip: noNamespaces || without('setpriv') }, () => {
-  // To whoever may trace all, nothing is hidden.
-  const asOthers = 'set -- setpriv --bounding-set=-sys_ptrace "$@"'
+suite('a restricted /proc', { concurrency: true, skip: noNamespaces || unlessInstalled('setpriv') }, () => {
+  // Nothing is hidden from a process with CAP_SYS_PTRACE.
+  const withoutPtrace = 'set -- setpriv --bounding-set=-sys_ptrace "$@"'
 
   for (const [option, says] of [
     ['hidepid=1', /^hidepid=(1|noaccess): what another user runs cannot be read\./],
     ['hidepid=2', /^hidepid=(2|invisible): what another user runs is not shown\./],
     ['subset=pid', /^subset=pid: .* how old a process is cannot be told\.$/]
   ] as const) {
-    test(`is named with what that means: ${option}`, async (t) => {
+    test(`is reported with its effect: ${option}`, async (t) => {
       const mount = `mount -t proc -o ${option} proc /proc`
-      if (spawnSync(afterwards(mount)[0] as string, [...afterwards(mount).slice(1), 'true']).status !== 0) {
+      const [file, ...args] = afterScript(mount) as [string, ...string[]]
+      if (spawnSync(file, [...args, 'true']).status !== 0) {
         t.skip(`this kernel does not mount /proc with ${option} here`)
         return
       }
-      const finding = (await diagnose({ via: afterwards(`${mount} && ${asOthers}`) })).of('/proc')
+      const finding = (await diagnose({ via: afterScript(`${mount} && ${withoutPtrace}`) })).of('/proc')
       assert.equal(finding.severity, 'note')
       assert.match(finding.says, says)
       assert.match(finding.toDo ?? '', /^Mount \/proc without this option/)
     })
   }
 
-  test('hides nothing from who may trace all', async () => {
-    const finding = (await diagnose({ via: afterwards('mount -t proc -o hidepid=2 proc /proc') })).of('/proc')
+  test('hides nothing from a process with CAP_SYS_PTRACE', async () => {
+    const finding = (await diagnose({ via: afterScript('mount -t proc -o hidepid=2 proc /proc') })).of(
+      '/proc'
+    )
     assert.equal(finding.severity, 'ok')
     assert.match(finding.says, /hides nothing from this user, despite hidepid=/)
   })

@@ -1,4 +1,4 @@
-/** A command as a stream: a response is whole, or an error, or cut off, and never silently short. */
+/** A command as a stream: a response is complete, an error, or visibly cut off, never silently truncated. */
 
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
@@ -34,17 +34,17 @@ async function serveStreams(
   return served
 }
 
-/** Streams a line of shell. Its standard input is what is written to the stream. */
+/** Streams a shell command. What is written to the stream is its standard input. */
 function shell(request: FastifyRequest, line: string, options: StreamOptions = {}): CommandStream {
   return request.subprocesses.stream('sh', ['-c', line], options)
 }
 
-function program(request: FastifyRequest, served: Served, name: string): CommandStream {
+function runProgram(request: FastifyRequest, served: Served, name: string): CommandStream {
   return request.subprocesses.stream(...commandOf(name), { env: served.witness.env })
 }
 
 suite('a response that is the output of a command', () => {
-  test('is whole when the command succeeds', async (t) => {
+  test('is complete when the command succeeds', async (t) => {
     const bytes = 5_000_000
     const served = await serveStreams(t, (app) => {
       app.get('/', async (request) => shell(request, `yes 0123456 | head -c ${bytes}`))
@@ -59,7 +59,7 @@ suite('a response that is the output of a command', () => {
     await assertClean(served)
   })
 
-  test('is empty when the command succeeds in silence', async (t) => {
+  test('is empty when the command succeeds without output', async (t) => {
     const served = await serveStreams(t, (app) => {
       app.get('/', async (request) => shell(request, 'exit 0'))
     })
@@ -69,7 +69,7 @@ suite('a response that is the output of a command', () => {
   })
 
   const failures: Record<string, { stream: (request: FastifyRequest) => CommandStream; message: string }> = {
-    'exits with another status': {
+    'exits with a status other than 0': {
       stream: (request) => shell(request, 'exit 3'),
       message: 'A command failed: sh: status 3'
     },
@@ -103,7 +103,7 @@ suite('a response that is the output of a command', () => {
     })
   }
 
-  test('is what the error handler makes of it, which is told everything', async (t) => {
+  test('can be set by the error handler, which gets all details of the failure', async (t) => {
     let failure: CommandFailure | undefined
     const served = await serveStreams(t, (app) => {
       app.setErrorHandler<CommandFailure>((error, _request, reply) => {
@@ -120,7 +120,7 @@ suite('a response that is the output of a command', () => {
     assert.equal(failure?.cmd, 'sh -c echo "last words" >&2; exit 3')
   })
 
-  test('keeps arguments and standard error from the client', async (t) => {
+  test('hides arguments and standard error from the client', async (t) => {
     const script = 'echo secret-said >&2; : secret-argument; exit 1'
     const served = await serveStreams(t, (app) => {
       app.get('/args', async (request) =>
@@ -135,13 +135,13 @@ suite('a response that is the output of a command', () => {
     }
   })
 
-  test('has the status that the route gives it', async (t) => {
+  test('of a failed command has the status that the route chose', async (t) => {
     const served = await serveStreams(t, (app) => {
       app.get('/', async (request) => shell(request, 'exit 1', { statusCode: 422 }))
-      app.get('/wrong', async (request) => shell(request, 'exit 1', { statusCode: 200 }))
+      app.get('/invalid', async (request) => shell(request, 'exit 1', { statusCode: 200 }))
     })
     assert.equal((await ask(served.port, '/').answer).status, 422)
-    const { status, body } = await ask(served.port, '/wrong').answer
+    const { status, body } = await ask(served.port, '/invalid').answer
     assert.equal(status, 500)
     assert.match(JSON.parse(body).message, /^options\.statusCode is 200: /)
   })
@@ -162,7 +162,7 @@ suite('a response that is the output of a command', () => {
     await assertClean(served)
   })
 
-  test('is short and looks whole without stream()', async (t) => {
+  test('is truncated but looks complete without stream()', async (t) => {
     const served = await serveStreams(t, (app) => {
       app.get('/', async (request) => request.spawn('sh', ['-c', 'echo part; exit 3']).stdout)
     })
@@ -170,12 +170,12 @@ suite('a response that is the output of a command', () => {
     assert.deepEqual({ status, body, isCut }, { status: 200, body: 'part\n', isCut: false })
   })
 
-  test('is 503 at the deadline before the first byte, and is cut off after it', async (t) => {
+  test('is 503 at a deadline before the first byte, and is cut off at one after it', async (t) => {
     const served = await serveStreams(
       t,
       (app, served) => {
-        app.get('/silent', async (request) => program(request, served, 'waits.sh'))
-        app.get('/begun', async (request) => program(request, served, 'streams-then-waits.sh'))
+        app.get('/silent', async (request) => runProgram(request, served, 'waits.sh'))
+        app.get('/begun', async (request) => runProgram(request, served, 'streams-then-waits.sh'))
       },
       { timeout: distantMs }
     )
@@ -191,9 +191,9 @@ suite('a response that is the output of a command', () => {
     await assertClean(served)
   })
 
-  test('ends its command when the client leaves', async (t) => {
+  test('ends its command when the client disconnects', async (t) => {
     const served = await serveStreams(t, (app, served) => {
-      app.get('/', async (request) => program(request, served, 'chatty.sh'))
+      app.get('/', async (request) => runProgram(request, served, 'chatty.sh'))
     })
     const asked = ask(served.port, '/')
     await asked.begun
@@ -203,13 +203,13 @@ suite('a response that is the output of a command', () => {
     await assertClean(served)
   })
 
-  test('waits for a slow reader, and buffers little meanwhile', async (t) => {
+  test('blocks the command while the client reads slowly, and buffers little', async (t) => {
     let stream: CommandStream | undefined
     let raw: { writableLength: number } | undefined
     const served = await serveStreams(t, (app, served) => {
       app.get('/', async (request, reply) => {
         raw = reply.raw
-        stream = program(request, served, 'chatty.sh')
+        stream = runProgram(request, served, 'chatty.sh')
         return stream
       })
     })
@@ -217,18 +217,18 @@ suite('a response that is the output of a command', () => {
     const head = await asked.head
     head.pause()
     const output = stream?.child.stdout as Socket
-    let steadyLooks = 0
+    let unchangedChecks = 0
     let lastBytes = -1
-    await eventually('the command is held up', () => {
-      steadyLooks = output.bytesRead === lastBytes ? steadyLooks + 1 : 0
+    await eventually('the command is blocked', () => {
+      unchangedChecks = output.bytesRead === lastBytes ? unchangedChecks + 1 : 0
       lastBytes = output.bytesRead
-      return lastBytes > 0 && steadyLooks === 20
+      return lastBytes > 0 && unchangedChecks === 20
     })
     const buffered = (stream?.readableLength ?? 0) + output.readableLength + (raw?.writableLength ?? 0)
     assert.ok(buffered <= 1_000_000, `${buffered} bytes`)
-    // It goes on when the reader does.
+    // The command resumes with the reader.
     head.resume()
-    await eventually('more has come', () => output.bytesRead > lastBytes + 5_000_000)
+    await eventually('more output arrives', () => output.bytesRead > lastBytes + 5_000_000)
     asked.leave()
     await assertGone(served)
   })
@@ -238,7 +238,7 @@ suite('the input of a streamed command', () => {
   const type = 'application/octet-stream'
   const megabytes = Buffer.alloc(8_000_000, 'x')
 
-  function takeStreams(app: FastifyInstance): void {
+  function addRoutes(app: FastifyInstance): void {
     app.addContentTypeParser(type, (_request, payload, done) => done(null, payload))
     app.post<{ Body: NodeJS.ReadableStream }>('/body', async (request) =>
       shell(request, 'cat', { input: request.body })
@@ -256,8 +256,8 @@ suite('the input of a streamed command', () => {
   }
 
   for (const path of ['/body', '/raw']) {
-    test(`is the body of the request (${path})`, async (t) => {
-      const served = await serveStreams(t, takeStreams)
+    test(`may be the request body (${path})`, async (t) => {
+      const served = await serveStreams(t, addRoutes)
       const { status, body, isCut } = await ask(served.port, path, {
         body: megabytes,
         method: 'POST',
@@ -270,7 +270,7 @@ suite('the input of a streamed command', () => {
 
   for (const path of ['/part', '/piped']) {
     test(`need not be read to its end (${path})`, async (t) => {
-      const served = await serveStreams(t, takeStreams)
+      const served = await serveStreams(t, addRoutes)
       const { status, body, isCut } = await ask(served.port, path, {
         body: megabytes,
         method: 'POST',
@@ -281,8 +281,8 @@ suite('the input of a streamed command', () => {
     })
   }
 
-  test('that is not read to its end is no excuse for a command that fails', async (t) => {
-    const served = await serveStreams(t, takeStreams)
+  test('does not hide the failure of a command that stopped reading it', async (t) => {
+    const served = await serveStreams(t, addRoutes)
     const { status } = await ask(served.port, '/fails', {
       body: megabytes,
       method: 'POST',
@@ -292,9 +292,9 @@ suite('the input of a streamed command', () => {
     await assertClean(served)
   })
 
-  test('that breaks off is not taken for the whole', async (t) => {
+  test('that is cut off never looks complete to the command', async (t) => {
     const served = await serveStreams(t, (app, served) => {
-      takeStreams(app)
+      addRoutes(app)
       app.post('/witnessed', async (request) => {
         return shell(
           request,
@@ -333,7 +333,7 @@ suite('the input of a streamed command', () => {
     })
   }
 
-  test('is what is written to the stream where none is given', async (t) => {
+  test('is what is written to the stream, without the option', async (t) => {
     const served = await serveStreams(t, () => {})
     const output = await served.inRequest((request) => {
       const stream = shell(request, 'cat')
@@ -344,7 +344,7 @@ suite('the input of a streamed command', () => {
     assert.equal(output, 'words')
   })
 
-  test('is refused where it is nothing to read from', async (t) => {
+  test('of an unsupported type is a TypeError', async (t) => {
     const served = await serveStreams(t, () => {})
     const attempt = served.inRequest(async (request) => shell(request, 'cat', { input: 5 as never }))
     await assert.rejects(attempt, (error) => error instanceof TypeError)
@@ -352,7 +352,7 @@ suite('the input of a streamed command', () => {
 })
 
 suite('ready', () => {
-  test('resolves at the first byte, and all of the output is still there', async (t) => {
+  test('resolves at the first byte, and consumes no output', async (t) => {
     const served = await serveStreams(t, (app) => {
       app.get('/', async (request, reply) => {
         const stream = shell(request, 'echo first; read line; echo second')
@@ -365,7 +365,7 @@ suite('ready', () => {
     assert.deepEqual([status, body], [200, 'first\nsecond\n'])
   })
 
-  test('resolves when a command succeeds in silence', async (t) => {
+  test('resolves when the command succeeds without output', async (t) => {
     const served = await serveStreams(t, (app) => {
       app.get('/', async (request) => shell(request, 'exit 0').ready)
     })
@@ -373,7 +373,7 @@ suite('ready', () => {
     assert.deepEqual([status, body], [200, ''])
   })
 
-  test('rejects when the command fails before it, so that the answer can be another', async (t) => {
+  test('rejects when the command fails before the first byte, so that the route can still answer', async (t) => {
     const served = await serveStreams(t, (app) => {
       app.get('/', async (request, reply) => {
         const stream = shell(request, 'exit 3')
@@ -385,7 +385,7 @@ suite('ready', () => {
     assert.deepEqual([status, body], [404, 'status 3'])
   })
 
-  test('rejects when the stream is destroyed before it', async (t) => {
+  test('rejects when the stream is destroyed before the first byte', async (t) => {
     const served = await serveStreams(t, () => {})
     const error = await served.inRequest(async (request) => {
       const stream = shell(request, 'sleep 1000')
@@ -397,9 +397,9 @@ suite('ready', () => {
 })
 
 for (const launch of ['keeper', 'direct'] as const) {
-  suite(`a stream without input ends with its command, launch: ${launch}`, () => {
+  suite(`a stream without input closes when its command has exited, launch: ${launch}`, () => {
     const line = 'head -n 1; echo last'
-    const said = 'first\nlast\n'
+    const expected = 'first\nlast\n'
 
     async function start(
       t: TestContext,
@@ -412,8 +412,8 @@ for (const launch of ['keeper', 'direct'] as const) {
       return { stream, guarded }
     }
 
-    /** Goes on for as long as somebody takes it, until it is ended. */
-    function writer(): { source: Readable; taken: () => number; end: () => void } {
+    /** A source that produces a line for each read until `end` is called. `reads` counts the reads. */
+    function endlessSource(): { source: Readable; reads: () => number; end: () => void } {
       let lines = 0
       let hasEnded = false
       const source = new Readable({
@@ -425,7 +425,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       const end = (): void => {
         hasEnded = true
       }
-      return { source, taken: () => lines, end }
+      return { source, reads: () => lines, end }
     }
 
     test('for finished()', async (t) => {
@@ -462,18 +462,18 @@ for (const launch of ['keeper', 'direct'] as const) {
       await finished(stream)
     })
 
-    test('while a source is piped into it, which is read away from then on', async (t) => {
+    test('while a source is piped into it, and discards the rest of the source', async (t) => {
       const { stream } = await start(t)
-      const { source, taken, end } = writer()
+      const { source, reads, end } = endlessSource()
       source.pipe(stream)
       let output = ''
       stream.on('data', (chunk) => {
         output += chunk
       })
       await finished(stream)
-      assert.equal(output, said)
-      const before = taken()
-      await eventually('the source goes on', () => taken() > before + 100)
+      assert.equal(output, expected)
+      const before = reads()
+      await eventually('the source is still read', () => reads() > before + 100)
       const closed = new Promise<void>((resolve) => stream.once('close', resolve))
       end()
       await closed
@@ -481,22 +481,22 @@ for (const launch of ['keeper', 'direct'] as const) {
 
     test('for pipeline() through it, when the source has ended', async (t) => {
       const { stream } = await start(t)
-      const { source, taken, end } = writer()
+      const { source, reads, end } = endlessSource()
       let output = ''
       const through = pipeline(source, stream, async (chunks) => {
         for await (const chunk of chunks) output += chunk
       })
       await finished(stream)
-      const before = taken()
-      await eventually('the source goes on', () => taken() > before + 100)
+      const before = reads()
+      await eventually('the source is still read', () => reads() > before + 100)
       end()
       await through
-      assert.equal(output, said)
+      assert.equal(output, expected)
     })
 
-    test('and what is written afterwards is dropped', async (t) => {
+    test('and discards what is written afterwards', async (t) => {
       const { stream } = await start(t)
-      stream.on('error', () => assert.fail('an error'))
+      stream.on('error', () => assert.fail("'error' was emitted"))
       stream.write('first\n')
       stream.resume()
       await finished(stream)
@@ -507,7 +507,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await new Promise<void>((resolve) => stream.end('rest', resolve))
     })
 
-    test('when all of its output is read, and not before', async (t) => {
+    test('once all of its output is read, and not before', async (t) => {
       const bytes = 300_000
       const { stream } = await start(t, `head -c ${bytes} /dev/zero`)
       const { child } = stream
@@ -527,12 +527,12 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-test('a failure that nobody listens to is logged, and the worker lives', async (t) => {
+test("a failure without an 'error' listener is logged, and the worker keeps running", async (t) => {
   const served = await serveStreams(t, (app) => {
     app.get('/', async (request) => {
       const stream = shell(request, 'exit 3')
       stream.resume()
-      // Unlike `once`, which would listen to 'error'.
+      // Not events.once(), which would itself listen to 'error'.
       await new Promise<void>((resolve) => stream.once('close', resolve))
       return 'done'
     })
@@ -544,7 +544,7 @@ test('a failure that nobody listens to is logged, and the worker lives', async (
   await assertClean(served)
 })
 
-test('a stream in a scope that is closed throws the reason', async (t) => {
+test('stream() in a closed scope throws an error with the close reason', async (t) => {
   const served = await serveStreams(t, () => {})
   await served.inRequest(async (request) => {
     const scope = request.subprocesses
@@ -553,7 +553,7 @@ test('a stream in a scope that is closed throws the reason', async (t) => {
   })
 })
 
-/** The command may have ended with its stream, before its scope was closed. */
+/** Allows for no line: the command may have ended with its stream, before its scope closed. */
 async function assertOneLineOrNone(served: Served): Promise<void> {
   await eventually('its scope is closed', () => served.app.subprocessGuard.scopes().length === 0)
   if (served.scopeLines.length > 0) await assertOneLine(served, 'disconnected')

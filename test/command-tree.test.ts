@@ -1,4 +1,4 @@
-/** The end of one command is that of all it has started, and of nothing else (FAULTS 83). */
+/** Ending one command ends everything that it has started, and nothing else (fault 83 in docs/faults.md). */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -22,10 +22,10 @@ const ways: readonly { name: string; options: GuardOptions; create?: typeof crea
 const fork = new URL('../../test/programs/forks-a-waiting.mjs', import.meta.url)
 
 interface Tree {
-  readonly law: string
+  readonly what: string
   readonly program: string
   readonly count: number
-  /** Whether its own process exits before the command is ended. */
+  /** Whether the command's own process exits before the command is ended. */
   readonly exits?: boolean
   /** How each process ended. */
   readonly ended: readonly string[]
@@ -33,27 +33,27 @@ interface Tree {
 
 const trees: readonly Tree[] = [
   {
-    law: 'a child in the background',
+    what: 'a background child',
     program: 'background-child.sh',
     count: 2,
     ended: ['SIGTERM', 'SIGTERM']
   },
-  { law: 'a daemon that left its session', program: 'daemon.sh', count: 2, ended: ['SIGTERM', 'SIGTERM'] },
+  { what: 'a daemon that left its session', program: 'daemon.sh', count: 2, ended: ['SIGTERM', 'SIGTERM'] },
   {
-    law: 'a child that ignores SIGTERM',
+    what: 'a child that ignores SIGTERM',
     program: 'sibling-ignores-term.sh',
     count: 2,
     ended: ['SIGKILL', 'SIGTERM']
   },
   {
-    law: 'what it has left when it exited',
+    what: 'a child that outlived it',
     program: 'leader-exits.sh',
     count: 1,
     exits: true,
     ended: ['SIGTERM']
   },
   {
-    law: 'a daemon, when it exited',
+    what: 'a daemon that outlived it',
     program: 'leaves-a-daemon.sh',
     count: 1,
     exits: true,
@@ -62,10 +62,10 @@ const trees: readonly Tree[] = [
 ]
 
 for (const { name, options, create } of ways) {
-  suite(`${name}, the end of one command`, () => {
+  suite(`one command, ${name}:`, () => {
     let guarded: Guarded
     let scope: Scope
-    /** Knows of another command of the same scope. */
+    /** The witness of another command in the same scope. */
     const other = new Witness()
 
     before(async () => {
@@ -89,8 +89,8 @@ for (const { name, options, create } of ways) {
       return witness
     }
 
-    for (const { law, program, count, exits = false, ended } of trees) {
-      test(`takes along ${law}`, async (t) => {
+    for (const { what, program, count, exits = false, ended } of trees) {
+      test(`terminate() ends it and ${what}`, async (t) => {
         const witness = witnessOf(t)
         const child = scope.spawn(...commandOf(program), { stdio: 'ignore', env: witness.env })
         await witness.present(count)
@@ -101,7 +101,7 @@ for (const { name, options, create } of ways) {
         assert.deepEqual(survivors, [])
       })
 
-      test(`takes along ${law}: kill() leaves it`, async (t) => {
+      test(`kill() leaves ${what} running`, async (t) => {
         const witness = witnessOf(t)
         const child = scope.spawn(...commandOf(program), { stdio: 'ignore', env: witness.env })
         await witness.present(count)
@@ -113,8 +113,8 @@ for (const { name, options, create } of ways) {
       })
     }
 
-    /** Starts a command whose child ignores SIGTERM, and ends it as `end` does when all of it is there. */
-    async function assertEnded(
+    /** `run` starts and ends a command whose child ignores SIGTERM. Asserts that its whole tree ends. */
+    async function assertEndsTree(
       t: TestContext,
       run: (witness: Witness, command: [string, string[]]) => Promise<unknown>
     ): Promise<void> {
@@ -124,8 +124,8 @@ for (const { name, options, create } of ways) {
       assert.equal(scope.reason, undefined)
     }
 
-    test('is what the option `timeout` brings, and `execFile` rejects when it has closed', (t) =>
-      assertEnded(t, async ({ env }, command) => {
+    test('the option `timeout` ends its whole tree, and `execFile` rejects', (t) =>
+      assertEndsTree(t, async ({ env }, command) => {
         const error: ExecError = await scope.execFile(...command, { timeout: 500, env }).then(
           () => assert.fail('it did not fail'),
           (error) => error
@@ -133,15 +133,15 @@ for (const { name, options, create } of ways) {
         assert.deepEqual([error.killed, error.code, error.signal], [true, null, 'SIGTERM'])
       }))
 
-    test('is what the option `timeout` of `spawn` brings', (t) =>
-      assertEnded(t, async ({ env }, command) => {
+    test('the option `timeout` of `spawn` ends its whole tree', (t) =>
+      assertEndsTree(t, async ({ env }, command) => {
         const child = scope.spawn(...command, { timeout: 500, stdio: 'ignore', env })
         assert.deepEqual(await once(child, 'exit'), [null, 'SIGTERM'])
         assert.equal(child.killed, true)
       }))
 
-    test('is what the option `signal` brings', (t) =>
-      assertEnded(t, async (witness, command) => {
+    test('the option `signal` ends its whole tree', (t) =>
+      assertEndsTree(t, async (witness, command) => {
         const aborting = new AbortController()
         const { signal } = aborting
         const run = scope.execFile(...command, { signal, env: witness.env })
@@ -150,8 +150,8 @@ for (const { name, options, create } of ways) {
         await assert.rejects(run, { name: 'AbortError', killed: true })
       }))
 
-    test('is what `maxBuffer` brings', (t) =>
-      assertEnded(t, async (witness) => {
+    test('`maxBuffer` ends its whole tree', (t) =>
+      assertEndsTree(t, async (witness) => {
         const run = scope.execFile(...commandOf('ignores-term-and-writes.sh'), {
           maxBuffer: 4,
           env: witness.env
@@ -159,28 +159,28 @@ for (const { name, options, create } of ways) {
         await assert.rejects(run, { code: 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER', killed: true })
       }))
 
-    test('is what `await using` waits for', (t) =>
-      assertEnded(t, async (witness, command) => {
+    test('`await using` waits until its whole tree has ended', (t) =>
+      assertEndsTree(t, async (witness, command) => {
         const child = scope.spawn(...command, { stdio: 'ignore', env: witness.env })
         await witness.present(2)
         await child[Symbol.asyncDispose]()
         assert.deepEqual(witness.living(), [])
       }))
 
-    test('is what the destruction of its stream brings', (t) =>
-      assertEnded(t, async (witness, command) => {
+    test('destroying its stream ends its whole tree', (t) =>
+      assertEndsTree(t, async (witness, command) => {
         const stream = scope.stream(...command, { env: witness.env })
         await witness.present(2)
         stream.on('error', () => {}).destroy()
       }))
 
-    test('is proven gone at once where nothing was started', async () => {
+    test('terminate() resolves at once if it failed to start', async () => {
       const child = scope.spawn('/no-such-command', [], { stdio: 'ignore' })
       child.on('error', () => {})
       assert.deepEqual(await child.terminate(), { processes: [], survivors: [] })
     })
 
-    test('is one end, however often it is asked for, and before the start as well', async () => {
+    test('terminate() is idempotent, and may be called before the start', async () => {
       const child = scope.spawn('sleep', ['1000'], { stdio: 'ignore' })
       const [one, two] = await Promise.all([child.terminate(), child.terminate()])
       assert.equal(one, two)
@@ -189,7 +189,7 @@ for (const { name, options, create } of ways) {
       assert.deepEqual(await child.terminate(), { processes: [], survivors: [] })
     })
 
-    test('can be waited for in a deferred function', async () => {
+    test('terminate() can be awaited in a deferred function', async () => {
       const apart = guarded.guard.open()
       const child = apart.spawn('sleep', ['1000'], { stdio: 'ignore' })
       apart.defer(() => child.terminate())
@@ -197,7 +197,7 @@ for (const { name, options, create } of ways) {
       assert.equal(guarded.lines('a deferred function failed').length, 0)
     })
 
-    test('is that of its process alone where it was released', async (t) => {
+    test('terminate() ends its own process alone if it was released', async (t) => {
       const witness = witnessOf(t)
       const apart = guarded.guard.open()
       const child = apart.spawn(...commandOf('background-child.sh'), { stdio: 'ignore', env: witness.env })
@@ -211,7 +211,7 @@ for (const { name, options, create } of ways) {
       await apart.close()
     })
 
-    test('of a fork takes along what it has started', async (t) => {
+    test('terminate() of a fork ends what the fork has started', async (t) => {
       const witness = witnessOf(t)
       const child = scope.fork(fork, {
         stdio: 'ignore',
@@ -224,7 +224,7 @@ for (const { name, options, create } of ways) {
   })
 }
 
-test('the end of one command is that of its scope where the keeper is lost', async (t) => {
+test('terminate() resolves with the end of the scope if the keeper is lost meanwhile', async (t) => {
   const guarded = await Guarded.start({ timeout: false, grace: 1_000 })
   t.after(() => guarded.close())
   const scope = guarded.guard.open()

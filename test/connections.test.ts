@@ -1,6 +1,6 @@
 /**
- * The law of the connection: every connection that ends, in whatever state of whatever protocol, ends the scopes of all its
- * requests (FAULTS 61, 88). Connections are generated, with another seed in each run; `CONNECTIONS_SEED` sets it.
+ * When a connection ends, in any state of any protocol, the scopes of all its requests end (faults 61 and 88
+ * in docs/faults.md). Connections are generated from a random seed, which `CONNECTIONS_SEED` overrides.
  */
 
 import assert from 'node:assert/strict'
@@ -26,7 +26,7 @@ suite('a connection that ends ends the scopes of all its requests', () => {
     })
   }
 
-  test('generated: with any requests, on any server, in whatever way and moment it ends', async (t) => {
+  test('generated: any requests, any server, any kind and time of ending', async (t) => {
     const seed = seedOfRun()
     t.diagnostic(`CONNECTIONS_SEED=${seed}`)
     await laws.warmUp()

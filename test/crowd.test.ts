@@ -1,4 +1,7 @@
-/** Many deadlines at the same instant: the loop goes round between them, and each request is late all the same. */
+/**
+ * Many deadlines at the same instant: the event loop turns between them, and yet every request gets its 503,
+ * even when its command ends before the worker has handled its deadline.
+ */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -13,18 +16,18 @@ import { shareKeeper } from './harness/shared-keeper.js'
 shareKeeper()
 
 const count = 20
-// All of them together take several times as long as the keeper waits before it ends commands by itself (50 ms).
+// All error handlers together take several times the 50 ms after which the keeper ends commands itself.
 const errorMs = 10
-// Until then the keeper has been told of all of them.
+// By then the keeper has received all of the deadlines.
 const inMs = 100
 
 for (const launch of ['keeper', 'direct'] as const) {
-  suite(`requests whose deadline is the same instant, launch: ${launch}`, () => {
+  suite(`requests with their deadline at the same instant, launch: ${launch}`, () => {
     for (const [what, path] of [
       ['the end of its command', '/end'],
       ['the end of its output', '/output']
     ] as const) {
-      test(`all get their 503, though the keeper makes ${what} before their turn`, async (t) => {
+      test(`all get 503, although the keeper causes ${what} before the worker handles the deadline`, async (t) => {
         const served = await serve({ guard: { launch, timeout: distantMs } }, (app, served) => {
           app.setErrorHandler((error: { statusCode?: number }, _request, reply) => {
             const until = performance.now() + errorMs

@@ -1,11 +1,11 @@
-/** Expiry queues: pure timing, by a fake clock. */
+/** Expiry queues, tested with a fake clock. */
 
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
 import type * as Deadline from '../lib/time/expiry-queue.js'
 import { compiled } from './harness/compiled.js'
 
-// Not public: the compiled file itself.
+// Import the compiled file itself, which the package does not export.
 const { Expiring, ExpiryQueue }: typeof Deadline = await compiled('time/expiry-queue')
 
 class Entry extends Expiring<Entry> {
@@ -29,8 +29,8 @@ class Entry extends Expiring<Entry> {
 }
 
 suite('an expiry queue', () => {
-  /** Stops the clock, and returns how to let it go on by so many ms. */
-  const clock = ({ mock }: TestContext) => {
+  /** Stops the clock, and returns a function that advances it by a number of ms. */
+  const fakeClock = ({ mock }: TestContext) => {
     let now = 0
     mock.timers.enable({ apis: ['setTimeout'] })
     mock.method(performance, 'now', () => now)
@@ -43,7 +43,7 @@ suite('an expiry queue', () => {
   }
 
   test('expires each entry at its own time, in order', (t) => {
-    const tick = clock(t)
+    const tick = fakeClock(t)
     const said: string[] = []
     const queue = new ExpiryQueue<Entry>(100)
     queue.add(new Entry('first', said))
@@ -57,8 +57,8 @@ suite('an expiry queue', () => {
     assert.deepEqual(said, ['first expired', 'second expired'])
   })
 
-  test('gives a renewed entry its whole time, and keeps the order', (t) => {
-    const tick = clock(t)
+  test('gives a renewed entry its full time, and keeps the order', (t) => {
+    const tick = fakeClock(t)
     const said: string[] = []
     const queue = new ExpiryQueue<Entry>(100)
     const renewed = new Entry('renewed', said)
@@ -72,8 +72,8 @@ suite('an expiry queue', () => {
     assert.deepEqual(said, ['other expired', 'renewed expired'])
   })
 
-  test('moves an entry from one queue to another', (t) => {
-    const tick = clock(t)
+  test('removes an entry that is added to another queue', (t) => {
+    const tick = fakeClock(t)
     const said: string[] = []
     const [short, long] = [new ExpiryQueue<Entry>(10), new ExpiryQueue<Entry>(1000)]
     const entry = new Entry('moved', said)
@@ -87,8 +87,8 @@ suite('an expiry queue', () => {
     assert.deepEqual(said, ['moved expired'])
   })
 
-  test('stays whole when an entry that expires moves its neighbour to another', (t) => {
-    const tick = clock(t)
+  test('stays intact when an expiring entry moves its neighbour to another queue', (t) => {
+    const tick = fakeClock(t)
     const said: string[] = []
     const [short, long] = [new ExpiryQueue<Entry>(10), new ExpiryQueue<Entry>(100)]
     const moved = new Entry('moved', said)
@@ -107,8 +107,8 @@ suite('an expiry queue', () => {
     assert.deepEqual(said.slice(2), ['later expired', 'moved expired'])
   })
 
-  test('lets what is over go within a second, whatever its length', (t) => {
-    const tick = clock(t)
+  test('releases a finished entry within a second, however long its timeout', (t) => {
+    const tick = fakeClock(t)
     for (const length of [60_000, Number.POSITIVE_INFINITY]) {
       const said: string[] = []
       const queue = new ExpiryQueue<Entry>(length)

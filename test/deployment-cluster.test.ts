@@ -1,4 +1,4 @@
-/** The cluster of the examples, with its workers and its primary at their ends (FAULTS 38). */
+/** `examples/cluster.ts` whose workers or primary are killed, hang or stop (fault 38 in docs/faults.md). */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -14,7 +14,7 @@ import { freePort } from './harness/free-port.js'
 import { childrenOf, isAlive, treeOf } from './harness/proc.js'
 
 const entry = fileURLToPath(new URL('../examples/cluster.js', import.meta.url))
-// Worker, keeper, and the three processes of the command.
+// The worker, the keeper, and the three processes of the command.
 const busyTreeSize = 5
 
 class Cluster {
@@ -51,10 +51,10 @@ class Cluster {
     return childrenOf(this.primary.pid as number)
   }
 
-  /** Has each worker hang in a request. Resolves with a function that lets all clients leave. */
+  /** Makes each worker hang in a request. Resolves with a function that disconnects all clients. */
   async hang(port: number): Promise<() => void> {
     const { workers } = this
-    // The primary gives one connection to each in turn.
+    // The primary distributes connections round-robin.
     const asked = workers.map(() => ask(port, '/hang'))
     const isBusy = (): boolean => workers.every((worker) => treeOf(worker).length === busyTreeSize)
     await eventually('every worker runs a command', isBusy)
@@ -74,7 +74,7 @@ async function serve(
   return { cluster, port }
 }
 
-suite('a cluster that lives on', () => {
+suite('a running cluster', () => {
   const workerCount = 3
   let cluster: Cluster
   let port: number
@@ -83,25 +83,25 @@ suite('a cluster that lives on', () => {
   })
   after(() => cluster.family.close())
 
-  test('replaces a worker that is killed, whose subprocesses end, and those of no other', async () => {
+  test('replaces a killed worker, whose subprocesses end while those of other workers live on', async () => {
     const leave = await cluster.hang(port)
     const before = cluster.workers
     const [victim, ...others] = before as [number, ...number[]]
-    const itsTree = treeOf(victim)
-    const keptTrees = others.flatMap(treeOf)
+    const victimTree = treeOf(victim)
+    const otherTrees = others.flatMap(treeOf)
     const load = new Load(port)
-    await load.underWay()
+    await load.started()
     process.kill(victim, 'SIGKILL')
-    await eventually('its tree is gone', () => !itsTree.some(isAlive))
+    await eventually('its tree is gone', () => !victimTree.some(isAlive))
     await otherWorkerAt(port, before)
     assert.equal(cluster.workers.length, workerCount)
     await load.end()
-    assert.ok(keptTrees.every(isAlive), 'another worker has lost something')
+    assert.ok(otherTrees.every(isAlive), 'another worker has lost a subprocess')
     leave()
     await eventually('every worker is idle', () => cluster.family.living('sleep').length === 0)
   })
 
-  test('replaces a worker that hangs, whose subprocesses end, and says where it hung', async () => {
+  test('replaces a hung worker, whose subprocesses end, and logs where it hung', async () => {
     const before = cluster.workers
     const blocked = ask(port, '/block')
     await assert.rejects(blocked.answer)
@@ -109,17 +109,17 @@ suite('a cluster that lives on', () => {
     assert.equal(cluster.workers.length, before.length)
     const victims = before.filter((worker) => !cluster.workers.includes(worker))
     assert.equal(victims.length, 1)
-    for (const said of [
+    for (const line of [
       new RegExp(`worker ${victims[0]} ended with SIGABRT`),
       new RegExp(`worker ${victims[0]} hung for \\d+ ms in GET /block: ended 1 processes, 0 survived`),
       /serve\.js:\d+:\d+/
     ]) {
-      await eventually(`it is said: ${said}`, () => said.test(cluster.output))
+      await eventually(`it prints ${line}`, () => line.test(cluster.output))
     }
     assert.deepEqual(cluster.family.living('sleep'), [])
   })
 
-  test('drains its requests at SIGTERM, and ends with status 0', async () => {
+  test('drains its requests at SIGTERM, and exits with status 0', async () => {
     const conversion = await Conversion.start(port, cluster.family)
     const exited = once(cluster.primary, 'exit')
     cluster.primary.kill('SIGTERM')
@@ -131,7 +131,7 @@ suite('a cluster that lives on', () => {
 })
 
 suite('a cluster', () => {
-  const quickly = { DRAIN_MS: '300', GRACE_MS: '300' }
+  const shortTimes = { DRAIN_MS: '300', GRACE_MS: '300' }
 
   async function start(t: TestContext, env: NodeJS.ProcessEnv): ReturnType<typeof serve> {
     const served = await serve(2, env)
@@ -139,8 +139,8 @@ suite('a cluster', () => {
     return served
   }
 
-  test('ends in time, with status 0, when a worker does not answer SIGTERM', async (t) => {
-    const { cluster, port } = await start(t, quickly)
+  test('exits in time, with status 0, when a worker does not react to SIGTERM', async (t) => {
+    const { cluster, port } = await start(t, shortTimes)
     await cluster.hang(port)
     process.kill(cluster.workers[0] as number, 'SIGSTOP')
     const exited = once(cluster.primary, 'exit')
@@ -149,8 +149,8 @@ suite('a cluster', () => {
     await cluster.family.gone()
   })
 
-  test('ends with its primary when that is killed, with all that its workers run', async (t) => {
-    const { cluster, port } = await start(t, quickly)
+  test('ends with a killed primary, including everything that its workers run', async (t) => {
+    const { cluster, port } = await start(t, shortTimes)
     await cluster.hang(port)
     assert.equal(cluster.family.living().length, 1 + 2 * busyTreeSize)
     cluster.primary.kill('SIGKILL')
@@ -161,13 +161,13 @@ suite('a cluster', () => {
     const { cluster, port } = await start(t, { DRAIN_MS: '30000' })
     const conversion = await Conversion.start(port, cluster.family)
     cluster.primary.kill('SIGKILL')
-    // The worker of the request has heard of it by then: all hear it at once.
+    // By then the worker of the request has noticed it too: all workers are notified at the same time.
     await eventually('the idle workers are gone', () => cluster.family.living('cluster.js').length === 1)
     assert.deepEqual(await conversion.finish(), [200, 'first, last'])
     await cluster.family.gone()
   })
 
-  test('waits longer and longer before it replaces workers that die at once', async (t) => {
+  test('backs off before it replaces workers that die right after their start', async (t) => {
     const cluster = await Cluster.start({ WORKERS: '1', PORT: '99999', SOUND_AFTER_MS: '1000000' })
     t.after(() => cluster.family.close())
     const pauses = (): string[] =>
@@ -181,10 +181,10 @@ suite('a cluster', () => {
   })
 })
 
-// A lost request holds up its client for so long. Every other one has its answer by then.
+// After this time a client gives up a lost request. Every other request is answered by then.
 const answeredWithinMs = 5_000
 
-/** Clients that convert one body after the other until they are told to stop. */
+/** Clients that send one conversion request after another until `end()`. */
 class Load {
   readonly #clients: Promise<void>[]
   #isOver = false
@@ -195,11 +195,11 @@ class Load {
     this.#clients = Array.from({ length: clients }, () => this.#convert(port))
   }
 
-  async underWay(): Promise<void> {
+  async started(): Promise<void> {
     await eventually('requests are answered', () => this.#answered > this.#clients.length)
   }
 
-  /** Asserts that every answer was right, and that a worker's death cost each client one at the most. */
+  /** Stops the clients. Asserts that all answers were right and that each client lost at most one request. */
   async end(): Promise<void> {
     this.#isOver = true
     await Promise.all(this.#clients)
@@ -209,7 +209,7 @@ class Load {
   async #convert(port: number): Promise<void> {
     while (!this.#isOver) {
       const { answer, leave } = ask(port, '/convert', { body: 'body', method: 'POST' })
-      // Node forgets a connection that the primary has handed to a worker which dies before it takes it.
+      // Node drops a connection that the primary has passed to a worker which dies before it accepts it.
       const patience = setTimeout(leave, answeredWithinMs)
       try {
         const { status, isCut } = await answer
@@ -222,7 +222,7 @@ class Load {
       } finally {
         clearTimeout(patience)
       }
-      // The workers have more to do than to start commands.
+      // Leaves the workers time for more than starting commands.
       await pause(20)
     }
   }

@@ -1,4 +1,4 @@
-/** The server of the examples under PM2, with its own configuration and with PM2's defaults. */
+/** The example server under PM2, with the configuration of the example and with PM2's defaults. */
 
 import assert from 'node:assert/strict'
 import { after, before, suite, type TestContext, test } from 'node:test'
@@ -10,7 +10,7 @@ import { end, isAlive, treeOf } from './harness/proc.js'
 
 const busyTreeSize = 5
 
-/** Has a worker hang in a request, and resolves with the worker. */
+/** Makes a worker hang in a request. Resolves with the pid of that worker. */
 async function hang(port: number, { workers }: Pm2): Promise<number> {
   ask(port, '/hang')
   const busy = (): number | undefined => workers.find((pid) => treeOf(pid).length === busyTreeSize)
@@ -25,7 +25,7 @@ suite('under PM2', () => {
   })
   after(() => pm2.close())
 
-  /** Starts the server. It ends with the test. */
+  /** Starts the server, which is deleted at the end of the test. */
   async function serve(t: TestContext, override: Parameters<Pm2['serve']>[0] = {}): Promise<number> {
     t.after(() => pm2.deleteAll())
     return pm2.serve(override)
@@ -42,17 +42,17 @@ suite('under PM2', () => {
       })
       after(() => pm2.deleteAll())
 
-      test('a worker that is killed leaves nothing, and another one serves', async () => {
+      test('a killed worker leaves nothing, and another one serves', async () => {
         const worker = await hang(port, pm2)
         const { workers } = pm2
         assert.equal(workers.length, instances)
-        const itsTree = treeOf(worker)
+        const tree = treeOf(worker)
         process.kill(worker, 'SIGKILL')
-        await eventually('its tree is gone', () => !itsTree.some(isAlive))
+        await eventually('its tree is gone', () => !tree.some(isAlive))
         await otherWorkerAt(port, workers)
       })
 
-      test('a worker that hangs leaves nothing, and another one serves', async () => {
+      test('a hung worker leaves nothing, and another one serves', async () => {
         const { workers } = pm2
         const blocked = ask(port, '/block')
         await eventually('its command runs', () => pm2.family.living('sleep 1000').length === 1)
@@ -62,20 +62,20 @@ suite('under PM2', () => {
       })
 
       if (exec_mode === 'cluster') {
-        test('reload drains, while the next workers serve', async () => {
+        test('reload drains the old workers while new ones serve', async () => {
           const { workers } = pm2
           const conversion = await Conversion.start(port, pm2.family)
           const reloaded = pm2.act('reload', name)
           await otherWorkerAt(port, workers)
           assert.deepEqual(await conversion.finish(), [200, 'first, last'])
           await reloaded
-          const areOthers = (): boolean => !pm2.workers.some((pid) => workers.includes(pid))
-          await eventually('the workers from before are gone', areOthers)
+          const areReplaced = (): boolean => !pm2.workers.some((pid) => workers.includes(pid))
+          await eventually('the old workers are gone', areReplaced)
         })
       }
 
       test('stop drains', async () => {
-        // PM2 stops one after the other, and those that are left would not refuse what comes.
+        // PM2 stops workers one by one, and the remaining ones would still accept requests.
         if (instances > 1) await pm2.act('scale', name, 1)
         const conversion = await Conversion.start(port, pm2.family)
         const stopped = pm2.act('stop', name)
@@ -87,7 +87,7 @@ suite('under PM2', () => {
     })
   }
 
-  test('with treekill, PM2 ends the commands of requests that are to be drained', async (t) => {
+  test('with treekill, PM2 kills the commands of requests that should be drained', async (t) => {
     const port = await serve(t, { instances: 1, treekill: true })
     const conversion = await Conversion.start(port, pm2.family)
     const stopped = pm2.act('stop', name)
@@ -98,11 +98,11 @@ suite('under PM2', () => {
   })
 
   for (const treekill of [true, false]) {
-    const what = treekill ? 'kills the keeper before it has ended everything' : 'leaves it to the keeper'
+    const effect = treekill ? 'kills the keeper before it has ended everything' : 'leaves it to the keeper'
 
-    test(`with a kill_timeout that is too short and treekill: ${treekill}, PM2 ${what}`, async (t) => {
+    test(`with too short a kill_timeout and treekill: ${treekill}, PM2 ${effect}`, async (t) => {
       const left = (): { pid: number }[] => pm2.family.living('sleep 1000')
-      // Starts one process after the other, also when PM2 has made its list of those to kill.
+      // Keeps starting processes, also after PM2 has listed those to kill.
       pm2.replace('gzip', 'trap "" INT TERM\nwhile :; do sleep 1000 & sleep 0.1; done')
       const port = await serve(t, { instances: 1, treekill, kill_timeout: 1_600 })
       ask(port, '/convert', { method: 'POST', body: 'body' })
@@ -110,8 +110,8 @@ suite('under PM2', () => {
       await pm2.act('stop', name)
       if (treekill) {
         assert.deepEqual(pm2.family.living('keeper/main.js'), [])
-        assert.ok(left().length > 0, 'it leaves nothing: recommend it')
-        await eventually('all that is left is ended', () => {
+        assert.ok(left().length > 0, 'treekill leaves nothing: recommend it in the docs')
+        await eventually('every leftover is ended', () => {
           for (const { pid } of [...pm2.family.living('gzip'), ...left()]) end(pid)
           return left().length === 0
         })

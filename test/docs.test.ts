@@ -1,4 +1,4 @@
-/** The documentation says what the code says. */
+/** The documentation matches the code. */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -18,7 +18,7 @@ const pages = [
 ]
 
 suite('the documentation', () => {
-  test('has every public name with its docstring in docs/api.md', () => {
+  test('lists every public name with its docstring in docs/api.md', () => {
     const script = join(root, 'scripts/api.js')
     const { status, stderr } = spawnSync(process.execPath, [script, '--check'], { encoding: 'utf8' })
     assert.equal(stderr, '')
@@ -32,10 +32,10 @@ suite('the documentation', () => {
     assert.equal(status, 0)
   })
 
-  test('has the errors of the table with their statuses, and no others', () => {
+  test('lists exactly the errors of the code, with their status codes', () => {
     const inCode = [...read('lib/errors.ts').matchAll(/^ {2}(ERR_\w+): \{ statusCode: (\d+)/gm)]
     const inDocs = [...read('docs/errors.md').matchAll(/^\| `(ERR_\w+)` +\| (\d+|) +\|/gm)]
-    // Two never are the answer to a request.
+    // These two are never the answer to a request.
     const noAnswer = ['ERR_SUBPROCESS_SURVIVORS', 'ERR_SUBPROCESS_OPTION']
     const expected = inCode.map(([, code, status]) => [code, noAnswer.includes(code as string) ? '' : status])
     assert.deepEqual(
@@ -45,7 +45,7 @@ suite('the documentation', () => {
   })
 
   for (const page of pages) {
-    test(`leads nowhere that is not there: ${page}`, () => {
+    test(`has no broken link: ${page}`, () => {
       for (const [, link] of read(page).matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
         assert.ok(existsSync(join(root, dirname(page), link as string)), link)
       }

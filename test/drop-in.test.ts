@@ -1,4 +1,7 @@
-/** What Node's own tests of `child_process`, and other projects', expect of a drop-in (FAULTS 76, 80, 81, 82). */
+/**
+ * What the tests of Node's `child_process`, and of other projects, expect of a drop-in replacement (faults
+ * 76, 80, 81 and 82 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
@@ -14,7 +17,7 @@ import { closed, forEachLauncher } from './harness/launchers.js'
 const nodeMajor = Number.parseInt(process.versions.node, 10)
 const pathOf = (program: string): string => fileURLToPath(new URL(`./harness/${program}.js`, import.meta.url))
 
-/** Runs a program, and resolves with what it has written and how it has ended. */
+/** Runs a Node program until it exits, and resolves with its output and exit status. */
 async function outcomeOf(...args: string[]): Promise<{ output: string; status: number | null }> {
   const program = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   const [output] = await Promise.all([text(program.stdout), text(program.stderr), closed(program)])
@@ -22,19 +25,19 @@ async function outcomeOf(...args: string[]): Promise<{ output: string; status: n
 }
 
 forEachLauncher((launcher) => {
-  suite('the worker’s folder', () => {
-    /** What a command says of the folder it is in, in a folder to which something has happened. */
-    async function saidIn(happens: (folder: string) => void): Promise<string> {
+  suite('a command starts in the current directory of the worker', () => {
+    /** Resolves with the cwd of a command whose worker runs in a directory that `change` has changed. */
+    async function cwdAfter(change: (folder: string) => void): Promise<string> {
       const before = process.cwd()
       const folder = realpathSync(mkdtempSync(join(tmpdir(), 'folder-')))
       process.chdir(folder)
       try {
-        // Node remembers the path.
+        // Makes Node cache the path.
         process.cwd()
-        happens(folder)
+        change(folder)
         const child = launcher.spawn('sh', ['-c', 'readlink /proc/$$/cwd'])
-        const [said] = await Promise.all([text(child.stdout as never), closed(child)])
-        return said.replaceAll(folder, 'FOLDER')
+        const [cwd] = await Promise.all([text(child.stdout as never), closed(child)])
+        return cwd.replaceAll(folder, 'FOLDER')
       } finally {
         process.chdir(before)
         rmSync(folder, { recursive: true, force: true })
@@ -42,20 +45,20 @@ forEachLauncher((launcher) => {
       }
     }
 
-    test('was removed', async () => {
-      assert.equal(await saidIn((folder) => rmSync(folder, { recursive: true })), 'FOLDER (deleted)\n')
+    test('even if that was removed', async () => {
+      assert.equal(await cwdAfter((folder) => rmSync(folder, { recursive: true })), 'FOLDER (deleted)\n')
     })
 
-    test('was renamed', async () => {
-      assert.equal(await saidIn((folder) => renameSync(folder, `${folder}-renamed`)), 'FOLDER-renamed\n')
+    test('even if that was renamed', async () => {
+      assert.equal(await cwdAfter((folder) => renameSync(folder, `${folder}-renamed`)), 'FOLDER-renamed\n')
     })
 
-    test('is what it was', async () => {
-      assert.equal(await saidIn(() => {}), 'FOLDER\n')
+    test('if that is unchanged', async () => {
+      assert.equal(await cwdAfter(() => {}), 'FOLDER\n')
     })
   })
 
-  test('a handle shows nobody’s listeners but the user’s', async () => {
+  test('a handle shows no listeners but those of the user', async () => {
     const child = launcher.spawn('cat')
     assert.deepEqual(child.eventNames(), [])
     child.stdin?.end()
@@ -63,7 +66,7 @@ forEachLauncher((launcher) => {
     assert.deepEqual(child.eventNames(), [])
   })
 
-  test('what a listener throws is known for what its test has thrown', async () => {
+  test('an error thrown in a listener is attributed to the test that added the listener', async () => {
     for (const event of ['spawn', 'exit', 'close']) {
       const args = ['--test-reporter=tap', pathOf('thrown-main'), event, launcher.name]
       const { output, status } = await outcomeOf(...args)
@@ -74,8 +77,8 @@ forEachLauncher((launcher) => {
   })
 })
 
-suite('an Object.prototype that is polluted', () => {
-  // Without `signal` and `encoding`: Node's own streams honour them, and nothing works any more.
+suite('a polluted Object.prototype', () => {
+  // Not `signal` and `encoding`: Node's own streams read them from the prototype, so that nothing works.
   const pollution = {
     shell: '/bin/false',
     env: { EVIL: 'evil' },
@@ -106,7 +109,7 @@ suite('an Object.prototype that is polluted', () => {
     return stdout
   }
   for (const launch of ['keeper', 'direct']) {
-    test(`decides nothing, launch: ${launch}`, () => {
+    test(`sets no option, launch: ${launch}`, () => {
       const clean = run(launch, {})
       for (const name in pollution) {
         const property = { [name]: pollution[name as keyof typeof pollution] }
@@ -127,13 +130,13 @@ suite('arguments with a shell', () => {
     })
     await guard.close()`
   const skip = nodeMajor < 24 && 'Node warns since version 24'
-  test('are warned of once', { skip }, async () => {
+  test('emit the deprecation warning of Node once', { skip }, async () => {
     const { output } = await outcomeOf('--input-type=module', '-e', program)
     assert.equal(output, 'DEP0190\n')
   })
 })
 
-test('an option that is ignored, but looks like one, is told once', async () => {
+test('an unknown option that looks misspelt is logged once', async () => {
   const warnings: string[] = []
   const logger = { info() {}, warn: (_: object, message: string) => void warnings.push(message), error() {} }
   const guard = await createGuard({ logger })

@@ -1,4 +1,7 @@
-/** What a user does to a stream before the command is there concerns the stream, not the start (FAULTS 77). */
+/**
+ * What happens to a stream of a command before 'spawn' affects that stream only, not the start of the command
+ * (fault 77 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
@@ -11,18 +14,18 @@ type Stream = Readable | Writable
 
 const names = ['stdin', 'stdout', 'stderr'] as const
 
-/** As the system says it of a connection that is gone; here, of another one. */
-function reset(syscall: string): Error {
+/** The error that Node reports for a reset connection. */
+function connectionReset(syscall: string): Error {
   return Object.assign(new Error(`${syscall} ECONNRESET`), { code: 'ECONNRESET', syscall })
 }
 
 const acts: Record<string, (stream: Stream) => void> = {
   'is destroyed': (stream) => void stream.destroy(),
   'is destroyed with an error': (stream) => void stream.destroy(new Error('of the user')),
-  'gets the error of another connection': (stream) => void stream.destroy(reset('read')),
+  'gets the error of another connection': (stream) => void stream.destroy(connectionReset('read')),
   'is in a pipeline that fails': (stream) => {
     if (stream instanceof Writable) pipeline(createReadStream('/no-such-file'), stream, () => {})
-    else pipeline(stream, failing(), () => {})
+    else pipeline(stream, failingWritable(), () => {})
   },
   'is written to after its end': (stream) => {
     if (!(stream instanceof Writable)) return
@@ -31,7 +34,7 @@ const acts: Record<string, (stream: Stream) => void> = {
   }
 }
 
-function failing(): Writable {
+function failingWritable(): Writable {
   const writable = new Writable()
   writable.destroy(Object.assign(new Error('open ENOENT'), { code: 'ENOENT', syscall: 'open' }))
   return writable
@@ -47,7 +50,7 @@ const moments: Record<string, (act: () => void) => void> = {
 
 forEachLauncher((launcher) => {
   for (const [what, act] of Object.entries(acts)) {
-    suite(`a stream that ${what} leaves the start alone`, () => {
+    suite(`a stream that ${what} does not affect the start`, () => {
       for (const [when, at] of Object.entries(moments)) {
         test(when, async () => {
           const runs = names.map(async (name) => {
@@ -56,7 +59,7 @@ forEachLauncher((launcher) => {
             for (const stream of streamsOf(child)) stream.on('error', () => {})
             at(() => {
               const stream = child[name] as Stream & { destroyed: boolean }
-              // The command closes its output: by then that may have gone by itself.
+              // The command closes its output, so these streams may already be destroyed.
               if (!stream.destroyed) act(stream)
               if (name !== 'stdin') child.stdin?.end()
             })

@@ -1,4 +1,4 @@
-/** The guard in contexts of Fastify, and beside other plugins. */
+/** The guard in encapsulated contexts of Fastify, and together with other plugins. */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -28,10 +28,10 @@ function hangAt(app: FastifyInstance, served: Served, url: string): void {
   })
 }
 
-suite('a guard in a context', () => {
+suite('a guard registered in a context', () => {
   shareKeeper()
 
-  test('guards that context alone', async (t) => {
+  test('guards only that context', async (t) => {
     const served = await serve({ guard: false }, (app, served) => {
       app.get('/outside', async (request) => ({ isGuarded: 'subprocesses' in request }))
       app.register(async (child) => {
@@ -71,8 +71,8 @@ suite('a guard in a context', () => {
   })
 })
 
-suite('guards in contexts and their keeper', () => {
-  test('has the options of that context, and siblings share the keeper', async (t) => {
+suite('a guard in one of several contexts', () => {
+  test('has its own options, and shares the keeper with sibling contexts', async (t) => {
     const keepers: number[] = []
     const ids: string[] = []
     let begun = 0
@@ -122,7 +122,7 @@ suite('guards in contexts and their keeper', () => {
   })
 
   for (const isNested of [false, true]) {
-    test(`is the only one in a line of contexts (${isNested ? 'in a child' : 'twice in one'})`, async (t) => {
+    test(`cannot be registered again ${isNested ? 'in a child context' : 'in the same context'}`, async (t) => {
       const app = Fastify()
       t.after(() => app.close())
       await app.register(subprocessGuard)
@@ -146,12 +146,12 @@ suite('guards in contexts and their keeper', () => {
   }
 })
 
-suite('beside other plugins', () => {
+suite('together with other plugins', () => {
   shareKeeper()
 
   suite('@fastify/under-pressure', () => {
     for (const isFirst of [true, false]) {
-      test(`a refused request is answered with 503 and has no scope (guard ${isFirst ? 'before' : 'after'} it)`, async (t) => {
+      test(`a rejected request gets 503 and has no scope (guard registered ${isFirst ? 'before' : 'after'} it)`, async (t) => {
         let handled = 0
         const app = Fastify()
         t.after(() => app.close())
@@ -232,7 +232,7 @@ suite('beside other plugins', () => {
       })
     }
 
-    test('an uploaded file is the input of a command', async (t) => {
+    test('an uploaded file can be the input of a command', async (t) => {
       const served = await serveUploads()
       t.after(() => served.close())
       const answer = await ask(served.port, '/count', { ...upload, body }).answer
@@ -240,7 +240,7 @@ suite('beside other plugins', () => {
       await assertClean(served)
     })
 
-    test('a command that reads none of it and fails is 502', async (t) => {
+    test('a command that fails without reading the file is a 502', async (t) => {
       const served = await serveUploads()
       t.after(() => served.close())
       assert.equal((await ask(served.port, '/fail', { ...upload, body }).answer).status, 502)
@@ -266,7 +266,7 @@ suite('beside other plugins', () => {
       await assertClean(served)
     })
 
-    test('an upload that breaks off ends its command', async (t) => {
+    test('an upload that is cut off ends its command', async (t) => {
       const served = await serveUploads()
       t.after(() => served.close())
       const headers = { ...upload.headers, 'content-length': body.length }
@@ -279,7 +279,7 @@ suite('beside other plugins', () => {
   })
 })
 
-test('beside close-with-grace a worker that gets SIGTERM leaves nothing', async (t) => {
+test('together with close-with-grace, a worker that gets SIGTERM leaves nothing', async (t) => {
   const worker = await Worker.start({ env: { CLOSE_WITH_GRACE: '1' } })
   t.after(() => worker.close())
   worker.run('tree-ignores-term.sh')
@@ -291,7 +291,7 @@ test('beside close-with-grace a worker that gets SIGTERM leaves nothing', async 
   assert.deepEqual(worker.witness.living(), [])
   await worker.keeperDead()
   await assertGone(worker)
-  // The worker has ended its scopes itself: nothing was left to the keeper.
+  // The worker has ended its scopes itself, so the keeper had nothing to end or to log.
   assert.deepEqual(await worker.keeperLines(), [])
   assert.deepEqual(worker.temporaryFiles(), [])
 })

@@ -1,4 +1,7 @@
-/** What frameworks make of the errors of the guard and of failed commands (FAULTS 86, 89). */
+/**
+ * How frameworks handle errors of the guard and of failed commands: with the right status, and without
+ * revealing the command to the client (faults 86 and 89 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
@@ -19,22 +22,22 @@ interface HttpErrors {
   isHttpError(error: unknown): boolean
 }
 
-// Of Express, which brings it.
+// The copy that Express depends on.
 const httpErrors: HttpErrors = createRequire(createRequire(import.meta.url).resolve('express'))('http-errors')
 
-interface Shown {
+interface HttpError {
   readonly name: string
   readonly status: number
   readonly expose: boolean
   statusCode: number
 }
 
-/** What a call throws, or rejects with. */
-async function errorOf(call: () => unknown): Promise<Shown> {
+/** Resolves with the error that a call throws or rejects with. */
+async function errorOf(call: () => unknown): Promise<HttpError> {
   try {
     await call()
   } catch (error) {
-    return error as Shown
+    return error as HttpError
   }
   return assert.fail('it did not fail')
 }
@@ -45,11 +48,11 @@ async function openScope(t: TestContext): Promise<Scope> {
   return guard.open()
 }
 
-/** As the exception filter of NestJS tells an answer from an unknown error. */
-const isAnswer = ({ statusCode, status, expose }: Shown): boolean =>
+/** The check with which the exception filter of NestJS recognises HTTP errors. */
+const isHttpErrorForNest = ({ statusCode, status, expose }: HttpError): boolean =>
   typeof expose === 'boolean' && typeof statusCode === 'number' && status === statusCode
 
-suite('an error of the guard is one of http-errors', () => {
+suite('an error of the guard is an HTTP error as of http-errors', () => {
   const failures: Record<string, [(scope: Scope) => unknown, object]> = {
     'with 503 when the scope is closed': [
       async (scope) => {
@@ -58,14 +61,14 @@ suite('an error of the guard is one of http-errors', () => {
       },
       { name: 'SubprocessError', statusCode: 503, status: 503, expose: false }
     ],
-    'with 499 when the client is gone': [
+    'with 499 when the client has disconnected': [
       async (scope) => {
         await scope.close('disconnected')
         scope.spawn('true')
       },
       { name: 'SubprocessError', statusCode: 499, status: 499, expose: true }
     ],
-    'with 500 for a wrong option': [
+    'with 500 for an invalid option': [
       (scope) => scope.spawn('true', { timeout: -1 }),
       { name: 'SubprocessOptionError', statusCode: 500, status: 500, expose: false }
     ],
@@ -73,23 +76,23 @@ suite('an error of the guard is one of http-errors', () => {
       (scope) => scope.stream('false').ready,
       { name: 'SubprocessError', statusCode: 502, status: 502, expose: false }
     ],
-    'with the status that a route has chosen': [
+    'with the status that the route chose': [
       (scope) => scope.stream('false', { statusCode: 422 }).ready,
       { name: 'SubprocessError', statusCode: 422, status: 422, expose: true }
     ]
   }
-  for (const [law, [fail, expected]] of Object.entries(failures)) {
-    test(law, async (t) => {
+  for (const [title, [fail, expected]] of Object.entries(failures)) {
+    test(title, async (t) => {
       const scope = await openScope(t)
       const error = await errorOf(() => fail(scope))
       const { name, statusCode, status, expose } = error
       assert.deepEqual({ name, statusCode, status, expose }, expected)
-      assert.ok(isAnswer(error))
+      assert.ok(isHttpErrorForNest(error))
       assert.ok(httpErrors.isHttpError(error))
     })
   }
 
-  test('and may be given another status', async (t) => {
+  test('whose status can be changed', async (t) => {
     const scope = await openScope(t)
     await scope.close('deadline')
     const error = await errorOf(() => scope.spawn('true'))
@@ -97,14 +100,14 @@ suite('an error of the guard is one of http-errors', () => {
     assert.deepEqual([error.status, error.expose], [404, true])
     Object.assign(error, { status: 500 })
     assert.deepEqual([error.statusCode, error.expose], [500, false])
-    // It writes to all three.
+    // createError() of http-errors assigns all three.
     assert.equal(httpErrors(error), error)
     assert.deepEqual([error.status, error.statusCode, error.expose], [500, 500, false])
     assert.ok(error instanceof SubprocessError && !(error instanceof SubprocessOptionError))
   })
 })
 
-suite('a command that fails tells the client nothing of its command line and of what it has said', () => {
+suite('a failed command reveals neither its command line nor its output to the client', () => {
   const script = 'echo secret-output; echo secret-error >&2; exit 3'
   const env = { ...process.env, KEY: 'secret-key' }
   const failures: Record<string, (scope: Scope) => Promise<unknown>> = {
@@ -130,7 +133,7 @@ suite('a command that fails tells the client nothing of its command line and of 
     }
     const { body } = await ask(served.port, '/execFile').answer
     assert.equal(JSON.parse(body).message, 'Command failed: sh: status 3')
-    // The log has all of it.
+    // The log has everything.
     const line = served.log.find(({ err }) => (err as { cmd?: string })?.cmd?.includes('secret-argument'))
     assert.equal((line?.err as { stderr?: string } | undefined)?.stderr, 'secret-error\n')
   })

@@ -1,4 +1,4 @@
-/** The examples do what they say, and leave nothing. */
+/** The examples work as described and leave nothing. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -18,7 +18,7 @@ interface Example {
 
 const preload = fileURLToPath(new URL('./harness/example-preload.js', import.meta.url))
 
-/** Starts an example, and resolves when it listens. Its deadline is so many ms, and passes when the test says so. */
+/** Starts an example, and resolves when it listens. SIGUSR2 makes its deadline of `deadlineMs` pass. */
 async function start(t: TestContext, name: string, deadlineMs: number): Promise<Example> {
   const file = fileURLToPath(new URL(`../examples/${name}.js`, import.meta.url))
   const port = await freePort()
@@ -28,13 +28,13 @@ async function start(t: TestContext, name: string, deadlineMs: number): Promise<
     stdio: ['ignore', 'pipe', 'ignore']
   })
   t.after(() => server.kill('SIGKILL'))
-  const [said] = await once(server.stdout as NodeJS.ReadableStream, 'data')
-  assert.equal(String(said), 'listening\n')
+  const [output] = await once(server.stdout as NodeJS.ReadableStream, 'data')
+  assert.equal(String(output), 'listening\n')
   return { port, server }
 }
 
-/** Asserts that the deadline answers and ends what hangs, and that SIGTERM ends the rest. */
-async function assertEnds({ port, server }: Example): Promise<void> {
+/** Asserts that the deadline answers a hanging request and ends its command, and SIGTERM the rest. */
+async function assertLeavesNothing({ port, server }: Example): Promise<void> {
   const [keeper] = childrenOf(server.pid as number)
   const { answer } = ask(port, '/hang')
   await eventually('the command and its child run', () => treeOf(keeper as number).length >= 4)
@@ -43,7 +43,7 @@ async function assertEnds({ port, server }: Example): Promise<void> {
   const { status, body } = await answer
   assert.equal(status, 503)
   assert.match(body, /The request did not end within its deadline/)
-  await eventually('what hung is gone', () => !hanging.some(isAlive))
+  await eventually('the hanging command is gone', () => !hanging.some(isAlive))
   await eventually('the keeper has no child', () => childrenOf(keeper as number).length === 0)
   server.kill('SIGTERM')
   const [code] = await once(server, 'exit')
@@ -57,7 +57,7 @@ suite('an example', () => {
     const { status, body } = await ask(example.port, '/').answer
     assert.equal(status, 200)
     assert.match(body, / etc$/m)
-    await assertEnds(example)
+    await assertLeavesNothing(example)
   })
 
   test('guards an Express server', async (t) => {
@@ -68,6 +68,6 @@ suite('an example', () => {
     })
     assert.equal(answer.status, 200)
     assert.equal(gunzipSync(Buffer.from(await answer.arrayBuffer())).toString(), 'the body')
-    await assertEnds(example)
+    await assertLeavesNothing(example)
   })
 })

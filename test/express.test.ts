@@ -1,4 +1,4 @@
-/** What is Express's own: its error handlers, routers, routes with other options, and the end of the server. */
+/** What is special about Express: error handlers, routers, options per route, and the end of the server. */
 
 import assert from 'node:assert/strict'
 import { EventEmitter, once } from 'node:events'
@@ -31,7 +31,7 @@ interface Running {
   readonly stop: () => Promise<void>
 }
 
-/** Starts an app with the guard before all else. */
+/** Starts an app whose first middleware is the guard. */
 async function start(
   t: TestContext,
   framework: typeof express,
@@ -39,8 +39,9 @@ async function start(
   routes: (app: Express) => void
 ): Promise<Running> {
   const log: Line[] = []
-  const say = (fields: object, msg: string): void => void log.push({ ...fields, msg })
-  const guard = subprocessGuard({ grace, drain: 0, logger: { info: say, warn: say, error: say }, ...options })
+  const write = (fields: object, msg: string): void => void log.push({ ...fields, msg })
+  const logger = { info: write, warn: write, error: write }
+  const guard = subprocessGuard({ grace, drain: 0, logger, ...options })
   const app = framework()
   app.use(guard)
   routes(app)
@@ -56,10 +57,15 @@ async function start(
   return { port, guard, log, stop }
 }
 
-/** An error handler that answers with what it was given. */
-function tell(error: SubprocessError, _req: Request, res: Response, next: (error: unknown) => void): void {
+/** An error handler that sends the error as JSON, with a field that marks the answer as its own. */
+function sendError(
+  error: SubprocessError,
+  _req: Request,
+  res: Response,
+  next: (error: unknown) => void
+): void {
   if (res.headersSent) next(error)
-  else res.status(error.statusCode ?? 500).json({ code: error.code, message: error.message, told: true })
+  else res.status(error.statusCode ?? 500).json({ code: error.code, message: error.message, handled: true })
 }
 
 const codeOf = (body: string): string => JSON.parse(body).code
@@ -71,23 +77,23 @@ for (const [version, framework] of [
   suite(`Express ${version}`, () => {
     shareKeeper()
 
-    test('gives the error of a deadline to the app’s own error handler', async (t) => {
+    test('passes the error of a deadline to the error handler of the app', async (t) => {
       const { port } = await start(t, framework, { timeout: 100 }, (app) => {
         app.get('/hang', () => {})
-        app.use(tell)
+        app.use(sendError)
       })
       const { status, body } = await ask(port, '/hang').answer
       assert.equal(status, 503)
       assert.deepEqual(JSON.parse(body), {
         code: 'ERR_SUBPROCESS_DEADLINE',
         message: 'The request did not end within its deadline',
-        told: true
+        handled: true
       })
     })
 
-    test('answers a deadline by itself where there is no error handler', async (t) => {
+    test('answers a deadline itself if there is no error handler', async (t) => {
       const { port } = await start(t, framework, { timeout: 100 }, (app) => {
-        // It prints errors otherwise.
+        // Otherwise Express prints errors.
         app.set('env', 'test')
         app.get('/hang', () => {})
       })
@@ -96,7 +102,7 @@ for (const [version, framework] of [
       assert.match(body, /The request did not end within its deadline/)
     })
 
-    test('has routes with deadlines of their own, counted from the arrival', async (t) => {
+    test('supports deadlines per route, measured from the arrival of the request', async (t) => {
       let finish: (() => void) | undefined
       const { port } = await start(t, framework, { timeout: 100 }, (app) => {
         app.get('/longer', subprocessGuard.route({ timeout: distantMs }), (req, res) => {
@@ -108,11 +114,11 @@ for (const [version, framework] of [
         app.get('/none', subprocessGuard.route({ timeout: false }), (req, res) => {
           res.json({ deadline: String(req.subprocesses.deadline) })
         })
-        app.use(tell)
+        app.use(sendError)
       })
       const asked = ask(port, '/longer')
       await eventually('it has begun', () => finish !== undefined)
-      // This one came later, so the deadline that the other would have without its own is over, too.
+      // This request arrived later, so the default deadline has passed for the other one too.
       assert.equal((await ask(port, '/hang').answer).status, 503)
       finish?.()
       const longer = await asked.answer
@@ -123,7 +129,7 @@ for (const [version, framework] of [
       assert.equal((await ask(port, '/none').answer).body, '{"deadline":"Infinity"}')
     })
 
-    test('leaves a route alone that wants no guard', async (t) => {
+    test('does not affect a route that opts out', async (t) => {
       let finish: (() => void) | undefined
       const { port } = await start(t, framework, { timeout: 100 }, (app) => {
         app.get('/slow', subprocessGuard.route(false), (_req, res) => {
@@ -133,38 +139,38 @@ for (const [version, framework] of [
         app.get('/spawn', subprocessGuard.route(false), (req) => {
           req.spawn('true')
         })
-        app.use(tell)
+        app.use(sendError)
       })
       const slow = ask(port, '/slow')
       await eventually('it has begun', () => finish !== undefined)
-      // This one came later, so the deadline of other routes is over, too.
+      // This request arrived later, so the default deadline has passed for the other one too.
       assert.equal((await ask(port, '/hang').answer).status, 503)
       finish?.()
       assert.equal((await slow.answer).body, 'late')
       assert.equal(codeOf((await ask(port, '/spawn').answer).body), 'ERR_SUBPROCESS_UNGUARDED')
     })
 
-    test('refuses subprocesses before the request has come through the guard', async (t) => {
+    test('rejects subprocesses in a route declared before the guard', async (t) => {
       const app = framework()
       app.get('/early', (req) => void req.spawn('true'))
       const guard = subprocessGuard()
       t.after(() => guard.close())
       app.use(guard)
       app.get('/', (_req, res) => void res.send('answer'))
-      app.use(tell)
+      app.use(sendError)
       const server = createServer(app).listen(0, '127.0.0.1')
       t.after(() => server.close())
       await once(server, 'listening')
       const { port } = server.address() as AddressInfo
-      // From now on the requests of this app have `spawn()`.
+      // The first request through the guard adds `spawn()` to the requests of this app.
       assert.equal((await ask(port, '/').answer).status, 200)
       assert.equal(codeOf((await ask(port, '/early').answer).body), 'ERR_SUBPROCESS_UNGUARDED')
     })
 
-    test('refuses a route’s options without the guard before it', async (t) => {
+    test('rejects the options of a route if no guard comes before it', async (t) => {
       const app = framework()
       app.get('/', subprocessGuard.route({ timeout: 100 }), (_req, res) => void res.send('answer'))
-      app.use(tell)
+      app.use(sendError)
       const server = createServer(app).listen(0, '127.0.0.1')
       t.after(() => server.close())
       await once(server, 'listening')
@@ -173,26 +179,26 @@ for (const [version, framework] of [
       assert.match(body, /subprocessGuard\.route\(\).*use that before/)
     })
 
-    test('refuses the guard a second time on the same request', async (t) => {
+    test('rejects a second guard on the same request', async (t) => {
       const again = subprocessGuard()
       t.after(() => again.close())
       const { port } = await start(t, framework, {}, (app) => {
         app.use(again)
         app.get('/', (_req, res) => void res.send('answer'))
-        app.use(tell)
+        app.use(sendError)
       })
       const { status, body } = await ask(port, '/').answer
       assert.equal(status, 500)
       assert.match(body, /used twice.*subprocessGuard\.route\(\)/)
     })
 
-    test('tells the whole route of a mounted router, and of a mounted app', async (t) => {
+    test('logs the full route of a mounted router and of a mounted app', async (t) => {
       const { port, log } = await start(t, framework, {}, (app) => {
         const router = framework.Router()
-        router.get('/of/:name', leaveOne)
+        router.get('/of/:name', leaveProcess)
         app.use('/router', router)
         const mounted = framework()
-        mounted.get('/of/:name', leaveOne)
+        mounted.get('/of/:name', leaveProcess)
         app.use('/app', mounted)
       })
       for (const path of ['/router/of/a', '/app/of/b']) {
@@ -221,7 +227,7 @@ for (const [version, framework] of [
       await eventually('all are closed', () => [...scopes].every(({ reason }) => reason === 'finished'))
     })
 
-    test('opens no scope for what spawns nothing, whatever becomes of it', async (t) => {
+    test('opens no scope for a request that spawns nothing, however it ends', async (t) => {
       const { port, guard, log } = await start(t, framework, {}, (app) => {
         app.set('env', 'test')
         app.get('/plain', (_req, res) => void res.send('plain'))
@@ -245,7 +251,7 @@ for (const [version, framework] of [
       assert.equal(childrenOf(running.keeper).length, 0)
     })
 
-    test('ends what server-sent events have started with their connection', async (t) => {
+    test('ends what a server-sent event stream started when its connection closes', async (t) => {
       const witness = new Witness()
       const { port, log } = await start(t, framework, { timeout: false }, (app) => {
         app.get('/events', (req, res) => {
@@ -260,13 +266,13 @@ for (const [version, framework] of [
       await witness.present(1)
       events.leave()
       await assertGone({ witness })
-      await eventually('the log tells of it', () => log.length === 1)
+      await eventually('it is logged', () => log.length === 1)
       assert.equal(log[0]?.reason, 'disconnected')
     })
   })
 
   suite(`Express ${version}, start and end of the keeper`, () => {
-    test('lets requests go on at its end for so long, then answers and ends them', async (t) => {
+    test('drains requests at shutdown, then answers and ends the remaining ones', async (t) => {
       const arrivals = new EventEmitter()
       const running = await start(t, framework, { drain: 200 }, (app) => {
         app.get('/hang', (req) => {
@@ -276,7 +282,7 @@ for (const [version, framework] of [
           arrivals.emit('soon')
           setTimeout(() => res.send('drained'), 100)
         })
-        app.use(tell)
+        app.use(sendError)
       })
       const { keeper } = await running.guard.ready
       const both = Promise.all([once(arrivals, 'hang'), once(arrivals, 'soon')])
@@ -289,7 +295,7 @@ for (const [version, framework] of [
       assert.throws(() => process.kill(keeper, 0), { code: 'ESRCH' })
     })
 
-    test('lets jobs of run() go on at its end, too', async (t) => {
+    test('drains jobs of run() at shutdown too', async (t) => {
       const { guard, stop } = await start(t, framework, { drain: 60_000 }, () => {})
       let release = (): void => {}
       const released = new Promise<void>((resolve) => {
@@ -305,24 +311,24 @@ for (const [version, framework] of [
       await stopped
     })
 
-    test('lets requests wait for the keeper', async (t) => {
+    test('makes requests wait until the keeper has started', async (t) => {
       const { port } = await start(t, framework, {}, (app) => {
         app.get('/', (req, res) => {
           req.subprocesses.execFile('echo', ['started']).then(({ stdout }) => res.send(stdout))
         })
       })
-      // The server listens at once, and the keeper needs longer than that.
+      // The server listens at once, before the keeper has started.
       assert.equal((await ask(port, '/').answer).body, 'started\n')
     })
 
-    test('tells every request when the keeper does not start', async (t) => {
+    test('answers every request with the error if the keeper cannot start', async (t) => {
       const app = framework()
       const { execPath } = process
       process.execPath = '/missing/node'
       const guard = subprocessGuard()
       process.execPath = execPath
       app.use(guard)
-      app.use(tell)
+      app.use(sendError)
       const server = createServer(app).listen(0, '127.0.0.1')
       t.after(() => server.close())
       await once(server, 'listening')
@@ -335,7 +341,7 @@ for (const [version, framework] of [
   })
 }
 
-/** Leaves one process behind, so that the log tells of the scope. */
-function leaveOne(req: Request, res: Response): void {
+/** Leaves a process behind, so that the end of the scope is logged. */
+function leaveProcess(req: Request, res: Response): void {
   req.spawn('sleep', ['1000'], { stdio: 'ignore' }).once('spawn', () => res.send('left'))
 }

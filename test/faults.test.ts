@@ -1,4 +1,4 @@
-/** The list of faults is whole, and every test that it and the page on security name exists. */
+/** The list in docs/faults.md is complete, and every test that it and docs/security.md name exists. */
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -8,17 +8,17 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), 'utf8')
-// The first list is whole. Of the second one, which begins after it, the page has what is mended.
+// The page has all faults of the first list. Of the second list, which follows, it has those that are fixed.
 const firstListLength = 50
 
-interface Named {
+interface NamedTest {
   readonly file: string
   readonly title: string
 }
 
-/** A file in backquotes, and after it the titles of its tests in curly quotes. */
-function testsNamedIn(text: string): Named[] {
-  const named: Named[] = []
+/** The tests that a page names: a file in backquotes, followed by titles of its tests in curly quotes. */
+function testsNamedIn(text: string): NamedTest[] {
+  const named: NamedTest[] = []
   for (const [, file, titles] of text.matchAll(/`(test\/[\w/-]+\.test\.ts)`: ((?:“[^”]+”[,\s]*)+)/g)) {
     for (const [, title] of (titles as string).matchAll(/“([^”]+)”/g)) {
       named.push({ file: file as string, title: (title as string).replaceAll('\n', ' ') })
@@ -27,8 +27,8 @@ function testsNamedIn(text: string): Named[] {
   return named
 }
 
-/** Whether a file has a text literal of that wording, in which each `…` stands for something in `${}`. */
-function has(source: string, title: string): boolean {
+/** Whether a file has a string literal with this title, where each `…` stands for a `${}`. */
+function hasTitle(source: string, title: string): boolean {
   const parts = title.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
   return new RegExp(`(['"\`])${parts.join('\\$\\{[^}]+\\}')}\\1`).test(source)
 }
@@ -36,8 +36,8 @@ function has(source: string, title: string): boolean {
 function assertAllExist(page: string): void {
   const named = testsNamedIn(page)
   const quoted = [...page.matchAll(/“/g)].length
-  assert.equal(named.length, quoted, 'a title stands apart from the name of its file')
-  const missing = named.filter(({ file, title }) => !has(read(file), title))
+  assert.equal(named.length, quoted, 'a title does not follow the name of its file')
+  const missing = named.filter(({ file, title }) => !hasTitle(read(file), title))
   assert.deepEqual(missing, [])
 }
 
@@ -45,7 +45,7 @@ suite('docs/faults.md', () => {
   const page = read('docs/faults.md')
   const rows = page.split('\n').filter((line) => /^\| \d+ +\|/.test(line))
 
-  test(`has all ${firstListLength} faults of the first list, in order, and then those of the second`, () => {
+  test(`lists all ${firstListLength} faults of the first list, in order, then those of the second`, () => {
     const numbers = rows.map((row) => Number(row.split('|')[1]))
     assert.deepEqual(
       numbers.slice(0, firstListLength),
@@ -57,24 +57,24 @@ suite('docs/faults.md', () => {
     )
   })
 
-  test('has for each of them a test', () => {
+  test('names a test for each fault', () => {
     const without = rows.filter((row) => testsNamedIn(row).length === 0)
     assert.deepEqual(without, [])
   })
 
   test('names no test that does not exist', () => assertAllExist(page))
 
-  test('would find out a test that was renamed', () => {
-    const [first] = testsNamedIn(page) as [Named]
-    assert.equal(has(read(first.file), `${first.title} or not`), false)
-    assert.equal(has(read(first.file), first.title.slice(0, -1)), false)
+  test('would not pass if a test were renamed', () => {
+    const [first] = testsNamedIn(page) as [NamedTest]
+    assert.equal(hasTitle(read(first.file), `${first.title} or not`), false)
+    assert.equal(hasTitle(read(first.file), first.title.slice(0, -1)), false)
   })
 })
 
 suite('docs/security.md', () => {
   const page = read('docs/security.md')
 
-  test('names a test for everything that cannot be done', () => {
+  test('names a test for everything that it declares impossible', () => {
     const rows = page.split('\n').map((line) => line.split('|').map((cell) => cell.trim()))
     const claims = rows.filter(
       ([, , cannot = '']) => cannot !== '' && cannot !== 'it cannot' && !/^-+$/.test(cannot)

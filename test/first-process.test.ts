@@ -1,4 +1,4 @@
-/** A worker that is process 1, as in a container without an init, serves and says what it lacks (FAULTS 40). */
+/** A worker works as PID 1, as in a container without an init, and warns (fault 40 in docs/faults.md). */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -13,10 +13,10 @@ function run(...command: string[]): { status: number | null; stdout: string; std
   return spawnSync('unshare', [...inNamespace, ...command], { encoding: 'utf8', timeout: 60_000 })
 }
 
-const skip = run('true').status === 0 ? false : 'no PID namespace can be had here'
+const skip = run('true').status === 0 ? false : 'this user cannot create a PID namespace'
 
-suite('a worker that is process 1', { skip }, () => {
-  test('ends what its scopes have started, and says once that it should have an init', () => {
+suite('a worker that is PID 1', { skip }, () => {
+  test('ends what its scopes have started, and warns once that an init is missing', () => {
     const { stdout, stderr } = run(process.execPath, program)
     assert.notEqual(stdout, '', stderr)
     const { pid, warnings, before, output, left, zombies } = JSON.parse(stdout)
@@ -24,7 +24,7 @@ suite('a worker that is process 1', { skip }, () => {
     assert.ok(before >= 3, `${before}`)
     assert.equal(output, 'it serves\n')
     assert.deepEqual([left, zombies], [[], 0])
-    const named = warnings.filter((warning: string) => warning.includes('docker run --init'))
-    assert.equal(named.length, 1, warnings.join('\n'))
+    const aboutInit = warnings.filter((warning: string) => warning.includes('docker run --init'))
+    assert.equal(aboutInit.length, 1, warnings.join('\n'))
   })
 })

@@ -1,4 +1,7 @@
-/** Who gets the first signal: the whole tree, or a command alone, which may pass it on (FAULTS 83). */
+/**
+ * `firstSignalTo`: the first signal goes to the whole tree, or to the command alone, which may forward it
+ * (fault 83 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -29,7 +32,7 @@ shareKeeper()
 const withoutKoffi = await installWithoutKoffi()
 process.once('exit', withoutKoffi.remove)
 
-// Half of it is longer than any test.
+// In ms. Half of it is longer than any test.
 const longGrace = 600_000
 
 const ways: readonly { name: string; options: GuardOptions; create?: typeof createGuard }[] = [
@@ -46,7 +49,10 @@ for (const { name, options, create } of ways) {
       return guarded
     }
 
-    /** Runs a recorder behind a wrapper that passes SIGTERM on, ends both, and tells what has become of the recording. */
+    /**
+     * Runs a recorder behind a wrapper that forwards SIGTERM, and ends both. Resolves with what became of the
+     * recording: 'saved' after one SIGTERM, 'spoilt' after two.
+     */
     async function recordingOf(
       t: TestContext,
       ofGuard: FirstSignalTo | undefined,
@@ -62,34 +68,34 @@ for (const { name, options, create } of ways) {
       return guarded.witness.said.at(-1)
     }
 
-    test('to a command alone reaches a program behind a wrapper that passes it on once', async (t) => {
+    test('to a command alone reaches a program behind a forwarding wrapper once', async (t) => {
       assert.equal(await recordingOf(t, 'command'), 'saved')
     })
 
-    test('to the whole tree reaches such a program twice', async (t) => {
+    test('to the whole tree reaches a program behind a forwarding wrapper twice', async (t) => {
       assert.equal(await recordingOf(t, 'tree'), 'spoilt')
     })
 
-    test('goes to a command alone by default', async (t) => {
+    test('goes to the command alone by default', async (t) => {
       assert.equal(await recordingOf(t, undefined), 'saved')
     })
 
-    test('goes to whom the command says, whatever the guard says', async (t) => {
+    test('follows the option of the command rather than that of the guard', async (t) => {
       assert.equal(await recordingOf(t, 'tree', 'command'), 'saved')
       assert.equal(await recordingOf(t, 'command', 'tree'), 'spoilt')
     })
 
-    test('goes to whom the option says at the end of one command, too', async (t) => {
+    test('follows the option also when a single command is ended', async (t) => {
       assert.equal(await recordingOf(t, 'command', undefined, true), 'saved')
       assert.equal(await recordingOf(t, 'tree', undefined, true), 'spoilt')
       assert.equal(await recordingOf(t, 'tree', 'command', true), 'saved')
     })
 
-    test('behind timeout(1) is no second one', async (t) => {
+    test('behind timeout(1) arrives once', async (t) => {
       const guarded = await start(t, {})
       const scope = guarded.guard.open()
       const [sh, args] = commandOf('recorder.sh')
-      // Without --foreground it sends two by itself.
+      // Without --foreground, timeout(1) itself sends the signal twice.
       const command = ['--foreground', '60', sh, ...args]
       scope.spawn('timeout', command, { stdio: 'ignore', env: guarded.witness.env })
       await guarded.witness.present(1)
@@ -98,7 +104,7 @@ for (const { name, options, create } of ways) {
       assert.equal(guarded.witness.said.at(-1), 'saved')
     })
 
-    test('reaches the rest as soon as the command has gone', async (t) => {
+    test('reaches the rest of the tree as soon as the command has exited', async (t) => {
       const guarded = await start(t, { firstSignalTo: 'command' })
       const scope = guarded.guard.open()
       for (const program of ['background-child.sh', 'daemon.sh']) guarded.run(scope, program)
@@ -111,7 +117,7 @@ for (const { name, options, create } of ways) {
       )
     })
 
-    test('reaches the rest at once where the command had gone before', async (t) => {
+    test('reaches the rest of the tree at once if the command had already exited', async (t) => {
       const guarded = await start(t, { firstSignalTo: 'command' })
       const scope = guarded.guard.open()
       guarded.run(scope, 'leaves-a-daemon.sh')
@@ -120,7 +126,7 @@ for (const { name, options, create } of ways) {
       await assertGone(guarded)
     })
 
-    test('reaches the rest when half of the grace has passed', async (t) => {
+    test('reaches the rest of the tree after half of the grace period', async (t) => {
       const guarded = await start(t, { firstSignalTo: 'command', grace: 1_000 })
       const scope = guarded.guard.open()
       const leader = guarded.run(scope, 'heeds-no-term.sh')
@@ -135,7 +141,7 @@ for (const { name, options, create } of ways) {
       assert.equal(processes.find(({ pid }) => pid === leader.pid)?.ended, 'SIGKILL')
     })
 
-    test('comes once where a scope closes while one of its commands is being ended', async (t) => {
+    test('is sent once if a scope closes while one of its commands is being ended', async (t) => {
       for (const firstSignalTo of ['command', 'tree'] as const) {
         const guarded = await start(t, { firstSignalTo })
         const scope = guarded.guard.open()
@@ -151,15 +157,15 @@ for (const { name, options, create } of ways) {
   })
 }
 
-suite('a command can pass a signal on', () => {
-  const programs: [what: string, script: string, dies: boolean][] = [
-    ['not when it has no handler', ':', true],
-    ['when it has a handler', 'trap : TERM', false],
-    ['not when it ignores the signal, but does not die of it either', "trap '' TERM", false],
-    ['not when it handles another signal', 'trap : HUP', true]
+suite('a command dies of a signal', () => {
+  const programs: [when: string, script: string, dies: boolean][] = [
+    ['when it has no handler', ':', true],
+    ['not when it has a handler', 'trap : TERM', false],
+    ['not when it ignores the signal', "trap '' TERM", false],
+    ['when it handles only another signal', 'trap : HUP', true]
   ]
-  for (const [what, script, dies] of programs) {
-    test(what, async (t) => {
+  for (const [when, script, dies] of programs) {
+    test(when, async (t) => {
       const child = spawn('sh', ['-c', `${script}; echo there; read line`], {
         stdio: ['pipe', 'pipe', 'inherit']
       })
@@ -170,8 +176,8 @@ suite('a command can pass a signal on', () => {
   }
 })
 
-suite('at containment "marks", what is born after a look', () => {
-  /** A shell that starts a program when it is told to, and says when it is there; `script` comes first. */
+suite('at containment "marks", a process started after a scan', () => {
+  /** Starts a shell that runs `script`, and then a program as soon as it reads a line: see `startChild`. */
   async function startShell(t: TestContext, script: string) {
     const shell = spawn('sh', ['-c', `${script} echo; read line; sleep 1000; :`], {
       stdio: ['pipe', 'pipe', 'inherit']
@@ -179,12 +185,12 @@ suite('at containment "marks", what is born after a look', () => {
     t.after(() => shell.kill('SIGKILL'))
     await once(shell.stdout, 'data')
     const stat = statOf(shell.pid as number) as LinuxModule.ProcessStat
-    /** All in one turn of the event loop. */
-    const giveBirth = (): void => {
+    /** Blocks until the child exists, so that all of it happens in one turn of the event loop. */
+    const startChild = (): void => {
       shell.stdin.write('\n')
       while (childrenOf(stat).length === 0);
     }
-    return { stat, giveBirth }
+    return { stat, startChild }
   }
 
   function openIn(census: ScanModule.MarksCensus, number: number): MembersModule.ScopeRecord {
@@ -210,23 +216,23 @@ suite('at containment "marks", what is born after a look', () => {
   test('for another scope gets the first signal', async (t) => {
     const census = new MarksCensus(parts)
     const [other, scope] = [openIn(census, 1), openIn(census, 2)]
-    // The shell has handled the signal, and exits, when what it waits for has ended.
-    const { stat, giveBirth } = await startShell(t, 'trap : TERM;')
+    // The shell handles the signal, and exits once the child that it waits for has ended.
+    const { stat, startChild } = await startShell(t, 'trap : TERM;')
     scope.foreign.adopt(stat)
     census.members(other)
-    giveBirth()
+    startChild()
     await assertTwoEnd(census, scope)
   })
 
-  test('is found though the signal ends its parent', async (t) => {
-    const { stat, giveBirth } = await startShell(t, '')
+  test('is found although the signal ends its parent', async (t) => {
+    const { stat, startChild } = await startShell(t, '')
     class LateCensus extends MarksCensus {
-      #isBorn = false
+      #hasStarted = false
 
       override members(scope: MembersModule.ScopeRecord) {
         const members = super.members(scope)
-        if (!this.#isBorn) giveBirth()
-        this.#isBorn = true
+        if (!this.#hasStarted) startChild()
+        this.#hasStarted = true
         return members
       }
     }
@@ -238,7 +244,7 @@ suite('at containment "marks", what is born after a look', () => {
 })
 
 for (const { name, serve } of kinds) {
-  test(`${name}: a route says who gets the first signal of its requests`, async (t) => {
+  test(`${name}: a route may set firstSignalTo for its requests`, async (t) => {
     const served = await serve({ guard: { firstSignalTo: 'command', grace: longGrace } }, (served) => {
       for (const firstSignalTo of ['command', 'tree'] as const) {
         const handle = async (request: Parameters<typeof served.run>[0]) => {

@@ -1,4 +1,4 @@
-/** Trees that grow while they are being ended, and processes that hide (FAULTS 15, 22 and 23). */
+/** Trees that grow while they are ended, and unreadable processes (faults 15, 22, 23 in docs/faults.md). */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -19,7 +19,7 @@ import { makePipes, Witness } from './harness/witness.js'
 
 shareKeeper()
 
-/** A server whose route starts the program and answers as soon as so many processes are there. */
+/** Starts a server whose route runs the program and answers as soon as `count` of its processes are there. */
 function serveProgram(
   kind: Pick<Kind, 'serve'>,
   setup: ServedSetup,
@@ -37,17 +37,17 @@ function serveProgram(
   })
 }
 
-// As deep as the bomb goes, and how many processes that makes.
+// The depth of the fork bomb, and the resulting number of processes.
 const depth = 6
 const bombCount = 2 ** (depth + 1) - 1
 
-// A direct launch has no group to signal once its leader has exited, and looks at all of /proc are slower than
-// processes that live for a millisecond: these escape it, as the README says.
+// With a direct launch there is no group to signal once the leader has exited, and a scan of all of /proc is
+// slower than processes that live for a millisecond. These escape, as docs/faults.md says (22).
 const byKeeper = kinds.filter(({ name }) => !name.includes('direct'))
 
 suite('a tree that grows while it is being ended', () => {
   for (const kind of kinds) {
-    test(`is a fork bomb that is still going off: ${kind.name}`, async (t) => {
+    test(`ends although it is a fork bomb that is still growing: ${kind.name}`, async (t) => {
       const served = await serveProgram(kind, {}, 'bomb.sh', 10, [String(depth)])
       t.after(() => served.close())
       await ask(served.port, '/run').answer
@@ -57,7 +57,7 @@ suite('a tree that grows while it is being ended', () => {
   }
 
   for (const kind of byKeeper) {
-    test(`forks and exits for ever, in one group: ${kind.name}`, async (t) => {
+    test(`ends although it forks and exits for ever, in one group: ${kind.name}`, async (t) => {
       const served = await serveProgram(kind, {}, 'hops-in-group.sh', 1)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
@@ -65,7 +65,7 @@ suite('a tree that grows while it is being ended', () => {
       await assertClean(served)
     })
 
-    test(`forks and exits for ever, each in a session of its own: ${kind.name}`, async (t) => {
+    test(`ends although it forks and exits for ever, each process in its own session: ${kind.name}`, async (t) => {
       const served = await serveProgram(kind, {}, 'hops.sh', 1)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
@@ -74,25 +74,25 @@ suite('a tree that grows while it is being ended', () => {
     })
   }
 
-  // Each process may end between two looks at it, or before it could be asked whose it is: seldom, so there are many.
+  // A process may exit between two scans, or before its scope is determined. Both are rare, so repeat it.
   for (const program of ['hops-in-group.sh', 'hops.sh']) {
-    test(`forks and exits for ever beside an older scope, a hundred times: ${program}`, async (t) => {
+    test(`ends although it forks and exits for ever, a hundred times, beside an older scope: ${program}`, async (t) => {
       const guarded = await Guarded.start()
       t.after(() => guarded.close())
       guarded.guard.open().spawn('sleep', ['1000'], { stdio: 'ignore' })
       for (const [round, pipe] of makePipes(100).entries()) {
-        // One for each, since the pipe of a witness ends once.
+        // Each round needs a new witness: its pipe ends only once.
         const witness = new Witness(pipe)
         try {
           const scope = guarded.guard.open()
           guarded.run(scope, program, [], { env: witness.env })
           await witness.present(1)
-          // At another moment of a process's life each time.
+          // Vary the moment in the life of a process at which the scope closes.
           await pause(round % 20)
           await scope.close()
           assert.ok(
             await witness.goneWithin(patienceMs),
-            `something has outlived its scope in round ${round}`
+            `a process has outlived its scope in round ${round}`
           )
         } finally {
           witness.close()
@@ -111,7 +111,7 @@ suite('a tree that grows while it is being ended', () => {
   })
 })
 
-suite('a process that may not be read', () => {
+suite('a process whose environment cannot be read', () => {
   const folder = mkdtempSync(join(tmpdir(), 'unreadable-'))
   after(() => rmSync(folder, { recursive: true }))
   const sleep = join(folder, 'sleep')
@@ -130,7 +130,7 @@ suite('a process that may not be read', () => {
   }
 
   for (const kind of byKeeper) {
-    test(`ends with its scope as a daemon, too: ${kind.name}`, async (t) => {
+    test(`ends with its scope even as a daemon: ${kind.name}`, async (t) => {
       const served = await serveProgram(kind, {}, 'unreadable-daemon.sh', 2, [], env)
       t.after(() => served.close())
       await ask(served.port, '/run').answer

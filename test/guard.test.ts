@@ -1,4 +1,4 @@
-/** Work outside requests: jobs in scopes of their own. */
+/** Work outside requests: jobs, each in its own scope, and `createGuard()` without a framework. */
 
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
@@ -12,7 +12,7 @@ import { statOf } from './harness/proc.js'
 import { grace, serve } from './harness/server.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 
-// For jobs of which nothing must be there before their deadline.
+// In ms, for jobs that need not have started anything by their deadline.
 const timeout = 100
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -22,7 +22,7 @@ async function startGuarded(t: TestContext, options: GuardOptions = {}): Promise
   return guarded
 }
 
-/** A job that has a tree and never ends. */
+/** Returns a job that starts a process tree and never settles. */
 function hang(guarded: Guarded): (scope: Scope) => Promise<never> {
   return (scope) => {
     guarded.run(scope, 'tree-ignores-term.sh')
@@ -43,27 +43,27 @@ const withCode = (code: string) => (error: SubprocessError) => {
   return true
 }
 
-suite('while another guard has the keeper, too', () => {
+suite('with a keeper shared with another guard', () => {
   shareKeeper()
 
   suite('run', () => {
-    test('resolves with what the job returns, when its tree is gone', async (t) => {
+    test('resolves with the result of the job once its processes have ended', async (t) => {
       const guarded = await startGuarded(t)
-      let known: Scope | undefined
+      let jobScope: Scope | undefined
       const result = await guarded.guard.run({}, async (scope) => {
-        known = scope
+        jobScope = scope
         guarded.run(scope, 'daemon.sh')
         await guarded.witness.present(2)
         return 'result'
       })
       assert.equal(result, 'result')
       assert.deepEqual(guarded.witness.living(), [])
-      assert.equal(known?.reason, 'finished')
+      assert.equal(jobScope?.reason, 'finished')
       assert.deepEqual(guarded.guard.scopes(), [])
       await assertGone(guarded)
     })
 
-    test('takes a job that is not asynchronous', async (t) => {
+    test('accepts a synchronous job', async (t) => {
       const { guard } = await startGuarded(t)
       assert.equal(await guard.run({}, () => 5), 5)
       const thrown = guard.run({}, () => {
@@ -72,21 +72,21 @@ suite('while another guard has the keeper, too', () => {
       await assert.rejects(thrown, { message: 'at once' })
     })
 
-    test('rejects with what the job throws, when its tree is gone', async (t) => {
+    test('rejects with the error of the job once its processes have ended', async (t) => {
       const guarded = await startGuarded(t)
-      let known: Scope | undefined
+      let jobScope: Scope | undefined
       const job = guarded.guard.run({}, async (scope) => {
-        known = scope
+        jobScope = scope
         guarded.run(scope, 'waits.sh')
         await guarded.witness.present(1)
         throw new Error('the job')
       })
       await assert.rejects(job, { message: 'the job' })
       assert.deepEqual(guarded.witness.living(), [])
-      assert.equal(known?.reason, 'failed')
+      assert.equal(jobScope?.reason, 'failed')
     })
 
-    test('rejects at the deadline, though the job hangs, when its tree is gone', async (t) => {
+    test('rejects after the deadline, once its processes have ended, even if the job hangs', async (t) => {
       const guarded = await startGuarded(t)
       const job = guarded.guard.run({ timeout: distantMs }, hang(guarded))
       const rejected = assert.rejects(job, withCode('ERR_SUBPROCESS_DEADLINE'))
@@ -98,7 +98,7 @@ suite('while another guard has the keeper, too', () => {
       assert.equal(guarded.lines('scope closed (deadline)').length, 1)
     })
 
-    test('rejects with the deadline, and not with what that does to the job', async (t) => {
+    test('rejects with the deadline, not with the error that the deadline causes in the job', async (t) => {
       const { guard } = await startGuarded(t)
       let child: ChildProcess | undefined
       const job = guard.run({ timeout: distantMs }, (scope) => {
@@ -116,7 +116,7 @@ suite('while another guard has the keeper, too', () => {
       await rejected
     })
 
-    test('rejects at the deadline where the job makes little of it', async (t) => {
+    test('rejects at the deadline even if the job ignores it and returns', async (t) => {
       const { guard } = await startGuarded(t)
       const job = guard.run({ timeout }, async (scope) => {
         await scope.execFile('sleep', ['1000']).catch(() => {})
@@ -125,7 +125,7 @@ suite('while another guard has the keeper, too', () => {
       await assert.rejects(job, withCode('ERR_SUBPROCESS_DEADLINE'))
     })
 
-    test('has the timeout of the guard where it has none of its own', async (t) => {
+    test('has the timeout of the guard by default', async (t) => {
       const guarded = await startGuarded(t, { timeout })
       await assert.rejects(guarded.guard.run({}, hang(guarded)), withCode('ERR_SUBPROCESS_DEADLINE'))
       assert.equal(
@@ -134,12 +134,12 @@ suite('while another guard has the keeper, too', () => {
       )
     })
 
-    test('goes on for as long as it extends its deadline', async (t) => {
+    test('may extend its deadline', async (t) => {
       const { guard } = await startGuarded(t)
       const short = guard.open({ timeout: 100 })
       const job = guard.run({ timeout: 50 }, async (scope) => {
         scope.extend(60_000)
-        // Its old deadline is over before that of the other scope.
+        // By the time the other scope closes, the original deadline has passed.
         await short.closed
         return 'result'
       })
@@ -157,18 +157,18 @@ suite('while another guard has the keeper, too', () => {
       await assertGone(guarded)
     })
 
-    test('does not begin where the signal is aborted already', async (t) => {
+    test('does not call the job if the signal is already aborted', async (t) => {
       const { guard } = await startGuarded(t)
-      let hasBegun = false
+      let isCalled = false
       const job = guard.run({ signal: AbortSignal.abort(new Error('no longer wanted')) }, () => {
-        hasBegun = true
+        isCalled = true
       })
       await assert.rejects(job, { message: 'no longer wanted' })
-      assert.equal(hasBegun, false)
+      assert.equal(isCalled, false)
       assert.deepEqual(guard.scopes(), [])
     })
 
-    test('leaves no listener with a signal that outlives it', async (t) => {
+    test('leaves no listener on a signal that outlives it', async (t) => {
       const { guard } = await startGuarded(t)
       const { signal } = new AbortController()
       let listeners = 0
@@ -185,7 +185,7 @@ suite('while another guard has the keeper, too', () => {
       assert.equal(listeners, 0)
     })
 
-    test('rejects at shutdown, though the job hangs', async (t) => {
+    test('rejects at shutdown even if the job hangs', async (t) => {
       const guarded = await startGuarded(t)
       const job = guarded.guard.run({}, hang(guarded))
       job.catch(() => {})
@@ -199,7 +199,7 @@ suite('while another guard has the keeper, too', () => {
       )
     })
 
-    test('goes on where the job closes its own scope', async (t) => {
+    test('lets the job go on after it has closed its own scope', async (t) => {
       const guarded = await startGuarded(t)
       const result = await guarded.guard.run({}, async (scope) => {
         guarded.run(scope, 'waits.sh')
@@ -211,9 +211,9 @@ suite('while another guard has the keeper, too', () => {
       assert.equal(result, 1)
     })
 
-    test('refuses wrong options, and what is no job, and opens no scope', async (t) => {
+    test('rejects invalid options and a missing job, and opens no scope', async (t) => {
       const { guard } = await startGuarded(t)
-      const wrong: Record<string, object> = {
+      const invalid: Record<string, object> = {
         'options.timeout is 0': { timeout: 0 },
         'options.timeout is "1"': { timeout: '1' },
         'options.grace is -1': { grace: -1 },
@@ -222,7 +222,7 @@ suite('while another guard has the keeper, too', () => {
         'options.none is 1': { none: 1 },
         'signal is {}': { signal: {} }
       }
-      for (const [message, options] of Object.entries(wrong)) {
+      for (const [message, options] of Object.entries(invalid)) {
         await assert.rejects(guard.run(options, never), (error: Error) => {
           assert.ok(error instanceof TypeError)
           assert.ok(error.message.startsWith(message), error.message)
@@ -235,7 +235,7 @@ suite('while another guard has the keeper, too', () => {
   })
 
   suite('open', () => {
-    test('gives a scope that lasts until it is closed', async (t) => {
+    test('returns a scope that lasts until it is closed', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       guarded.run(scope, 'daemon.sh')
@@ -246,7 +246,7 @@ suite('while another guard has the keeper, too', () => {
       await assertGone(guarded)
     })
 
-    test('closes it at its deadline, and when its signal is aborted', async (t) => {
+    test('closes the scope at its deadline, and when its signal is aborted', async (t) => {
       const { guard } = await startGuarded(t)
       assert.equal((await guard.open({ timeout }).closed).reason, 'deadline')
       const controller = new AbortController()
@@ -255,20 +255,20 @@ suite('while another guard has the keeper, too', () => {
       assert.equal((await closed).reason, 'closed')
     })
 
-    test('follows its own grace and first signal', async (t) => {
+    test('may set grace period and killSignal', async (t) => {
       const guarded = await startGuarded(t, { grace: 60_000 })
       const scope = guarded.guard.open({ grace, killSignal: 'SIGINT' })
       guarded.run(scope, 'tree-ignores-term.sh')
       await guarded.witness.present(4)
       const { processes } = await scope.close()
-      // A shell's background commands ignore SIGINT, which is why there is SIGKILL.
+      // Background commands of a shell ignore SIGINT, so these end by SIGKILL.
       assert.ok(processes.some(({ ended }) => ended === 'SIGINT'))
       await assertGone(guarded)
     })
   })
 
   suite('createGuard', () => {
-    test('refuses wrong options, and starts no keeper for them', async () => {
+    test('rejects if an option is invalid', async () => {
       for (const options of [
         { drain: 1.5 },
         { timeout: 0 },
@@ -280,7 +280,7 @@ suite('while another guard has the keeper, too', () => {
       }
     })
 
-    test('lets jobs end at close() within its drain, and refuses new ones', async (t) => {
+    test('drains jobs at close(), and rejects new ones', async (t) => {
       const { guard } = await startGuarded(t, { drain: 60_000 })
       const { promise: released, resolve: release } = withResolvers()
       const job = guard.run({}, async (scope) => {
@@ -297,7 +297,7 @@ suite('while another guard has the keeper, too', () => {
       await closed
     })
 
-    test('ends a job that is longer than the drain', async (t) => {
+    test('ends a job that takes longer than the drain', async (t) => {
       const guarded = await startGuarded(t, { drain: 50 })
       const rejected = assert.rejects(
         guarded.guard.run({}, hang(guarded)),
@@ -309,12 +309,12 @@ suite('while another guard has the keeper, too', () => {
       await assertGone(guarded)
     })
 
-    test('tells the scopes of all guards apart', async (t) => {
+    test('gives scopes of different guards different ids', async (t) => {
       const [one, other] = await Promise.all([startGuarded(t), startGuarded(t)])
       assert.notEqual(one.guard.open().id, other.guard.open().id)
     })
 
-    test('may be closed twice, and closes what is open', async (t) => {
+    test('may be closed twice, and closes its open scopes', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       guarded.run(scope, 'daemon.sh')
@@ -324,7 +324,7 @@ suite('while another guard has the keeper, too', () => {
       await assertGone(guarded)
     })
 
-    test('logs to standard error where it is given no logger', async (t) => {
+    test('logs to standard error by default', async (t) => {
       const guard = await createGuard()
       t.after(() => guard.close())
       const lines: string[] = []
@@ -342,7 +342,7 @@ suite('while another guard has the keeper, too', () => {
     })
   })
 
-  test('the guard of a Fastify instance runs jobs beside its requests', async (t) => {
+  test('the guard of a Fastify instance runs jobs too', async (t) => {
     const served = await serve({}, () => {})
     t.after(() => served.close())
     const result = await served.app.subprocessGuard.run({}, async (scope) => {
@@ -355,7 +355,7 @@ suite('while another guard has the keeper, too', () => {
 })
 
 suite('the keeper of a guard', () => {
-  test('is that of all guards, and ends with the last', async (t) => {
+  test('is shared by all guards, and ends with the last one', async (t) => {
     const [one, other] = await Promise.all([startGuarded(t), startGuarded(t)])
     const { keeper } = one.guard
     assert.equal(other.guard.keeper, keeper)
@@ -367,7 +367,7 @@ suite('the keeper of a guard', () => {
     await eventually('the keeper is gone', () => statOf(keeper) === undefined)
   })
 
-  test('takes its jobs along when it is lost: run() rejects', async (t) => {
+  test('ends the running jobs when it is lost: run() rejects', async (t) => {
     const guarded = await startGuarded(t)
     const job = guarded.guard.run({}, hang(guarded))
     job.catch(() => {})

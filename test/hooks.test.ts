@@ -1,4 +1,4 @@
-/** The hooks of a user: whatever they do, the keeper that runs them does not notice. */
+/** Hooks run in a process of their own: whatever they do, the keeper is not affected. */
 
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
@@ -19,31 +19,32 @@ import { childrenOf } from './harness/proc.js'
 import { Witness } from './harness/witness.js'
 import { info } from './harness/worker-info.js'
 
-// Not public: the compiled files themselves.
+// Import the compiled files themselves, which the package does not export.
 const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules')
 const { carryOut }: typeof HookProcess = await compiled('keeper/run-hook')
 const programs = new URL('../../test/programs/hooks/', import.meta.url)
 const urlOf = (program: string): string => new URL(program, programs).href
 const harness = (name: string): string => fileURLToPath(new URL(`./harness/${name}.js`, import.meta.url))
 
-// Far above what a trivial hook needs on a machine that has other work.
+// Far more than a trivial hook needs on a busy machine.
 const enoughMs = 20_000
 const shortMs = 1_000
-// For what has to start in that time, on such a machine.
+// Enough for a process to start on a busy machine.
 const startedMs = 5_000
 
 const folder = mkdtempSync(join(tmpdir(), 'hooks-test-'))
-const told = join(folder, 'told')
-process.env.TOLD = told
+// The hook programs write their result to this path.
+const resultPath = join(folder, 'told')
+process.env.TOLD = resultPath
 process.env.GIVEN = 'by the worker'
 after(() => rmSync(folder, { recursive: true }))
 
-/** What has the `workerExit` of one module run, without the look at the module that comes before. */
+/** The order to run the `workerExit` of one module, without checking the module first. */
 function orderOf(program: string): HookProcess.HookOrder {
   return { type: 'run', hook: 'workerExit', info, url: urlOf(program) }
 }
 
-/** Runs the `workerExit` of one module and returns why it failed; undefined when it did not. */
+/** Runs the `workerExit` of one module. Resolves with why it failed; undefined if it did not. */
 async function whyOf(program: string, hookMs = enoughMs): Promise<string | undefined> {
   const hooks = new HookModules(keeperFile, hookMs)
   await hooks.add(urlOf(program))
@@ -55,32 +56,32 @@ async function whyOf(program: string, hookMs = enoughMs): Promise<string | undef
 }
 
 suite('a hook', () => {
-  test('is given what is known of the worker, and runs apart in the environment of the keeper', async (t) => {
+  test('gets the worker info, and runs in another process with the environment of the keeper', async (t) => {
     process.env.SUBPROCESS_GUARD_KEEPER = 'mark'
     t.after(() => delete process.env.SUBPROCESS_GUARD_KEEPER)
     const hooks = new HookModules(keeperFile, enoughMs)
     await hooks.add(urlOf('tells.mjs'))
     for (const hook of ['workerAbort', 'workerExit'] as const) {
       assert.deepEqual(await hooks.run(hook, info), [])
-      const { around, ...given } = JSON.parse(readFileSync(told, 'utf8'))
+      const { around, ...given } = JSON.parse(readFileSync(resultPath, 'utf8'))
       assert.deepEqual(given, { hook, info })
       const { pid, ...rest } = around
       assert.notEqual(pid, process.pid)
-      // What searches for keepers does not take it for one.
+      // It has no keeper mark, so that a search for keepers does not find it.
       assert.deepEqual(rest, { cwd: process.cwd(), given: 'by the worker' })
     }
   })
 
-  test('is waited for', async () => {
-    rmSync(told, { force: true })
+  test('is awaited', async () => {
+    rmSync(resultPath, { force: true })
     assert.equal(await whyOf('slow.mjs'), undefined)
-    assert.equal(readFileSync(told, 'utf8'), 'done')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'done')
   })
 
-  test('may come from CommonJS, as a method', async () => {
-    rmSync(told, { force: true })
+  test('may be exported by a CommonJS module, as a method', async () => {
+    rmSync(resultPath, { force: true })
     assert.equal(await whyOf('commonjs.cjs'), undefined)
-    assert.equal(readFileSync(told, 'utf8'), 'commonjs')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'commonjs')
   })
 
   test('may leave timers and servers open', async () => {
@@ -98,7 +99,7 @@ suite('a hook', () => {
     ['exhausts-heap', /^its process was ended by SIG\w+ before it was done \(more than 64 MB/],
     ['hoards-objects', /^its process was ended by SIG\w+ before it was done \(more than 64 MB/]
   ] as const) {
-    test(`that ${how.replace('-', ' ')} is named with what went wrong`, async () => {
+    test(`that ${how.replace('-', ' ')} is reported with the reason`, async () => {
       const answer = await carryOut(keeperFile, orderOf(`misbehaves.mjs?how=${how}`), enoughMs)
       assert.match(answer.type === 'failed' ? answer.why : 'it did not fail', why)
       assert.deepEqual(childrenOf(process.pid), [], 'a process is left')
@@ -106,10 +107,10 @@ suite('a hook', () => {
   }
 
   for (const how of ['loops', 'waits-for-ever']) {
-    test(`that ${how.replaceAll('-', ' ')} is ended at its bound, while the loop of the keeper turns`, async () => {
+    test(`that ${how.replaceAll('-', ' ')} is ended at its time limit, without blocking the keeper`, async () => {
       let turns = 0
       const ticking = setInterval(() => turns++, 10)
-      // Not by `Hooks`, which would load it within the same bound before.
+      // Not through `HookModules`, which would first load the module within the same time limit.
       const order = {
         type: 'run',
         hook: 'workerExit',
@@ -124,34 +125,35 @@ suite('a hook', () => {
     })
   }
 
-  test('that loops would hang the thread that runs it: the negative control', async () => {
-    // A thread stands for the keeper's own.
+  test('that loops would block the thread that runs it (negative control)', async () => {
+    // A thread stands in for that of the keeper.
     const run = `import(${JSON.stringify(urlOf('misbehaves.mjs?how=loops'))}).then(({ workerExit }) => {
       require('node:worker_threads').parentPort.postMessage('started')
       setImmediate(() => require('node:worker_threads').parentPort.postMessage('turned'))
       workerExit()
     })`
-    const said: unknown[] = []
-    const keeper = new Worker(run, { eval: true }).on('message', (message) => said.push(message))
-    while (said.length === 0) await once(keeper, 'message')
+    const messages: unknown[] = []
+    const keeper = new Worker(run, { eval: true }).on('message', (message) => messages.push(message))
+    while (messages.length === 0) await once(keeper, 'message')
     await new Promise((resolve) => setTimeout(resolve, 300))
     await keeper.terminate()
-    assert.deepEqual(said, ['started'])
+    assert.deepEqual(messages, ['started'])
   })
 
-  test('that exhausts its heap would end the process whose thread runs it: the negative control', async (t) => {
+  test('that exhausts its heap would end the process whose thread runs it (negative control)', async (t) => {
     const run = `new (require('node:worker_threads').Worker)(
       'const hoard = []; for (;;) hoard.push(new Array(10_000_000).fill(1))',
       { eval: true, resourceLimits: { maxOldGenerationSizeMb: 64 } }).on('error', ({ code }) => console.log(code))`
     const keeper = spawn(process.execPath, ['-e', run], { stdio: ['ignore', 'pipe', 'ignore'], cwd: folder })
-    const [said, [, signal]] = await Promise.all([text(keeper.stdout), once(keeper, 'exit')])
-    if (said === 'ERR_WORKER_OUT_OF_MEMORY\n') return t.skip('this Node ends the thread alone, as 26.10 does')
+    const [output, [, signal]] = await Promise.all([text(keeper.stdout), once(keeper, 'exit')])
+    if (output === 'ERR_WORKER_OUT_OF_MEMORY\n')
+      return t.skip('this Node ends only the thread, as 26.10 does')
     assert.notEqual(signal, null)
   })
 })
 
-suite('what a hook writes', () => {
-  test('comes out whole', async () => {
+suite('the output of a hook', () => {
+  test('is complete', async () => {
     const keeper = spawn(process.execPath, [
       harness('chats-main'),
       urlOf('misbehaves.mjs?how=chats'),
@@ -162,7 +164,7 @@ suite('what a hook writes', () => {
     assert.match(error, /^done\n\{"failures":\[\]/)
   })
 
-  test('holds up the hook and not the keeper, when nobody reads it', async () => {
+  test('blocks the hook but not the keeper, if nobody reads it', async () => {
     const chats = [harness('chats-main'), urlOf('misbehaves.mjs?how=chats'), String(startedMs)]
     const keeper = spawn(process.execPath, chats)
     const { failures, turns } = JSON.parse((await text(keeper.stderr)).replace('done\n', ''))
@@ -176,24 +178,24 @@ suite('what a hook starts', () => {
   const run = async (what: string, env = process.env) =>
     JSON.parse((await promisify(execFile)(process.execPath, [harness('hooks-main'), what], { env })).stdout)
 
-  test('is waited for by it, and is no orphan to the census that looks all the time', async () => {
+  test('can be awaited by the hook, and is not taken for an orphan by a census that scans all the time', async () => {
     assert.deepEqual(await run(urlOf('starts.mjs?how=and-waits')), { failures: [], found: [] })
     const statuses: unknown[] = []
     for (let status = 0; status < 20; status++) {
       statuses.push([status, 100_000])
       if (status > 0) statuses.push(status)
     }
-    assert.deepEqual(JSON.parse(readFileSync(told, 'utf8')), statuses)
+    assert.deepEqual(JSON.parse(readFileSync(resultPath, 'utf8')), statuses)
   })
 
-  test('would be an orphan, had nobody told the census of it: the negative control', async () => {
+  test('would be taken for an orphan if the census did not know the hook (negative control)', async () => {
     assert.equal((await run('a plain child')).found.length, 1)
   })
 
-  test('and forgets comes to its end within the bound', async () => {
-    rmSync(told, { force: true })
+  test('and does not await may still finish within the time limit', async () => {
+    rmSync(resultPath, { force: true })
     assert.equal(await whyOf('starts.mjs?how=and-forgets'), undefined)
-    assert.equal(readFileSync(told, 'utf8'), 'late')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'late')
   })
 
   test('ends with a hook that hangs', async (t) => {
@@ -204,7 +206,7 @@ suite('what a hook starts', () => {
     await assertGone({ witness })
   })
 
-  test('as a daemon that it leaves is the census’s to end', async (t) => {
+  test('and leaves as a daemon is found by the census', async (t) => {
     const witness = witnessed(t)
     const { found } = await run(urlOf('starts.mjs?how=and-leaves-a-daemon'), witness.env)
     const [daemon] = await witness.present(1)
@@ -222,28 +224,28 @@ function witnessed(t: TestContext): Witness {
   return witness
 }
 
-suite('a module of hooks', () => {
+suite('a hook module', () => {
   for (const [program, why] of [
     ['missing.mjs', /missing\.mjs has no usable hooks: it cannot be loaded: [\s\S]*ERR_MODULE_NOT_FOUND/],
     ['no-hooks.mjs', /it exports neither workerAbort nor workerExit$/],
     ['no-function.mjs', /its workerAbort is 'workerAbort' and not a function$/],
     ['loads-for-ever.mjs', /it did not end within 5000 ms$/]
   ] as const) {
-    test(`is refused: ${program}`, async () => {
+    test(`is rejected: ${program}`, async () => {
       const hooks = new HookModules(keeperFile, startedMs)
       await assert.rejects(hooks.add(urlOf(program)), why)
       assert.deepEqual([hooks.has('workerAbort'), hooks.has('workerExit')], [false, false])
     })
   }
 
-  test('is refused: one that is no JavaScript', async () => {
+  test('is rejected: a file that is no JavaScript', async () => {
     const path = join(folder, 'syntax-error.mjs')
     writeFileSync(path, 'export function workerExit( {')
     const hooks = new HookModules(keeperFile, enoughMs)
     await assert.rejects(hooks.add(pathToFileURL(path).href), /it cannot be loaded: [\s\S]*SyntaxError/)
   })
 
-  test('has the hooks that it exports until it is removed as often as it was added', async () => {
+  test('stays registered until it is removed as often as it was added', async () => {
     const hooks = new HookModules(keeperFile, enoughMs)
     const url = urlOf('aborts-only.mjs')
     await Promise.all([hooks.add(url), hooks.add(url)])
@@ -255,8 +257,8 @@ suite('a module of hooks', () => {
     assert.equal(hooks.has('workerAbort'), false)
   })
 
-  test('runs beside another one that hangs', async () => {
-    rmSync(told, { force: true })
+  test('runs even if another one hangs', async () => {
+    rmSync(resultPath, { force: true })
     const hooks = new HookModules(keeperFile, startedMs)
     const [hangs, runs] = [urlOf('misbehaves.mjs?how=waits-for-ever'), urlOf('slow.mjs')]
     await hooks.add(hangs)
@@ -265,6 +267,6 @@ suite('a module of hooks', () => {
     assert.deepEqual(failures, [
       { url: hangs, hook: 'workerExit', why: `it did not end within ${startedMs} ms` }
     ])
-    assert.equal(readFileSync(told, 'utf8'), 'done')
+    assert.equal(readFileSync(resultPath, 'utf8'), 'done')
   })
 })

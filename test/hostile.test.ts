@@ -1,4 +1,4 @@
-/** What a command can do to its keeper that has the rights of its worker: `docs/security.md` tells. */
+/** What a command that runs as the user of its worker can do to the keeper: see docs/security.md. */
 
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ const program = fileURLToPath(new URL('harness/hostile-main.js', import.meta.url
 shareKeeper()
 
 suite('a hostile command', () => {
-  test('can ask the keeper for its status, and give it no order', async (t) => {
+  test('can ask the keeper for its status, but cannot give it orders', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'hostile-'))
     const guard = await createGuard()
     t.after(async () => {
@@ -34,7 +34,7 @@ suite('a hostile command', () => {
       guessed: '',
       opened: []
     })
-    // What the keeper had taken for an order would be done by the time of a later command.
+    // If the keeper had accepted an order, it would have carried it out before this later command.
     await scope.execFile('true')
     assert.ok(!existsSync(target))
     assert.ok(lives(sleeper.pid))

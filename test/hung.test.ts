@@ -1,4 +1,7 @@
-/** A worker that hangs is ended, with all that it has started, and says where it hung (FAULTS 34 to 37). */
+/**
+ * A hung worker is ended, with everything that it has started, and the keeper logs where it hung (faults 34
+ * to 37 in docs/faults.md).
+ */
 
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
@@ -11,7 +14,7 @@ import { assertGone, eventually } from './harness/expectations.js'
 import { statOf } from './harness/proc.js'
 import { type KeeperLine, Worker, type WorkerSetup } from './harness/worker.js'
 
-// A worker that starts on a busy machine may be silent for a second.
+// In ms. On a busy machine a starting worker may be silent for a second.
 const workerTimeout = 2_000
 const hookOf = (name: string): string =>
   fileURLToPath(new URL(`../../test/programs/hooks/${name}.mjs`, import.meta.url))
@@ -24,9 +27,9 @@ async function start(t: TestContext, { options, ...setup }: WorkerSetup = {}): P
   return worker
 }
 
-/** What a hook was told. */
-async function told(worker: Worker, hook: string): Promise<WorkerInfo> {
-  await eventually(`${hook} is told`, () => worker.said(hook).length > 0)
+/** Resolves with the info that a hook got. */
+async function infoOf(worker: Worker, hook: string): Promise<WorkerInfo> {
+  await eventually(`${hook} is called`, () => worker.said(hook).length > 0)
   return JSON.parse(worker.said(hook)[0] as string)
 }
 
@@ -38,14 +41,14 @@ async function lineOf(worker: Worker, text: string): Promise<KeeperLine> {
 
 for (const launch of ['keeper', 'direct'] as const) {
   suite(`a worker whose event loop is blocked for longer than workerTimeout (${launch})`, () => {
-    test('loses its subprocesses, is told of, and is aborted', async (t) => {
+    test('is aborted, after its subprocesses have ended and its hooks have run', async (t) => {
       const worker = await start(t, { launch, options: { hooks: hookOf('witnessed') } })
       await worker.hang(program, 'wait', processCount)
-      const info = await told(worker, 'workerAbort')
-      // It is told when they are gone.
+      const info = await infoOf(worker, 'workerAbort')
+      // The hook is called once they are gone.
       assert.deepEqual(worker.witness.living(), [])
       assert.equal(await worker.status(), 128 + 6)
-      const exit = await told(worker, 'workerExit')
+      const exit = await infoOf(worker, 'workerExit')
       assert.deepEqual(exit, info)
       await assertGone(worker)
       await worker.keeperDead()
@@ -76,7 +79,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.equal(line.stack, info.stack)
     })
 
-    test('is killed where SIGABRT does not end it', async (t) => {
+    test('is killed if SIGABRT does not end it', async (t) => {
       const worker = await start(t, { launch, env: { HEEDS_SIGABRT: '1' } })
       await worker.hang(program, 'wait', processCount)
       assert.equal(await worker.status(), 128 + 9)
@@ -84,7 +87,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await worker.keeperDead()
     })
 
-    test('is aborted all the same with a hook that throws, which is said', async (t) => {
+    test('is aborted even if a hook throws, and that is logged', async (t) => {
       const worker = await start(t, { launch, options: { hooks: hookOf('throws') } })
       await worker.hang('waits.sh', 'wait', 1)
       assert.equal(await worker.status(), 128 + 6)
@@ -94,13 +97,13 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-suite('a worker that is blocked', () => {
-  test('and is killed while its subprocesses are being ended leaves none of them', async (t) => {
+suite('a blocked worker', () => {
+  test('that is killed while its subprocesses are being ended leaves none of them', async (t) => {
     const worker = await start(t, { options: { grace: 5_000 } })
     worker.run('waits.sh')
     await worker.witness.present(1)
     await worker.hang(program, 'wait', processCount)
-    // The one that heeds SIGTERM is gone; the others have until the end of the grace.
+    // The process that handles SIGTERM is gone; the others have the rest of the grace period.
     const isEnding = (): boolean => worker.witness.living().length === processCount
     await eventually('its subprocesses are being ended', isEnding)
     worker.kill('SIGKILL')
@@ -108,12 +111,12 @@ suite('a worker that is blocked', () => {
     await worker.keeperDead()
   })
 
-  test('in execFileSync loses its child, and that child is named', async (t) => {
-    // Its child has to be there before the time is up.
+  test('in execFileSync loses its child, which is named in the report', async (t) => {
+    // Long enough for the child to start before the time is up.
     const worker = await start(t, { options: { workerTimeout: 5_000, hooks: hookOf('witnessed') } })
     worker.startWithScope('wait-for-command')
     await worker.witness.present(2)
-    const { stack, whyNoStack, unscoped } = await told(worker, 'workerAbort')
+    const { stack, whyNoStack, unscoped } = await infoOf(worker, 'workerAbort')
     await assertGone(worker)
     assert.equal(await worker.status(), 128 + 6)
     assert.equal(stack, undefined)
@@ -121,7 +124,7 @@ suite('a worker that is blocked', () => {
     assert.ok(unscoped.some(({ command }) => command.includes('background-child.sh')))
   })
 
-  test('is left alone without workerTimeout', async (t) => {
+  test('is not ended without workerTimeout', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     const asked = await worker.hang(program, 'answer', processCount)
@@ -130,32 +133,32 @@ suite('a worker that is blocked', () => {
     assert.equal((await asked.answer).status, 200)
   })
 
-  test('is ended by the successor of a lost keeper, too, which says where it hung', async (t) => {
+  test('is also ended by the successor of a lost keeper, which reports where it hung', async (t) => {
     const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
     process.kill(worker.keeper as number, 'SIGKILL')
     await eventually('it has another keeper', () => worker.errors.includes('another keeper is starting'))
-    // Served by the next one: by then that has its settings.
+    // The next keeper starts this command, so it has the settings of the worker by then.
     worker.run('waits.sh')
     await worker.witness.present(1)
     await worker.hang('waits.sh', 'wait', 1)
-    const { stack, whyNoStack } = await told(worker, 'workerAbort')
+    const { stack, whyNoStack } = await infoOf(worker, 'workerAbort')
     assert.match(stack ?? String(whyNoStack), /worker-main\.js/)
     assert.equal(await worker.status(), 128 + 6)
   })
 })
 
-// Each waits most of the time.
+// Run concurrently: each test mostly waits.
 suite('there is no false alarm', { concurrency: true }, () => {
   const workerTimeout = 3_000
 
-  /** Asserts that the worker lives and serves. */
+  /** Asserts that the worker is alive and serves. */
   async function assertServes(worker: Worker): Promise<void> {
     assert.equal((await ask(worker.port, '/nowhere').answer).status, 404)
     assert.doesNotMatch(worker.errors, /hung/)
   }
 
   test('for a block that is shorter than workerTimeout', async (t) => {
-    // Time enough between the two for what else a machine may do.
+    // The gap between the two times leaves room for a busy machine.
     const worker = await start(t, { options: { workerTimeout: 10_000 } })
     for (let round = 0; round < 2; round++) {
       const answer = await ask(worker.port, '/block-for/2000').answer
@@ -164,7 +167,7 @@ suite('there is no false alarm', { concurrency: true }, () => {
     await assertServes(worker)
   })
 
-  test('for a worker that was stopped and goes on', async (t) => {
+  test('for a worker that was stopped and continued', async (t) => {
     const worker = await start(t, { options: { workerTimeout } })
     for (let round = 0; round < 2; round++) {
       worker.kill('SIGSTOP')
@@ -175,7 +178,7 @@ suite('there is no false alarm', { concurrency: true }, () => {
     }
   })
 
-  test('for a worker and a keeper that stood still together, as with a suspended machine', async (t) => {
+  test('for a worker and a keeper stopped together, as on a suspended machine', async (t) => {
     const worker = await start(t, { options: { workerTimeout } })
     for (let round = 0; round < 2; round++) {
       const pids = [worker.pid, worker.keeper as number]
@@ -186,7 +189,7 @@ suite('there is no false alarm', { concurrency: true }, () => {
     }
   })
 
-  test('for a worker that a debugger holds at a breakpoint', async (t) => {
+  test('for a worker that a debugger has paused', async (t) => {
     const worker = await start(t, { nodeFlags: ['--inspect=0'], options: { workerTimeout } })
     const debugging = await Debugging.attach(worker)
     t.after(() => debugging.close())
@@ -201,13 +204,13 @@ suite('there is no false alarm', { concurrency: true }, () => {
 })
 
 suite('the hook workerExit', () => {
-  test('is told of a worker that is killed, and of what it was doing', async (t) => {
+  test('gets a killed worker and what it was running', async (t) => {
     const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
     worker.run('waits.sh')
     await worker.withScope('start-apart')
     await worker.witness.present(1 + 2)
     worker.kill('SIGKILL')
-    const { why, stack, scopes, unscoped } = await told(worker, 'workerExit')
+    const { why, stack, scopes, unscoped } = await infoOf(worker, 'workerExit')
     assert.equal(why, 'gone')
     assert.equal(stack, undefined)
     assert.deepEqual(
@@ -223,7 +226,7 @@ suite('the hook workerExit', () => {
     assert.deepEqual(worker.said('workerAbort'), [])
   })
 
-  test('is not told of a worker that closes its guard', async (t) => {
+  test('is not called for a worker that closes its guard', async (t) => {
     const worker = await start(t, { options: { hooks: hookOf('witnessed') } })
     worker.end('close')
     assert.equal(await worker.status(), 0)
@@ -233,7 +236,7 @@ suite('the hook workerExit', () => {
 })
 
 suite('registration', () => {
-  test('refuses hooks that could not be run, and leaves no keeper', async () => {
+  test('rejects hooks that cannot be run', async () => {
     for (const [hooks, why] of [
       ['/no/such/module.mjs', /hooks is "file:\/\/\/no\/such\/module\.mjs": .*no usable hooks/s],
       ['./hooks.js', /hooks is "\.\/hooks\.js": set it to new URL/],
@@ -247,13 +250,13 @@ suite('registration', () => {
     }
   })
 
-  test('refuses a workerTimeout that is none', async () => {
+  test('rejects an invalid workerTimeout', async () => {
     for (const value of [0, 99, -1, 1.5, Number.NaN, '1000', true, null]) {
       await assert.rejects(createGuard({ workerTimeout: value as never }), /workerTimeout is /)
     }
   })
 
-  test('refuses a workerTimeout that is not that of another guard of the worker', async (t) => {
+  test('rejects a workerTimeout that differs from that of another guard of the worker', async (t) => {
     const guard = await createGuard({ workerTimeout: 5_000 })
     t.after(() => guard.close())
     await assert.rejects(

@@ -1,6 +1,7 @@
 /**
- * However a scope ends and whatever its processes do to stay, all of them are gone within the grace and 250 ms. The other
- * files assert that they are gone; only here it is asserted how soon, on a machine that does nothing else.
+ * However a scope ends and whatever its processes do to survive, all of them are gone within the grace period
+ * plus 250 ms. Other files assert that they are gone; only this file asserts how soon, on an otherwise idle
+ * machine.
  */
 
 import assert from 'node:assert/strict'
@@ -20,16 +21,16 @@ import { Witness } from '../harness/witness.js'
 import { deadlineMs, Worker } from '../harness/worker.js'
 
 const never = (): Promise<never> => new Promise(() => {})
-// All four ignore SIGTERM: they have the whole grace.
+// All four ignore SIGTERM, so they live for the full grace period.
 const stubborn = { program: 'tree-ignores-term.sh', count: 4 }
 
-function witness(t: TestContext): Witness {
+function newWitness(t: TestContext): Witness {
   const witness = new Witness()
   t.after(() => witness.close())
   return witness
 }
 
-/** Asserts that all are gone so many ms after `endedAt`, a time by `performance.now()`. */
+/** Asserts that all are gone at most `ms` after `endedAt`, a time of `performance.now()`. */
 async function assertGoneBy(endedAt: number, ms: number, witnesses: Record<string, Witness>): Promise<void> {
   const left = await Promise.all(
     Object.entries(witnesses).map(async ([what, witness]) => {
@@ -40,10 +41,10 @@ async function assertGoneBy(endedAt: number, ms: number, witnesses: Record<strin
   assert.deepEqual(left.flat(), [], `alive after ${ms} ms`)
 }
 
-suite('within the grace and 250 ms nothing is alive', () => {
+suite('within the grace period plus 250 ms nothing is alive', () => {
   for (const kind of kinds) {
     test(`of a request, however it ends: ${kind.name}`, async (t) => {
-      const [answered, thrown, closed, left, late, shut] = [1, 2, 3, 4, 5, 6].map(() => witness(t)) as [
+      const [answered, thrown, closed, left, late, shut] = [1, 2, 3, 4, 5, 6].map(() => newWitness(t)) as [
         Witness,
         Witness,
         Witness,
@@ -51,9 +52,9 @@ suite('within the grace and 250 ms nothing is alive', () => {
         Witness,
         Witness
       ]
-      let go = (): void => {}
-      const gone = new Promise<void>((resolve) => {
-        go = resolve
+      let goOn = (): void => {}
+      const released = new Promise<void>((resolve) => {
+        goOn = resolve
       })
       const served = await kind.serve({ guard: { timeout: 2 * distantMs } }, (served) => {
         const start = (
@@ -66,7 +67,7 @@ suite('within the grace and 250 ms nothing is alive', () => {
             path,
             async (request) => {
               served.run(request, stubborn.program, [], { env: witness.env })
-              await gone
+              await released
               return act(request)
             },
             timeout === undefined ? undefined : { timeout }
@@ -92,7 +93,7 @@ suite('within the grace and 250 ms nothing is alive', () => {
       for (const one of Object.values(all)) await one.present(stubborn.count)
 
       const endedAt = performance.now()
-      go()
+      goOn()
       leaving.leave()
       await passDeadlines()
       await assertGoneBy(endedAt, goneMs, { answered, thrown, closed, left, late })
@@ -100,7 +101,7 @@ suite('within the grace and 250 ms nothing is alive', () => {
       const stopped = served.close()
       await assertGoneBy(shutAt, goneMs, { shut })
       await stopped
-      // The connections of those that were cut short end with an error.
+      // Requests that were cut off end with a connection error.
       await Promise.allSettled(asked.map(({ answer }) => answer))
     })
   }
@@ -122,10 +123,10 @@ suite('within the grace and 250 ms nothing is alive', () => {
     .map(({ name, serve }) => [name, serve])
 
   for (const [name, serve] of ways) {
-    test(`of a tree, whatever it does to stay: ${name}`, (t) => assertTreesGone(t, serve))
+    test(`of a tree, whatever it does to survive: ${name}`, (t) => assertTreesGone(t, serve))
   }
 
-  test('of a tree, whatever it does to stay: where koffi is missing', async (t) => {
+  test('of a tree, whatever it does to survive: without koffi', async (t) => {
     const { plugin, remove } = await installWithoutKoffi()
     t.after(remove)
     await assertTreesGone(t, (setup, routes) =>
@@ -133,9 +134,9 @@ suite('within the grace and 250 ms nothing is alive', () => {
     )
   })
 
-  /** Each program in a request of its own; all of these are answered in the same moment. */
+  /** Runs each program in its own request. All requests are answered at the same moment. */
   async function assertTreesGone(t: TestContext, serve: Kind['serve']): Promise<void> {
-    const witnesses = Object.fromEntries(programs.map(([program]) => [program, witness(t)]))
+    const witnesses = Object.fromEntries(programs.map(([program]) => [program, newWitness(t)]))
     let answer = (): void => {}
     const answered = new Promise<void>((resolve) => {
       answer = resolve
@@ -159,7 +160,7 @@ suite('within the grace and 250 ms nothing is alive', () => {
   }
 
   for (const launch of ['keeper', 'direct'] as const) {
-    test(`of a worker, however that ends (${launch})`, async (t) => {
+    test(`of a worker, however it ends (${launch})`, async (t) => {
       const deaths: Record<string, (worker: Worker) => void> = {
         killed: (worker) => worker.kill('SIGKILL'),
         terminated: (worker) => worker.kill('SIGTERM'),
@@ -194,7 +195,7 @@ suite('within the grace and 250 ms nothing is alive', () => {
   }
 })
 
-// A beat until the silence is noticed, and the process of the hook, which has to start.
+// A heartbeat until the silence is noticed, and the start of the process that runs the hook.
 const noticedMs = 2_000
 
 test('the hook workerAbort is called soon after workerTimeout and the grace', async (t) => {
@@ -203,11 +204,11 @@ test('the hook workerAbort is called soon after workerTimeout and the grace', as
   const worker = await Worker.start({ options: { workerTimeout, hooks } })
   t.after(() => worker.close())
   await worker.hang(stubborn.program, 'wait', stubborn.count)
-  const isTold = (): boolean => worker.said('workerAbort').length > 0
-  await eventually('the hook is called', isTold, workerTimeout + noticedMs + goneMs)
+  const isCalled = (): boolean => worker.said('workerAbort').length > 0
+  await eventually('the hook is called', isCalled, workerTimeout + noticedMs + goneMs)
 })
 
-test('a stack of 1,500 frames is told within the time that a look may take', async (t) => {
+test('a stack of 1,500 frames is reported within the time limit for a stack sample', async (t) => {
   const worker = await Watched.start()
   t.after(() => worker.close())
   await worker.block('fastify-sync', 'too-deep')
@@ -217,7 +218,7 @@ test('a stack of 1,500 frames is told within the time that a look may take', asy
   assert.equal(where.route, 'GET /fastify-sync/:block')
 })
 
-test('subprocess-guard ps waits a second for a keeper that does not answer, and not much longer', async (t) => {
+test('subprocess-guard ps waits no more than about a second for a keeper that does not answer', async (t) => {
   const keeper = await StandInKeeper.start()
   t.after(() => keeper.close())
   const startedAt = performance.now()

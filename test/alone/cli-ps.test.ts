@@ -1,6 +1,7 @@
 /**
- * `subprocess-guard ps` shows what guarded workers run, also when their keepers cannot be asked. It asks every keeper on
- * the machine, and a keeper that is asked looks at its processes. Some tests need a daemon that no keeper has seen yet: they run before.
+ * `subprocess-guard ps` shows what guarded workers run, even if their keepers do not answer. It asks every
+ * keeper on the machine, and a keeper that is asked scans its processes. This file runs alone, since tests
+ * in other files need daemons that no keeper has scanned yet.
  */
 
 import assert from 'node:assert/strict'
@@ -28,24 +29,24 @@ import { Worker, whyNoTerminal } from '../harness/worker.js'
 
 const { folderTagOf, workerMarkOf } = (await compiled('wire/mark')) as typeof Mark
 const workerEntry = fileURLToPath(new URL('../harness/worker-main.js', import.meta.url))
-// Shown as an hour and some minutes, however long the command takes to look.
+// In ms. Shown as one hour and some minutes, however long the command takes.
 const timeout = 5_400_000
-// No file of passwords has that user, and nobody's server runs as that.
-const stranger = 64_321
+// A user id that no account has, so that no server runs as this user.
+const otherUser = 64_321
 
-/** What is said of all workers of this machine. */
+/** Resolves with what the command shows for all workers of this machine. */
 async function allShown(entry = cli): Promise<ShownWorker[]> {
   const { status, stdout, stderr } = await runCli(['ps', '--json'], { entry })
   assert.deepEqual([status, stderr], [0, ''])
   return JSON.parse(stdout)
 }
 
-/** What is said of one of them. */
+/** Resolves with what the command shows for one worker. */
 async function shown(worker = process.pid, entry = cli): Promise<ShownWorker | undefined> {
   return (await allShown(entry)).find((one) => one.worker === worker)
 }
 
-/** The lines that people see of a worker. */
+/** Resolves with the lines of the text output about one worker. */
 async function linesOn(worker = process.pid): Promise<string[]> {
   const { status, stdout, stderr } = await runCli(['ps'])
   assert.deepEqual([status, stderr], [0, ''])
@@ -61,7 +62,7 @@ function announcedBy({ witness }: { witness: Witness }): Set<number> {
   return new Set(witness.announced.map(({ pid }) => pid))
 }
 
-/** A server with two requests under way, of four processes and of two. */
+/** Starts a server with two requests in flight, of four processes and of two. */
 async function serveBusy(plugin?: Parameters<typeof serve>[0]['plugin']): Promise<Served> {
   const served = await serve(plugin === undefined ? {} : { plugin }, (_app, served) => {
     for (const [path, program] of [
@@ -85,7 +86,7 @@ async function serveBusy(plugin?: Parameters<typeof serve>[0]['plugin']): Promis
   return served
 }
 
-/** Asserts that the worker is shown with its processes though its keeper tells nothing, and why there is no more. */
+/** Asserts that a worker is shown with its processes although its keeper does not answer, and with a note. */
 async function assertFoundByMarks(
   served: Served | Worker,
   worker: number,
@@ -120,18 +121,18 @@ suite('a worker and its keeper', () => {
 
   test('are shown with every process of every open scope', () => {
     const { keeper, containment } = served.guard
-    const own = lines.join('\n')
+    const text = lines.join('\n')
     assert.match(
       lines[0] as string,
       new RegExp(`^worker ${process.pid}  \\d+ MB  keeper ${keeper}  ${containment}  \\S+`)
     )
-    assert.match(own, /\n +PID +AGE +CPU +MEMORY {2}COMMAND\n/)
+    assert.match(text, /\n +PID +AGE +CPU +MEMORY {2}COMMAND\n/)
     assert.equal(lines.filter((line) => /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline /.test(line)).length, 2)
     for (const { pid } of served.witness.announced) {
       const row = lines.find((line) => line.trim().startsWith(`${pid} `))
       assert.match(row ?? '', /^ +\d+ +\d+\.\d s +\d+\.\d s +\d+ [kM]B {2}.*\S/)
     }
-    // The grandchild hangs from the middle, and that from the leader, as does the child.
+    // The grandchild is a branch of the middle process. That and the child are branches of the leader.
     for (const [name, lead] of [
       ['child', '|- '],
       ['middle', '`- '],
@@ -139,14 +140,14 @@ suite('a worker and its keeper', () => {
     ]) {
       const { pid } = served.witness.announced.find((one) => one.name === name) ?? {}
       const row = lines.find((line) => line.trim().startsWith(`${pid} `))
-      // Behind the four columns of numbers, which are so wide.
+      // The four columns of numbers before it take 42 characters.
       assert.match(row?.slice(42) ?? '', new RegExp(`^${lead?.replace('|', '\\|')}(sh|sleep) `))
     }
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: that there is none, is the law.
-    assert.match(own, /^[\x00-\x7f]*$/)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: tests that the output is ASCII.
+    assert.match(text, /^[\x00-\x7f]*$/)
   })
 
-  test('are an object of --json', () => {
+  test('are an object in the output of --json', () => {
     assert.deepEqual(Object.keys(worker ?? {}), [
       ...['worker', 'state', 'command', 'memoryBytes', 'keeper', 'containment', 'note', 'scopes', 'unscoped']
     ])
@@ -167,7 +168,7 @@ suite('a worker and its keeper', () => {
       for (const process of scope.processes) {
         assert.deepEqual(Object.keys(process), ['pid', 'parent', 'command', 'ageMs', 'memoryBytes', 'cpuMs'])
         assert.equal(process.parent, statOf(process.pid)?.parent)
-        // The kernel tells its start in hundredths of a second.
+        // The kernel gives the start time in hundredths of a second.
         assert.ok(process.ageMs >= 0 && process.ageMs <= busyForMs + 20, `${process.ageMs} of ${busyForMs}`)
         assert.ok(process.memoryBytes > 100_000)
       }
@@ -175,10 +176,10 @@ suite('a worker and its keeper', () => {
     assert.deepEqual(pidsOf(worker), announcedBy(served))
   })
 
-  test('have their requests named, with how long they may go on', () => {
-    const own = lines.join('\n')
-    assert.match(own, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline in 1 h 2\d min {2}GET \/deep\/:id$/m)
-    assert.match(own, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline none {2}GET \/daemon$/m)
+  test('are shown with their requests and the time until each deadline', () => {
+    const text = lines.join('\n')
+    assert.match(text, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline in 1 h 2\d min {2}GET \/deep\/:id$/m)
+    assert.match(text, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline none {2}GET \/daemon$/m)
     assert.deepEqual(
       worker?.scopes.map(({ route }) => route),
       ['GET /deep/:id', 'GET /daemon']
@@ -188,16 +189,16 @@ suite('a worker and its keeper', () => {
     assert.equal(daemon, null)
   })
 
-  test('are shown to a user who may see them, and to nobody else', {
+  test('are not shown to other users', {
     skip: whyNoOtherUser() ?? false
   }, async () => {
     assert.ok(served.guard.keeper > 0)
-    const { status, stdout, stderr } = await runCli(['ps'], { user: stranger })
-    assert.equal(stdout, `no guarded worker runs here (as far as user ${stranger} can see)\n`)
+    const { status, stdout, stderr } = await runCli(['ps'], { user: otherUser })
+    assert.equal(stdout, `no guarded worker runs here (as far as user ${otherUser} can see)\n`)
     assert.deepEqual([status, stderr], [0, ''])
   })
 
-  test('are not shown in a PID namespace that has none, and that is said', {
+  test('are not shown in another PID namespace, where the command prints that there is none', {
     skip: whyNoNamespaces() ?? false
   }, async () => {
     assert.ok(served.guard.keeper > 0)
@@ -207,7 +208,9 @@ suite('a worker and its keeper', () => {
     assert.equal((await runCli(['ps', '--json'], { via: inNamespaces })).stdout, '[]\n')
   })
 
-  test('fit a terminal, and are drawn anew there', { skip: whyNoTerminal() ?? false }, async (t) => {
+  test('fit into a terminal, and are redrawn there with --watch', {
+    skip: whyNoTerminal() ?? false
+  }, async (t) => {
     const command = `stty cols 50 rows 9; exec "${process.execPath}" "${cli}" ps --watch 0.1`
     const env = { ...process.env, SHELL: '/bin/sh', LC_ALL: 'C.UTF-8' }
     const terminal = spawn('script', ['-qfc', command, '/dev/null'], { env })
@@ -221,7 +224,7 @@ suite('a worker and its keeper', () => {
     assert.deepEqual(await once(terminal, 'exit'), [0, null])
     const [, second = ''] = output.split('\x1b[H\x1b[J').slice(1)
     const rows = second.split('\r\n')
-    // The cursor is in the last row.
+    // The last row holds only the cursor.
     assert.ok(rows.length <= 9, second)
     assert.match(second, /\(\d+ more lines\)/)
     for (const row of rows) assert.ok(row.length <= 50, row)
@@ -230,7 +233,7 @@ suite('a worker and its keeper', () => {
     assert.ok(served.guard.keeper > 0)
   })
 
-  test('are shown by marks, and why, while the keeper is stopped, and again as before when it goes on', async () => {
+  test('are shown by their marks, with a note, while the keeper is stopped, and in full once it is continued', async () => {
     const { keeper } = served.guard
     process.kill(keeper, 'SIGSTOP')
     try {
@@ -238,14 +241,14 @@ suite('a worker and its keeper', () => {
       const state = await assertFoundByMarks(served, process.pid, /^its keeper is stopped: /)
       assert.equal(state?.keeper, keeper)
     } finally {
-      // Its end waits for it.
+      // The end of the guard waits for the keeper.
       process.kill(keeper, 'SIGCONT')
     }
     await eventually('the keeper runs', () => statOf(keeper)?.state !== 'T')
     assert.equal((await shown())?.note, null)
   })
 
-  test('are shown when nothing is open, and no longer when the guard is closed', async () => {
+  test('are shown while no scope is open, and no longer once the guard is closed', async () => {
     served.app.server.closeAllConnections()
     await eventually('the requests are over', () => served.guard.scopes().length === 0)
     const idle = await linesOn()
@@ -257,7 +260,7 @@ suite('a worker and its keeper', () => {
 })
 
 suite('a worker', () => {
-  test('is shown without koffi, and by a command without it', async (t) => {
+  test('without koffi is shown, by a command without koffi', async (t) => {
     const { plugin, cli, remove } = await installWithoutKoffi()
     t.after(remove)
     const served = await serveBusy(plugin)
@@ -268,14 +271,14 @@ suite('a worker', () => {
   })
 })
 
-suite('a keeper that cannot be asked', () => {
-  test('is no longer there: its worker is shown, and then what that leaves', async (t) => {
+suite('a keeper that does not answer', () => {
+  test('because it is lost: its worker is shown, and later what the worker left', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     worker.run('daemon.sh')
     worker.run('background-child.sh')
     await worker.witness.present(4)
-    // So that it gives itself no other one.
+    // This also stops the worker, so that it does not start another keeper.
     await worker.loseKeeper()
     await assertFoundByMarks(worker, worker.pid, /^it has no keeper that can be seen: /)
 
@@ -291,7 +294,7 @@ suite('a keeper that cannot be asked', () => {
     )
   })
 
-  test('leaves its worker with what carries its marks, but for what a service has started', async (t) => {
+  test('because it is lost: its worker is shown with what carries its marks, except what a service started', async (t) => {
     const worker = await Worker.start({ env: await startService(t) })
     t.after(() => worker.close())
     worker.startWithScope('ask-service')
@@ -304,33 +307,33 @@ suite('a keeper that cannot be asked', () => {
     assert.deepEqual(pidsOf(await shown(worker.pid)), new Set(own))
   })
 
-  const noSense = /^its keeper gives no answer that is understood: /
+  const invalidAnswer = /^its keeper gives no answer that is understood: /
   const cases = [
-    { how: 'says nothing', answer: undefined, note: /^its keeper has not answered within 1000 ms: / },
-    { how: 'talks nonsense', answer: 'HTTP/1.1 400 Bad Request\r\n\r\n', note: noSense },
-    { how: 'hangs up', answer: '', note: noSense },
-    { how: 'has no scopes', answer: { worker: 1, keeper: 2, containment: 'marks' }, note: noSense }
+    { how: 'does not answer', answer: undefined, note: /^its keeper has not answered within 1000 ms: / },
+    { how: 'speaks another protocol', answer: 'HTTP/1.1 400 Bad Request\r\n\r\n', note: invalidAnswer },
+    { how: 'closes the connection', answer: '', note: invalidAnswer },
+    { how: 'sends no scopes', answer: { worker: 1, keeper: 2, containment: 'marks' }, note: invalidAnswer }
   ]
 
-  test('is named with the reason, each of many', async (t) => {
+  test('is shown with the reason, also if there are several', async (t) => {
     const keepers = await Promise.all(cases.map(({ answer }) => StandInKeeper.start(answer)))
     t.after(() => Promise.all(keepers.map((keeper) => keeper.close())))
     const workers = await allShown()
     for (const [i, { how, note }] of cases.entries()) {
       const keeper = keepers[i] as StandInKeeper
       const state = workers.find(({ worker }) => worker === keeper.worker)
-      assert.equal(state?.keeper, keeper.pid, `one that ${how}`)
-      assert.match(state?.note ?? '', note, `one that ${how}`)
+      assert.equal(state?.keeper, keeper.pid, `a keeper that ${how}`)
+      assert.match(state?.note ?? '', note, `a keeper that ${how}`)
     }
   })
 })
 
-suite('what a keeper tells', () => {
+suite('the answer of a keeper', () => {
   const facts = { worker: 1, keeper: 1, containment: 'subreaper' }
   const scope = { scope: 3, state: 'open', openMs: 12_400, processes: [] as object[] }
 
   test('is shown line by line', async (t) => {
-    const told = [
+    const answers = [
       [{ ...scope, route: 'GET /', deadlineInMs: 3_290 }, '  scope 3  open 12.4 s  deadline in 3.2 s  GET /'],
       [{ ...scope, route: 'GET /', deadlineInMs: -1 }, '  scope 3  open 12.4 s  deadline passed  GET /'],
       [scope, '  scope 3  open 12.4 s  deadline none  no route'],
@@ -340,31 +343,31 @@ suite('what a keeper tells', () => {
       ],
       [{ ...scope, openMs: 90_000_000 }, '  scope 3  open 1 d 1 h  deadline none  no route'],
       [{ ...scope, scope: 0, openMs: 7_500_000 }, '  in no request  open 2 h 5 min  deadline none  no route'],
-      // A terminal would take it for an order.
+      // A terminal would interpret the escape sequence.
       [{ ...scope, route: 'GET /\x1b[2J\r\n' }, '  scope 3  open 12.4 s  deadline none  GET /?[2J??'],
-      // It is not believed of a process that is not there.
+      // A process that does not exist is not shown.
       [
         { ...scope, processes: [{ pid: spawnSync('true').pid }] },
         '  scope 3  open 12.4 s  deadline none  no route'
       ]
     ] as const
-    const keeper = await StandInKeeper.start({ ...facts, scopes: told.map(([scope]) => scope) })
+    const keeper = await StandInKeeper.start({ ...facts, scopes: answers.map(([scope]) => scope) })
     t.after(() => keeper.close())
     const lines = await linesOn(keeper.worker)
     assert.deepEqual(
       lines.slice(1),
-      told.flatMap(([, line]) => [line, '         no process'])
+      answers.flatMap(([, line]) => [line, '         no process'])
     )
   })
 })
 
 suite('a keeper whose socket is hard to reach', () => {
-  test('is asked by a path that fills all that a socket has room for, also for what was released', async (t) => {
+  test('is asked by a path of the maximum length for a socket, also for released processes', async (t) => {
     const base = mkdtempSync(join(tmpdir(), 'long-'))
     t.after(() => rmSync(base, { recursive: true, force: true }))
-    // What follows; the worker's number may have a digit more than ours.
-    const follows = `/subprocess-guard-${folderTagOf(workerMarkOf(process.pid))}_XXXXXX/stdio`.length + 1
-    const folder = join(base, 'x'.repeat(107 - follows - base.length - 1))
+    // The rest of the path. The pid of the worker may have one digit more than that of this process.
+    const restLength = `/subprocess-guard-${folderTagOf(workerMarkOf(process.pid))}_XXXXXX/stdio`.length + 1
+    const folder = join(base, 'x'.repeat(107 - restLength - base.length - 1))
     mkdirSync(folder)
     const worker = await Worker.start({ env: { TMPDIR: folder } })
     t.after(() => worker.close())
@@ -378,17 +381,17 @@ suite('a keeper whose socket is hard to reach', () => {
     const state = await shown(worker.pid)
     assert.equal(state?.note, null)
     assert.deepEqual(pidsOf(state), kept)
-    // Apart from what its requests run.
+    // Shown apart from the processes of its requests.
     assert.deepEqual(new Set(state?.unscoped.map(({ pid }) => pid)), released)
     assert.match((await linesOn(worker.pid)).join('\n'), /^ {2}in no open scope: .*released/m)
   })
 
-  test('is asked across mounts and PID namespaces, and its processes have our numbers', {
+  test('is asked across mounts and PID namespaces, and its processes are shown with pids of this namespace', {
     skip: whyNoNamespaces() ?? false
   }, async (t) => {
     const witness = new Witness()
     t.after(() => {
-      // What announced itself has another number here: this one may be anybody's.
+      // The announced pids are those of the inner namespace. Out here they may belong to any process.
       witness.announced.length = 0
       witness.close()
     })
@@ -422,7 +425,7 @@ suite('a keeper whose socket is hard to reach', () => {
 })
 
 suite('the output', () => {
-  test('may be cut short by who reads it', async () => {
+  test('may be cut off by its reader', async () => {
     const command = `{ "${process.execPath}" "${cli}" ps --watch 0.1; echo "status $?" >&2; } | head -1`
     const { stdout, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', timeout: patienceMs })
     assert.match(stdout, /^.*, every 0.1 s\n$/)
@@ -430,31 +433,31 @@ suite('the output', () => {
   })
 
   for (const [how, flags, isOne] of [
-    ['for people', [], (line: string) => line.endsWith('every 0.1 s')],
-    ['for programs', ['--json'], (line: string) => Array.isArray(JSON.parse(line || 'null'))]
+    ['as text', [], (line: string) => line.endsWith('every 0.1 s')],
+    ['as JSON', ['--json'], (line: string) => Array.isArray(JSON.parse(line || 'null'))]
   ] as const) {
-    test(`is made again and again until Ctrl-C, ${how}`, async () => {
+    test(`is repeated with --watch until Ctrl-C, ${how}`, async () => {
       const child = startCli(['ps', '--watch', '0.1', ...flags])
       let output = ''
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         output += text
       })
-      const looks = (): number => output.split('\n').slice(0, -1).filter(isOne).length
-      await eventually('it was shown three times', () => looks() >= 3)
+      const count = (): number => output.split('\n').slice(0, -1).filter(isOne).length
+      await eventually('it was shown three times', () => count() >= 3)
       child.kill('SIGINT')
       assert.deepEqual(await once(child, 'exit'), [0, null])
       assert.ok(!output.includes('\x1b'))
     })
   }
 
-  test('is refused for an interval that is none', async () => {
+  test('is an error for an invalid interval', async () => {
     const { status, stderr } = await runCli(['ps', '--watch', 'often'])
     assert.equal(status, 1)
     assert.match(stderr, /^error: .*'often' is invalid.*give a number of seconds from 0\.1/)
   })
 })
 
-/** The number that a process has in its own PID namespace; undefined when it has ended, as any worker on the machine may. */
+/** The pid of a process in its own PID namespace; undefined if it has exited, which it may at any time. */
 function innermost(pid: number): number | undefined {
   try {
     const [, numbers] = /^NSpid:\s+(.+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
@@ -468,10 +471,10 @@ function parentOf(pid: number): number | undefined {
   return statOf(pid)?.parent
 }
 
-/** Why the command cannot be run here as somebody else; undefined where it can. */
+/** Why the command cannot be run as another user; undefined if it can. */
 function whyNoOtherUser(): string | undefined {
   if (process.getuid?.() !== 0) return 'only root can run a program as another user'
-  const { status } = spawnSync(process.execPath, [cli, '--version'], { uid: stranger, gid: stranger })
+  const { status } = spawnSync(process.execPath, [cli, '--version'], { uid: otherUser, gid: otherUser })
   if (status !== 0) return 'other users cannot run this Node, or cannot read the package'
   return undefined
 }

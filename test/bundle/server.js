@@ -1,10 +1,10 @@
-/** A server to be bundled: answers one request of its own, says how that went, and hangs if it is told to. */
+/** A server to bundle: answers one injected request, prints the outcome, and hangs if `isToHang` is set. */
 
 import { appendFileSync } from 'node:fs'
 import Fastify from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 
-// Whoever starts this program again, in whatever place, is noticed.
+// One line per start, so that the test notices when this program is started again, e.g. as the keeper.
 appendFileSync(process.env.STARTS, `${process.pid}\n`)
 const { isToHang, ...options } = JSON.parse(process.env.GUARD ?? '{}')
 
@@ -18,7 +18,7 @@ async function main() {
     )
     await app.ready()
     const { containment } = app.subprocessGuard
-    console.log(JSON.stringify({ containment, said: (await app.inject('/')).body }))
+    console.log(JSON.stringify({ containment, output: (await app.inject('/')).body }))
     if (isToHang) hangForEver()
   } catch ({ code, message }) {
     console.log(JSON.stringify({ code, message }))

@@ -1,4 +1,4 @@
-/** A server of a CommonJS module: prints its answers. */
+/** A server in a CommonJS module that prints its answers. */
 
 const assert = require('node:assert/strict')
 const Fastify = require('fastify')
@@ -7,11 +7,11 @@ const subprocessGuard = require('fastify-subprocess-guard')
 async function main() {
   assert.equal(typeof subprocessGuard.default, 'function')
   const app = Fastify()
-  // As it is, without `.default`: Fastify takes a module for its default export.
+  // Without `.default`: Fastify uses the default export of a module itself.
   app.register(subprocessGuard, { timeout: 60_000 })
   app.get('/spawns', async (request) => request.spawn('echo', ['spawned']).stdout)
   app.get('/hangs', { config: { subprocessGuard: { timeout: 200 } } }, async (request) => {
-    // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.
+    // `sleep` holds the stdout of this program, so that reading it to its end also waits for `sleep`.
     request.spawn('sleep', ['60'], { stdio: ['ignore', 'inherit', 'ignore'] })
     await new Promise(() => {})
   })

@@ -1,4 +1,4 @@
-/** A server in TypeScript, compiled as an ES module and as CommonJS: prints its answers. */
+/** A server in TypeScript that prints its answers, compiled as an ES module and as CommonJS. */
 
 import Fastify, { type FastifyInstance } from 'fastify'
 import subprocessGuard, {
@@ -19,7 +19,7 @@ async function main(): Promise<void> {
     return echo.stdout
   })
   app.get('/hangs', { config: { subprocessGuard: { timeout: 200, killSignal: 'SIGINT' } } }, async (req) => {
-    // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.
+    // `sleep` holds the stdout of this program, so that reading it to its end also waits for `sleep`.
     req.spawn('sleep', ['60'], { stdio: ['ignore', 'inherit', 'ignore'] })
     await new Promise(() => {})
   })
@@ -38,17 +38,17 @@ async function main(): Promise<void> {
   await app.close()
 }
 
-/** What must not compile. */
+/** Code that must not compile. */
 export function mistakes(app: FastifyInstance): SubprocessGuardOptions {
-  // @ts-expect-error: a time is a number of ms.
+  // @ts-expect-error: a timeout is a number of ms.
   app.register(subprocessGuard, { timeout: 'soon' })
-  // @ts-expect-error: there is no such option.
+  // @ts-expect-error: the option does not exist.
   app.register(subprocessGuard, { timout: 1000 })
-  // @ts-expect-error: a route's time is a number of ms, too.
+  // @ts-expect-error: the timeout of a route is a number of ms too.
   app.get('/soon', { config: { subprocessGuard: { timeout: 'soon' } } }, async () => 'soon')
   // @ts-expect-error: arguments are strings.
   app.get('/args', async (req) => req.spawn('ls', [1]).stdout)
-  // @ts-expect-error: there is no such signal.
+  // @ts-expect-error: the signal does not exist.
   return { killSignal: 'SIGNONE' }
 }
 

@@ -1,4 +1,4 @@
-/** A server of an ES module: prints its answers. */
+/** A server in an ES module that prints its answers. */
 
 import Fastify from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
@@ -7,7 +7,7 @@ const app = Fastify()
 await app.register(subprocessGuard, { timeout: 60_000 })
 app.get('/spawns', async (request) => request.spawn('echo', ['spawned']).stdout)
 app.get('/hangs', { config: { subprocessGuard: { timeout: 200 } } }, async (request) => {
-  // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.
+  // `sleep` holds the stdout of this program, so that reading it to its end also waits for `sleep`.
   request.spawn('sleep', ['60'], { stdio: ['ignore', 'inherit', 'ignore'] })
   await new Promise(() => {})
 })

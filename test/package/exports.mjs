@@ -1,4 +1,4 @@
-/** Prints what of the package can be imported, and what can be required. */
+/** Prints which paths of the package can be imported and which can be required. */
 
 import { createRequire } from 'node:module'
 

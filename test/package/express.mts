@@ -1,4 +1,4 @@
-/** An Express server in TypeScript: prints its answers. */
+/** An Express server in TypeScript that prints its answers. */
 
 import type { AddressInfo } from 'node:net'
 import express, { type ErrorRequestHandler } from 'express'
@@ -13,15 +13,15 @@ app.get('/spawns', (req, res) => {
   echo.stdout.pipe(res)
 })
 app.get('/hangs', subprocessGuard.route({ timeout: 200 }), (req) => {
-  // It holds this program's stdout: who reads that to its end has waited for the end of `sleep`.
+  // `sleep` holds the stdout of this program, so that reading it to its end also waits for `sleep`.
   req.spawn('sleep', ['60'], { stdio: ['ignore', 'inherit', 'ignore'] })
 })
-const tell: ErrorRequestHandler = ({ statusCode, code, message }, _req, res, _next) => {
+const sendError: ErrorRequestHandler = ({ statusCode, code, message }, _req, res, _next) => {
   res.status(statusCode).json({ code, message })
 }
-app.use(tell)
+app.use(sendError)
 
-// @ts-expect-error: a time is a number of ms.
+// @ts-expect-error: a timeout is a number of ms.
 if (process.argv.includes('never')) subprocessGuard({ timeout: 'soon' })
 
 const server = app.listen(0, '127.0.0.1', async () => {
