@@ -110,7 +110,7 @@ suite('the level of containment', { concurrency: true }, () => {
     assert.equal(containments[1], 'marks')
     const diagnosis = await diagnose({ entry: cli })
     assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'marks'])
-    assert.equal(diagnosis.why, 'koffi is not installed, so that the keeper cannot become a subreaper')
+    assert.equal(diagnosis.why, 'koffi is not installed, so the keeper cannot become a subreaper')
     const { severity, toDo } = diagnosis.of('koffi')
     assert.equal(severity, 'problem')
     assert.match(toDo ?? '', /--omit=optional/)

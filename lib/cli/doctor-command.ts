@@ -1,4 +1,4 @@
-/** `subprocess-guard doctor`: what containment this machine allows, and what stands in its way. */
+/** `subprocess-guard doctor`: shows which containment this machine allows, and what prevents more. */
 
 import { Command } from 'commander'
 import { type Diagnosis, examine } from './doctor/examine.js'

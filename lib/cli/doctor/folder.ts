@@ -1,15 +1,14 @@
-/** Whether the keeper finds a place for its socket, and whether others are in the way of what this user's servers share. */
+/** Checks the keeper's directories: the one of its socket, and the one that all servers of this user share. */
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
-import { makeOwnFolder } from '../../platform/current.js'
+import { type Finding, makeOwnFolder } from '../../platform/current.js'
 import { workerMarkOf } from '../../wire/mark.js'
 import { openSocketFolder, removeSocketFolder } from '../../wire/socket-folder.js'
-import type { Finding } from './finding.js'
 
-/** Opens a socket as a keeper would, and removes it. */
-export async function findFolder(): Promise<Finding> {
+/** Opens a socket as a keeper does, and removes it. */
+export async function checkSocketFolder(): Promise<Finding> {
   const name = 'socket folder'
   const failures: string[] = []
   const toDo = 'Set TMPDIR to a short path that this user can write to.'
@@ -34,8 +33,8 @@ export async function findFolder(): Promise<Finding> {
   }
 }
 
-/** Finds the folder that all servers of this user share, as a keeper would. */
-export function findSharedFolder(): Finding {
+/** Finds or makes the directory that all servers of this user share, as a keeper does. */
+export function checkSharedFolder(): Finding {
   const name = 'shared folder'
   try {
     const { path, squatted } = makeOwnFolder()

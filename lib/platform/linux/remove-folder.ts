@@ -1,27 +1,28 @@
 /**
- * Removes a folder with all that is in it. Another user may own what is in it, or write to it: so each step starts from an open
- * folder and not from a path, in which a link could be put meanwhile. Each folder found is moved to the top first, so that depth
- * costs neither descriptors nor stack.
+ * Removes a directory with everything in it. Another user may own or change its content. So each step starts from an open
+ * directory, and not from a path, where that user could place a symbolic link in the meantime. Each subdirectory is first
+ * moved to the top directory, so that depth costs neither descriptors nor stack.
  */
 
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, type FileHandle, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { descriptorPath } from './process-paths.js'
 
 const openFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-// Of open(2); Node has no name for it. The right to read is not needed.
+// From open(2); Node has no constant for it. It opens a directory without the permission to read it.
 const O_PATH = 0o10000000
-// Each has two descriptors, and a thousand scopes may close at once.
+// Each removal has two descriptors open, and a thousand scopes may close at once.
 const mostAtOnce = 8
 const unlinksAtOnce = 16
-// What still writes there adds to it meanwhile.
+// A process that still writes there may add files during the removal.
 const mostRounds = 3
 
 let running = 0
 const waiting: (() => void)[] = []
 
-/** Resolves when it is gone, or never was. Rejects with what stands in the way, after all else is gone. */
+/** Resolves when it is gone, or did not exist. Rejects with the first obstacle, after everything else was removed. */
 export async function removeFolder(path: string): Promise<void> {
   if (running >= mostAtOnce) await new Promise<void>((resolve) => waiting.push(resolve))
   else running++
@@ -34,16 +35,16 @@ export async function removeFolder(path: string): Promise<void> {
   }
 }
 
-interface Found {
-  /** The name in the top folder. */
+interface Subfolder {
+  /** The name in the top directory. */
   readonly name: string
-  /** Where it was, for people. */
+  /** The path where it was, for error messages. */
   readonly shown: string
 }
 
 class Removal {
   readonly #path: string
-  // No name of anybody's.
+  // Random, so that it is no existing name.
   readonly #prefix = `.${randomBytes(8).toString('hex')}-`
   #moved = 0
   #failure: NodeJS.ErrnoException | undefined
@@ -75,9 +76,9 @@ class Removal {
       return
     }
     try {
-      const found = await this.#emptied(top, top, this.#path)
-      for (let one = found.pop(); one !== undefined; one = found.pop()) {
-        for (const below of await this.#removed(top, one)) found.push(below)
+      const subfolders = await this.#empty(top, top, this.#path)
+      for (let next = subfolders.pop(); next !== undefined; next = subfolders.pop()) {
+        for (const below of await this.#removeSubfolder(top, next)) subfolders.push(below)
       }
     } finally {
       await top.close()
@@ -85,10 +86,10 @@ class Removal {
     await rmdir(this.#path)
   }
 
-  /** Removes a folder of the top folder, and returns those that were in it. */
-  async #removed(top: FileHandle, { name, shown }: Found): Promise<Found[]> {
+  /** Removes a directory in the top directory. Returns the directories that were in it, which are in the top one now. */
+  async #removeSubfolder(top: FileHandle, { name, shown }: Subfolder): Promise<Subfolder[]> {
     const path = join(pathOf(top), name)
-    let found: Found[] = []
+    let below: Subfolder[] = []
     try {
       const folder = await openFolder(path)
       if (folder === undefined) {
@@ -96,7 +97,7 @@ class Removal {
         return []
       }
       try {
-        found = await this.#emptied(folder, top, shown)
+        below = await this.#empty(folder, top, shown)
       } finally {
         await folder.close()
       }
@@ -104,12 +105,12 @@ class Removal {
     } catch (error) {
       this.#note(error as NodeJS.ErrnoException, shown)
     }
-    return found
+    return below
   }
 
-  /** Removes what is in a folder, and moves the folders among that to the top, which it returns. */
-  async #emptied(folder: FileHandle, top: FileHandle, shownFolder: string): Promise<Found[]> {
-    const found: Found[] = []
+  /** Removes the files in a directory, moves its subdirectories to the top directory, and returns these. */
+  async #empty(folder: FileHandle, top: FileHandle, shownFolder: string): Promise<Subfolder[]> {
+    const subfolders: Subfolder[] = []
     const files: string[] = []
     for (const entry of await readdir(pathOf(folder), { withFileTypes: true })) {
       if (!entry.isDirectory()) {
@@ -118,8 +119,8 @@ class Removal {
       }
       const shown = join(shownFolder, entry.name)
       try {
-        const name = folder === top ? entry.name : await this.#toTop(folder, top, entry.name)
-        found.push({ name, shown })
+        const name = folder === top ? entry.name : await this.#moveToTop(folder, top, entry.name)
+        subfolders.push({ name, shown })
       } catch (error) {
         this.#note(error as NodeJS.ErrnoException, shown)
       }
@@ -135,24 +136,25 @@ class Removal {
         })
       )
     }
-    return found
+    return subfolders
   }
 
-  async #toTop(folder: FileHandle, top: FileHandle, name: string): Promise<string> {
+  /** Returns the new name. */
+  async #moveToTop(folder: FileHandle, top: FileHandle, name: string): Promise<string> {
     const from = join(pathOf(folder), name)
     const moved = `${this.#prefix}${++this.#moved}`
     const to = join(pathOf(top), moved)
     try {
       await rename(from, to)
     } catch (error) {
-      // What is moved gets another parent, and that is written down in it.
+      // A moved directory gets another parent, which is an entry in it: so its owner needs the permission to write to it.
       if (!(await isMadeAccessible(from, error))) throw error
       await rename(from, to)
     }
     return moved
   }
 
-  /** The first thing that stands in the way is named. */
+  /** Keeps the first failure. */
   #note(error: NodeJS.ErrnoException, shown: string): void {
     if (error.code === 'ENOENT' || error.code === 'ENOTEMPTY') return
     const { code, errno, syscall } = error
@@ -161,14 +163,14 @@ class Removal {
   }
 }
 
-/** With all rights that its owner can have. Undefined for what is no folder. */
+/** Opens a directory, and gives its owner all permissions. Undefined if it is none. */
 async function openFolder(path: string): Promise<FileHandle | undefined> {
   let folder: FileHandle
   try {
     folder = await open(path, openFlags)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // A link, or another file.
+    // A symbolic link, or another file.
     if (code === 'ELOOP' || code === 'ENOTDIR') return undefined
     if (!(await isMadeAccessible(path, error))) throw error
     folder = await open(path, openFlags)
@@ -177,12 +179,12 @@ async function openFolder(path: string): Promise<FileHandle | undefined> {
     const { mode } = await folder.stat()
     if ((mode & 0o700) !== 0o700) await folder.chmod(0o700)
   } catch {
-    // Of another user. Whether that matters is seen at the next step.
+    // It is another user's. If that matters, the next step fails.
   }
   return folder
 }
 
-/** After an error that may come of it: gives the owner of a folder, such as one of mode 000, all rights to it. */
+/** If permissions may have caused the error: gives the owner of a directory, such as one of mode 000, all permissions. */
 async function isMadeAccessible(path: string, error: unknown): Promise<boolean> {
   const { code } = error as NodeJS.ErrnoException
   if (code !== 'EACCES' && code !== 'EPERM') return false
@@ -195,12 +197,12 @@ async function isMadeAccessible(path: string, error: unknown): Promise<boolean> 
       await folder.close()
     }
   } catch {
-    // It is another user's, or no folder.
+    // It is another user's, or no directory.
     return false
   }
 }
 
-/** What leads to an open folder and nowhere else (proc_pid_fd(5)). */
+/** A path that leads to an open directory and nowhere else. */
 function pathOf({ fd }: FileHandle): string {
-  return `/proc/self/fd/${fd}`
+  return descriptorPath(fd)
 }

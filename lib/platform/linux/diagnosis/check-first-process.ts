@@ -1,17 +1,19 @@
-/** Process 1, to whom orphans go: whether it is an init, which reaps them and passes signals on. */
+/** Checks whether process 1 is an init: orphans become its children, and an init reaps them and forwards signals. */
 
 import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { allProcesses, pidNamespace, statOf } from '../../platform/current.js'
-import type { Finding } from './finding.js'
+import type { Finding } from '../../platform.js'
+import { pidNamespace } from '../pid-namespace.js'
+import { allProcesses } from '../process-list.js'
+import { statOf } from '../process-stat.js'
 import { textOf } from './text-of.js'
 
-// An init reaps at once. One that looks every second leaves none for long either.
+// An init reaps at once, or at least every second.
 const reapedWithinMs = 1_500
-// PROC_PID_INIT_INO: the namespace of the machine itself, of which no container is.
+// PROC_PID_INIT_INO: the namespace of the machine itself. No container is in it.
 const machineNamespace = '4026531836'
 
-// Each collects every orphan that comes to it.
+// Programs that reap every orphan.
 const inits = new Set([
   ...['init', 'systemd', 'openrc-init', 'runit', 'runit-init', 'procd', 'finit', 'dinit', 's6-svscan'],
   ...['s6-linux-init', 'tini', 'tini-static', 'docker-init', 'dumb-init', 'catatonit', 'podman-init'],
@@ -23,14 +25,14 @@ const nodes = new Set([
 const shells = new Set(['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'busybox'])
 
 const giveAnInit =
-  'Have an init as process 1: docker run --init (init: true in compose.yaml), or shareProcessNamespace: ' +
+  'Make an init process 1: docker run --init (init: true in compose.yaml), or shareProcessNamespace: ' +
   'true in Kubernetes, or tini as the ENTRYPOINT of the image.'
 
-/** Looks twice at the zombies of process 1: every process is one for a moment. */
-export async function findFirstProcess(): Promise<Finding> {
+/** Checks the zombies of process 1 twice: every process is a zombie for a moment. */
+export async function checkFirstProcess(): Promise<Finding> {
   const stat = statOf(1)
   if (stat === undefined) {
-    const says = 'Process 1 is hidden from this user: what it is cannot be told.'
+    const says = 'Process 1 is hidden from this user: its program is unknown.'
     return { name: 'process 1', severity: 'note', says }
   }
   const before = zombiesOf(1)
@@ -59,15 +61,15 @@ function judge(first: string, isContainer: boolean, zombies: number): Finding {
   return { name, severity: 'note', says, ...(isContainer ? { toDo: giveAnInit } : {}) }
 }
 
-/** By number and start time. */
+/** Each as pid and start time. */
 function zombiesOf(parent: number): Set<string> {
-  const zombies = allProcesses(() => false).filter((stat) => stat.parent === parent && stat.state === 'Z')
+  const zombies = allProcesses().filter((stat) => stat.parent === parent && stat.state === 'Z')
   return new Set(zombies.map(({ pid, startTick }) => `${pid} ${startTick}`))
 }
 
-/** The program that it runs; npm and its like put their own name there, with the arguments. */
+/** The program that process 1 runs. npm and similar programs replace it by their own name and arguments, as one text. */
 function nameOf(shortName: string): string {
   const [program = ''] = textOf('/proc/1/cmdline')?.split(/[\0 ]/) ?? []
-  // A login shell has a hyphen before its name.
+  // The name of a login shell begins with a hyphen.
   return basename(program).replace(/^-/, '') || shortName
 }

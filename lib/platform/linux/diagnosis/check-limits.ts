@@ -1,13 +1,13 @@
-/** The limits of this process, which a server that is started alike has too. */
+/** Checks the resource limits of this process. A server that is started the same way has the same limits. */
 
-import type { Finding } from './finding.js'
+import type { Finding } from '../../platform.js'
 import { textOf } from './text-of.js'
 
-// Of descriptors and of processes: what a busy server can need.
+// What a busy server may need, of descriptors as of processes.
 const roomyLimit = 1_024
 
-/** A soft limit of this process (proc_pid_limits(5)); `Infinity` for none, undefined when it is not told. */
-function limitOf(title: string): number | undefined {
+/** A soft limit of this process (proc_pid_limits(5)). `Infinity` if there is no limit, undefined if it is unknown. */
+function softLimit(title: string): number | undefined {
   const line = textOf('/proc/self/limits')
     ?.split('\n')
     .find((one) => one.startsWith(title))
@@ -16,23 +16,23 @@ function limitOf(title: string): number | undefined {
   return soft === 'unlimited' ? Number.POSITIVE_INFINITY : Number(soft)
 }
 
-export function findFiles(): Finding {
+export function checkOpenFiles(): Finding {
   const name = 'open files'
-  const limit = limitOf('Max open files')
-  if (limit === undefined) return { name, severity: 'note', says: 'The limit of open files is not told.' }
+  const limit = softLimit('Max open files')
+  if (limit === undefined) return { name, severity: 'note', says: 'The limit of open files is unknown.' }
   const says =
     `A worker may have ${limit} descriptors: each connection takes one, and each piped stream of a command ` +
     'another.'
   if (limit >= roomyLimit) return { name, severity: 'ok', says }
-  // Node has raised the soft limit to the hard one when it started.
+  // Node raises the soft limit to the hard limit when it starts.
   const toDo = 'Raise the hard limit: ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker.'
   return { name, severity: 'note', says, toDo }
 }
 
-export function findProcessLimit(): Finding {
+export function checkProcessLimit(): Finding {
   const name = 'processes'
-  const limit = limitOf('Max processes')
-  if (limit === undefined) return { name, severity: 'note', says: 'The limit of processes is not told.' }
+  const limit = softLimit('Max processes')
+  if (limit === undefined) return { name, severity: 'note', says: 'The limit of processes is unknown.' }
   if (limit === Number.POSITIVE_INFINITY) {
     return { name, severity: 'ok', says: 'This user may have any number of processes.' }
   }

@@ -1,0 +1,13 @@
+/** Reads a file of the system. */
+
+import { readFileSync } from 'node:fs'
+
+/** Its trimmed text. Undefined if it does not exist, or this user may not read it. */
+export function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch {
+    // The kernel does not have it, or a sandbox hides it.
+    return undefined
+  }
+}
