@@ -13,7 +13,7 @@ const names: Readonly<Record<string, string>> = {
 export function whyUnsupportedRuntime(): string | undefined {
   const runtime = otherRuntime()
   if (runtime === undefined) return undefined
-  return `${process.execPath} is ${runtime} and could not run the keeper, which needs Node.js: run the server with \`node\`, bundled if need be (see "Bundling" in docs/deployment.md)`
+  return `${process.execPath} is ${runtime} and cannot run the keeper, which needs Node.js: run the server with \`node\`, as a bundle if necessary (see "Bundling" in docs/deployment.md)`
 }
 
 function otherRuntime(): string | undefined {

@@ -304,7 +304,7 @@ suite('a keeper that cannot be asked', () => {
     assert.deepEqual(pidsOf(await shown(worker.pid)), new Set(own))
   })
 
-  const noSense = /^its keeper gives no answer that is understood: /
+  const noSense = /^its keeper gives an answer that is not understood: /
   const cases = [
     { how: 'says nothing', answer: undefined, note: /^its keeper has not answered within 1000 ms: / },
     { how: 'talks nonsense', answer: 'HTTP/1.1 400 Bad Request\r\n\r\n', note: noSense },

@@ -25,7 +25,7 @@ export async function checkSocketFolder(): Promise<Finding> {
     if (failures.length === 0) {
       return { name, severity: 'ok', says: `The keeper can have its socket in ${parent}.` }
     }
-    const says = `The keeper has its socket in ${parent}, since elsewhere it cannot: ${failures.join('; ')}.`
+    const says = `The keeper has its socket in ${parent}, because other places do not work: ${failures.join('; ')}.`
     return { name, severity: 'note', says, toDo }
   } catch {
     const says = `There is no place for the keeper's socket: ${failures.join('; ')}.`
@@ -38,9 +38,9 @@ export function checkSharedFolder(): Finding {
   const name = 'shared folder'
   try {
     const { path, squatted } = makeOwnFolder()
-    const use = `This user's servers share ${path}, for notes of what was released and the lock of the sweep`
+    const use = `This user's servers share ${path}, for notes of released processes and the lock of the sweep`
     if (squatted.length === 0) return { name, severity: 'ok', says: `${use}.` }
-    const says = `${use}, since others are in the way: ${squatted.join('; ')}.`
+    const says = `${use}, because something is in the way elsewhere: ${squatted.join('; ')}.`
     return {
       name,
       severity: 'note',
@@ -49,7 +49,8 @@ export function checkSharedFolder(): Finding {
     }
   } catch (error) {
     const says = `There is no folder that this user's servers can share: ${(error as Error).message}.`
-    const toDo = 'Make /dev/shm or /tmp writable: what was released may be ended by a later start.'
+    const toDo =
+      'Make /dev/shm or /tmp writable. Without it, a later start may end processes that were released.'
     return { name, severity: 'note', says, toDo }
   }
 }

@@ -22,20 +22,22 @@ const signalSetBytes = 512
 
 /** Throws if the libc lacks one of the functions (glibc before 2.29, musl before 1.1.24). */
 export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
-  const of = (signature: string): KoffiFunc<(...args: unknown[]) => number> => library.func(signature)
-  const spawn = of(
+  const declare = (signature: string): KoffiFunc<(...args: unknown[]) => number> => library.func(signature)
+  const spawn = declare(
     'int posix_spawn(void *, const char *, void *, void *, const char **argv, const char **envp)'
   )
-  const initActions = of('int posix_spawn_file_actions_init(void *)')
-  const addCopy = of('int posix_spawn_file_actions_adddup2(void *, int, int)')
-  const addOpen = of('int posix_spawn_file_actions_addopen(void *, int, const char *, int, unsigned int)')
-  const addFolder = of('int posix_spawn_file_actions_addchdir_np(void *, const char *)')
-  const destroyActions = of('int posix_spawn_file_actions_destroy(void *)')
-  const fcntl = of('int fcntl(int, int, ...)')
+  const initActions = declare('int posix_spawn_file_actions_init(void *)')
+  const addCopy = declare('int posix_spawn_file_actions_adddup2(void *, int, int)')
+  const addOpen = declare(
+    'int posix_spawn_file_actions_addopen(void *, int, const char *, int, unsigned int)'
+  )
+  const addFolder = declare('int posix_spawn_file_actions_addchdir_np(void *, const char *)')
+  const destroyActions = declare('int posix_spawn_file_actions_destroy(void *)')
+  const fcntl = declare('int fcntl(int, int, ...)')
 
-  const inOwnSession = attributesOf(of, POSIX_SPAWN_SETSID)
-  const inGroup = attributesOf(of, POSIX_SPAWN_SETPGROUP)
-  const setGroup = of('int posix_spawnattr_setpgroup(void *, int)')
+  const inOwnSession = attributesOf(declare, POSIX_SPAWN_SETSID)
+  const inGroup = attributesOf(declare, POSIX_SPAWN_SETPGROUP)
+  const setGroup = declare('int posix_spawnattr_setpgroup(void *, int)')
   const actions = Buffer.alloc(actionsBytes)
   const pid = Buffer.alloc(4)
 
@@ -64,18 +66,18 @@ export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
 }
 
 /** Attributes with default actions for all signals, none of them blocked, and the given flag. */
-function attributesOf(of: (signature: string) => (...args: unknown[]) => number, flag: number): Buffer {
+function attributesOf(declare: (signature: string) => (...args: unknown[]) => number, flag: number): Buffer {
   const attributes = Buffer.alloc(attributesBytes)
   // All bits: sigfillset(3) omits the signals that glibc reserves for itself, which would then stay ignored.
   const every = Buffer.alloc(signalSetBytes, 0xff)
   const none = Buffer.alloc(signalSetBytes)
-  of('int posix_spawnattr_init(void *)')(attributes)
-  of('int posix_spawnattr_setflags(void *, short)')(
+  declare('int posix_spawnattr_init(void *)')(attributes)
+  declare('int posix_spawnattr_setflags(void *, short)')(
     attributes,
     POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | flag
   )
-  of('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every)
-  of('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)
+  declare('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every)
+  declare('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)
   return attributes
 }
 

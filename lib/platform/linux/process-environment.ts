@@ -5,7 +5,7 @@ import { readProc } from './read-proc.js'
 
 // The moment without an environment takes about 100 µs, and longer if the loader has to be read from a disk.
 const execWaitMs = 0.1
-const mostExecWaits = 50
+const maxExecWaits = 50
 // Nothing ever changes or notifies it: a wait on it is a sleep.
 const sleepCell = new Int32Array(new SharedArrayBuffer(4))
 
@@ -20,7 +20,7 @@ export function environmentTextOf(pid: number): string | undefined {
   const path = `/proc/${pid}/environ`
   let text = readProc(path)
   // During an exec there is a moment when the new program is in memory and its environment is not. Wait until it has passed.
-  for (let waits = 0; text === '' && waits < mostExecWaits; waits++) {
+  for (let waits = 0; text === '' && waits < maxExecWaits; waits++) {
     // Check before the next read: a program that had its code by then had its environment too.
     const wasInExec = isInExec(pid)
     if (wasInExec) Atomics.wait(sleepCell, 0, 0, execWaitMs)

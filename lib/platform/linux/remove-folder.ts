@@ -14,17 +14,17 @@ const openFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOL
 // From open(2); Node has no constant for it. It opens a directory without the permission to read it.
 const O_PATH = 0o10000000
 // Each removal has two descriptors open, and a thousand scopes may close at once.
-const mostAtOnce = 8
-const unlinksAtOnce = 16
+const maxRemovals = 8
+const unlinkBatchSize = 16
 // A process that still writes there may add files during the removal.
-const mostRounds = 3
+const maxRounds = 3
 
 let running = 0
 const waiting: (() => void)[] = []
 
 /** Resolves when it is gone, or did not exist. Rejects with the first obstacle, after everything else was removed. */
 export async function removeFolder(path: string): Promise<void> {
-  if (running >= mostAtOnce) await new Promise<void>((resolve) => waiting.push(resolve))
+  if (running >= maxRemovals) await new Promise<void>((resolve) => waiting.push(resolve))
   else running++
   try {
     await new Removal(path).run()
@@ -39,7 +39,7 @@ interface Subfolder {
   /** The name in the top directory. */
   readonly name: string
   /** The path where it was, for error messages. */
-  readonly shown: string
+  readonly shownPath: string
 }
 
 class Removal {
@@ -57,19 +57,19 @@ class Removal {
     for (let round = 1; ; round++) {
       this.#failure = undefined
       try {
-        await this.#round()
+        await this.#removeOnce()
         return
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException
         if (code === 'ENOENT') return
-        if (code !== 'ENOTEMPTY' || this.#failure !== undefined || round === mostRounds) {
+        if (code !== 'ENOTEMPTY' || this.#failure !== undefined || round === maxRounds) {
           throw this.#failure ?? error
         }
       }
     }
   }
 
-  async #round(): Promise<void> {
+  async #removeOnce(): Promise<void> {
     const top = await openFolder(this.#path)
     if (top === undefined) {
       await unlink(this.#path)
@@ -87,7 +87,7 @@ class Removal {
   }
 
   /** Removes a directory in the top directory. Returns the directories that were in it, which are in the top one now. */
-  async #removeSubfolder(top: FileHandle, { name, shown }: Subfolder): Promise<Subfolder[]> {
+  async #removeSubfolder(top: FileHandle, { name, shownPath }: Subfolder): Promise<Subfolder[]> {
     const path = join(pathOf(top), name)
     let below: Subfolder[] = []
     try {
@@ -97,19 +97,19 @@ class Removal {
         return []
       }
       try {
-        below = await this.#empty(folder, top, shown)
+        below = await this.#empty(folder, top, shownPath)
       } finally {
         await folder.close()
       }
       await rmdir(path)
     } catch (error) {
-      this.#note(error as NodeJS.ErrnoException, shown)
+      this.#keepFirstFailure(error as NodeJS.ErrnoException, shownPath)
     }
     return below
   }
 
   /** Removes the files in a directory, moves its subdirectories to the top directory, and returns these. */
-  async #empty(folder: FileHandle, top: FileHandle, shownFolder: string): Promise<Subfolder[]> {
+  async #empty(folder: FileHandle, top: FileHandle, shownFolderPath: string): Promise<Subfolder[]> {
     const subfolders: Subfolder[] = []
     const files: string[] = []
     for (const entry of await readdir(pathOf(folder), { withFileTypes: true })) {
@@ -117,21 +117,21 @@ class Removal {
         files.push(entry.name)
         continue
       }
-      const shown = join(shownFolder, entry.name)
+      const shownPath = join(shownFolderPath, entry.name)
       try {
         const name = folder === top ? entry.name : await this.#moveToTop(folder, top, entry.name)
-        subfolders.push({ name, shown })
+        subfolders.push({ name, shownPath })
       } catch (error) {
-        this.#note(error as NodeJS.ErrnoException, shown)
+        this.#keepFirstFailure(error as NodeJS.ErrnoException, shownPath)
       }
     }
-    for (let first = 0; first < files.length; first += unlinksAtOnce) {
+    for (let first = 0; first < files.length; first += unlinkBatchSize) {
       await Promise.all(
-        files.slice(first, first + unlinksAtOnce).map(async (name) => {
+        files.slice(first, first + unlinkBatchSize).map(async (name) => {
           try {
             await unlink(join(pathOf(folder), name))
           } catch (error) {
-            this.#note(error as NodeJS.ErrnoException, join(shownFolder, name))
+            this.#keepFirstFailure(error as NodeJS.ErrnoException, join(shownFolderPath, name))
           }
         })
       )
@@ -148,18 +148,17 @@ class Removal {
       await rename(from, to)
     } catch (error) {
       // A moved directory gets another parent, which is an entry in it: so its owner needs the permission to write to it.
-      if (!(await isMadeAccessible(from, error))) throw error
+      if (!(await makeAccessible(from, error))) throw error
       await rename(from, to)
     }
     return moved
   }
 
-  /** Keeps the first failure. */
-  #note(error: NodeJS.ErrnoException, shown: string): void {
+  #keepFirstFailure(error: NodeJS.ErrnoException, shownPath: string): void {
     if (error.code === 'ENOENT' || error.code === 'ENOTEMPTY') return
     const { code, errno, syscall } = error
-    const message = `${error.message.split(',')[0]}, ${syscall} '${shown}'`
-    this.#failure ??= Object.assign(new Error(message), { code, errno, syscall, path: shown })
+    const message = `${error.message.split(',')[0]}, ${syscall} '${shownPath}'`
+    this.#failure ??= Object.assign(new Error(message), { code, errno, syscall, path: shownPath })
   }
 }
 
@@ -172,7 +171,7 @@ async function openFolder(path: string): Promise<FileHandle | undefined> {
     const { code } = error as NodeJS.ErrnoException
     // A symbolic link, or another file.
     if (code === 'ELOOP' || code === 'ENOTDIR') return undefined
-    if (!(await isMadeAccessible(path, error))) throw error
+    if (!(await makeAccessible(path, error))) throw error
     folder = await open(path, openFlags)
   }
   try {
@@ -184,8 +183,8 @@ async function openFolder(path: string): Promise<FileHandle | undefined> {
   return folder
 }
 
-/** If permissions may have caused the error: gives the owner of a directory, such as one of mode 000, all permissions. */
-async function isMadeAccessible(path: string, error: unknown): Promise<boolean> {
+/** If permissions may have caused the error: gives the owner of a directory, such as one of mode 000, all permissions. Returns whether it did. */
+async function makeAccessible(path: string, error: unknown): Promise<boolean> {
   const { code } = error as NodeJS.ErrnoException
   if (code !== 'EACCES' && code !== 'EPERM') return false
   try {

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Platform } from '../platform.js'
 
-const longestMs = 10_000
+const timeoutMs = 10_000
 
 // Not every container image has a shell, but every image that this runs in has Node. The orphan waits for the end of its input.
 const orphan = 'process.stdin.resume()'
@@ -31,15 +31,15 @@ export async function findOrphanAdopter(statOf: Platform['statOf']): Promise<num
     // If the system has no room for a process, the child has no streams, and emits 'error' later.
     child.on('error', () => {})
     const output = child.stdout as Readable
-    let said = ''
+    let pidText = ''
     output.setEncoding('latin1').on('data', (text: string) => {
-      said += text
+      pidText += text
     })
-    const signal = AbortSignal.timeout(longestMs)
+    const signal = AbortSignal.timeout(timeoutMs)
     // Not 'close', which would wait for the orphan: it has the other pipe.
     await Promise.all([once(child, 'exit', { signal }), once(output, 'end', { signal })])
     // The orphan waits for this process, so the pid is still its own.
-    const stat = statOf(Number(said))
+    const stat = statOf(Number(pidText))
     return stat?.alive ? stat.parent : undefined
   } catch {
     // The system has no room for another process, or this process may start none.

@@ -39,7 +39,7 @@ export function makeOwnFolder(use: (path: string) => void = () => {}): OwnFolder
 
 /** A log message about occupied paths. */
 export function squattedLine(squatted: readonly string[]): string {
-  return `${squatted.join('; ')}: another place is used; remove it`
+  return `${squatted.join('; ')}: another directory is used; remove it`
 }
 
 let list:
@@ -121,7 +121,7 @@ function namesIn(place: string): string[] {
 function whyNotOwn(path: string): string | undefined {
   try {
     const stat = lstatSync(path)
-    if (!stat.isDirectory()) return 'is no folder'
+    if (!stat.isDirectory()) return 'is not a directory'
     if (stat.uid !== process.geteuid?.()) return `belongs to user ${stat.uid}`
     return (stat.mode & 0o077) === 0 ? undefined : 'is open to other users'
   } catch (error) {

@@ -7,7 +7,7 @@ import { type Mount, mounts } from './mounts.js'
 import { textOf } from './text-of.js'
 
 // A server process has about ten threads, and each counts. The rest is for commands.
-const roomyPids = 256
+const recommendedPids = 256
 
 export function checkCgroup(formatBytes: (bytes: number) => string): Finding {
   const name = 'cgroup'
@@ -26,7 +26,7 @@ export function checkCgroup(formatBytes: (bytes: number) => string): Finding {
     `Its cgroup is ${isWritable(cgroup) ? '' : 'not '}delegated to this user, and limited to ` +
     `${Number.isFinite(pids) ? pids : 'any number of'} processes and threads and ` +
     `${Number.isFinite(memory) ? formatBytes(memory) : 'any amount'} of memory.`
-  if (pids >= roomyPids) return { name, severity: 'ok', says }
+  if (pids >= recommendedPids) return { name, severity: 'ok', says }
   const toDo =
     'Raise pids.max, since a Node process has about ten threads and each counts: --pids-limit of Docker, ' +
     'podPidsLimit of the kubelet, TasksMax= of systemd.'

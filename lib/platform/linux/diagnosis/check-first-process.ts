@@ -10,8 +10,8 @@ import { textOf } from './text-of.js'
 
 // An init reaps at once, or at least every second.
 const reapedWithinMs = 1_500
-// PROC_PID_INIT_INO: the namespace of the machine itself. No container is in it.
-const machineNamespace = '4026531836'
+// PROC_PID_INIT_INO: the initial PID namespace, that of the machine itself. No container is in it.
+const initialNamespace = '4026531836'
 
 // Programs that reap every orphan.
 const inits = new Set([
@@ -24,7 +24,7 @@ const nodes = new Set([
 ])
 const shells = new Set(['sh', 'bash', 'dash', 'ash', 'zsh', 'ksh', 'busybox'])
 
-const giveAnInit =
+const initAdvice =
   'Make an init process 1: docker run --init (init: true in compose.yaml), or shareProcessNamespace: ' +
   'true in Kubernetes, or tini as the ENTRYPOINT of the image.'
 
@@ -38,7 +38,7 @@ export async function checkFirstProcess(): Promise<Finding> {
   const before = zombiesOf(1)
   if (before.size > 0) await pause(reapedWithinMs)
   const zombies = [...zombiesOf(1)].filter((zombie) => before.has(zombie)).length
-  return judge(nameOf(stat.name), pidNamespace() !== machineNamespace, zombies)
+  return judge(programNameOf(stat.name), pidNamespace() !== initialNamespace, zombies)
 }
 
 function judge(first: string, isContainer: boolean, zombies: number): Finding {
@@ -47,18 +47,18 @@ function judge(first: string, isContainer: boolean, zombies: number): Finding {
   const left = zombies === 0 ? '' : ` It has left ${zombies} zombies so far.`
   if (nodes.has(first)) {
     const says = `${where}, which reaps no orphans: they stay as zombies.${left}`
-    return { name, severity: 'problem', says, toDo: giveAnInit }
+    return { name, severity: 'problem', says, toDo: initAdvice }
   }
   if (shells.has(first)) {
-    const says = `${where}, which passes no SIGTERM on: the server is killed before it has closed.${left}`
-    return { name, severity: 'problem', says, toDo: `${giveAnInit} Have the shell exec the server.` }
+    const says = `${where}, which does not forward SIGTERM: the server is killed before it has closed.${left}`
+    return { name, severity: 'problem', says, toDo: `${initAdvice} Have the shell exec the server.` }
   }
   if (zombies > 0) {
-    return { name, severity: 'problem', says: `${where}, which does not reap.${left}`, toDo: giveAnInit }
+    return { name, severity: 'problem', says: `${where}, which does not reap.${left}`, toDo: initAdvice }
   }
   if (inits.has(first)) return { name, severity: 'ok', says: `${where}, an init.` }
   const says = `${where}, which is not known as an init: it may leave zombies.`
-  return { name, severity: 'note', says, ...(isContainer ? { toDo: giveAnInit } : {}) }
+  return { name, severity: 'note', says, ...(isContainer ? { toDo: initAdvice } : {}) }
 }
 
 /** Each as pid and start time. */
@@ -68,7 +68,7 @@ function zombiesOf(parent: number): Set<string> {
 }
 
 /** The program that process 1 runs. npm and similar programs replace it by their own name and arguments, as one text. */
-function nameOf(shortName: string): string {
+function programNameOf(shortName: string): string {
   const [program = ''] = textOf('/proc/1/cmdline')?.split(/[\0 ]/) ?? []
   // The name of a login shell begins with a hyphen.
   return basename(program).replace(/^-/, '') || shortName

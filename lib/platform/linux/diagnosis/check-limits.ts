@@ -4,7 +4,7 @@ import type { Finding } from '../../platform.js'
 import { textOf } from './text-of.js'
 
 // What a busy server may need, of descriptors as of processes.
-const roomyLimit = 1_024
+const recommendedLimit = 1_024
 
 /** A soft limit of this process (proc_pid_limits(5)). `Infinity` if there is no limit, undefined if it is unknown. */
 function softLimit(title: string): number | undefined {
@@ -23,7 +23,7 @@ export function checkOpenFiles(): Finding {
   const says =
     `A worker may have ${limit} descriptors: each connection takes one, and each piped stream of a command ` +
     'another.'
-  if (limit >= roomyLimit) return { name, severity: 'ok', says }
+  if (limit >= recommendedLimit) return { name, severity: 'ok', says }
   // Node raises the soft limit to the hard limit when it starts.
   const toDo = 'Raise the hard limit: ulimit -Hn, LimitNOFILE= of systemd, --ulimit nofile= of Docker.'
   return { name, severity: 'note', says, toDo }
@@ -39,7 +39,7 @@ export function checkProcessLimit(): Finding {
   const says =
     `This user may have ${limit} processes and threads, all of its programs together; beyond that commands ` +
     'fail with EAGAIN.'
-  if (limit >= roomyLimit) return { name, severity: 'ok', says }
+  if (limit >= recommendedLimit) return { name, severity: 'ok', says }
   const toDo = 'Raise it: ulimit -u, LimitNPROC= of systemd, --ulimit nproc= of Docker.'
   return { name, severity: 'note', says, toDo }
 }

@@ -34,8 +34,8 @@ export function checkProc(): Finding {
   }
   if (settingOf('subset', options) === 'pid') {
     const says =
-      'subset=pid: /proc shows processes and nothing else. Marks do not name the boot then, and how old a ' +
-      'process is cannot be told.'
+      'subset=pid: /proc shows processes and nothing else. Marks do not name the boot then, and the age of ' +
+      'a process is unknown.'
     return { name, severity: 'note', says, toDo }
   }
   const despite = hidden === undefined ? '' : `, despite hidepid=${hidepid}`

@@ -28,5 +28,5 @@ function checkSystem(): Finding {
   const name = 'system'
   if (whyUnsupportedSystem() === undefined) return { name, severity: 'ok', says: 'This is Linux.' }
   const says = `This is ${process.platform}: the guard finds processes in /proc, which only Linux has.`
-  return { name, severity: 'problem', says, toDo: 'Run the server on Linux, in a container if need be.' }
+  return { name, severity: 'problem', says, toDo: 'Run the server on Linux, in a container if necessary.' }
 }

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 
-/** Its trimmed text. Undefined if it does not exist, or this user may not read it. */
+/** The trimmed text of a file. Undefined if it does not exist, or this user may not read it. */
 export function textOf(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim()
