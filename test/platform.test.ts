@@ -1,4 +1,7 @@
-/** Only lib/platform depends on the operating system, and it has one implementation of everything for each system. */
+/**
+ * Only lib/platform depends on the operating system, and it has one implementation of everything for each
+ * system.
+ */
 
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'

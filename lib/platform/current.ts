@@ -5,7 +5,8 @@ import type { Platform, PlatformDiagnosis } from './platform.js'
 
 const implementations: { readonly [system in NodeJS.Platform]?: Platform } = { linux }
 
-// On a system without an implementation, registration fails with what Linux's `whyUnsupported` returns. Nothing else is called.
+// On a system without an implementation, registration fails with what Linux's `whyUnsupported` returns.
+// Nothing else is called.
 const platform = implementations[process.platform] ?? linux
 
 // As constants, so that a call costs no more than that of an imported function.

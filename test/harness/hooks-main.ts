@@ -21,7 +21,7 @@ const { loadNativeCalls }: typeof PlatformModule = await compiled('platform/curr
 
 const what = process.argv[2] as string
 const libc = await loadNativeCalls()
-if (libc instanceof Error || !libc.adoptOrphans()) throw new Error('this process is no subreaper')
+if (libc instanceof Error || !libc.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
 const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, libc)
 const census = new SubreaperCensus(libc, strays, new ReleasedMarks(), () => {})
 

@@ -21,7 +21,7 @@ if (SUBREAPER !== undefined) {
   const url = new URL('../../../dist/platform/current.js', import.meta.url).href
   const { loadNativeCalls }: typeof PlatformModule = await import(url)
   const libc = await loadNativeCalls()
-  if (libc instanceof Error || !libc.adoptOrphans()) throw new Error('this process is no subreaper')
+  if (libc instanceof Error || !libc.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
 }
 
 const server = createServer({ allowHalfOpen: true }, async (connection) => {

@@ -15,7 +15,9 @@ export interface Diagnosis {
   readonly findings: readonly Finding[]
 }
 
-/** Checks the machine as this process sees it. A server that is started in another way may see something else. */
+/**
+ * Checks the machine as this process sees it. A server that is started in another way may see something else.
+ */
 export async function examine(): Promise<Diagnosis> {
   const { checkSystem, checkProcessList, checkNativeCalls, checkEnvironment } = await loadDiagnosis()
   const system = checkSystem()
@@ -27,7 +29,10 @@ export async function examine(): Promise<Diagnosis> {
   return conclude([...required, ...calls, ...rest], required, calls)
 }
 
-/** After a problem in `required`, the guard cannot run. After a problem in `calls`, its keeper cannot be a subreaper. */
+/**
+ * After a problem in `required`, the guard cannot run. After a problem in `calls`, its keeper cannot be a
+ * subreaper.
+ */
 function conclude(
   findings: readonly Finding[],
   required: readonly Finding[],

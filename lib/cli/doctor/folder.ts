@@ -1,4 +1,6 @@
-/** Checks the keeper's directories: the one of its socket, and the one that all servers of this user share. */
+/**
+ * Checks the keeper's directories: the one of its socket, and the one that all servers of this user share.
+ */
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'

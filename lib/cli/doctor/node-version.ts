@@ -14,7 +14,9 @@ export function checkNode(version: string = process.versions.node): Finding {
   return { name, severity: 'problem', says, toDo: 'Run the server on a newer Node.' }
 }
 
-/** Only for ranges in the form that this package uses: alternatives of `^` and `>=`, with all three numbers. */
+/**
+ * Only for ranges in the form that this package uses: alternatives of `^` and `>=`, with all three numbers.
+ */
 function isWithin(version: string, range: string): boolean {
   const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number.parseFloat)
   return range.split('||').some((alternative) => {

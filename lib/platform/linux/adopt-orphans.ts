@@ -4,7 +4,9 @@ import type { OrphanAdoption } from '../platform.js'
 import { loadNativeCalls } from './native-calls.js'
 import { canListChildren } from './process-children.js'
 
-/** Orphans can only be found where the kernel lists children: without that the process does not adopt them. */
+/**
+ * Orphans can only be found where the kernel lists children: without that the process does not adopt them.
+ */
 export async function adoptOrphans(): Promise<OrphanAdoption> {
   const native = await loadNativeCalls()
   if (native instanceof Error) {
@@ -13,7 +15,7 @@ export async function adoptOrphans(): Promise<OrphanAdoption> {
   if (!canListChildren()) {
     return { native, adoptsOrphans: false, why: 'this kernel does not list the children of a process' }
   }
-  if (!native.adoptOrphans()) {
+  if (!native.becomeOrphanAdopter()) {
     return { native, adoptsOrphans: false, why: 'this kernel refuses PR_SET_CHILD_SUBREAPER' }
   }
   return { native, adoptsOrphans: true }

@@ -6,7 +6,8 @@ import { statOf } from './process-stat.js'
 /** Of the times in /proc: USER_HZ is 100 on every architecture that Node runs on (time(7)). */
 export const ticksPerSecond = 100
 
-// How long a reading is used, in s. If the machine was suspended meanwhile, the clock is late by no more than that.
+// How long a reading is used, in s. If the machine was suspended in the meantime, the clock is late by no
+// more than that.
 const freshForSeconds = 1
 
 // A lower bound: this process started no later than its own clock did.
@@ -17,7 +18,8 @@ let readAt = 0
 export function ticksNow(): number {
   const now = process.uptime()
   if (readAt === 0 || now - readAt > freshForSeconds) {
-    // Some containers have an uptime of their own in /proc, which is less. The process's own clock stops during a suspend.
+    // Some containers have an uptime of their own in /proc, which is less. The process's own clock stops
+    // during a suspend.
     tick = Math.max(tick + Math.floor((now - readAt) * ticksPerSecond), ticksOfMachine())
     readAt = now
   }

@@ -32,7 +32,7 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
     const status = Buffer.alloc(4)
     const errorCode = (): string => codeOf(koffi.errno())
     return {
-      adoptOrphans: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
+      becomeOrphanAdopter: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
       posixSpawn: posixSpawnOf(library),
       inNewGroup: inNewGroupOf(library),
       reap(pid) {
@@ -53,7 +53,8 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
         const fd = syscall(SYS_pidfd_open, 'int', pid, 'uint', 0)
         if (fd < 0) {
           const code = errorCode()
-          // Kernels before 5.3 and some sandboxes lack pidfd_open, or no descriptor is left. Only the pid remains then.
+          // Kernels before 5.3 and some sandboxes lack pidfd_open, or no descriptor is left. Only the pid
+          // remains then.
           return code === 'ESRCH' ? code : signalByPid(pid, signal, isStill)
         }
         try {
@@ -105,7 +106,8 @@ function exitOf(status: number): Pick<ReapedChild, 'code' | 'signal'> {
   const number = status & 0x7f
   if (number === 0) return { code: (status >> 8) & 0xff, signal: null }
   const signal = signalNames.get(number)
-  // Node has no name for a real-time signal. It is not a success either: report the status that a shell would.
+  // Node has no name for a real-time signal. It is not a success either: report the status that a shell
+  // would.
   return signal === undefined ? { code: 128 + number, signal: null } : { code: null, signal }
 }
 

@@ -1,4 +1,6 @@
-/** Makes a process group without a leader, for a command that calls setsid(2) itself: a group leader may not. */
+/**
+ * Makes a process group without a leader, for a command that calls setsid(2) itself: a group leader may not.
+ */
 
 import type { LibraryHandle } from 'koffi'
 import type { InNewGroup } from '../platform.js'
@@ -18,8 +20,9 @@ export function loadInNewGroup(library: LibraryHandle): InNewGroup {
   if (exit === null) throw new Error('the libc has no _exit')
 
   return (act) => {
-    // A process that exits at once. Its pid becomes the number of the group, and is not reused while the group has a member.
-    // The stack grows downwards on every architecture that Node runs on, so pass its upper end.
+    // A process that exits at once. Its pid becomes the number of the group, and is not reused while the
+    // group has a member. The stack grows downwards on every architecture that Node runs on, so pass its
+    // upper end.
     const stack = Buffer.alloc(stackBytes)
     const pid = clone(exit, stack.subarray(stackBytes / 2), CLONE_VM | CLONE_VFORK | SIGCHLD, null)
     if (pid <= 0) return act(undefined)

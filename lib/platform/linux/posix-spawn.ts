@@ -1,6 +1,6 @@
 /**
- * Starts a process by posix_spawn(3). Unlike libuv's fork it copies no page tables: the child runs in its parent's memory
- * until it executes the program. In a process of 50 MB that takes a sixth of the time.
+ * Starts a process by posix_spawn(3). Unlike libuv's fork it copies no page tables: the child runs in its
+ * parent's memory until it executes the program. In a process of 50 MB that takes a sixth of the time.
  */
 
 import { constants } from 'node:fs'
@@ -82,8 +82,8 @@ function attributesOf(declare: (signature: string) => (...args: unknown[]) => nu
 }
 
 /**
- * Clears O_NONBLOCK. Node sets it on every socket, and programs do not expect it on their standard streams. Processes that
- * share a stream share the flag.
+ * Clears O_NONBLOCK. Node sets it on every socket, and programs do not expect it on their standard streams.
+ * Processes that share a stream share the flag.
  */
 function makeBlocking(fcntl: (...args: unknown[]) => number, descriptor: number): void {
   const flags = fcntl(descriptor, F_GETFL, 'int', 0)

@@ -4,8 +4,8 @@ import type { ProcessStat } from '../platform.js'
 import { numbersIn, readProc } from './read-proc.js'
 
 /**
- * The children of all threads of a process, zombies included. The kernel may omit one if others end during the read
- * (proc_tid_children(5)), so a proof needs more than one read.
+ * The children of all threads of a process, zombies included. The kernel may omit one if others end during
+ * the read (proc_tid_children(5)), so a proof needs more than one read.
  */
 export function childrenOf({ pid, threads }: Pick<ProcessStat, 'pid' | 'threads'>): number[] {
   if (threads <= 1) return childrenOfMainThread(pid)

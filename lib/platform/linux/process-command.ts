@@ -9,7 +9,10 @@ export function commandOf(stat: ProcessStat, knownCommand = bracketedNameOf(stat
   return commandIn(argumentTextOf(stat.pid)) ?? knownCommand
 }
 
-/** The arguments, each with a NUL byte at its end. Undefined if hidden, empty if the process has released its memory. */
+/**
+ * The arguments, each with a NUL byte at its end. Undefined if hidden, empty if the process has released its
+ * memory.
+ */
 export function argumentTextOf(pid: number): string | undefined {
   return readProc(`/proc/${pid}/cmdline`)
 }

@@ -19,7 +19,8 @@ export function environmentOf(pid: number, name: string): string | undefined {
 export function environmentTextOf(pid: number): string | undefined {
   const path = `/proc/${pid}/environ`
   let text = readProc(path)
-  // During an exec there is a moment when the new program is in memory and its environment is not. Wait until it has passed.
+  // During an exec there is a moment when the new program is in memory and its environment is not. Wait until
+  // it has passed.
   for (let waits = 0; text === '' && waits < maxExecWaits; waits++) {
     // Check before the next read: a program that had its code by then had its environment too.
     const wasInExec = isInExec(pid)

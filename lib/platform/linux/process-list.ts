@@ -11,7 +11,10 @@ export function allPids(): number[] {
   return numbersIn('/proc')
 }
 
-/** The same, a few at a time. Not by Node's thread pool: Node aborts if the system has no room for its threads. */
+/**
+ * The same, a few at a time. Not by Node's thread pool: Node aborts if the system has no room for its
+ * threads.
+ */
 export function* eachPid(): Generator<number> {
   let folder: Dir
   try {
@@ -41,7 +44,10 @@ export function allProcesses(isLeftOut: (pid: number) => boolean = () => false):
   return processes
 }
 
-/** Whether `/proc` belongs to this PID namespace. If not, its numbers are other pids than those of this process. */
+/**
+ * Whether `/proc` belongs to this PID namespace. If not, its numbers are other pids than those of this
+ * process.
+ */
 export function listsOwnPids(): boolean {
   try {
     return readlinkSync('/proc/self') === String(process.pid)

@@ -4,8 +4,8 @@ import { statSync } from 'node:fs'
 import { readProc, undefinedIfHidden } from './read-proc.js'
 
 /**
- * The apparent owner of a process, found without opening a file: its effective user, or root if other users may not
- * inspect it (proc_pid(5)). Undefined if there is no process with that pid.
+ * The apparent owner of a process, found without opening a file: its effective user, or root if other users
+ * may not inspect it (proc_pid(5)). Undefined if there is no process with that pid.
  */
 export function ownerOf(pid: number): number | undefined {
   try {

@@ -1,4 +1,7 @@
-/** Paths that lead to a file by way of a process, whatever name the file has (proc_pid_cwd(5), proc_pid_fd(5)). */
+/**
+ * Paths that lead to a file by way of a process, whatever name the file has (proc_pid_cwd(5),
+ * proc_pid_fd(5)).
+ */
 
 import { closeSync, constants, openSync } from 'node:fs'
 import type { ForeignFolder } from '../platform.js'

@@ -15,7 +15,10 @@ export function openRights(pid: number): ProcessRights | undefined {
   }
 }
 
-/** Whether such rights include any that could be given up: capabilities, or another user or group to change to. */
+/**
+ * Whether such rights include any that could be given up: capabilities, or another user or group to change
+ * to.
+ */
 export function canDropRights(rights: string): boolean {
   const hasNoCapabilities = /^CapPrm:\s+0+$/m.test(rights)
   const hasOneUserAndGroup = ['Uid', 'Gid'].every((name) =>
@@ -25,8 +28,9 @@ export function canDropRights(rights: string): boolean {
 }
 
 /**
- * The lines of `/proc/<pid>/status` about rights (proc_pid_status(5)). If threads differ, they are those of the main thread.
- * The open file never becomes that of another process, and can be read when no descriptor is left.
+ * The lines of `/proc/<pid>/status` about rights (proc_pid_status(5)). If threads differ, they are those of
+ * the main thread. The open file never becomes that of another process, and can be read when no descriptor is
+ * left.
  */
 class OpenStatus implements ProcessRights {
   #descriptor: number | undefined

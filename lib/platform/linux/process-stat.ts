@@ -6,7 +6,10 @@ import { readProc } from './read-proc.js'
 // Up to the last field that is used here.
 const fieldsRead = 26
 
-/** The name in `/proc/<pid>/stat`, and the fields after it, of which the first is the state (proc_pid_stat(5)). */
+/**
+ * The name in `/proc/<pid>/stat`, and the fields after it, of which the first is the state
+ * (proc_pid_stat(5)).
+ */
 interface StatFields {
   readonly name: string
   readonly fields: readonly string[]
@@ -39,8 +42,9 @@ export function statOf(pid: number): ProcessStat | undefined {
 }
 
 /**
- * Whether a process has memory but no code yet: the kernel sets the code's place at the end of an exec, after the environment
- * (load_elf_binary in fs/binfmt_elf.c). A zombie and a kernel thread have no memory. If hidden, the place is given as 1.
+ * Whether a process has memory but no code yet: the kernel sets the code's place at the end of an exec, after
+ * the environment (load_elf_binary in fs/binfmt_elf.c). A zombie and a kernel thread have no memory. If
+ * hidden, the place is given as 1.
  */
 export function isInExec(pid: number): boolean {
   const fields = readStat(pid)?.fields

@@ -2,7 +2,9 @@
 
 import { readProc } from './read-proc.js'
 
-/** The place in the kernel where the main thread waits. Undefined if it does not wait, or if that is hidden. */
+/**
+ * The place in the kernel where the main thread waits. Undefined if it does not wait, or if that is hidden.
+ */
 export function kernelWaitOf(pid: number): string | undefined {
   const channel = readProc(`/proc/${pid}/wchan`)
   if (channel !== undefined && channel !== '' && channel !== '0') return channel
@@ -11,8 +13,8 @@ export function kernelWaitOf(pid: number): string | undefined {
 }
 
 /**
- * How long the main thread has waited for a processor since it started, in ms. Undefined if that is unknown. It is the
- * second number of `/proc/<pid>/schedstat`, in ns (sched-stats.rst in the kernel's documentation).
+ * How long the main thread has waited for a processor since it started, in ms. Undefined if that is unknown.
+ * It is the second number of `/proc/<pid>/schedstat`, in ns (sched-stats.rst in the kernel's documentation).
  */
 export function processorWaitOf(pid: number): number | undefined {
   try {

@@ -41,7 +41,10 @@ export function readProc(path: string): string | undefined {
   }
 }
 
-/** The names of a directory in `/proc` that are numbers: of processes or threads. Empty if the process is gone or hidden. */
+/**
+ * The names of a directory in `/proc` that are numbers: of processes or threads. Empty if the process is gone
+ * or hidden.
+ */
 export function numbersIn(folder: string): number[] {
   let names: string[] | undefined
   try {
@@ -57,7 +60,10 @@ export function numbersIn(folder: string): number[] {
   return numbers
 }
 
-/** ENOENT, ESRCH: the process ended. EACCES, EPERM: it is another user's. Any other error proves nothing and is thrown. */
+/**
+ * ENOENT, ESRCH: the process ended. EACCES, EPERM: it is another user's. Any other error proves nothing and
+ * is thrown.
+ */
 export function undefinedIfHidden(error: unknown): undefined {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return undefined
@@ -71,7 +77,8 @@ function readAll(path: string): string {
     for (;;) {
       const length = readSync(fd, buffer, 0, buffer.length, null)
       text += buffer.toString('latin1', 0, length)
-      // The kernel fills at least a page before it stops halfway: after less, another read would only find the end.
+      // The kernel fills at least a page before it stops halfway: after less, another read would only find
+      // the end.
       if (length < shortReadBytes) return text
     }
   } finally {

@@ -1,7 +1,7 @@
 /**
- * Removes a directory with everything in it. Another user may own or change its content. So each step starts from an open
- * directory, and not from a path, where that user could place a symbolic link in the meantime. Each subdirectory is first
- * moved to the top directory, so that depth costs neither descriptors nor stack.
+ * Removes a directory with everything in it. Another user may own or change its content. So each step starts
+ * from an open directory, and not from a path, where that user could place a symbolic link in the meantime.
+ * Each subdirectory is first moved to the top directory, so that depth costs neither descriptors nor stack.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -22,7 +22,10 @@ const maxRounds = 3
 let running = 0
 const waiting: (() => void)[] = []
 
-/** Resolves when it is gone, or did not exist. Rejects with the first obstacle, after everything else was removed. */
+/**
+ * Resolves when it is gone, or did not exist. Rejects with the first obstacle, after everything else was
+ * removed.
+ */
 export async function removeFolder(path: string): Promise<void> {
   if (running >= maxRemovals) await new Promise<void>((resolve) => waiting.push(resolve))
   else running++
@@ -86,7 +89,10 @@ class Removal {
     await rmdir(this.#path)
   }
 
-  /** Removes a directory in the top directory. Returns the directories that were in it, which are in the top one now. */
+  /**
+   * Removes a directory in the top directory. Returns the directories that were in it, which are in the top
+   * one now.
+   */
   async #removeSubfolder(top: FileHandle, { name, shownPath }: Subfolder): Promise<Subfolder[]> {
     const path = join(pathOf(top), name)
     let below: Subfolder[] = []
@@ -147,7 +153,8 @@ class Removal {
     try {
       await rename(from, to)
     } catch (error) {
-      // A moved directory gets another parent, which is an entry in it: so its owner needs the permission to write to it.
+      // A moved directory gets another parent, which is an entry in it: so its owner needs the permission to
+      // write to it.
       if (!(await makeAccessible(from, error))) throw error
       await rename(from, to)
     }
@@ -183,7 +190,10 @@ async function openFolder(path: string): Promise<FileHandle | undefined> {
   return folder
 }
 
-/** If permissions may have caused the error: gives the owner of a directory, such as one of mode 000, all permissions. Returns whether it did. */
+/**
+ * If permissions may have caused the error: gives the owner of a directory, such as one of mode 000, all
+ * permissions. Returns whether it did.
+ */
 async function makeAccessible(path: string, error: unknown): Promise<boolean> {
   const { code } = error as NodeJS.ErrnoException
   if (code !== 'EACCES' && code !== 'EPERM') return false

@@ -4,8 +4,8 @@ import { constants } from 'node:os'
 import { readProc } from './read-proc.js'
 
 /**
- * Whether the signal ends the process by default: it is not caught, ignored or blocked (SigCgt, SigIgn and SigBlk of
- * proc_pid_status(5)). False if that is hidden.
+ * Whether the signal ends the process by default: it is not caught, ignored or blocked (SigCgt, SigIgn and
+ * SigBlk of proc_pid_status(5)). False if that is hidden.
  */
 export function hasDefaultAction(pid: number, signal: NodeJS.Signals): boolean {
   const text = readProc(`/proc/${pid}/status`) ?? ''

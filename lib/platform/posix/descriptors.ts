@@ -3,8 +3,8 @@
 import { closeSync, openSync } from 'node:fs'
 
 /**
- * Whether something failed because this process (EMFILE) or the system (ENFILE) has no file descriptor left. Nothing may be
- * concluded from a failed reading of processes; a later one may succeed.
+ * Whether something failed because this process (EMFILE) or the system (ENFILE) has no file descriptor left.
+ * Nothing may be concluded from a failed reading of processes; a later one may succeed.
  */
 export function isOutOfDescriptors(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException

@@ -8,7 +8,8 @@ import type { Platform } from '../platform.js'
 
 const timeoutMs = 10_000
 
-// Not every container image has a shell, but every image that this runs in has Node. The orphan waits for the end of its input.
+// Not every container image has a shell, but every image that this runs in has Node. The orphan waits for the
+// end of its input.
 const orphan = 'process.stdin.resume()'
 const parent = `
   const { spawn } = require('node:child_process')
@@ -17,8 +18,8 @@ const parent = `
   process.stdout.write(String(pid), () => process.exit())`
 
 /**
- * Starts a process whose child outlives it. Resolves with the pid of the parent that the child then has. Undefined if no
- * process could be started. Never rejects.
+ * Starts a process whose child outlives it. Resolves with the pid of the parent that the child then has.
+ * Undefined if no process could be started. Never rejects.
  */
 export async function findOrphanAdopter(statOf: Platform['statOf']): Promise<number | undefined> {
   let child: ChildProcess | undefined
@@ -50,7 +51,10 @@ export async function findOrphanAdopter(statOf: Platform['statOf']): Promise<num
   }
 }
 
-/** Without options of Node, which are meant for this process, and without a mark: the orphan belongs to no scope. */
+/**
+ * Without options of Node, which are meant for this process, and without a mark: the orphan belongs to no
+ * scope.
+ */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(
     ([name]) => !/^(NODE_|SUBPROCESS_GUARD_(?!REALM))/.test(name)

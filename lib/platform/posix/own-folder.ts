@@ -14,9 +14,9 @@ export interface OwnFolder {
 }
 
 /**
- * Finds or makes the directory, and calls `use` with it. If another user has occupied its name, it is in the next place, or
- * has a random name, which `ownFolders` finds. It is in the next place as well if `use` throws, such as for lack of space.
- * Throws an `Error` with all reasons if every place fails.
+ * Finds or makes the directory, and calls `use` with it. If another user has occupied its name, it is in the
+ * next place, or has a random name, which `ownFolders` finds. It is in the next place as well if `use`
+ * throws, such as for lack of space. Throws an `Error` with all reasons if every place fails.
  */
 export function makeOwnFolder(use: (path: string) => void = () => {}): OwnFolder {
   const squatted: string[] = []

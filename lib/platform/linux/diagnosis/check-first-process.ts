@@ -1,4 +1,7 @@
-/** Checks whether process 1 is an init: orphans become its children, and an init reaps them and forwards signals. */
+/**
+ * Checks whether process 1 is an init: orphans become its children, and an init reaps them and forwards
+ * signals.
+ */
 
 import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -67,7 +70,10 @@ function zombiesOf(parent: number): Set<string> {
   return new Set(zombies.map(({ pid, startTick }) => `${pid} ${startTick}`))
 }
 
-/** The program that process 1 runs. npm and similar programs replace it by their own name and arguments, as one text. */
+/**
+ * The program that process 1 runs. npm and similar programs replace it by their own name and arguments, as
+ * one text.
+ */
 function programNameOf(shortName: string): string {
   const [program = ''] = textOf('/proc/1/cmdline')?.split(/[\0 ]/) ?? []
   // The name of a login shell begins with a hyphen.

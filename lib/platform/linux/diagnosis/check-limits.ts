@@ -6,7 +6,10 @@ import { textOf } from './text-of.js'
 // What a busy server may need, of descriptors as of processes.
 const recommendedLimit = 1_024
 
-/** A soft limit of this process (proc_pid_limits(5)). `Infinity` if there is no limit, undefined if it is unknown. */
+/**
+ * A soft limit of this process (proc_pid_limits(5)). `Infinity` if there is no limit, undefined if it is
+ * unknown.
+ */
 function softLimit(title: string): number | undefined {
   const line = textOf('/proc/self/limits')
     ?.split('\n')

@@ -5,7 +5,10 @@ import type { Finding, NativeCalls } from '../../platform.js'
 import { loadNativeCalls } from '../native-calls.js'
 import { canListChildren } from '../process-children.js'
 
-/** Tries them in this process, which may become a subreaper itself. If there is a problem, no keeper can become one. */
+/**
+ * Tries them in this process, which may become a subreaper itself. If there is a problem, no keeper can
+ * become one.
+ */
 export async function checkNativeCalls(): Promise<Finding[]> {
   const native = await loadNativeCalls()
   if (native instanceof Error) return [koffiMissing(native), checkChildren()]
@@ -25,7 +28,7 @@ function koffiMissing(error: Error): Finding {
       : `koffi does not work on this ${process.arch} machine with ${libcName()}: ${problem}.`,
     toDo: isAbsent
       ? 'Install optional dependencies: no --omit=optional, no --no-optional, and a lock file made with them.'
-      : 'Install it again on the machine where the server runs: koffi has a separate build for each architecture and libc.'
+      : 'Install it on the machine where the server runs: koffi has a build for each architecture and libc.'
   }
 }
 
@@ -50,7 +53,7 @@ function checkChildren(): Finding {
 
 function checkSubreaper(native: NativeCalls): Finding {
   const name = 'subreaper'
-  if (native.adoptOrphans()) {
+  if (native.becomeOrphanAdopter()) {
     return { name, severity: 'ok', says: 'This kernel lets a process be the parent of all orphans below it.' }
   }
   const says = 'This kernel refuses PR_SET_CHILD_SUBREAPER.'
@@ -65,8 +68,8 @@ function checkPidfd(native: NativeCalls): Finding {
     return { name, severity: 'ok', says: 'A pidfd can hold a process: it never means another one.' }
   }
   const says =
-    'There is no pidfd: a process that the keeper did not start is signalled by its pid, which another process may ' +
-    'have got a moment before.'
+    'There is no pidfd: a process that the keeper did not start is signalled by its pid, which may have been ' +
+    'reused a moment before.'
   const toDo = 'Run on Linux 5.3 or newer, without a seccomp profile that forbids pidfd_open.'
   return { name, severity: 'note', says, toDo }
 }

@@ -46,7 +46,10 @@ function settingOf(name: string, options: readonly string[]): string | undefined
   return options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1)
 }
 
-/** Whether this process has CAP_SYS_PTRACE: hidepid does not apply to it then. In most containers root does not have it. */
+/**
+ * Whether this process has CAP_SYS_PTRACE: hidepid does not apply to it then. In most containers root does
+ * not have it.
+ */
 function mayTraceAll(): boolean {
   const [, mask = '0'] = /^CapEff:\s+([0-9a-f]+)$/m.exec(textOf('/proc/self/status') ?? '') ?? []
   return ((BigInt(`0x${mask}`) >> 19n) & 1n) === 1n
