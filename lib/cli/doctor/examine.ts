@@ -3,8 +3,8 @@
 import { type Finding, loadDiagnosis } from '../../platform/current.js'
 import type { Containment } from '../../wire/messages.js'
 import { size } from '../format-units.js'
-import { checkSharedFolder, checkSocketFolder } from './folder.js'
-import { checkNode } from './node-version.js'
+import { checkSharedFolder, checkSocketFolder } from './check-folders.js'
+import { checkNode } from './check-node.js'
 
 /** The output of `subprocess-guard doctor --json`. */
 export interface Diagnosis {

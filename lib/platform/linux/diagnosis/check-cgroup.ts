@@ -3,16 +3,16 @@
 import { accessSync, constants } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import type { Finding } from '../../platform.js'
-import { type Mount, mounts } from './mounts.js'
-import { textOf } from './text-of.js'
+import { listMounts, type Mount } from './list-mounts.js'
+import { readText } from './read-text.js'
 
 // A server process has about ten threads, and each counts. The rest is for commands.
 const recommendedPids = 256
 
 export function checkCgroup(formatBytes: (bytes: number) => string): Finding {
   const name = 'cgroup'
-  const mount = mounts().findLast(({ type }) => type === 'cgroup2')
-  const groups = textOf('/proc/self/cgroup') ?? ''
+  const mount = listMounts().findLast(({ type }) => type === 'cgroup2')
+  const groups = readText('/proc/self/cgroup') ?? ''
   const [, path] = /^0::(.*)$/m.exec(groups) ?? []
   const cgroup = mount === undefined || path === undefined ? undefined : folderOf(path, mount)
   const isLimitedByVersion1 = /^\d+:.*\b(pids|memory)\b.*:/m.test(groups)
@@ -40,7 +40,7 @@ function folderOf(path: string, { root, path: mountedAt }: Mount): string | unde
 }
 
 function isCgroup(folder: string): boolean {
-  return textOf(join(folder, 'cgroup.procs')) !== undefined
+  return readText(join(folder, 'cgroup.procs')) !== undefined
 }
 
 /** The lowest of its own limit and those of the cgroups above. */
@@ -48,7 +48,7 @@ function lowestLimit(file: string, cgroup: string, mount: Mount): number {
   const limits: number[] = []
   for (let at = cgroup; at.startsWith(mount.path) && at !== '/'; at = dirname(at)) {
     // The root cgroup has no such file, and neither has a cgroup whose controller is off.
-    const text = textOf(join(at, file)) ?? 'max'
+    const text = readText(join(at, file)) ?? 'max'
     limits.push(text === 'max' ? Number.POSITIVE_INFINITY : Number(text))
   }
   return Math.min(...limits)

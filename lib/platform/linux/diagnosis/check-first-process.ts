@@ -9,7 +9,7 @@ import type { Finding } from '../../platform.js'
 import { pidNamespace } from '../pid-namespace.js'
 import { allProcesses } from '../process-list.js'
 import { statOf } from '../process-stat.js'
-import { textOf } from './text-of.js'
+import { readText } from './read-text.js'
 
 // An init reaps at once, or at least every second.
 const reapedWithinMs = 1_500
@@ -75,7 +75,7 @@ function zombiesOf(parent: number): Set<string> {
  * one text.
  */
 function programNameOf(shortName: string): string {
-  const [program = ''] = textOf('/proc/1/cmdline')?.split(/[\0 ]/) ?? []
+  const [program = ''] = readText('/proc/1/cmdline')?.split(/[\0 ]/) ?? []
   // The name of a login shell begins with a hyphen.
   return basename(program).replace(/^-/, '') || shortName
 }

@@ -1,7 +1,7 @@
 /** Checks the resource limits of this process. A server that is started the same way has the same limits. */
 
 import type { Finding } from '../../platform.js'
-import { textOf } from './text-of.js'
+import { readText } from './read-text.js'
 
 // What a busy server may need, of descriptors as of processes.
 const recommendedLimit = 1_024
@@ -11,7 +11,7 @@ const recommendedLimit = 1_024
  * unknown.
  */
 function softLimit(title: string): number | undefined {
-  const line = textOf('/proc/self/limits')
+  const line = readText('/proc/self/limits')
     ?.split('\n')
     .find((one) => one.startsWith(title))
   const [soft] = line?.slice(title.length).trim().split(/\s+/) ?? []

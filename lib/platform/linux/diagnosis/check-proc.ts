@@ -2,8 +2,8 @@
 
 import type { Finding } from '../../platform.js'
 import { statOf } from '../process-stat.js'
-import { mounts } from './mounts.js'
-import { textOf } from './text-of.js'
+import { listMounts } from './list-mounts.js'
+import { readText } from './read-text.js'
 
 // The values of hidepid by name (proc(5)), and by number as older kernels show them.
 const hiding: Record<string, string> = {
@@ -23,7 +23,7 @@ export function checkProc(): Finding {
     const says = 'No /proc is mounted: the guard finds no process.'
     return { name, severity: 'problem', says, toDo: 'Mount it: mount -t proc proc /proc.' }
   }
-  const options = mounts().findLast(({ path }) => path === '/proc')?.options ?? []
+  const options = listMounts().findLast(({ path }) => path === '/proc')?.options ?? []
   const hidepid = settingOf('hidepid', options)
   const hidden = hiding[hidepid ?? '']
   if (hidden !== undefined && !mayTraceAll()) {
@@ -51,6 +51,6 @@ function settingOf(name: string, options: readonly string[]): string | undefined
  * not have it.
  */
 function mayTraceAll(): boolean {
-  const [, mask = '0'] = /^CapEff:\s+([0-9a-f]+)$/m.exec(textOf('/proc/self/status') ?? '') ?? []
+  const [, mask = '0'] = /^CapEff:\s+([0-9a-f]+)$/m.exec(readText('/proc/self/status') ?? '') ?? []
   return ((BigInt(`0x${mask}`) >> 19n) & 1n) === 1n
 }

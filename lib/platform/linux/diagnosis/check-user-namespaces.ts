@@ -1,7 +1,7 @@
 /** Checks whether unprivileged users may create user namespaces, as the sandboxes of browsers do. */
 
 import type { Finding } from '../../platform.js'
-import { textOf } from './text-of.js'
+import { readText } from './read-text.js'
 
 const obstacles = [
   ['user.max_user_namespaces', '0'],
@@ -13,7 +13,7 @@ const obstacles = [
 export function checkUserNamespaces(): Finding {
   const name = 'user namespaces'
   const readSetting = (setting: string): string | undefined =>
-    textOf(`/proc/sys/${setting.replace('.', '/')}`)
+    readText(`/proc/sys/${setting.replace('.', '/')}`)
   const means = 'The guard needs none; the sandbox of Chromium does.'
   if (readSetting('user.max_user_namespaces') === undefined) {
     return { name, severity: 'ok', says: `This kernel has none, or hides its settings. ${means}` }

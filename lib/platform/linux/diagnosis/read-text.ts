@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 
 /** The trimmed text of a file. Undefined if it does not exist, or this user may not read it. */
-export function textOf(path: string): string | undefined {
+export function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch {

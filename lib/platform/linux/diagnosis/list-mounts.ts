@@ -1,6 +1,6 @@
 /** Lists the mounts that this process sees (proc_pid_mountinfo(5)). */
 
-import { textOf } from './text-of.js'
+import { readText } from './read-text.js'
 
 export interface Mount {
   /** The directory of the file system that is mounted. */
@@ -12,8 +12,8 @@ export interface Mount {
 }
 
 /** All mounts. If one covers another, it comes later. */
-export function mounts(): Mount[] {
-  const lines = textOf('/proc/self/mountinfo')?.split('\n') ?? []
+export function listMounts(): Mount[] {
+  const lines = readText('/proc/self/mountinfo')?.split('\n') ?? []
   return lines.flatMap((line) => {
     const [place = '', system] = line.split(' - ')
     const [, , , root, path] = place.split(' ')
