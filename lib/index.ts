@@ -11,7 +11,7 @@ export type { Scope } from './guard/scope.js'
 export type { ScopeReport } from './guard/scope-report.js'
 export type { Logger } from './log.js'
 export type { CaptureOptions, FirstSignalTo, RouteGuardOptions, SubprocessGuardOptions } from './options.js'
-export type { ScopeProcess } from './platform/current.js'
+export type { ScopeProcess } from './platform/platform.js'
 export type {
   ForkOptions,
   PrivateTmpOption,

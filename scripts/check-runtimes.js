@@ -30,16 +30,16 @@ symlinkSync(root, join(project, 'node_modules/fastify-subprocess-guard'))
 writeFileSync(join(project, 'package.json'), '{"private":true,"type":"module"}')
 writeFileSync(join(project, 'server.js'), server)
 
-check('Deno', /deno is Deno 2\.\S+ and could not run the keeper/, [
+check('Deno', /deno is Deno 2\.\S+ and cannot run the keeper/, [
   bin('deno'),
   'run',
   '--allow-all',
   'server.js'
 ])
-check('Bun', /is Bun 1\.\S+ and could not run the keeper/, [bin('bun'), 'server.js'])
+check('Bun', /is Bun 1\.\S+ and cannot run the keeper/, [bin('bun'), 'server.js'])
 
 makeExecutable(join(project, 'single'))
-const single = /single is a single executable application and could not run the keeper/
+const single = /single is a single executable application and cannot run the keeper/
 check('a single executable application', single, [join(project, 'single')])
 const inPlace = spawnSync(join(project, 'single'), {
   env: { ...process.env, SUBPROCESS_GUARD_KEEPER: 'mark' },

@@ -110,7 +110,7 @@ suite('the level of containment', { concurrency: true }, () => {
     assert.equal(containments[1], 'marks')
     const diagnosis = await diagnose({ entry: cli })
     assert.deepEqual([diagnosis.status, diagnosis.containment], [1, 'marks'])
-    assert.equal(diagnosis.why, 'koffi is not installed, so that the keeper cannot become a subreaper')
+    assert.equal(diagnosis.why, 'koffi is not installed, so the keeper cannot become a subreaper')
     const { severity, toDo } = diagnosis.of('koffi')
     assert.equal(severity, 'problem')
     assert.match(toDo ?? '', /--omit=optional/)
@@ -159,7 +159,7 @@ suite('the findings', { concurrency: true }, () => {
     const env = { TMPDIR: long, XDG_RUNTIME_DIR: 'somewhere' }
     const { severity, says } = (await diagnose({ env })).of('socket folder')
     assert.equal(severity, 'note')
-    assert.ok(says.includes(`since elsewhere it cannot: ${long}: path too long for a socket`), says)
+    assert.ok(says.includes(`because other places do not work: ${long}: path too long for a socket`), says)
     assert.match(says, /"somewhere" is not an absolute path/)
   })
 
@@ -189,7 +189,10 @@ suite('the directory that the servers of a user share', { skip: noNewPlaces }, (
     assert.match(of('')?.says ?? '', new RegExp(`^This user's servers share ${path}, for notes`))
     const { severity, says, toDo } = of(`mkdir -m 777 ${path}`) as Finding
     assert.equal(severity, 'note')
-    assert.match(says, /share \/tmp\/subprocess-guard-0, .*in the way: .+ is open to other users\.$/)
+    assert.match(
+      says,
+      /share \/tmp\/subprocess-guard-0, .*in the way elsewhere: .+ is open to other users\.$/
+    )
     assert.match(toDo ?? '', /^Remove what is in the way/)
     const none = of(
       `mount -t tmpfs -o ro none /tmp/own; for p in /tmp /dev/shm; do mount -o remount,bind,ro $p; done`
@@ -210,7 +213,7 @@ suite('process 1', { concurrency: true, skip: noNamespaces }, () => {
     const via = [...inNamespaces, 'sh', '-c', '"$@"; exit $?', 'sh']
     const { severity, says } = (await diagnose({ via })).of('process 1')
     assert.equal(severity, 'problem')
-    assert.match(says, /is sh, which passes no SIGTERM on/)
+    assert.match(says, /is sh, which does not forward SIGTERM/)
   })
 
   test('that leaves zombies is a problem, whatever program it is', async () => {
@@ -256,7 +259,7 @@ suite('a restricted /proc', { concurrency: true, skip: noNamespaces || unlessIns
   for (const [option, says] of [
     ['hidepid=1', /^hidepid=(1|noaccess): what another user runs cannot be read\./],
     ['hidepid=2', /^hidepid=(2|invisible): what another user runs is not shown\./],
-    ['subset=pid', /^subset=pid: .* how old a process is cannot be told\.$/]
+    ['subset=pid', /^subset=pid: .* the age of a process is unknown\.$/]
   ] as const) {
     test(`is reported with its effect: ${option}`, async (t) => {
       const mount = `mount -t proc -o ${option} proc /proc`

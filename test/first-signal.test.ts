@@ -12,7 +12,7 @@ import type * as ScanModule from '../lib/containment/marks-census.js'
 import type * as AdopterModule from '../lib/containment/orphan-adopter.js'
 import type * as MembersModule from '../lib/containment/scope-record.js'
 import type * as TerminateModule from '../lib/containment/terminate.js'
-import type * as LinuxModule from '../lib/platform/linux/proc.js'
+import type * as PlatformModule from '../lib/platform/current.js'
 import { ask } from './harness/client.js'
 import { compiled } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
@@ -21,7 +21,7 @@ import { kinds } from './harness/kinds.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
-const { childrenOf, hasDefaultAction, statOf }: typeof LinuxModule = await compiled('platform/linux/proc')
+const { childrenOf, hasDefaultAction, statOf }: typeof PlatformModule = await compiled('platform/current')
 const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/orphan-adopter')
 const { ScopeRecord }: typeof MembersModule = await compiled('containment/scope-record')
 const { MarksCensus }: typeof ScanModule = await compiled('containment/marks-census')
@@ -184,7 +184,7 @@ suite('at containment "marks", a process started after a scan', () => {
     })
     t.after(() => shell.kill('SIGKILL'))
     await once(shell.stdout, 'data')
-    const stat = statOf(shell.pid as number) as LinuxModule.ProcessStat
+    const stat = statOf(shell.pid as number) as PlatformModule.ProcessStat
     /** Blocks until the child exists, so that all of it happens in one turn of the event loop. */
     const startChild = (): void => {
       shell.stdin.write('\n')

@@ -4,14 +4,14 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { suite, type TestContext, test } from 'node:test'
-import type * as LinuxModule from '../lib/platform/linux/proc.js'
+import type * as WaitsModule from '../lib/platform/linux/process-waits.js'
 import { compiled } from './harness/compiled.js'
 import { eventually } from './harness/expectations.js'
 import { KeeperHealthCheck, passSilence } from './harness/keeper-silence.js'
 import { end } from './harness/proc.js'
 
 // Not public: the compiled file itself.
-const { processorWaitOf }: typeof LinuxModule = await compiled('platform/linux/proc')
+const { processorWaitOf }: typeof WaitsModule = await compiled('platform/linux/process-waits')
 
 suite('a keeper that says nothing', () => {
   /** Whether it is given up after so much silence, during that share of which it waits for a processor. */

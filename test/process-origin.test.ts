@@ -8,9 +8,8 @@ import type * as AdopterModule from '../lib/containment/orphan-adopter.js'
 import type * as OriginModule from '../lib/containment/process-origin.js'
 import type * as TreeModule from '../lib/containment/process-tree.js'
 import type * as ReleasedModule from '../lib/containment/released-marks.js'
-import type * as TicksModule from '../lib/platform/linux/boot-clock.js'
-import type { ProcessStat } from '../lib/platform/linux/proc.js'
-import type * as OrphanModule from '../lib/platform/posix/orphan-trial.js'
+import type * as PlatformModule from '../lib/platform/current.js'
+import type { ProcessStat } from '../lib/platform/platform.js'
 import { compiled } from './harness/compiled.js'
 import { markOf, startMarked } from './harness/marked.js'
 import { startOrphan } from './harness/orphan.js'
@@ -22,8 +21,7 @@ const { KnownProcesses }: typeof KnownModule = await compiled('containment/known
 const { originOf }: typeof OriginModule = await compiled('containment/process-origin')
 const { ProcessTree }: typeof TreeModule = await compiled('containment/process-tree')
 const { ReleasedMarks }: typeof ReleasedModule = await compiled('containment/released-marks')
-const { parentOfOrphans }: typeof OrphanModule = await compiled('platform/posix/orphan-trial')
-const { ticksNow }: typeof TicksModule = await compiled('platform/linux/boot-clock')
+const { findOrphanAdopter, ticksNow }: typeof PlatformModule = await compiled('platform/current')
 
 // Above what Linux gives out: no process has such a number.
 const firstPid = 5_000_000
@@ -132,7 +130,7 @@ test('the marks of releases are forgotten when nobody carries them', async (t) =
 suite('who takes in orphans', () => {
   test('is found by a trial', async (t) => {
     const { pid } = await startOrphan(t, ['sleep', '1000'], process.env)
-    assert.equal(await parentOfOrphans(), statOf(pid)?.parent)
+    assert.equal(await findOrphanAdopter(), statOf(pid)?.parent)
   })
 
   test('is nobody who is not above, for which there is no trial', async (t) => {

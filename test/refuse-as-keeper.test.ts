@@ -87,7 +87,7 @@ suite('registration names the program that could not run the keeper', () => {
       const { stdout, stderr } = runProgram(program)
       assert.match(
         stdout,
-        new RegExp(`^ERR_SUBPROCESS_KEEPER_START .*: ${process.execPath} is ${said} and could not`),
+        new RegExp(`^ERR_SUBPROCESS_KEEPER_START .*: ${process.execPath} is ${said} and cannot`),
         stderr
       )
       assert.match(stdout, /run the server with `node`/)

@@ -72,7 +72,10 @@ suite('a release', { skip: whyNot }, () => {
 
   test('tells where somebody was in the way', () => {
     const program = `console.log(JSON.stringify([noteRelease('${mark}'), noteRelease('${mark}').length]))`
-    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, program), [[`/dev/shm/${name} is no folder`], 1])
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, program), [
+      [`/dev/shm/${name} is not a directory`],
+      1
+    ])
     assert.deepEqual(inNewPlaces('', program), [[], 0])
   })
 

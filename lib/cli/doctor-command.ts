@@ -1,4 +1,4 @@
-/** `subprocess-guard doctor`: what containment this machine allows, and what stands in its way. */
+/** `subprocess-guard doctor`: shows which containment this machine allows, and what prevents more. */
 
 import { Command } from 'commander'
 import { type Diagnosis, examine } from './doctor/examine.js'
@@ -6,8 +6,10 @@ import { writeWrapped } from './terminal-output.js'
 
 export function doctorCommand(): Command {
   return new Command('doctor')
-    .description('say what containment this machine allows, and why not more; status 0 when it is subreaper')
-    .option('--json', 'as an object')
+    .description(
+      'show which containment this machine allows, and what prevents more; exit status 0 if it is subreaper'
+    )
+    .option('--json', 'print an object')
     .action(doctor)
 }
 

@@ -1,6 +1,12 @@
 /** Where the worker is that a mark names: which process of ours, if it is one, and if it runs. */
 
-import { bootId, numbersOf, type ProcessStat, pidNamespace, pidNamespaceOf } from '../platform/current.js'
+import {
+  bootId,
+  type ProcessStat,
+  pidNamespace,
+  pidNamespaceOf,
+  pidsInNamespaces
+} from '../platform/current.js'
 import type { WorkerName } from '../wire/mark.js'
 import type { Look } from './scan-for-marks.js'
 
@@ -24,7 +30,7 @@ export function findWorker(name: WorkerName, keeper: ProcessStat | undefined, lo
   const neighbours = [...look.processes.values()].filter(
     ({ pid }) => pidNamespaceOf(pid) === name.pidNamespace
   )
-  const stat = neighbours.find((one) => isWorker(one) && numbersOf(one.pid).at(-1) === name.pid)
+  const stat = neighbours.find((one) => isWorker(one) && pidsInNamespaces(one.pid).at(-1) === name.pid)
   if (stat !== undefined) return { state: 'running', stat }
   // Of a namespace below ours every process is seen, and of any other none.
   return { state: neighbours.length > 0 ? 'gone' : 'elsewhere' }
@@ -39,13 +45,13 @@ export function numbersAsSeenBy(
   const namespace = pidNamespaceOf(keeper.pid)
   if (namespace === undefined || namespace === pidNamespace()) return (pid) => pid
   // What is further below has a number there, too, but who else is there only a mark can tell.
-  const level = numbersOf(keeper.pid).length - 1
+  const level = pidsInNamespaces(keeper.pid).length - 1
   const ours = new Map<number, number>()
   for (const { pid } of look.processes.values()) {
-    if (pidNamespaceOf(pid) === namespace) ours.set(numbersOf(pid)[level] ?? pid, pid)
+    if (pidNamespaceOf(pid) === namespace) ours.set(pidsInNamespaces(pid)[level] ?? pid, pid)
   }
   for (const { pid } of marked) {
-    const theirs = numbersOf(pid)[level]
+    const theirs = pidsInNamespaces(pid)[level]
     if (theirs !== undefined) ours.set(theirs, pid)
   }
   return (pid) => ours.get(pid)

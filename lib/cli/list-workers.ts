@@ -1,6 +1,12 @@
 /** The guarded workers that run here, with what they run: told by their keepers, else by marks in `/proc`. */
 
-import { commandOf, type ProcessStat, processOf, type ScopeProcess, statOf } from '../platform/current.js'
+import {
+  commandOf,
+  describeProcess,
+  type ProcessStat,
+  type ScopeProcess,
+  statOf
+} from '../platform/current.js'
 import type { Containment } from '../wire/messages.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import { askKeeper, type KeeperAnswer } from './ask-keeper.js'
@@ -70,7 +76,7 @@ async function show(signs: WorkerSigns, look: Look): Promise<ShownWorker | undef
     worker: isRunning ? place.stat.pid : signs.name.pid,
     state: isRunning ? ('running' as const) : place.state === 'elsewhere' ? place.state : ('gone' as const),
     command: isRunning ? commandOf(place.stat) : null,
-    memoryBytes: isRunning ? processOf(place.stat).memoryBytes : null,
+    memoryBytes: isRunning ? describeProcess(place.stat).memoryBytes : null,
     keeper: isKept ? keeper.pid : null
   }
   if (isKept && answer?.type === 'answered') {
@@ -101,11 +107,11 @@ function toldBy(keeper: ProcessStat, told: readonly ScopeStatus[], { marked }: W
       route: route ?? null,
       openMs,
       deadlineInMs: deadlineInMs ?? null,
-      processes: treeOrder(stats.map((stat) => processOf(stat)))
+      processes: treeOrder(stats.map((stat) => describeProcess(stat)))
     }
   })
   const others = carriers.filter((stat) => !listed.has(stat.pid) && isStill(stat))
-  return { scopes, unscoped: treeOrder(others.map((stat) => processOf(stat))) }
+  return { scopes, unscoped: treeOrder(others.map((stat) => describeProcess(stat))) }
 }
 
 /** More than one keeper may have something of a scope. */
@@ -120,7 +126,7 @@ function joined(told: readonly ScopeStatus[], others: readonly ScopeStatus[]): S
 }
 
 function unknownScope(scope: number, stats: readonly ProcessStat[]): ShownScope {
-  const processes = treeOrder(stats.filter(isStill).map((stat) => processOf(stat)))
+  const processes = treeOrder(stats.filter(isStill).map((stat) => describeProcess(stat)))
   return { scope, state: 'unknown', route: null, openMs: null, deadlineInMs: null, processes }
 }
 

@@ -3,7 +3,7 @@
 import { userInfo } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { statOf } from '../platform/current.js'
+import { whyNoProcessIsVisible } from '../platform/current.js'
 import { type ShownWorker, workersHere } from './list-workers.js'
 import { linesOf } from './ps-table.js'
 import { lettering, rewrite, write } from './terminal-output.js'
@@ -26,9 +26,8 @@ export function psCommand(): Command {
 }
 
 async function ps({ json, watch }: PsOptions, command: Command): Promise<void> {
-  if (statOf(process.pid) === undefined) {
-    command.error('error: there is no /proc here, so that no process can be seen')
-  }
+  const why = whyNoProcessIsVisible()
+  if (why !== undefined) command.error(`error: ${why}, so no process can be seen`)
   if (watch === undefined) {
     const workers = await workersHere()
     write(json ? [JSON.stringify(workers, null, 2)] : textOf(workers))

@@ -1,7 +1,7 @@
 /** A look at every process for what names a worker: the marks of subprocesses and of keepers. */
 
 import { ProcessTree } from '../containment/process-tree.js'
-import { allProcesses, environmentOf, numbersOf, type ProcessStat } from '../platform/current.js'
+import { allProcesses, environmentOf, type ProcessStat, pidsInNamespaces } from '../platform/current.js'
 import { keeperMarkName, markName, type WorkerName, workerIn, workerMarkIn } from '../wire/mark.js'
 
 /** What was seen of one worker. */
@@ -98,7 +98,7 @@ function mayHaveOurs(
   worker: WorkerName,
   above: ReadonlySet<number>
 ): boolean {
-  return startTick === worker.startTick || above.has(pid) || numbersOf(pid).at(-1) === 1
+  return startTick === worker.startTick || above.has(pid) || pidsInNamespaces(pid).at(-1) === 1
 }
 
 /** The mark of the worker whose keeper it is. What a keeper starts may have its variables, and is none. */

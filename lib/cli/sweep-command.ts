@@ -2,7 +2,13 @@
 
 import { Command } from 'commander'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { loadLibc, parentOfOrphans, processOf, type ScopeProcess } from '../platform/current.js'
+import {
+  describeProcess,
+  findOrphanAdopter,
+  loadNativeCalls,
+  type ScopeProcess,
+  whyUnsupportedSystem
+} from '../platform/current.js'
 import { findLeft, type LeftProcess } from '../sweep/leftover-processes.js'
 import { sweep } from '../sweep/sweep.js'
 import { ownRealm, workerIn } from '../wire/mark.js'
@@ -29,15 +35,14 @@ export function sweepCommand(): Command {
     .option('-n, --dry-run', 'only name them')
     .option('--json', 'print a list of objects')
     .action(async (options: SweepOptions, command: Command) => {
-      if (process.platform !== 'linux') {
-        command.error(`error: it finds processes in /proc, which ${process.platform} has not`)
-      }
+      const why = whyUnsupportedSystem()
+      if (why !== undefined) command.error(`error: ${why}`)
       try {
         ownRealm()
       } catch (error) {
         command.error(`error: ${(error as Error).message}`)
       }
-      const adopter = new OrphanAdopter({ place: process.pid, find: parentOfOrphans })
+      const adopter = new OrphanAdopter({ place: process.pid, find: findOrphanAdopter })
       const found = await lookFor(adopter)
       if (options.dryRun) print(found, options, toEndLine)
       else await sweepAndPrint(found, options, adopter)
@@ -55,7 +60,7 @@ async function sweepAndPrint(
   options: SweepOptions,
   adopter: OrphanAdopter
 ): Promise<void> {
-  const libc = await loadLibc()
+  const libc = await loadNativeCalls()
   const say = (message: string): void => console.error(printable(message))
   const ended = await sweep(libc instanceof Error ? undefined : libc, graceMs, adopter, say)
   const byPid = new Map(found.map((process) => [process.pid, process]))
@@ -73,7 +78,7 @@ function print<Item>(items: readonly Item[], { json }: SweepOptions, lineOf: (it
 }
 
 function foundOf({ stat, mark }: LeftProcess): Found {
-  return { ...processOf(stat), worker: workerIn(mark ?? '')?.pid }
+  return { ...describeProcess(stat), worker: workerIn(mark ?? '')?.pid }
 }
 
 function toEndLine(process: Found): string {

@@ -5,7 +5,13 @@
  */
 
 import { closeSync } from 'node:fs'
-import { childrenOf, isOutOfDescriptors, type Libc, type ProcessStat, statOf } from '../platform/current.js'
+import {
+  childrenOf,
+  isOutOfDescriptors,
+  type NativeCalls,
+  type ProcessStat,
+  statOf
+} from '../platform/current.js'
 import type { ProcessName } from '../wire/messages.js'
 import { isEmptyGroup, type KnownProcesses } from './known-processes.js'
 import { visitTree } from './process-tree.js'
@@ -17,13 +23,13 @@ interface Root {
 
 export class ExternalProcesses {
   readonly #known: KnownProcesses
-  readonly #libc: Libc | undefined
+  readonly #libc: NativeCalls | undefined
   readonly #roots = new Map<number, Root>()
   /** When the oldest of them started, in clock ticks since boot; `Infinity` when there never was one. */
   firstTick = Number.POSITIVE_INFINITY
 
   /** What they are, and what descends from them, is noted among the known. */
-  constructor(known: KnownProcesses, libc: Libc | undefined) {
+  constructor(known: KnownProcesses, libc: NativeCalls | undefined) {
     this.#known = known
     this.#libc = libc
   }
@@ -45,7 +51,7 @@ export class ExternalProcesses {
 
   adopt({ pid, startTick }: ProcessName): void {
     this.release(pid)
-    this.#roots.set(pid, { startTick, descriptor: this.#libc?.hold(pid) })
+    this.#roots.set(pid, { startTick, descriptor: this.#libc?.holdProcess(pid) })
     this.firstTick = Math.min(this.firstTick, startTick)
     // What cannot be read of it now, for want of descriptors, another look will tell.
     this.#known.seen.set(pid, startTick)
@@ -70,7 +76,7 @@ export class ExternalProcesses {
   /** Those whose end can be told: who looks at all processes finds by itself what they have started. */
   forgetEnded(): void {
     for (const [pid, { descriptor }] of this.#roots) {
-      if (descriptor !== undefined && this.#libc?.isOver(descriptor)) this.#drop(pid)
+      if (descriptor !== undefined && this.#libc?.isReaped(descriptor)) this.#drop(pid)
     }
   }
 

@@ -1,7 +1,13 @@
 /** Who belongs to a scope: what is known of each scope, and what a census of its processes answers. */
 
 import type { FirstSignalTo } from '../options.js'
-import { childrenOf, isOutOfDescriptors, type Libc, type ProcessStat, statOf } from '../platform/current.js'
+import {
+  childrenOf,
+  isOutOfDescriptors,
+  type NativeCalls,
+  type ProcessStat,
+  statOf
+} from '../platform/current.js'
 import type { Containment, ScopeFolder } from '../wire/messages.js'
 import { CommandRegistry } from './command-registry.js'
 import { ExternalProcesses } from './external-processes.js'
@@ -99,7 +105,7 @@ export class ScopeRecord extends KnownProcesses {
     number: number,
     mark: string,
     { graceMs, killSignal, firstSignalTo = 'tree' }: ScopeEnding,
-    libc: Libc | undefined
+    libc: NativeCalls | undefined
   ) {
     super()
     if (mark === '') throw new RangeError('a mark must not be empty')

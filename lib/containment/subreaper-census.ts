@@ -9,7 +9,7 @@ import {
   childrenOfMainThread,
   environmentOf,
   isOutOfDescriptors,
-  type Libc,
+  type NativeCalls,
   type ProcessStat,
   statOf
 } from '../platform/current.js'
@@ -25,7 +25,7 @@ const lookPauseMs = 25
 
 export class SubreaperCensus implements Census {
   readonly containment = 'subreaper'
-  readonly #libc: Libc
+  readonly #libc: NativeCalls
   readonly #scopes = new Set<ScopeRecord>()
   readonly #byMark = new Map<string, ScopeRecord>()
   /** The children that the keeper started. */
@@ -70,7 +70,7 @@ export class SubreaperCensus implements Census {
   readonly #onChildEnded = (): void => this.#collectSoon()
 
   /** `onStrays` is called when there are processes that no scope can have started. */
-  constructor(libc: Libc, strays: ScopeRecord, releasedMarks: ReleasedMarks, onStrays: () => void) {
+  constructor(libc: NativeCalls, strays: ScopeRecord, releasedMarks: ReleasedMarks, onStrays: () => void) {
     this.#libc = libc
     this.#strays = strays
     this.#releasedMarks = releasedMarks
@@ -103,7 +103,7 @@ export class SubreaperCensus implements Census {
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
     this.#leaders.delete(pid)
-    scope.removeLeader(pid, (group) => !this.#libc.isGroup(group))
+    scope.removeLeader(pid, (group) => !this.#libc.groupExists(group))
     this.#released.seen.delete(pid)
     this.#forgetIfEmpty(this.#released, pid)
     if (scope.state === 'open') this.#prune(scope)
@@ -318,7 +318,7 @@ export class SubreaperCensus implements Census {
   }
 
   #collect(pid: number): boolean {
-    const collected = this.#libc.collect(pid)
+    const collected = this.#libc.reap(pid)
     if (collected === undefined) return false
     const awaiting = reapedHere.get(collected.pid)
     reapedHere.delete(collected.pid)
@@ -373,12 +373,12 @@ export class SubreaperCensus implements Census {
   }
 
   #prune(known: KnownProcesses): void {
-    known.prune((group) => !this.#libc.isGroup(group))
+    known.prune((group) => !this.#libc.groupExists(group))
   }
 
   /** The number of a group without a process may be given out again. */
   #forgetIfEmpty({ groups }: KnownProcesses, number: number): void {
-    if (groups.has(number) && !this.#libc.isGroup(number)) groups.delete(number)
+    if (groups.has(number) && !this.#libc.groupExists(number)) groups.delete(number)
   }
 
   #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {

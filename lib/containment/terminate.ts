@@ -3,13 +3,13 @@
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import {
   argumentTextOf,
+  bracketedNameOf,
   commandIn,
   commandOf,
   isOutOfDescriptors,
-  type Libc,
-  nameOf,
+  type NativeCalls,
   type ProcessStat,
-  signalByNumber,
+  signalByPid,
   statOf
 } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
@@ -44,7 +44,7 @@ export const unseenLine = 'the processes of a scope could not be looked at, and 
 export async function terminate(
   search: Search,
   scope: ScopeRecord,
-  libc: Libc | undefined,
+  libc: NativeCalls | undefined,
   how: ScopeEnding = scope
 ): Promise<EndedProcess[]> {
   const ending = new Ending(search, scope, libc, how.killSignal)
@@ -87,7 +87,7 @@ async function end(ending: Ending, how: ScopeEnding): Promise<void> {
 class Ending {
   readonly #search: Search
   readonly #scope: ScopeRecord
-  readonly #libc: Libc | undefined
+  readonly #libc: NativeCalls | undefined
   readonly #killSignal: NodeJS.Signals
   readonly #heldBack: DelayedSignals
   /** Every process that was signalled, by pid and start time. */
@@ -105,7 +105,7 @@ class Ending {
   /** Why the last look could not be taken, where that is so. */
   #blindness: Error | undefined
 
-  constructor(search: Search, scope: ScopeRecord, libc: Libc | undefined, killSignal: NodeJS.Signals) {
+  constructor(search: Search, scope: ScopeRecord, libc: NativeCalls | undefined, killSignal: NodeJS.Signals) {
     this.#search = search
     this.#scope = scope
     this.#libc = libc
@@ -343,13 +343,13 @@ class Ending {
   #signalGroup(group: number, signal: NodeJS.Signals): boolean {
     // Number 0 would be the keeper's own group, and 1 every process there is.
     if (group <= 1 || group === ownGroup) return false
-    return signalByNumber(-group, signal, () => true) === undefined
+    return signalByPid(-group, signal, () => true) === undefined
   }
 
   #signalOne(member: Member, signal: NodeJS.Signals): string | undefined {
     const { pid } = member.stat
     if (pid <= 1 || pid === process.pid) return undefined
-    if (member.isOwnChild) return signalByNumber(pid, signal, () => true)
+    if (member.isOwnChild) return signalByPid(pid, signal, () => true)
     const isStill = (): boolean => {
       try {
         return this.#search.isStill(this.#scope, member)
@@ -359,7 +359,7 @@ class Ending {
         return false
       }
     }
-    if (this.#libc === undefined) return signalByNumber(pid, signal, isStill)
+    if (this.#libc === undefined) return signalByPid(pid, signal, isStill)
     return this.#libc.signalConfirmed(pid, signal, isStill)
   }
 
@@ -368,7 +368,7 @@ class Ending {
     const key = keyOf(stat)
     if (this.#leaving?.has(key)) return
     const leader = this.#scope.leaders.get(pid)
-    const command = this.#signalled.get(key)?.command ?? leader ?? commandIn(text) ?? nameOf(stat)
+    const command = this.#signalled.get(key)?.command ?? leader ?? commandIn(text) ?? bracketedNameOf(stat)
     this.#signalled.set(key, { pid, command, ended: signal })
     // What the keeper has started was past its exec before anybody knew of it.
     if (leader === undefined) this.#asked.set(key, image)

@@ -3,7 +3,7 @@
  * worker's own environment, and strays of unknown origin.
  */
 
-import type { Libc } from '../platform/current.js'
+import type { NativeCalls } from '../platform/current.js'
 import { markOf, workerIn, workerMarkIn, workerScope } from '../wire/mark.js'
 import type { WorkerSettings } from '../wire/messages.js'
 import { isReleased } from './release-registry.js'
@@ -18,7 +18,7 @@ export class WorkerRecord extends ScopeRecord {
   isOnItsOwn = false
   readonly #workerMark: string
 
-  constructor(workerMark: string, libc: Libc | undefined) {
+  constructor(workerMark: string, libc: NativeCalls | undefined) {
     super(workerScope, markOf(workerMark, workerScope), { graceMs: 2_000, killSignal: 'SIGTERM' }, libc)
     this.#workerMark = workerMark
   }

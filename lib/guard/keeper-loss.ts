@@ -11,7 +11,13 @@ import { ScopeRecord } from '../containment/scope-record.js'
 import { terminate, unseenLine } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
-import { type Libc, loadLibc, type ProcessStat, parentOfOrphans, statOf } from '../platform/current.js'
+import {
+  findOrphanAdopter,
+  loadNativeCalls,
+  type NativeCalls,
+  type ProcessStat,
+  statOf
+} from '../platform/current.js'
 import { captureIn } from '../subprocess/capture.js'
 import { workerIn } from '../wire/mark.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from '../wire/messages.js'
@@ -42,7 +48,7 @@ interface Lost extends Omit<LostScope, 'leaders' | 'foreign' | 'released'> {
 
 // One for all scopes, which share its looks.
 let census: IncrementalCensus | undefined
-let loading: Promise<Libc | undefined> | undefined
+let loading: Promise<NativeCalls | undefined> | undefined
 
 /** Ends what the keeper of that link had running. Resolves when none is left or what is left has withstood SIGKILL. */
 export async function endLost(link: KeeperLink, given: LostScope, log: Logger): Promise<KeeperReport> {
@@ -93,11 +99,11 @@ async function endHere(
   { mark, opening, processes, released, letGo }: Lost,
   log: Logger
 ): Promise<EndedProcess[]> {
-  loading ??= loadLibc().then((libc) => (libc instanceof Error ? undefined : libc))
+  loading ??= loadNativeCalls().then((libc) => (libc instanceof Error ? undefined : libc))
   const libc = await loading
   census ??= new IncrementalCensus({
     isWorker: (pid) => pid === process.pid,
-    adopter: new OrphanAdopter({ place: process.pid, find: () => captureIn(undefined, parentOfOrphans) })
+    adopter: new OrphanAdopter({ place: process.pid, find: () => captureIn(undefined, findOrphanAdopter) })
   })
   const record = new ScopeRecord(0, mark, opening, libc)
   // Nothing of the scope is older than its worker.

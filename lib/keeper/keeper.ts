@@ -14,9 +14,9 @@ import { SubreaperCensus } from '../containment/subreaper-census.js'
 import { terminate, unseenLine } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
 import {
+  describeProcess,
   isOutOfDescriptors,
-  type Libc,
-  processOf,
+  type NativeCalls,
   type ScopeProcess,
   squattedLine,
   statOf
@@ -49,7 +49,7 @@ const listPauseMs = 100
 const adopterWithinMs = 3_000
 
 export interface KeeperParts {
-  readonly libc: Libc | undefined
+  readonly libc: NativeCalls | undefined
   readonly isSubreaper: boolean
   /** Process id of the worker. */
   readonly worker: number
@@ -579,5 +579,5 @@ function nameSurvivorsOnce(processes: readonly EndedProcess[]): EndedProcess[] {
 
 /** For a person to read. */
 function describe(scope: ScopeRecord, members: readonly Member[]): ScopeProcess[] {
-  return members.map(({ stat }) => processOf(stat, scope.leaders.get(stat.pid)))
+  return members.map(({ stat }) => describeProcess(stat, scope.leaders.get(stat.pid)))
 }

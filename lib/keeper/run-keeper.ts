@@ -2,7 +2,7 @@
 
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
-import { canListChildren, type Libc, loadLibc } from '../platform/current.js'
+import { adoptOrphans } from '../platform/current.js'
 import { keeperMarkName } from '../wire/mark.js'
 import { Decoder, encode, type KeeperMessage, type WorkerMessage, watchConnection } from '../wire/messages.js'
 import { collectGarbage } from './free-memory.js'
@@ -24,7 +24,7 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const gone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const lines = new KeeperLog(worker)
-const { libc, isSubreaper, why } = await contain()
+const { native: libc, adoptsOrphans: isSubreaper, why } = await adoptOrphans()
 const workerMark = process.env[keeperMarkName] as string
 const door = await openDoor()
 // The kernel gives an orphan another parent.
@@ -123,20 +123,6 @@ async function openDoor(): Promise<StdioServer> {
     await new Promise((resolve) => link.write(message, resolve))
     process.exit(1)
   }
-}
-
-async function contain(): Promise<{ libc: Libc | undefined; isSubreaper: boolean; why?: string }> {
-  const loaded = await loadLibc()
-  if (loaded instanceof Error) {
-    return { libc: undefined, isSubreaper: false, why: `koffi could not be loaded (${loaded.message})` }
-  }
-  if (!canListChildren()) {
-    return { libc: loaded, isSubreaper: false, why: 'this kernel does not list the children of a process' }
-  }
-  if (!loaded.becomeSubreaper()) {
-    return { libc: loaded, isSubreaper: false, why: 'this kernel refuses PR_SET_CHILD_SUBREAPER' }
-  }
-  return { libc: loaded, isSubreaper: true }
 }
 
 let isLeaving = false

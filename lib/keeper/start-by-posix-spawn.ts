@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { reapedHere } from '../containment/child-reapers.js'
-import { type InNewGroup, namesSetsid, type PosixSpawn, signalByNumber } from '../platform/current.js'
+import { type InNewGroup, mayCallSetsid, type PosixSpawn, signalByPid } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import { startFound } from './find-program.js'
@@ -20,7 +20,7 @@ export function startBy(posixSpawn: PosixSpawn, inNewGroup: InNewGroup): Start {
     const stdio = order.stdio.map((stream) => (typeof stream === 'string' ? stream : descriptorOf(stream)))
     const startIn = (group: number | undefined): number =>
       startFound(order, (path, args) => posixSpawn({ path, args, env, cwd, stdio, group }))
-    const pid = namesSetsid(order.file, order.args) ? inNewGroup(startIn) : startIn(undefined)
+    const pid = mayCallSetsid(order.file, order.args) ? inNewGroup(startIn) : startIn(undefined)
     if (pid < 0) {
       events.failed(failureOf(order, pid))
       return undefined
@@ -39,7 +39,7 @@ class PosixProcess implements Started {
   }
 
   kill(signal: NodeJS.Signals): void {
-    signalByNumber(this.pid, signal, () => reapedHere.has(this.pid))
+    signalByPid(this.pid, signal, () => reapedHere.has(this.pid))
   }
 }
 

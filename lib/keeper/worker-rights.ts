@@ -1,6 +1,6 @@
 /** Whether the keeper may do what its worker orders: only as long as the worker has the rights that it started the keeper with. */
 
-import { Rights } from '../platform/current.js'
+import { openRights, type ProcessRights } from '../platform/current.js'
 import type { WorkerMessage } from '../wire/messages.js'
 
 // How often the worker is looked at that has hooks: it may be gone, and cannot be asked, when they are run.
@@ -28,7 +28,7 @@ export class WorkerRights {
   readonly #onOver: () => void
   /** What the worker had at the start; undefined where it has nothing to give up. */
   #rights: string | undefined
-  #present: Rights | undefined
+  #present: ProcessRights | undefined
   #isOver = false
   /** Whether the worker was looked at since what is being carried out was read. */
   #isConfirmed = false
@@ -47,7 +47,7 @@ export class WorkerRights {
    */
   begin(rights: string): boolean {
     if (this.#rights !== undefined) return true
-    this.#present = Rights.of(this.#worker)
+    this.#present = openRights(this.#worker)
     if (this.#present !== undefined) this.#rights = rights
     return this.#present !== undefined
   }

@@ -1,7 +1,7 @@
 /** The keeper's eye on the worker itself: its signs of life, its end when it hangs, and the hooks that tell of it. */
 
 import pTimeout from 'p-timeout'
-import { isOutOfDescriptors, type Libc, signalByNumber } from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, signalByPid } from '../platform/current.js'
 import { sweep } from '../sweep/sweep.js'
 import type { KeeperMessage, KeeperReport, WorkerMessage, WorkerSettings } from '../wire/messages.js'
 import type { StackSample } from '../wire/stack-sample.js'
@@ -23,7 +23,7 @@ export interface OversightParts {
   /** Process id of the worker. */
   readonly worker: number
   readonly keeper: Keeper
-  readonly libc: Libc | undefined
+  readonly libc: NativeCalls | undefined
   readonly isWorkerGone: () => boolean
   /** Resolves when the worker is gone. */
   readonly gone: Promise<void>
@@ -190,7 +190,7 @@ export class WorkerSupervisor {
   #signal(signal: NodeJS.Signals): void {
     const { worker, libc, isWorkerGone } = this.#parts
     const isStill = (): boolean => !isWorkerGone()
-    if (libc === undefined) signalByNumber(worker, signal, isStill)
+    if (libc === undefined) signalByPid(worker, signal, isStill)
     else libc.signalConfirmed(worker, signal, isStill)
   }
 

@@ -6,7 +6,13 @@ import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import pTimeout from 'p-timeout'
 import { SubprocessError } from '../errors.js'
-import { canLose, parentOfOrphans, processorWaitOf, Rights, type ScopeProcess } from '../platform/current.js'
+import {
+  canDropRights,
+  findOrphanAdopter,
+  openRights,
+  processorWaitOf,
+  type ScopeProcess
+} from '../platform/current.js'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
 import { markOf, workerScope } from '../wire/mark.js'
 import {
@@ -123,7 +129,7 @@ export class KeeperLink {
   #state: State = 'starting'
   readonly #onLost = new Set<() => void>()
   /** Those of the worker, now and when the keeper was started. */
-  readonly #rights = Rights.of(process.pid)
+  readonly #rights = openRights(process.pid)
   readonly #firstRights = this.#rights?.read()
   /** Whether the worker has other rights now. */
   #isRetired = false
@@ -147,7 +153,7 @@ export class KeeperLink {
     // A server does not end because it may not signal a keeper that it started with other rights.
     this.#child.on('error', () => {})
     const rights = this.#firstRights
-    if (rights === undefined || !canLose(rights)) this.#rights?.close()
+    if (rights === undefined || !canDropRights(rights)) this.#rights?.close()
     else this.#send({ type: 'rights', rights })
     this.ready = this.#becomeReady()
     // Whoever needs it waits for it; the rest hears of its loss.
@@ -626,7 +632,7 @@ export class KeeperLink {
 
   /** The keeper's own orphans come to itself. */
   async #findAdopter(): Promise<void> {
-    const pid = await outsideRequests(parentOfOrphans)
+    const pid = await outsideRequests(findOrphanAdopter)
     this.#send({ type: 'adopter', pid })
   }
 

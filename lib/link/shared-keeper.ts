@@ -2,7 +2,7 @@
 
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { Logger } from '../log.js'
-import { whyNoNode, whyUnsupported } from '../platform/current.js'
+import { whyUnsupported, whyUnsupportedRuntime } from '../platform/current.js'
 import { Heartbeat } from '../watch/heartbeat.js'
 import { markName, markOf, ownMark, workerScope } from '../wire/mark.js'
 import type { Containment, WorkerSettings } from '../wire/messages.js'
@@ -316,7 +316,7 @@ let shared: SharedKeeper | undefined
  */
 export async function shareKeeper(user: KeeperUser): Promise<KeeperShare> {
   refuseInPlaceOfKeeper()
-  const why = whyUnsupported() ?? whyNoNode()
+  const why = whyUnsupported() ?? whyUnsupportedRuntime()
   if (why !== undefined) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', why)
   try {
     shared ??= new SharedKeeper(user.keeperPath)

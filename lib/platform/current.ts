@@ -1,14 +1,69 @@
-/** The operating system that this process runs on: everything outside this folder asks here. */
+/** The operating system that this process runs on. All other folders import it from here. */
 
-export { ticksNow } from './linux/boot-clock.js'
-export type { InNewGroup } from './linux/new-group.js'
-export { numbersOf, pidNamespaceOf } from './linux/pid-namespace.js'
-export type { PosixSpawn } from './linux/posix-spawn.js'
-export * from './linux/proc.js'
-export { canLose, Rights } from './linux/process-rights.js'
-export { removeFolder } from './linux/remove-folder.js'
-export { type Libc, loadLibc, signalByNumber } from './linux/system-calls.js'
-export { parentOfOrphans } from './posix/orphan-trial.js'
-export { makeOwnFolder, ownFolders, shieldedFirst, squattedLine } from './posix/own-folder.js'
-export { namesSetsid } from './posix/setsid-commands.js'
-export { whyNoNode } from './runtime.js'
+import { linux } from './linux/linux.js'
+import type { Platform, PlatformDiagnosis } from './platform.js'
+
+const implementations: { readonly [system in NodeJS.Platform]?: Platform } = { linux }
+
+// On a system without an implementation, registration fails with what Linux's `whyUnsupported` returns.
+// Nothing else is called.
+const platform = implementations[process.platform] ?? linux
+
+// As constants, so that a call costs no more than that of an imported function.
+export const {
+  adoptOrphans,
+  allPids,
+  allProcesses,
+  argumentTextOf,
+  bootId,
+  bracketedNameOf,
+  canDropRights,
+  childrenOf,
+  childrenOfMainThread,
+  commandIn,
+  commandOf,
+  cwdPathOf,
+  describeProcess,
+  eachPid,
+  environmentOf,
+  environmentTextOf,
+  findOrphanAdopter,
+  hasDefaultAction,
+  isSetuid,
+  kernelWaitOf,
+  listeningSocketsOf,
+  listsOwnPids,
+  loadNativeCalls,
+  openFolderOf,
+  openRights,
+  ownerOf,
+  pidNamespace,
+  pidNamespaceOf,
+  pidsInNamespaces,
+  processorWaitOf,
+  removeFolder,
+  signalByPid,
+  statOf,
+  ticksNow,
+  unknownBoot,
+  usersOf,
+  variableIn,
+  whyNoProcessIsVisible,
+  whyUnsupported,
+  whyUnsupportedSystem
+} = platform
+
+export type * from './platform.js'
+
+// The same on every system.
+export { hasNoDescriptor, isOutOfDescriptors } from './posix/descriptors.js'
+export { makeOwnFolder, ownFolders, protectedFirst, squattedLine } from './posix/own-folder.js'
+export { mayCallSetsid } from './posix/setsid-commands.js'
+export { shortCommand } from './short-command.js'
+export { whyUnsupportedRuntime } from './unsupported-runtime.js'
+
+/** Loads the checks of `subprocess-guard doctor`. Servers and keepers do not need them. */
+export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
+  const { linuxDiagnosis } = await import('./linux/diagnosis/linux-diagnosis.js')
+  return linuxDiagnosis
+}

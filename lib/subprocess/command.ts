@@ -10,6 +10,7 @@ import { SubprocessOptionError } from '../errors.js'
 import type { LaunchOrder } from '../link/keeper-link.js'
 import type { FirstSignalTo } from '../options.js'
 import { abortSignal, firstSignalToOf, milliseconds } from '../options.js'
+import { cwdPathOf } from '../platform/current.js'
 import type { StdioTarget } from '../wire/messages.js'
 
 /** Where a standard stream that the keeper sets up leads: a stream of the handle, nowhere, or where the worker's own leads. */
@@ -203,11 +204,11 @@ function folder(cwd: string | URL | undefined): string {
 }
 
 /**
- * The worker's folder. One that was removed, or renamed, has no path; a process that is started by the worker is in it all the
- * same, and one that is started by the keeper gets there by `/proc/PID/cwd` (proc(5)).
+ * The worker's current directory. If it was removed or renamed it has no path: a path by way of the worker leads there all
+ * the same, from the worker as from the keeper.
  */
 function ownFolder(): string {
-  const here = `/proc/${process.pid}/cwd`
+  const here = cwdPathOf(process.pid)
   try {
     const path = process.cwd()
     const [named, own] = [statSync(path), statSync(here)]

@@ -8,7 +8,7 @@ import { Socket } from 'node:net'
 import { SubprocessError } from '../errors.js'
 import type { FirstSignalTo } from '../options.js'
 import { firstSignalToOf } from '../options.js'
-import { namesSetsid, statOf } from '../platform/current.js'
+import { mayCallSetsid, statOf } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import { captureIn } from './capture.js'
 import {
@@ -34,7 +34,7 @@ export function spawnDirect(
   variables: Record<string, string> = {}
 ): Subprocess {
   return start(owner, options, variables, (given) =>
-    spawn(command, args, { ...given, detached: !namesSetsid(command, args) } as object)
+    spawn(command, args, { ...given, detached: !mayCallSetsid(command, args) } as object)
   )
 }
 

@@ -10,7 +10,7 @@ import {
   allPids,
   bootId,
   environmentOf,
-  isOwnProc,
+  listsOwnPids,
   ownerOf,
   removeFolder,
   unknownBoot
@@ -31,7 +31,7 @@ import {
  */
 export async function removeLeftFolders(): Promise<void> {
   // Where the boot cannot be known, folders of another machine cannot be told.
-  if (!isOwnProc() || bootId() === unknownBoot) return
+  if (!listsOwnPids() || bootId() === unknownBoot) return
   const left = leftFolders()
   if (left.size === 0) return
   const inUse = usedFolders()

@@ -7,7 +7,7 @@ import { originOf, type Verdict } from '../containment/process-origin.js'
 import { ProcessTree, visitTree } from '../containment/process-tree.js'
 import { isReleased, releasedProcesses } from '../containment/release-registry.js'
 import { isAlive, isOfHere } from '../containment/worker-liveness.js'
-import { allProcesses, isOwnProc, type ProcessStat, usersOf } from '../platform/current.js'
+import { allProcesses, listsOwnPids, type ProcessStat, usersOf } from '../platform/current.js'
 import { ownRealm, workerIn, workerMarkIn } from '../wire/mark.js'
 
 /** One process that a dead worker has left. */
@@ -43,7 +43,7 @@ export interface Left {
  */
 export function findLeft(adopter: OrphanAdopter, known: KnownProcesses = new KnownProcesses()): Left {
   const nothing = { processes: [], isUnclear: false }
-  if (!isOwnProc()) return nothing
+  if (!listsOwnPids()) return nothing
   const marked = lookForMarks()
   const leftMarks = leftMarksOf(marked)
   // Environments tell that there is nothing: then no process need be looked at otherwise.

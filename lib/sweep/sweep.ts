@@ -4,7 +4,7 @@ import type { OrphanAdopter } from '../containment/orphan-adopter.js'
 import { dropStaleNotes } from '../containment/release-registry.js'
 import { type Member, ScopeRecord, type Search } from '../containment/scope-record.js'
 import { isOver, terminate } from '../containment/terminate.js'
-import { type Libc, squattedLine, statOf } from '../platform/current.js'
+import { type NativeCalls, squattedLine, statOf } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { removeLeftFolders } from './leftover-folders.js'
 import { findLeft } from './leftover-processes.js'
@@ -20,7 +20,7 @@ const longestPauseMs = 50
  * waits for that one to end first, for 30 s at the most. `say` is told where somebody else is in the way.
  */
 export async function sweep(
-  libc: Libc | undefined,
+  libc: NativeCalls | undefined,
   graceMs: number,
   adopter: OrphanAdopter,
   say: (message: string) => void = () => {}
@@ -34,7 +34,7 @@ export async function sweep(
 }
 
 async function endLeft(
-  libc: Libc | undefined,
+  libc: NativeCalls | undefined,
   graceMs: number,
   adopter: OrphanAdopter,
   say: (message: string) => void

@@ -1,15 +1,15 @@
-/** What the kernel tells of a main thread that runs no JavaScript. */
+/** Tells what the main thread does while it runs no JavaScript, from what the kernel shows. */
 
 import { childrenOf, commandOf, environmentOf, kernelWaitOf, statOf } from '../platform/current.js'
 import { keeperMarkName } from '../wire/mark.js'
 
-const mostChildrenNamed = 5
+const maxChildrenNamed = 5
 
-/** What this process's main thread does, and the commands that it may wait for. */
+/** What the main thread of this process does, and the commands that it may wait for. */
 export function whatMainThreadDoes(): string {
   // The state of a process is that of its main thread.
   const stat = statOf(process.pid)
-  if (stat === undefined) return 'this process cannot be seen in /proc'
+  if (stat === undefined) return 'this process cannot be inspected'
   const wait = kernelWaitOf(process.pid)
   const where = wait === undefined ? '' : ` (${wait})`
   if (stat.state === 'R') return 'it computes in native code'
@@ -19,7 +19,7 @@ export function whatMainThreadDoes(): string {
     .map((pid) => statOf(pid))
     .filter((child) => child?.alive)
     .map((child) => (child === undefined ? '' : `${child.pid} ${commandOf(child)}`))
-  const others = children.length - mostChildrenNamed
-  const named = children.slice(0, mostChildrenNamed).join(', ') + (others > 0 ? ` and ${others} more` : '')
+  const others = children.length - maxChildrenNamed
+  const named = children.slice(0, maxChildrenNamed).join(', ') + (others > 0 ? ` and ${others} more` : '')
   return `it sleeps${where}${children.length === 0 ? '' : `, and may wait for ${named}`}`
 }

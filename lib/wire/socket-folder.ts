@@ -3,7 +3,7 @@
 import { mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import { shieldedFirst } from '../platform/current.js'
+import { protectedFirst } from '../platform/current.js'
 import { socketFolderPrefix } from './mark.js'
 
 // sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)). A longer path is cut short unasked.
@@ -27,7 +27,7 @@ export async function openSocketFolder(
   failures: string[] = []
 ): Promise<string> {
   const places = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? '', '/dev/shm'].filter((place) => place !== '')
-  for (const parent of shieldedFirst(places)) {
+  for (const parent of protectedFirst(places)) {
     // The keeper and its worker are not in one folder.
     if (!isAbsolute(parent)) {
       failures.push(`${JSON.stringify(parent)} is not an absolute path`)

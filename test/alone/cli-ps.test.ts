@@ -307,7 +307,7 @@ suite('a keeper that does not answer', () => {
     assert.deepEqual(pidsOf(await shown(worker.pid)), new Set(own))
   })
 
-  const invalidAnswer = /^its keeper gives no answer that is understood: /
+  const invalidAnswer = /^its keeper gives an answer that is not understood: /
   const cases = [
     { how: 'does not answer', answer: undefined, note: /^its keeper has not answered within 1000 ms: / },
     { how: 'speaks another protocol', answer: 'HTTP/1.1 400 Bad Request\r\n\r\n', note: invalidAnswer },

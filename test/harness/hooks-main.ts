@@ -8,7 +8,7 @@ import type * as Released from '../../lib/containment/released-marks.js'
 import type * as Members from '../../lib/containment/scope-record.js'
 import type * as Adoption from '../../lib/containment/subreaper-census.js'
 import type * as HooksModule from '../../lib/keeper/hook-modules.js'
-import type * as LibcModule from '../../lib/platform/linux/system-calls.js'
+import type * as PlatformModule from '../../lib/platform/current.js'
 import { compiled, keeperFile } from './compiled.js'
 import { info } from './worker-info.js'
 
@@ -17,11 +17,11 @@ const { SubreaperCensus }: typeof Adoption = await compiled('containment/subreap
 const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
 const { ReleasedMarks }: typeof Released = await compiled('containment/released-marks')
 const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules')
-const { loadLibc }: typeof LibcModule = await compiled('platform/linux/system-calls')
+const { loadNativeCalls }: typeof PlatformModule = await compiled('platform/current')
 
 const what = process.argv[2] as string
-const libc = await loadLibc()
-if (libc instanceof Error || !libc.becomeSubreaper()) throw new Error('this process is no subreaper')
+const libc = await loadNativeCalls()
+if (libc instanceof Error || !libc.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
 const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, libc)
 const census = new SubreaperCensus(libc, strays, new ReleasedMarks(), () => {})
 

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
-import type * as LibcModule from '../../lib/platform/linux/system-calls.js'
+import type * as PlatformModule from '../../lib/platform/current.js'
 
 export interface Order {
   readonly command: readonly [string, ...string[]]
@@ -18,10 +18,10 @@ const { SUBREAPER, RESTARTS = '0', ...env } = process.env
 
 if (SUBREAPER !== undefined) {
   // Not public: the compiled file itself.
-  const url = new URL('../../../dist/platform/linux/system-calls.js', import.meta.url).href
-  const { loadLibc }: typeof LibcModule = await import(url)
-  const libc = await loadLibc()
-  if (libc instanceof Error || !libc.becomeSubreaper()) throw new Error('this process is no subreaper')
+  const url = new URL('../../../dist/platform/current.js', import.meta.url).href
+  const { loadNativeCalls }: typeof PlatformModule = await import(url)
+  const libc = await loadNativeCalls()
+  if (libc instanceof Error || !libc.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
 }
 
 const server = createServer({ allowHalfOpen: true }, async (connection) => {

@@ -11,7 +11,19 @@ export interface Plan {
 
 /** What takes longest starts first: the end of a run does not wait for a file that has begun late. */
 const slowFirst = [
-  ...['ownership', 'hung', 'comparison', 'drop-in', 'private-tmp', 'sweep', 'worker', 'mcp', 'package', 'bundle', 'tree'],
+  ...[
+    'ownership',
+    'hung',
+    'comparison',
+    'drop-in',
+    'private-tmp',
+    'sweep',
+    'worker',
+    'mcp',
+    'package',
+    'bundle',
+    'tree'
+  ],
   ...[
     'capture-release',
     'keeper-loss',

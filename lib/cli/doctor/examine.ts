@@ -1,50 +1,45 @@
-/** Everything that the doctor looks at, and what follows from it. */
+/** Makes all checks of `subprocess-guard doctor`, and concludes the level of containment from them. */
 
+import { type Finding, loadDiagnosis } from '../../platform/current.js'
 import type { Containment } from '../../wire/messages.js'
-import { tryCalls } from './calls.js'
-import { findCgroup } from './cgroup.js'
-import type { Finding } from './finding.js'
-import { findFirstProcess } from './first-process.js'
-import { findFolder, findSharedFolder } from './folder.js'
-import { findFiles, findProcessLimit } from './limits.js'
-import { findProc } from './proc.js'
-import { findNode, findSystem } from './runs-on-linux.js'
-import { findUserNamespaces } from './user-namespaces.js'
+import { size } from '../format-units.js'
+import { checkSharedFolder, checkSocketFolder } from './check-folders.js'
+import { checkNode } from './check-node.js'
 
-/** What `subprocess-guard doctor --json` shows. */
+/** The output of `subprocess-guard doctor --json`. */
 export interface Diagnosis {
-  /** The level of containment that a guard has here; `none` where it cannot run. */
+  /** The level of containment that a guard has here. `none` if it cannot run. */
   readonly containment: Containment | 'none'
-  /** Why it is below `subreaper`; null when it is not. */
+  /** Why the level is below `subreaper`. Null if it is not. */
   readonly why: string | null
   readonly findings: readonly Finding[]
 }
 
-/** Looks at the machine as this process sees it. A server that is started otherwise may see another. */
+/**
+ * Checks the machine as this process sees it. A server that is started in another way may see something else.
+ */
 export async function examine(): Promise<Diagnosis> {
-  const basis = [findNode(), findSystem()]
-  if (process.platform !== 'linux') return conclude(basis, basis)
-  const needed = [...basis, findProc(), await findFolder()]
-  const calls = await tryCalls()
-  const rest = [
-    findSharedFolder(),
-    await findFirstProcess(),
-    findFiles(),
-    findProcessLimit(),
-    findCgroup(),
-    findUserNamespaces()
-  ]
-  return conclude([...needed, ...calls, ...rest], needed, calls)
+  const { checkSystem, checkProcessList, checkNativeCalls, checkEnvironment } = await loadDiagnosis()
+  const system = checkSystem()
+  const basis = [checkNode(), system]
+  if (system.severity === 'problem') return conclude(basis, basis)
+  const required = [...basis, checkProcessList(), await checkSocketFolder()]
+  const calls = await checkNativeCalls()
+  const rest = [checkSharedFolder(), ...(await checkEnvironment(size))]
+  return conclude([...required, ...calls, ...rest], required, calls)
 }
 
-/** With a problem among the needed the guard cannot run; with one among the calls, not as a subreaper. */
+/**
+ * After a problem in `required`, the guard cannot run. After a problem in `calls`, its keeper cannot be a
+ * subreaper.
+ */
 function conclude(
   findings: readonly Finding[],
-  needed: readonly Finding[],
+  required: readonly Finding[],
   calls: readonly Finding[] = []
 ): Diagnosis {
   for (const [containment, decisive] of [
-    ['none', needed],
+    ['none', required],
     ['marks', calls]
   ] as const) {
     const problem = decisive.find(({ severity }) => severity === 'problem')
@@ -53,7 +48,7 @@ function conclude(
   return { containment: 'subreaper', why: null, findings }
 }
 
-/** A sentence as a part of another. */
+/** Turns a sentence into a part of another one. */
 function asReason(sentence: string): string {
   return sentence.replace(/\.$/, '').replace(/^(?:This|There|No)\b/, (word) => word.toLowerCase())
 }

@@ -1,22 +1,25 @@
 /** The clock of the kernel's start times, in clock ticks since boot. */
 
 import { readFileSync } from 'node:fs'
-import { statOf } from './proc.js'
+import { statOf } from './process-stat.js'
 
-// USER_HZ is 100 on every architecture that Node runs on (time(7)).
-const ticksPerSecond = 100
-// How long the last reading serves, in s: a machine that was suspended meanwhile is late by no more than that.
+/** Of the times in /proc: USER_HZ is 100 on every architecture that Node runs on (time(7)). */
+export const ticksPerSecond = 100
+
+// How long a reading is used, in s. If the machine was suspended in the meantime, the clock is late by no
+// more than that.
 const freshForSeconds = 1
 
-// This process started no later than its own clock did.
-let tick = statOf(process.pid)?.startTick ?? 0
+// A lower bound: this process started no later than its own clock did.
+let tick = process.platform === 'linux' ? (statOf(process.pid)?.startTick ?? 0) : 0
 let readAt = 0
 
-/** The time now. It may be some ticks late, and is never ahead. */
+/** The present time. It may be some ticks late, and is never ahead. */
 export function ticksNow(): number {
   const now = process.uptime()
   if (readAt === 0 || now - readAt > freshForSeconds) {
-    // Some containers have an uptime of their own there, which is less. The process's own clock stands still in a suspend.
+    // Some containers have an uptime of their own in /proc, which is less. The process's own clock stops
+    // during a suspend.
     tick = Math.max(tick + Math.floor((now - readAt) * ticksPerSecond), ticksOfMachine())
     readAt = now
   }

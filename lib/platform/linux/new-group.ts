@@ -1,27 +1,28 @@
-/** A process group that nobody leads, for a command that is to begin a session by itself: a leader may not (setsid(2)). */
+/**
+ * Makes a process group without a leader, for a command that calls setsid(2) itself: a group leader may not.
+ */
 
 import type { LibraryHandle } from 'koffi'
+import type { InNewGroup } from '../platform.js'
 
-/** Calls back with the number of a new group of this session, which is there until then; undefined where it cannot be had. */
-export type InNewGroup = <Result>(act: (group: number | undefined) => Result) => Result
-
-// linux/sched.h. The child borrows the memory of its parent, who waits: nothing is copied.
+// linux/sched.h. The child runs in the memory of its parent, which waits: nothing is copied.
 const CLONE_VM = 0x100
 const CLONE_VFORK = 0x4000
 const SIGCHLD = 17
 const stackBytes = 64 * 1024
 
-/** Throws where the libc lacks something of it. */
+/** Throws if the libc lacks one of the functions. */
 export function loadInNewGroup(library: LibraryHandle): InNewGroup {
   const clone = library.func('int clone(void *, void *, int, void *)')
   const setpgid = library.func('int setpgid(int, int)')
   const waitpid = library.func('int waitpid(int, void *, int)')
   const exit = library.func('void *dlsym(void *, const char *)')(null, '_exit')
-  if (exit === null) throw new Error('there is no _exit')
+  if (exit === null) throw new Error('the libc has no _exit')
 
   return (act) => {
-    // A process that does nothing but to end. Its number is that of the group, and nobody gets it while the group has a member.
-    // Stacks grow downwards, on every architecture that Node runs on.
+    // A process that exits at once. Its pid becomes the number of the group, and is not reused while the
+    // group has a member. The stack grows downwards on every architecture that Node runs on, so pass its
+    // upper end.
     const stack = Buffer.alloc(stackBytes)
     const pid = clone(exit, stack.subarray(stackBytes / 2), CLONE_VM | CLONE_VFORK | SIGCHLD, null)
     if (pid <= 0) return act(undefined)

@@ -1,28 +1,11 @@
 /**
- * Starting a process by posix_spawn(3). Unlike the fork of libuv it copies no page tables: the child runs in its parent's
- * memory until it has become another program. That takes a sixth of the time in a process of 50 MB.
+ * Starts a process by posix_spawn(3). Unlike libuv's fork it copies no page tables: the child runs in its
+ * parent's memory until it executes the program. In a process of 50 MB that takes a sixth of the time.
  */
 
 import { constants } from 'node:fs'
 import type { KoffiFunc, LibraryHandle } from 'koffi'
-
-/** A program to start. */
-export interface ProcessStart {
-  /** The program's file; a relative path begins at `cwd`. */
-  readonly path: string
-  /** With the name of the command as the first. */
-  readonly args: readonly string[]
-  /** As `NAME=value`. */
-  readonly env: readonly string[]
-  readonly cwd: string
-  /** For the descriptors 0 to 2: a descriptor of this process, this process's own of that number, or nothing. */
-  readonly stdio: readonly (number | 'inherit' | 'ignore')[]
-  /** The group of this session that it is to be in, leading nothing. Without one it has a session of its own. */
-  readonly group: number | undefined
-}
-
-/** Returns the number of the process or, below 0, that of the error. */
-export type PosixSpawn = (start: ProcessStart) => number
+import type { PosixSpawn } from '../platform.js'
 
 // spawn.h, the same in glibc and musl.
 const POSIX_SPAWN_SETPGROUP = 0x02
@@ -32,27 +15,29 @@ const POSIX_SPAWN_SETSID = 0x80
 // fcntl.h (asm-generic, and every architecture that Node runs on)
 const F_GETFL = 3
 const F_SETFL = 4
-// The structures are opaque. These are more bytes than any libc has in them: 336, 80 and 128 in glibc.
+// The structures are opaque. These sizes are more than those of any libc: glibc has 336, 80 and 128 bytes.
 const attributesBytes = 1_024
 const actionsBytes = 512
 const signalSetBytes = 512
 
-/** Throws where the libc lacks something of it (glibc before 2.29, musl before 1.1.24). */
+/** Throws if the libc lacks one of the functions (glibc before 2.29, musl before 1.1.24). */
 export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
-  const of = (signature: string): KoffiFunc<(...args: unknown[]) => number> => library.func(signature)
-  const spawn = of(
+  const declare = (signature: string): KoffiFunc<(...args: unknown[]) => number> => library.func(signature)
+  const spawn = declare(
     'int posix_spawn(void *, const char *, void *, void *, const char **argv, const char **envp)'
   )
-  const initActions = of('int posix_spawn_file_actions_init(void *)')
-  const addCopy = of('int posix_spawn_file_actions_adddup2(void *, int, int)')
-  const addOpen = of('int posix_spawn_file_actions_addopen(void *, int, const char *, int, unsigned int)')
-  const addFolder = of('int posix_spawn_file_actions_addchdir_np(void *, const char *)')
-  const destroyActions = of('int posix_spawn_file_actions_destroy(void *)')
-  const fcntl = of('int fcntl(int, int, ...)')
+  const initActions = declare('int posix_spawn_file_actions_init(void *)')
+  const addCopy = declare('int posix_spawn_file_actions_adddup2(void *, int, int)')
+  const addOpen = declare(
+    'int posix_spawn_file_actions_addopen(void *, int, const char *, int, unsigned int)'
+  )
+  const addFolder = declare('int posix_spawn_file_actions_addchdir_np(void *, const char *)')
+  const destroyActions = declare('int posix_spawn_file_actions_destroy(void *)')
+  const fcntl = declare('int fcntl(int, int, ...)')
 
-  const inOwnSession = attributesOf(of, POSIX_SPAWN_SETSID)
-  const inGroup = attributesOf(of, POSIX_SPAWN_SETPGROUP)
-  const setGroup = of('int posix_spawnattr_setpgroup(void *, int)')
+  const inOwnSession = attributesOf(declare, POSIX_SPAWN_SETSID)
+  const inGroup = attributesOf(declare, POSIX_SPAWN_SETPGROUP)
+  const setGroup = declare('int posix_spawnattr_setpgroup(void *, int)')
   const actions = Buffer.alloc(actionsBytes)
   const pid = Buffer.alloc(4)
 
@@ -68,7 +53,7 @@ export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
         } else {
           const descriptor = source === 'inherit' ? target : source
           makeBlocking(fcntl, descriptor)
-          // Onto itself, too: that has it stay open.
+          // Also if both are the same: that clears close-on-exec.
           addCopy(actions, descriptor, target)
         }
       }
@@ -80,25 +65,25 @@ export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
   }
 }
 
-/** All signals as they are in a fresh process, none of them blocked, and what else that flag means. */
-function attributesOf(of: (signature: string) => (...args: unknown[]) => number, flag: number): Buffer {
+/** Attributes with default actions for all signals, none of them blocked, and the given flag. */
+function attributesOf(declare: (signature: string) => (...args: unknown[]) => number, flag: number): Buffer {
   const attributes = Buffer.alloc(attributesBytes)
-  // Every bit: sigfillset(3) leaves out those that glibc has for itself, which would then be ignored.
+  // All bits: sigfillset(3) omits the signals that glibc reserves for itself, which would then stay ignored.
   const every = Buffer.alloc(signalSetBytes, 0xff)
   const none = Buffer.alloc(signalSetBytes)
-  of('int posix_spawnattr_init(void *)')(attributes)
-  of('int posix_spawnattr_setflags(void *, short)')(
+  declare('int posix_spawnattr_init(void *)')(attributes)
+  declare('int posix_spawnattr_setflags(void *, short)')(
     attributes,
     POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | flag
   )
-  of('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every)
-  of('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)
+  declare('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every)
+  declare('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)
   return attributes
 }
 
 /**
- * Clears O_NONBLOCK, which Node sets on every socket, and which a program with such standard streams does not expect. Two
- * processes that share a stream share it too.
+ * Clears O_NONBLOCK. Node sets it on every socket, and programs do not expect it on their standard streams.
+ * Processes that share a stream share the flag.
  */
 function makeBlocking(fcntl: (...args: unknown[]) => number, descriptor: number): void {
   const flags = fcntl(descriptor, F_GETFL, 'int', 0)

@@ -1,31 +1,44 @@
-/** The rights of a process, which it may give up. */
+/** Reads the rights of a process, which it may give up: its users, groups and capabilities. */
 
 import { closeSync, openSync, readSync } from 'node:fs'
+import type { ProcessRights } from '../platform.js'
 
 const lines = /^(?:Uid|Gid|Groups|Cap(?:Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs):.*$/gm
 const buffer = Buffer.allocUnsafeSlow(64 * 1024)
 
+/** Holds the rights of a process open. Undefined if they are hidden. */
+export function openRights(pid: number): ProcessRights | undefined {
+  try {
+    return new OpenStatus(openSync(`/proc/${pid}/status`, 'r'))
+  } catch {
+    return undefined
+  }
+}
+
 /**
- * Its users, groups and capabilities, as the kernel words them (proc_pid_status(5)); those of its main thread, where threads differ.
- * The file is held open: it never is that of another process, and can be read when no descriptor is left.
+ * Whether such rights include any that could be given up: capabilities, or another user or group to change
+ * to.
  */
-export class Rights {
+export function canDropRights(rights: string): boolean {
+  const hasNoCapabilities = /^CapPrm:\s+0+$/m.test(rights)
+  const hasOneUserAndGroup = ['Uid', 'Gid'].every((name) =>
+    new RegExp(`^${name}:\\s+(\\d+)(?:\\s+\\1){3}$`, 'm').test(rights)
+  )
+  return !(hasNoCapabilities && hasOneUserAndGroup)
+}
+
+/**
+ * The lines of `/proc/<pid>/status` about rights (proc_pid_status(5)). If threads differ, they are those of
+ * the main thread. The open file never becomes that of another process, and can be read when no descriptor is
+ * left.
+ */
+class OpenStatus implements ProcessRights {
   #descriptor: number | undefined
 
-  /** Undefined where they are hidden. */
-  static of(pid: number): Rights | undefined {
-    try {
-      return new Rights(openSync(`/proc/${pid}/status`, 'r'))
-    } catch {
-      return undefined
-    }
-  }
-
-  private constructor(descriptor: number) {
+  constructor(descriptor: number) {
     this.#descriptor = descriptor
   }
 
-  /** Those of now. Undefined when the process is gone. */
   read(): string | undefined {
     if (this.#descriptor === undefined) return undefined
     try {
@@ -40,13 +53,4 @@ export class Rights {
     if (this.#descriptor !== undefined) closeSync(this.#descriptor)
     this.#descriptor = undefined
   }
-}
-
-/** Whether there are any that could be given up: capabilities, or another user or group to change to. */
-export function canLose(rights: string): boolean {
-  const hasNone = /^CapPrm:\s+0+$/m.test(rights)
-  const isOne = ['Uid', 'Gid'].every((name) =>
-    new RegExp(`^${name}:\\s+(\\d+)(?:\\s+\\1){3}$`, 'm').test(rights)
-  )
-  return !(hasNone && isOne)
 }

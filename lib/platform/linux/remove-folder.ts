@@ -1,29 +1,33 @@
 /**
- * Removes a folder with all that is in it. Another user may own what is in it, or write to it: so each step starts from an open
- * folder and not from a path, in which a link could be put meanwhile. Each folder found is moved to the top first, so that depth
- * costs neither descriptors nor stack.
+ * Removes a directory with everything in it. Another user may own or change its content. So each step starts
+ * from an open directory, and not from a path, where that user could place a symbolic link in the meantime.
+ * Each subdirectory is first moved to the top directory, so that depth costs neither descriptors nor stack.
  */
 
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, type FileHandle, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { descriptorPath } from './process-paths.js'
 
 const openFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-// Of open(2); Node has no name for it. The right to read is not needed.
+// From open(2); Node has no constant for it. It opens a directory without the permission to read it.
 const O_PATH = 0o10000000
-// Each has two descriptors, and a thousand scopes may close at once.
-const mostAtOnce = 8
-const unlinksAtOnce = 16
-// What still writes there adds to it meanwhile.
-const mostRounds = 3
+// Each removal has two descriptors open, and a thousand scopes may close at once.
+const maxRemovals = 8
+const unlinkBatchSize = 16
+// A process that still writes there may add files during the removal.
+const maxRounds = 3
 
 let running = 0
 const waiting: (() => void)[] = []
 
-/** Resolves when it is gone, or never was. Rejects with what stands in the way, after all else is gone. */
+/**
+ * Resolves when it is gone, or did not exist. Rejects with the first obstacle, after everything else was
+ * removed.
+ */
 export async function removeFolder(path: string): Promise<void> {
-  if (running >= mostAtOnce) await new Promise<void>((resolve) => waiting.push(resolve))
+  if (running >= maxRemovals) await new Promise<void>((resolve) => waiting.push(resolve))
   else running++
   try {
     await new Removal(path).run()
@@ -34,16 +38,16 @@ export async function removeFolder(path: string): Promise<void> {
   }
 }
 
-interface Found {
-  /** The name in the top folder. */
+interface Subfolder {
+  /** The name in the top directory. */
   readonly name: string
-  /** Where it was, for people. */
-  readonly shown: string
+  /** The path where it was, for error messages. */
+  readonly shownPath: string
 }
 
 class Removal {
   readonly #path: string
-  // No name of anybody's.
+  // Random, so that it is no existing name.
   readonly #prefix = `.${randomBytes(8).toString('hex')}-`
   #moved = 0
   #failure: NodeJS.ErrnoException | undefined
@@ -56,28 +60,28 @@ class Removal {
     for (let round = 1; ; round++) {
       this.#failure = undefined
       try {
-        await this.#round()
+        await this.#removeOnce()
         return
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException
         if (code === 'ENOENT') return
-        if (code !== 'ENOTEMPTY' || this.#failure !== undefined || round === mostRounds) {
+        if (code !== 'ENOTEMPTY' || this.#failure !== undefined || round === maxRounds) {
           throw this.#failure ?? error
         }
       }
     }
   }
 
-  async #round(): Promise<void> {
+  async #removeOnce(): Promise<void> {
     const top = await openFolder(this.#path)
     if (top === undefined) {
       await unlink(this.#path)
       return
     }
     try {
-      const found = await this.#emptied(top, top, this.#path)
-      for (let one = found.pop(); one !== undefined; one = found.pop()) {
-        for (const below of await this.#removed(top, one)) found.push(below)
+      const subfolders = await this.#empty(top, top, this.#path)
+      for (let next = subfolders.pop(); next !== undefined; next = subfolders.pop()) {
+        for (const below of await this.#removeSubfolder(top, next)) subfolders.push(below)
       }
     } finally {
       await top.close()
@@ -85,10 +89,13 @@ class Removal {
     await rmdir(this.#path)
   }
 
-  /** Removes a folder of the top folder, and returns those that were in it. */
-  async #removed(top: FileHandle, { name, shown }: Found): Promise<Found[]> {
+  /**
+   * Removes a directory in the top directory. Returns the directories that were in it, which are in the top
+   * one now.
+   */
+  async #removeSubfolder(top: FileHandle, { name, shownPath }: Subfolder): Promise<Subfolder[]> {
     const path = join(pathOf(top), name)
-    let found: Found[] = []
+    let below: Subfolder[] = []
     try {
       const folder = await openFolder(path)
       if (folder === undefined) {
@@ -96,94 +103,98 @@ class Removal {
         return []
       }
       try {
-        found = await this.#emptied(folder, top, shown)
+        below = await this.#empty(folder, top, shownPath)
       } finally {
         await folder.close()
       }
       await rmdir(path)
     } catch (error) {
-      this.#note(error as NodeJS.ErrnoException, shown)
+      this.#keepFirstFailure(error as NodeJS.ErrnoException, shownPath)
     }
-    return found
+    return below
   }
 
-  /** Removes what is in a folder, and moves the folders among that to the top, which it returns. */
-  async #emptied(folder: FileHandle, top: FileHandle, shownFolder: string): Promise<Found[]> {
-    const found: Found[] = []
+  /** Removes the files in a directory, moves its subdirectories to the top directory, and returns these. */
+  async #empty(folder: FileHandle, top: FileHandle, shownFolderPath: string): Promise<Subfolder[]> {
+    const subfolders: Subfolder[] = []
     const files: string[] = []
     for (const entry of await readdir(pathOf(folder), { withFileTypes: true })) {
       if (!entry.isDirectory()) {
         files.push(entry.name)
         continue
       }
-      const shown = join(shownFolder, entry.name)
+      const shownPath = join(shownFolderPath, entry.name)
       try {
-        const name = folder === top ? entry.name : await this.#toTop(folder, top, entry.name)
-        found.push({ name, shown })
+        const name = folder === top ? entry.name : await this.#moveToTop(folder, top, entry.name)
+        subfolders.push({ name, shownPath })
       } catch (error) {
-        this.#note(error as NodeJS.ErrnoException, shown)
+        this.#keepFirstFailure(error as NodeJS.ErrnoException, shownPath)
       }
     }
-    for (let first = 0; first < files.length; first += unlinksAtOnce) {
+    for (let first = 0; first < files.length; first += unlinkBatchSize) {
       await Promise.all(
-        files.slice(first, first + unlinksAtOnce).map(async (name) => {
+        files.slice(first, first + unlinkBatchSize).map(async (name) => {
           try {
             await unlink(join(pathOf(folder), name))
           } catch (error) {
-            this.#note(error as NodeJS.ErrnoException, join(shownFolder, name))
+            this.#keepFirstFailure(error as NodeJS.ErrnoException, join(shownFolderPath, name))
           }
         })
       )
     }
-    return found
+    return subfolders
   }
 
-  async #toTop(folder: FileHandle, top: FileHandle, name: string): Promise<string> {
+  /** Returns the new name. */
+  async #moveToTop(folder: FileHandle, top: FileHandle, name: string): Promise<string> {
     const from = join(pathOf(folder), name)
     const moved = `${this.#prefix}${++this.#moved}`
     const to = join(pathOf(top), moved)
     try {
       await rename(from, to)
     } catch (error) {
-      // What is moved gets another parent, and that is written down in it.
-      if (!(await isMadeAccessible(from, error))) throw error
+      // A moved directory gets another parent, which is an entry in it: so its owner needs the permission to
+      // write to it.
+      if (!(await makeAccessible(from, error))) throw error
       await rename(from, to)
     }
     return moved
   }
 
-  /** The first thing that stands in the way is named. */
-  #note(error: NodeJS.ErrnoException, shown: string): void {
+  #keepFirstFailure(error: NodeJS.ErrnoException, shownPath: string): void {
     if (error.code === 'ENOENT' || error.code === 'ENOTEMPTY') return
     const { code, errno, syscall } = error
-    const message = `${error.message.split(',')[0]}, ${syscall} '${shown}'`
-    this.#failure ??= Object.assign(new Error(message), { code, errno, syscall, path: shown })
+    const message = `${error.message.split(',')[0]}, ${syscall} '${shownPath}'`
+    this.#failure ??= Object.assign(new Error(message), { code, errno, syscall, path: shownPath })
   }
 }
 
-/** With all rights that its owner can have. Undefined for what is no folder. */
+/** Opens a directory, and gives its owner all permissions. Undefined if it is none. */
 async function openFolder(path: string): Promise<FileHandle | undefined> {
   let folder: FileHandle
   try {
     folder = await open(path, openFlags)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // A link, or another file.
+    // A symbolic link, or another file.
     if (code === 'ELOOP' || code === 'ENOTDIR') return undefined
-    if (!(await isMadeAccessible(path, error))) throw error
+    if (!(await makeAccessible(path, error))) throw error
     folder = await open(path, openFlags)
   }
   try {
     const { mode } = await folder.stat()
     if ((mode & 0o700) !== 0o700) await folder.chmod(0o700)
   } catch {
-    // Of another user. Whether that matters is seen at the next step.
+    // It is another user's. If that matters, the next step fails.
   }
   return folder
 }
 
-/** After an error that may come of it: gives the owner of a folder, such as one of mode 000, all rights to it. */
-async function isMadeAccessible(path: string, error: unknown): Promise<boolean> {
+/**
+ * If permissions may have caused the error: gives the owner of a directory, such as one of mode 000, all
+ * permissions. Returns whether it did.
+ */
+async function makeAccessible(path: string, error: unknown): Promise<boolean> {
   const { code } = error as NodeJS.ErrnoException
   if (code !== 'EACCES' && code !== 'EPERM') return false
   try {
@@ -195,12 +206,12 @@ async function isMadeAccessible(path: string, error: unknown): Promise<boolean> 
       await folder.close()
     }
   } catch {
-    // It is another user's, or no folder.
+    // It is another user's, or no directory.
     return false
   }
 }
 
-/** What leads to an open folder and nowhere else (proc_pid_fd(5)). */
+/** A path that leads to an open directory and nowhere else. */
 function pathOf({ fd }: FileHandle): string {
-  return `/proc/self/fd/${fd}`
+  return descriptorPath(fd)
 }

@@ -1,14 +1,15 @@
-/** The trial that tells who takes in the orphans of this process. */
+/** Finds out by a trial which process adopts the orphans of this one. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
-import { statOf } from '../linux/proc.js'
+import type { Platform } from '../platform.js'
 
-const longestMs = 10_000
+const timeoutMs = 10_000
 
-// Not every image has a shell, but each that this runs in has Node. The orphan waits for the end of its input.
+// Not every container image has a shell, but every image that this runs in has Node. The orphan waits for the
+// end of its input.
 const orphan = 'process.stdin.resume()'
 const parent = `
   const { spawn } = require('node:child_process')
@@ -17,10 +18,10 @@ const parent = `
   process.stdout.write(String(pid), () => process.exit())`
 
 /**
- * Starts a process whose child outlives it. Resolves with the process id of the parent that the child has then, and with
- * undefined where none could be started. Never rejects.
+ * Starts a process whose child outlives it. Resolves with the pid of the parent that the child then has.
+ * Undefined if no process could be started. Never rejects.
  */
-export async function parentOfOrphans(): Promise<number | undefined> {
+export async function findOrphanAdopter(statOf: Platform['statOf']): Promise<number | undefined> {
   let child: ChildProcess | undefined
   try {
     child = spawn(process.execPath, ['--eval', parent], {
@@ -28,21 +29,21 @@ export async function parentOfOrphans(): Promise<number | undefined> {
       cwd: '/',
       env: plainEnvironment()
     })
-    // Without room for a process it has no streams, and 'error' follows.
+    // If the system has no room for a process, the child has no streams, and emits 'error' later.
     child.on('error', () => {})
     const output = child.stdout as Readable
-    let said = ''
+    let pidText = ''
     output.setEncoding('latin1').on('data', (text: string) => {
-      said += text
+      pidText += text
     })
-    const signal = AbortSignal.timeout(longestMs)
-    // 'close' would wait for the orphan, which has the other pipe.
+    const signal = AbortSignal.timeout(timeoutMs)
+    // Not 'close', which would wait for the orphan: it has the other pipe.
     await Promise.all([once(child, 'exit', { signal }), once(output, 'end', { signal })])
-    // It waits for this process, so the number is its own.
-    const stat = statOf(Number(said))
+    // The orphan waits for this process, so the pid is still its own.
+    const stat = statOf(Number(pidText))
     return stat?.alive ? stat.parent : undefined
   } catch {
-    // There is no room for another process, or this one may start none.
+    // The system has no room for another process, or this process may start none.
     return undefined
   } finally {
     child?.kill('SIGKILL')
@@ -50,7 +51,10 @@ export async function parentOfOrphans(): Promise<number | undefined> {
   }
 }
 
-/** What configures Node is meant for this process, and the orphan is nobody's subprocess. */
+/**
+ * Without options of Node, which are meant for this process, and without a mark: the orphan belongs to no
+ * scope.
+ */
 function plainEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(
     ([name]) => !/^(NODE_|SUBPROCESS_GUARD_(?!REALM))/.test(name)

@@ -1,22 +1,22 @@
-/** A folder of this user's own that all servers of the user share: nobody else can take its place or write to it. */
+/** Makes a directory that all servers of this user share, and that no other user can replace or write to. */
 
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 
-// How long a list of the folders holds, in ms: one is asked for with every mark.
-const listHoldsMs = 1_000
+// How long a list of the directories is used. It is needed for every mark.
+const listFreshForMs = 1_000
 
 export interface OwnFolder {
   readonly path: string
-  /** The places of its name that somebody else has taken, and how. Empty where all is well. */
+  /** The paths that are occupied by something else, each with what it is. Normally empty. */
   readonly squatted: readonly string[]
 }
 
 /**
- * Finds the folder, or makes it, and uses it. Anybody may have made one of its name: then it is at the next place, or has a
- * random name, by which `ownFolders` finds it. It is also at the next place when its use throws, such as for want of room.
- * Throws an `Error` with all reasons where none can be had.
+ * Finds or makes the directory, and calls `use` with it. If another user has occupied its name, it is in the
+ * next place, or has a random name, which `ownFolders` finds. It is in the next place as well if `use`
+ * throws, such as for lack of space. Throws an `Error` with all reasons if every place fails.
  */
 export function makeOwnFolder(use: (path: string) => void = () => {}): OwnFolder {
   const squatted: string[] = []
@@ -37,34 +37,34 @@ export function makeOwnFolder(use: (path: string) => void = () => {}): OwnFolder
   throw new Error([...new Set(failures)].join('; '))
 }
 
-/** For the log. */
+/** A log message about occupied paths. */
 export function squattedLine(squatted: readonly string[]): string {
-  return `${squatted.join('; ')}: another place is used; remove it`
+  return `${squatted.join('; ')}: another directory is used; remove it`
 }
 
 let list:
   | { readonly paths: readonly string[]; readonly until: number; readonly user: number | undefined }
   | undefined
 
-/** All that there are: more than one where others have taken its name for a while. */
+/** All such directories that exist: more than one if another user has occupied the name for some time. */
 export function ownFolders(): readonly string[] {
   const now = performance.now()
   const user = process.geteuid?.()
   if (list === undefined || list.until < now || list.user !== user) {
     const paths = [...new Set([...sharedPlaces(), ...ownPlaces()])].flatMap(ownFoldersIn)
-    list = { paths, until: now + listHoldsMs, user }
+    list = { paths, until: now + listFreshForMs, user }
   }
   return list.paths
 }
 
-/** Puts places first where no other user can rename what is in them. */
-export function shieldedFirst(places: readonly string[]): string[] {
-  return [...places.filter(isShielded), ...places.filter((place) => !isShielded(place))]
+/** Sorts directories: first those in which no other user can rename anything. */
+export function protectedFirst(places: readonly string[]): string[] {
+  return [...places.filter(isProtected), ...places.filter((place) => !isProtected(place))]
 }
 
-/** At places that a server and the next one have in common, whatever their environment. */
+/** Places that all servers have in common, whatever their environment. */
 function sharedPlaces(): string[] {
-  return shieldedFirst(['/dev/shm', `/run/user/${process.geteuid?.()}`, '/tmp'])
+  return protectedFirst(['/dev/shm', `/run/user/${process.geteuid?.()}`, '/tmp'])
 }
 
 function ownPlaces(): string[] {
@@ -89,13 +89,13 @@ function findPlain(place: string, squatted: string[]): string {
   throw new Error(`${path} ${why}`)
 }
 
-/** Where somebody was here before, it is the one that they have made. */
+/** If another server was here before, it is the directory that this server has made. */
 function findRandom(place: string): string {
   const [found] = ownFoldersIn(place)
   if (found !== undefined) return found
   const path = mkdtempSync(join(place, `${plainName()}-`))
   list = undefined
-  // Two may have made one at the same time.
+  // Two servers may have made one at the same time: all use the first one.
   return ownFoldersIn(place)[0] ?? path
 }
 
@@ -112,16 +112,16 @@ function namesIn(place: string): string[] {
   try {
     return readdirSync(place)
   } catch {
-    // It is not there, or may be entered and not read.
+    // It does not exist, or may be entered but not listed.
     return [plainName()]
   }
 }
 
-/** Undefined for a folder of this user that nobody else may enter. */
+/** Why a path cannot be used. Undefined for a directory of this user that no other user may enter. */
 function whyNotOwn(path: string): string | undefined {
   try {
     const stat = lstatSync(path)
-    if (!stat.isDirectory()) return 'is no folder'
+    if (!stat.isDirectory()) return 'is not a directory'
     if (stat.uid !== process.geteuid?.()) return `belongs to user ${stat.uid}`
     return (stat.mode & 0o077) === 0 ? undefined : 'is open to other users'
   } catch (error) {
@@ -129,13 +129,13 @@ function whyNotOwn(path: string): string | undefined {
   }
 }
 
-function isShielded(place: string): boolean {
+function isProtected(place: string): boolean {
   try {
     const { uid, mode } = statSync(place)
     const isSticky = (mode & 0o1000) !== 0
     return (uid === 0 || uid === process.geteuid?.()) && ((mode & 0o022) === 0 || isSticky)
   } catch {
-    // Whoever makes a folder there hears why not.
+    // Making a directory there will tell why not.
     return true
   }
 }

@@ -1,11 +1,11 @@
-/** Whether a command seems to begin a session by itself. */
+/** Tells whether a command seems to start a session by itself. */
 
 /**
- * `setsid` as its program, in its arguments, or in the line for its shell. Who leads a group already may not begin a session:
- * setsid(1) forks then and is over at once, and setsid(2) fails.
+ * Whether `setsid` is in its program, its arguments, or the line for its shell. A group leader may not start
+ * a session: setsid(1) forks and exits at once then, and setsid(2) fails.
  */
-export function namesSetsid(command: string, args: readonly string[]): boolean {
-  // Whoever starts it refuses what is no text, and no list of it.
+export function mayCallSetsid(command: string, args: readonly string[]): boolean {
+  // Arguments of a wrong type are rejected later, when the command is started.
   const texts: unknown[] = Array.isArray(args) ? [command, ...args] : [command]
   return texts.some((text) => typeof text === 'string' && text.includes('setsid'))
 }

@@ -1,4 +1,4 @@
-/** What runs this process, where it is not Node.js. */
+/** Tells which runtime other than Node.js runs this process. */
 
 import type * as Sea from 'node:sea'
 
@@ -9,11 +9,11 @@ const names: Readonly<Record<string, string>> = {
   nw: 'NW.js'
 }
 
-/** Why the program of this process could run no keeper, with the way out; undefined where it can. */
-export function whyNoNode(): string | undefined {
+/** Why the executable of this process cannot run the keeper, with the way out. Undefined if it can. */
+export function whyUnsupportedRuntime(): string | undefined {
   const runtime = otherRuntime()
   if (runtime === undefined) return undefined
-  return `${process.execPath} is ${runtime} and could not run the keeper, which needs Node.js: run the server with \`node\`, bundled if need be (see "Bundling" in docs/deployment.md)`
+  return `${process.execPath} is ${runtime} and cannot run the keeper, which needs Node.js: run the server with \`node\`, as a bundle if necessary (see "Bundling" in docs/deployment.md)`
 }
 
 function otherRuntime(): string | undefined {
@@ -22,7 +22,7 @@ function otherRuntime(): string | undefined {
     if (version !== undefined) return `${name} ${version}`
   }
   const sea = process.getBuiltinModule('node:sea') as typeof Sea | undefined
-  // Two older tools put a script into a Node of their own, and leave these behind.
+  // The last two are set by older tools (pkg, nexe) that put a script into an executable of Node.
   const isSingle = sea?.isSea() || 'pkg' in process || '__nexe' in process
   return isSingle ? 'a single executable application' : undefined
 }

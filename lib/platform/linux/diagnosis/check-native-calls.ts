@@ -1,15 +1,19 @@
-/** What the kernel, and koffi in front of it, allow the keeper to do. */
+/** Checks which system calls koffi and the kernel allow the keeper to make. */
 
 import { closeSync } from 'node:fs'
-import { canListChildren, type Libc, loadLibc } from '../../platform/current.js'
-import type { Finding } from './finding.js'
+import type { Finding, NativeCalls } from '../../platform.js'
+import { loadNativeCalls } from '../native-calls.js'
+import { canListChildren } from '../process-children.js'
 
-/** Tries them in this process, which may be a subreaper itself then. With a problem, no keeper is one. */
-export async function tryCalls(): Promise<Finding[]> {
-  const loaded = await loadLibc()
-  if (loaded instanceof Error) return [koffiMissing(loaded), findChildren()]
+/**
+ * Tries them in this process, which may become a subreaper itself. If there is a problem, no keeper can
+ * become one.
+ */
+export async function checkNativeCalls(): Promise<Finding[]> {
+  const native = await loadNativeCalls()
+  if (native instanceof Error) return [koffiMissing(native), checkChildren()]
   const koffi = { name: 'koffi', severity: 'ok', says: 'koffi is installed and makes system calls.' } as const
-  return [koffi, findChildren(), findSubreaper(loaded), findPidfd(loaded)]
+  return [koffi, checkChildren(), checkSubreaper(native), checkPidfd(native)]
 }
 
 function koffiMissing(error: Error): Finding {
@@ -20,24 +24,24 @@ function koffiMissing(error: Error): Finding {
     name: 'koffi',
     severity: 'problem',
     says: isAbsent
-      ? 'koffi is not installed, so that the keeper cannot become a subreaper.'
+      ? 'koffi is not installed, so the keeper cannot become a subreaper.'
       : `koffi does not work on this ${process.arch} machine with ${libcName()}: ${problem}.`,
     toDo: isAbsent
       ? 'Install optional dependencies: no --omit=optional, no --no-optional, and a lock file made with them.'
-      : 'Install anew where the server runs: koffi has another build for each kind of machine and libc.'
+      : 'Install it on the machine where the server runs: koffi has a build for each architecture and libc.'
   }
 }
 
-/** Node is built for one or the other, and a library must be for the same. */
+/** The libc that Node was built for. A native library must be built for the same. */
 function libcName(): string {
-  // Of no use here, and it may look names up. Node 20.13 and newer know it.
+  // Skip the network part of the report, which may look up names. Supported by Node 20.13 and newer.
   Object.assign(process.report, { excludeNetwork: true })
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
   const version = header?.glibcVersionRuntime
   return version === undefined ? 'musl' : `glibc ${version}`
 }
 
-function findChildren(): Finding {
+function checkChildren(): Finding {
   const name = 'children'
   if (canListChildren()) {
     return { name, severity: 'ok', says: 'This kernel lists the children of a process.' }
@@ -47,25 +51,25 @@ function findChildren(): Finding {
   return { name, severity: 'problem', says, toDo }
 }
 
-function findSubreaper(libc: Libc): Finding {
+function checkSubreaper(native: NativeCalls): Finding {
   const name = 'subreaper'
-  if (libc.becomeSubreaper()) {
+  if (native.becomeOrphanAdopter()) {
     return { name, severity: 'ok', says: 'This kernel lets a process be the parent of all orphans below it.' }
   }
   const says = 'This kernel refuses PR_SET_CHILD_SUBREAPER.'
   return { name, severity: 'problem', says, toDo: 'Look for a seccomp profile that forbids prctl.' }
 }
 
-function findPidfd(libc: Libc): Finding {
+function checkPidfd(native: NativeCalls): Finding {
   const name = 'pidfd'
-  const descriptor = libc.hold(process.pid)
+  const descriptor = native.holdProcess(process.pid)
   if (descriptor !== undefined) {
     closeSync(descriptor)
-    return { name, severity: 'ok', says: 'Processes can be held by pidfd, which never means another one.' }
+    return { name, severity: 'ok', says: 'A pidfd can hold a process: it never means another one.' }
   }
   const says =
-    'There is no pidfd: a process that the keeper did not start is signalled by its number, which another ' +
-    'one may have been given a moment before.'
+    'There is no pidfd: a process that the keeper did not start is signalled by its pid, which may have been ' +
+    'reused a moment before.'
   const toDo = 'Run on Linux 5.3 or newer, without a seccomp profile that forbids pidfd_open.'
   return { name, severity: 'note', says, toDo }
 }

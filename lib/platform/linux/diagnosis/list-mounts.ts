@@ -1,9 +1,9 @@
-/** The mounts that this process sees (proc_pid_mountinfo(5)). */
+/** Lists the mounts that this process sees (proc_pid_mountinfo(5)). */
 
-import { textOf } from './text-of.js'
+import { readText } from './read-text.js'
 
 export interface Mount {
-  /** Which folder of the file system is mounted. */
+  /** The directory of the file system that is mounted. */
   readonly root: string
   readonly path: string
   readonly type: string
@@ -11,9 +11,9 @@ export interface Mount {
   readonly options: readonly string[]
 }
 
-/** All mounts; what lies over another comes later. */
-export function mounts(): Mount[] {
-  const lines = textOf('/proc/self/mountinfo')?.split('\n') ?? []
+/** All mounts. If one covers another, it comes later. */
+export function listMounts(): Mount[] {
+  const lines = readText('/proc/self/mountinfo')?.split('\n') ?? []
   return lines.flatMap((line) => {
     const [place = '', system] = line.split(' - ')
     const [, , , root, path] = place.split(' ')
@@ -23,7 +23,7 @@ export function mounts(): Mount[] {
   })
 }
 
-/** Blanks and line feeds are written in octal. */
+/** Blanks and line feeds are escaped in octal. */
 function unescaped(path: string): string {
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 }

@@ -1,15 +1,16 @@
-/** Whether the keeper finds a place for its socket, and whether others are in the way of what this user's servers share. */
+/**
+ * Checks the keeper's directories: the one of its socket, and the one that all servers of this user share.
+ */
 
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
-import { makeOwnFolder } from '../../platform/current.js'
+import { type Finding, makeOwnFolder } from '../../platform/current.js'
 import { workerMarkOf } from '../../wire/mark.js'
 import { openSocketFolder, removeSocketFolder } from '../../wire/socket-folder.js'
-import type { Finding } from './finding.js'
 
-/** Opens a socket as a keeper would, and removes it. */
-export async function findFolder(): Promise<Finding> {
+/** Opens a socket as a keeper does, and removes it. */
+export async function checkSocketFolder(): Promise<Finding> {
   const name = 'socket folder'
   const failures: string[] = []
   const toDo = 'Set TMPDIR to a short path that this user can write to.'
@@ -26,7 +27,7 @@ export async function findFolder(): Promise<Finding> {
     if (failures.length === 0) {
       return { name, severity: 'ok', says: `The keeper can have its socket in ${parent}.` }
     }
-    const says = `The keeper has its socket in ${parent}, since elsewhere it cannot: ${failures.join('; ')}.`
+    const says = `The keeper has its socket in ${parent}, because other places do not work: ${failures.join('; ')}.`
     return { name, severity: 'note', says, toDo }
   } catch {
     const says = `There is no place for the keeper's socket: ${failures.join('; ')}.`
@@ -34,14 +35,14 @@ export async function findFolder(): Promise<Finding> {
   }
 }
 
-/** Finds the folder that all servers of this user share, as a keeper would. */
-export function findSharedFolder(): Finding {
+/** Finds or makes the directory that all servers of this user share, as a keeper does. */
+export function checkSharedFolder(): Finding {
   const name = 'shared folder'
   try {
     const { path, squatted } = makeOwnFolder()
-    const use = `This user's servers share ${path}, for notes of what was released and the lock of the sweep`
+    const use = `This user's servers share ${path}, for notes of released processes and the lock of the sweep`
     if (squatted.length === 0) return { name, severity: 'ok', says: `${use}.` }
-    const says = `${use}, since others are in the way: ${squatted.join('; ')}.`
+    const says = `${use}, because something is in the way elsewhere: ${squatted.join('; ')}.`
     return {
       name,
       severity: 'note',
@@ -50,7 +51,8 @@ export function findSharedFolder(): Finding {
     }
   } catch (error) {
     const says = `There is no folder that this user's servers can share: ${(error as Error).message}.`
-    const toDo = 'Make /dev/shm or /tmp writable: what was released may be ended by a later start.'
+    const toDo =
+      'Make /dev/shm or /tmp writable. Without it, a later start may end processes that were released.'
     return { name, severity: 'note', says, toDo }
   }
 }

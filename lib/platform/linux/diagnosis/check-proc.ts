@@ -1,11 +1,11 @@
-/** What `/proc` hides from this user, and what that means for the guard. */
+/** Checks what `/proc` hides from this user. */
 
-import { statOf } from '../../platform/current.js'
-import type { Finding } from './finding.js'
-import { mounts } from './mounts.js'
-import { textOf } from './text-of.js'
+import type { Finding } from '../../platform.js'
+import { statOf } from '../process-stat.js'
+import { listMounts } from './list-mounts.js'
+import { readText } from './read-text.js'
 
-// The names of proc(5) for hidepid, and the numbers that older kernels show.
+// The values of hidepid by name (proc(5)), and by number as older kernels show them.
 const hiding: Record<string, string> = {
   1: 'cannot be read',
   noaccess: 'cannot be read',
@@ -17,13 +17,13 @@ const hiding: Record<string, string> = {
 
 const toDo = 'Mount /proc without this option, unless something is meant to be hidden.'
 
-export function findProc(): Finding {
+export function checkProc(): Finding {
   const name = '/proc'
   if (statOf(process.pid) === undefined) {
     const says = 'No /proc is mounted: the guard finds no process.'
     return { name, severity: 'problem', says, toDo: 'Mount it: mount -t proc proc /proc.' }
   }
-  const options = mounts().findLast(({ path }) => path === '/proc')?.options ?? []
+  const options = listMounts().findLast(({ path }) => path === '/proc')?.options ?? []
   const hidepid = settingOf('hidepid', options)
   const hidden = hiding[hidepid ?? '']
   if (hidden !== undefined && !mayTraceAll()) {
@@ -34,8 +34,8 @@ export function findProc(): Finding {
   }
   if (settingOf('subset', options) === 'pid') {
     const says =
-      'subset=pid: /proc shows processes and nothing else. Marks do not name the boot then, and how old a ' +
-      'process is cannot be told.'
+      'subset=pid: /proc shows processes and nothing else. Marks do not name the boot then, and the age of ' +
+      'a process is unknown.'
     return { name, severity: 'note', says, toDo }
   }
   const despite = hidden === undefined ? '' : `, despite hidepid=${hidepid}`
@@ -46,8 +46,11 @@ function settingOf(name: string, options: readonly string[]): string | undefined
   return options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1)
 }
 
-/** CAP_SYS_PTRACE, which hidepid does not hold off. In most containers root has it not. */
+/**
+ * Whether this process has CAP_SYS_PTRACE: hidepid does not apply to it then. In most containers root does
+ * not have it.
+ */
 function mayTraceAll(): boolean {
-  const [, mask = '0'] = /^CapEff:\s+([0-9a-f]+)$/m.exec(textOf('/proc/self/status') ?? '') ?? []
+  const [, mask = '0'] = /^CapEff:\s+([0-9a-f]+)$/m.exec(readText('/proc/self/status') ?? '') ?? []
   return ((BigInt(`0x${mask}`) >> 19n) & 1n) === 1n
 }

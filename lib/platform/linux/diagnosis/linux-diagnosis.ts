@@ -1,0 +1,32 @@
+/** The checks of `subprocess-guard doctor` on Linux. */
+
+import type { Finding, PlatformDiagnosis } from '../../platform.js'
+import { whyUnsupportedSystem } from '../support.js'
+import { checkCgroup } from './check-cgroup.js'
+import { checkFirstProcess } from './check-first-process.js'
+import { checkOpenFiles, checkProcessLimit } from './check-limits.js'
+import { checkNativeCalls } from './check-native-calls.js'
+import { checkProc } from './check-proc.js'
+import { checkUserNamespaces } from './check-user-namespaces.js'
+
+export const linuxDiagnosis: PlatformDiagnosis = {
+  checkSystem,
+  checkProcessList: checkProc,
+  checkNativeCalls,
+  async checkEnvironment(formatBytes) {
+    return [
+      await checkFirstProcess(),
+      checkOpenFiles(),
+      checkProcessLimit(),
+      checkCgroup(formatBytes),
+      checkUserNamespaces()
+    ]
+  }
+}
+
+function checkSystem(): Finding {
+  const name = 'system'
+  if (whyUnsupportedSystem() === undefined) return { name, severity: 'ok', says: 'This is Linux.' }
+  const says = `This is ${process.platform}: the guard finds processes in /proc, which only Linux has.`
+  return { name, severity: 'problem', says, toDo: 'Run the server on Linux, in a container if necessary.' }
+}

@@ -1,0 +1,67 @@
+/** Linux: processes are found in `/proc`, and system calls are made by koffi. */
+
+import type { Platform } from '../platform.js'
+import { findOrphanAdopter } from '../posix/orphan-trial.js'
+import { signalByPid } from '../posix/signal-by-pid.js'
+import { adoptOrphans } from './adopt-orphans.js'
+import { ticksNow } from './boot-clock.js'
+import { bootId, unknownBoot } from './boot-id.js'
+import { describeProcess } from './describe-process.js'
+import { listeningSocketsOf } from './listening-sockets.js'
+import { loadNativeCalls } from './native-calls.js'
+import { pidNamespace, pidNamespaceOf, pidsInNamespaces } from './pid-namespace.js'
+import { childrenOf, childrenOfMainThread } from './process-children.js'
+import { argumentTextOf, bracketedNameOf, commandIn, commandOf } from './process-command.js'
+import { environmentOf, environmentTextOf, variableIn } from './process-environment.js'
+import { allPids, allProcesses, eachPid, listsOwnPids } from './process-list.js'
+import { isSetuid, ownerOf, usersOf } from './process-owner.js'
+import { cwdPathOf, openFolderOf } from './process-paths.js'
+import { canDropRights, openRights } from './process-rights.js'
+import { statOf } from './process-stat.js'
+import { kernelWaitOf, processorWaitOf } from './process-waits.js'
+import { removeFolder } from './remove-folder.js'
+import { hasDefaultAction } from './signal-disposition.js'
+import { whyNoProcessIsVisible, whyUnsupported, whyUnsupportedSystem } from './support.js'
+
+export const linux: Platform = {
+  adoptOrphans,
+  allPids,
+  allProcesses,
+  argumentTextOf,
+  bootId,
+  bracketedNameOf,
+  canDropRights,
+  childrenOf,
+  childrenOfMainThread,
+  commandIn,
+  commandOf,
+  cwdPathOf,
+  describeProcess,
+  eachPid,
+  environmentOf,
+  environmentTextOf,
+  findOrphanAdopter: () => findOrphanAdopter(statOf),
+  hasDefaultAction,
+  isSetuid,
+  kernelWaitOf,
+  listeningSocketsOf,
+  listsOwnPids,
+  loadNativeCalls,
+  openFolderOf,
+  openRights,
+  ownerOf,
+  pidNamespace,
+  pidNamespaceOf,
+  pidsInNamespaces,
+  processorWaitOf,
+  removeFolder,
+  signalByPid,
+  statOf,
+  ticksNow,
+  unknownBoot,
+  usersOf,
+  variableIn,
+  whyNoProcessIsVisible,
+  whyUnsupported,
+  whyUnsupportedSystem
+}

@@ -1,0 +1,335 @@
+/** What an operating system has to offer: each supported system implements `Platform` once. */
+
+/** A living process, described for people. */
+export interface ScopeProcess {
+  readonly pid: number
+  /** Process id of its parent. */
+  readonly parent: number
+  readonly command: string
+  /** How long ago it started, in ms. */
+  readonly ageMs: number
+  /** Its resident memory, in bytes. */
+  readonly memoryBytes: number
+  /** The processor time that it has used, in ms. */
+  readonly cpuMs: number
+}
+
+/** One reading of a process: what identifies it, where it is in the process tree, and its state. */
+export interface ProcessStat {
+  readonly pid: number
+  /** The short name that the system keeps. Linux keeps at most 15 characters. */
+  readonly name: string
+  /**
+   * A letter as in ps(1): `R` running, `S` sleeping, `D` waiting for a device, `T` and `t` stopped, `Z`
+   * zombie.
+   */
+  readonly state: string
+  /** Process id of its parent. */
+  readonly parent: number
+  readonly group: number
+  readonly session: number
+  /**
+   * When the process started, on the clock of `ticksNow`. The pid and the start together identify one
+   * process.
+   */
+  readonly startTick: number
+  /** The processor time that it has used, in clock ticks. */
+  readonly cpuTicks: number
+  readonly threads: number
+  /**
+   * Identifies the program in memory: the value changes when the process executes another program, and only
+   * then. All processes whose memory layout is hidden (those of other users) have the same value.
+   */
+  readonly image: string
+  /** Whether any of its threads still runs. False for a zombie. */
+  readonly alive: boolean
+  /**
+   * Whether it has released its memory, and with it its environment. Such a process starts no other process
+   * and becomes a zombie in a moment. True for a zombie too.
+   */
+  readonly ending: boolean
+}
+
+/** A child that has ended, and how (wait(2)). */
+export interface ReapedChild {
+  readonly pid: number
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** A program to start. */
+export interface ProcessStart {
+  /** The program's file. A relative path is resolved from `cwd`. */
+  readonly path: string
+  /** The first one is the name of the command. */
+  readonly args: readonly string[]
+  /** As `NAME=value`. */
+  readonly env: readonly string[]
+  readonly cwd: string
+  /**
+   * For descriptors 0 to 2: a descriptor of this process, this process's own descriptor of that number, or
+   * nothing.
+   */
+  readonly stdio: readonly (number | 'inherit' | 'ignore')[]
+  /**
+   * The process group of this session that it joins. If undefined, it becomes the leader of a new session.
+   */
+  readonly group: number | undefined
+}
+
+/** Starts a process. Returns its pid, or a system error number below 0. */
+export type PosixSpawn = (start: ProcessStart) => number
+
+/**
+ * Calls `act` with the number of a new process group of this session that has no leader. The group exists
+ * until `act` returns. `act` gets undefined if no group can be made.
+ */
+export type InNewGroup = <Result>(act: (group: number | undefined) => Result) => Result
+
+/** System calls that Node.js does not offer. */
+export interface NativeCalls {
+  /**
+   * Makes this process the parent of all orphans among its descendants. Returns false if the system refuses.
+   */
+  becomeOrphanAdopter(): boolean
+  /** Undefined if this system's C library cannot do it. */
+  readonly posixSpawn: PosixSpawn | undefined
+  readonly inNewGroup: InNewGroup
+  /**
+   * Reaps a child that has ended; -1 reaps any child. Undefined if the child still runs or is no child of
+   * this process.
+   */
+  reap(pid: number): ReapedChild | undefined
+  /** Whether a process group has a member. A zombie and another user's process count too. */
+  groupExists(group: number): boolean
+  /** Returns freed memory to the system, if the C library can. */
+  returnFreedMemory(): void
+  /**
+   * Opens a descriptor that always means this one process, whatever happens to its pid. Undefined if it
+   * cannot be opened.
+   */
+  holdProcess(pid: number): number | undefined
+  /** Whether the process of such a descriptor has ended and was reaped. */
+  isReaped(descriptor: number): boolean
+  /**
+   * Sends a signal to the process that `isStill` confirms, and never to a later process with the same pid.
+   * Returns the error code, or undefined if the signal was sent.
+   */
+  signalConfirmed(pid: number, signal: NodeJS.Signals, isStill: () => boolean): string | undefined
+}
+
+/** Whether this process has become the parent of its descendants' orphans. */
+export interface OrphanAdoption {
+  /** Undefined if the native calls could not be loaded. */
+  readonly native: NativeCalls | undefined
+  readonly adoptsOrphans: boolean
+  /** Why it does not adopt them. */
+  readonly why?: string
+}
+
+/** The users, groups and capabilities of one process, held open: they are never those of another process. */
+export interface ProcessRights {
+  /**
+   * The rights at present, as a text to compare. Undefined if the process is gone. Needs no free descriptor.
+   */
+  read(): string | undefined
+  close(): void
+}
+
+/** A directory as another process sees it, held open. */
+export interface ForeignFolder {
+  /** A short path to it, valid for this process until `close`. */
+  readonly path: string
+  close(): void
+}
+
+/**
+ * The functions that the package needs from an operating system. The pid and the start time of a process
+ * together identify it. "Hidden" means that this user may not see it.
+ *
+ * Functions that read processes throw if no file descriptor is left (`isOutOfDescriptors`): a failed reading
+ * proves nothing. None of the functions uses `this`.
+ */
+export interface Platform {
+  // Support
+
+  /** Why this operating system is not supported. Undefined if it is. */
+  whyUnsupportedSystem(): string | undefined
+  /** Why no process can be found, and so none can be ended, with the way out. Undefined if they can. */
+  whyUnsupported(): string | undefined
+  /** Why the command line can show no process at all. Undefined if it can. */
+  whyNoProcessIsVisible(): string | undefined
+  /**
+   * Whether processes are listed under the pids that this process knows them by, and not by those of another
+   * PID namespace.
+   */
+  listsOwnPids(): boolean
+
+  // Processes
+
+  /** Reads a process. Undefined if there is none with that pid. */
+  statOf(pid: number): ProcessStat | undefined
+  /** The pids of all processes that this user can see. */
+  allPids(): number[]
+  /** The same, a few at a time. Synchronous: it needs no thread of Node's pool. */
+  eachPid(): Generator<number>
+  /** All processes that this user can see, except those that are left out. */
+  allProcesses(isLeftOut?: (pid: number) => boolean): ProcessStat[]
+  /**
+   * The children of a process, zombies included. One may be missing if another child ends during the reading,
+   * so a proof needs more than one reading.
+   */
+  childrenOf(stat: Pick<ProcessStat, 'pid' | 'threads'>): number[]
+  /** The children of a process's main thread, which adopts the orphans. */
+  childrenOfMainThread(pid: number): number[]
+  /** Describes a process for people. `knownCommand` as in `commandOf`. */
+  describeProcess(stat: ProcessStat, knownCommand?: string): ScopeProcess
+  /**
+   * What the main thread of a process waits for in the kernel. Undefined if it does not wait, or if that is
+   * hidden.
+   */
+  kernelWaitOf(pid: number): string | undefined
+  /**
+   * How long the main thread of a process has waited for a processor since it started, in ms. Undefined if
+   * that is unknown.
+   */
+  processorWaitOf(pid: number): number | undefined
+  /**
+   * A path to the current directory of a process. It works for every process of the same user, also after the
+   * directory was renamed or removed.
+   */
+  cwdPathOf(pid: number): string
+
+  // Command lines and environments
+
+  /**
+   * The command line of a process, for people. If it has none, `knownCommand` (for a process that was started
+   * a moment ago) or else its name in brackets.
+   */
+  commandOf(stat: ProcessStat, knownCommand?: string): string
+  /**
+   * The arguments of a process, as the system keeps them. Undefined if hidden, empty if it has released its
+   * memory.
+   */
+  argumentTextOf(pid: number): string | undefined
+  /** The command line in such a text, for people. Undefined if there is none. */
+  commandIn(argumentText: string | undefined): string | undefined
+  /** The name of a process in brackets, as ps(1) shows it. */
+  bracketedNameOf(stat: ProcessStat): string
+  /**
+   * The value of a variable in the environment that a process was started with. Undefined if unset or hidden.
+   */
+  environmentOf(pid: number, name: string): string | undefined
+  /** The environment that a process was started with, as the system keeps it. Undefined if hidden. */
+  environmentTextOf(pid: number): string | undefined
+  /** The value of a variable in such a text. */
+  variableIn(environmentText: string, name: string): string | undefined
+
+  // Users and rights
+
+  /**
+   * The apparent owner of a process, found without opening a file: its effective user, or root if other users
+   * may not inspect it. Undefined if there is no process with that pid.
+   */
+  ownerOf(pid: number): number | undefined
+  /** The real and the effective user of a process. Undefined if hidden. */
+  usersOf(pid: number): { real: number; effective: number } | undefined
+  /**
+   * Whether the program of a process runs with the rights of the file's owner (set-user-ID). True if hidden
+   * or gone.
+   */
+  isSetuid(pid: number): boolean
+  /** Holds the rights of a process open. Undefined if they are hidden. */
+  openRights(pid: number): ProcessRights | undefined
+  /**
+   * Whether such rights include any that the process could give up: capabilities, or another user or group to
+   * change to.
+   */
+  canDropRights(rights: string): boolean
+
+  // Signals and system calls
+
+  /** Loads the native calls. Resolves with the reason if they cannot be loaded. */
+  loadNativeCalls(): Promise<NativeCalls | Error>
+  /** Makes this process the parent of all orphans among its descendants, if the system can. */
+  adoptOrphans(): Promise<OrphanAdoption>
+  /**
+   * Resolves with the pid of the process that adopts the orphans of this one, found by a trial that takes as
+   * long as the start of a process. Undefined if the trial failed. Never rejects.
+   */
+  findOrphanAdopter(): Promise<number | undefined>
+  /**
+   * Sends a signal by pid, which `isStill` confirms a moment before. Returns the error code, or undefined if
+   * it was sent.
+   */
+  signalByPid(pid: number, signal: NodeJS.Signals, isStill: () => boolean): string | undefined
+  /**
+   * Whether the signal ends the process by default: it is not caught, ignored or blocked. False if that is
+   * hidden.
+   */
+  hasDefaultAction(pid: number, signal: NodeJS.Signals): boolean
+
+  // Boot, clock and PID namespaces
+
+  /** Identifies this boot of this machine. */
+  bootId(): string
+  /** The value of `bootId` if the system does not tell. */
+  readonly unknownBoot: string
+  /**
+   * The present time on the clock of start times, in clock ticks since boot. At most some ticks late, never
+   * ahead.
+   */
+  ticksNow(): number
+  /** Identifies the PID namespace of this process: a pid means something only within it. */
+  pidNamespace(): string
+  /** The PID namespace of a process. Undefined if it is gone or hidden. */
+  pidNamespaceOf(pid: number): string | undefined
+  /** The pids of a process, one for each namespace that it is visible in: first ours, last its own. */
+  pidsInNamespaces(pid: number): number[]
+
+  // Files and sockets
+
+  /**
+   * Removes a directory with everything in it. Resolves when it is gone, or did not exist. Rejects with the
+   * first obstacle, after everything else was removed.
+   */
+  removeFolder(path: string): Promise<void>
+  /**
+   * The paths of the Unix sockets that a process listens on, as that process sees them. Throws if they are
+   * hidden.
+   */
+  listeningSocketsOf(pid: number): string[]
+  /**
+   * Opens a directory at a path as another process sees it, which may have mounts of its own. Throws a system
+   * error.
+   */
+  openFolderOf(pid: number, path: string): ForeignFolder
+}
+
+/** `problem`: something does not work or will go wrong. `note`: it may. */
+export type Severity = 'ok' | 'note' | 'problem'
+
+/** One result of a check, as `subprocess-guard doctor --json` shows it. */
+export interface Finding {
+  /** The matter that was checked. */
+  readonly name: string
+  readonly severity: Severity
+  /** The result, in sentences. */
+  readonly says: string
+  /** What to do about it. */
+  readonly toDo?: string
+}
+
+/**
+ * The checks of `subprocess-guard doctor` that depend on the operating system. Only that command loads them.
+ */
+export interface PlatformDiagnosis {
+  /** Whether the system is supported. If not, no other check is made. */
+  checkSystem(): Finding
+  /** Whether processes can be found. */
+  checkProcessList(): Finding
+  /** Whether a keeper can adopt orphans and hold processes. Tries it in this process. */
+  checkNativeCalls(): Promise<Finding[]>
+  /** Limits and settings of this machine that matter to a server with subprocesses. */
+  checkEnvironment(formatBytes: (bytes: number) => string): Promise<Finding[]>
+}

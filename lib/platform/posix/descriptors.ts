@@ -1,0 +1,22 @@
+/** Tells when no file descriptor is left. */
+
+import { closeSync, openSync } from 'node:fs'
+
+/**
+ * Whether something failed because this process (EMFILE) or the system (ENFILE) has no file descriptor left.
+ * Nothing may be concluded from a failed reading of processes; a later one may succeed.
+ */
+export function isOutOfDescriptors(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'EMFILE' || code === 'ENFILE'
+}
+
+/** Whether this process can open no file at present. */
+export function hasNoDescriptor(): boolean {
+  try {
+    closeSync(openSync('/', 'r'))
+    return false
+  } catch (error) {
+    return isOutOfDescriptors(error)
+  }
+}
