@@ -1,86 +1,89 @@
-/** A look at every process for what names a worker: the marks of subprocesses and of keepers. */
+/** Scans all processes for workers: those that the marks of subprocesses and keepers name. */
 
 import { ProcessTree } from '../containment/process-tree.js'
 import { allProcesses, environmentOf, numbersOf, type ProcessStat } from '../platform/current.js'
 import { keeperMarkName, markName, type WorkerName, workerIn, workerMarkIn } from '../wire/mark.js'
 
-/** What was seen of one worker. */
-export interface WorkerSigns {
+/** A worker, and the processes whose marks name it. */
+export interface MarkedWorker {
   readonly name: WorkerName
   readonly keepers: ProcessStat[]
   /**
-   * The processes that carry the mark of a scope, by its number, but for those that a service has started: it gives them the
-   * environment of whoever asks it to, and has not the mark itself.
+   * The processes with the mark of a scope, by the number of the scope. Without those that a service has
+   * started: a service passes on the environment of the process that requests it, and carries no mark itself.
    */
   readonly marked: Map<number, ProcessStat[]>
 }
 
-export interface Look {
+export interface ProcessSnapshot {
+  /** All processes, by pid, except this one. */
   readonly processes: ReadonlyMap<number, ProcessStat>
-  readonly workers: ReadonlyMap<string, WorkerSigns>
-  /** All that descends from these and carries no other mark, themselves included. */
+  /** By the common prefix of their marks. */
+  readonly workers: ReadonlyMap<string, MarkedWorker>
+  /** These processes and their descendants, up to those with a mark of their own. */
   treesOf(roots: readonly ProcessStat[]): ProcessStat[]
 }
 
-/** Looks at all that this user may see. */
-export function lookForMarks(): Look {
-  // Who looks is not looked at, though it has a worker's mark when that has started it.
+/** Scans all processes that this user may see. */
+export function scanForWorkers(): ProcessSnapshot {
+  // Without this process, which has the mark of a worker when that worker started it.
   const others = allProcesses((pid) => pid === process.pid)
   const processes = new Map(others.map((stat) => [stat.pid, stat]))
-  const workers = new Map<string, WorkerSigns>()
+  const workers = new Map<string, MarkedWorker>()
   const markOf = new Map<number, string>()
   const childrenOf = new Map<number, ProcessStat[]>()
-  const carriers: { stat: ProcessStat; signs: WorkerSigns; scope: number }[] = []
-  const signsOf = (workerMark: string, name: WorkerName): WorkerSigns => {
-    const signs = workers.get(workerMark) ?? { name, keepers: [], marked: new Map() }
-    workers.set(workerMark, signs)
-    return signs
+  const markedProcesses: { stat: ProcessStat; worker: MarkedWorker; scope: number }[] = []
+  const workerOf = (workerMark: string, name: WorkerName): MarkedWorker => {
+    const worker = workers.get(workerMark) ?? { name, keepers: [], marked: new Map() }
+    workers.set(workerMark, worker)
+    return worker
   }
 
   for (const stat of processes.values()) {
     addTo(childrenOf, stat.parent, stat)
     if (!stat.alive) continue
-    const kept = keptWorkerOf(stat)
-    const keptName = kept === undefined ? undefined : workerIn(kept)
-    if (kept !== undefined && keptName !== undefined) {
-      markOf.set(stat.pid, kept)
-      signsOf(kept, keptName).keepers.push(stat)
+    const keptWorkerMark = workerMarkOfKeeper(stat)
+    const keptName = keptWorkerMark === undefined ? undefined : workerIn(keptWorkerMark)
+    if (keptWorkerMark !== undefined && keptName !== undefined) {
+      markOf.set(stat.pid, keptWorkerMark)
+      workerOf(keptWorkerMark, keptName).keepers.push(stat)
       continue
     }
     const mark = environmentOf(stat.pid, markName) ?? ''
     const [workerMark, name] = [workerMarkIn(mark), workerIn(mark)]
     if (workerMark === undefined || name === undefined) continue
     markOf.set(stat.pid, mark)
-    carriers.push({
+    markedProcesses.push({
       stat,
-      signs: signsOf(workerMark, name),
+      worker: workerOf(workerMark, name),
       scope: Number(mark.slice(workerMark.length + 1))
     })
   }
 
   const tree = new ProcessTree(others)
-  const above = new Set<number>()
-  const keepers = [...workers.values()].flatMap((signs) => signs.keepers)
+  const ancestors = new Set<number>()
+  const keepers = [...workers.values()].flatMap((worker) => worker.keepers)
   for (const from of [processes.get(process.ppid), ...keepers]) {
-    if (from !== undefined) for (const { pid } of tree.lineOf(from)) above.add(pid)
+    if (from !== undefined) for (const { pid } of tree.lineOf(from)) ancestors.add(pid)
   }
-  // What all of a chain have above them is looked for once: it may be thousands long.
-  const unmarkedAbove = new Map<number, ProcessStat | undefined>()
-  for (const { stat, signs, scope } of carriers) {
+  // The nearest unmarked ancestor of each process, cached: a chain of processes may be thousands long.
+  const unmarkedAncestor = new Map<number, ProcessStat | undefined>()
+  for (const { stat, worker, scope } of markedProcesses) {
     const line: number[] = []
     let unmarked: ProcessStat | undefined
     for (const at of tree.lineOf(stat)) {
-      unmarked = markOf.has(at.pid) ? unmarkedAbove.get(at.pid) : at
-      if (unmarked !== undefined || unmarkedAbove.has(at.pid)) break
+      unmarked = markOf.has(at.pid) ? unmarkedAncestor.get(at.pid) : at
+      if (unmarked !== undefined || unmarkedAncestor.has(at.pid)) break
       line.push(at.pid)
     }
-    for (const pid of line) unmarkedAbove.set(pid, unmarked)
-    if (unmarked === undefined || mayHaveOurs(unmarked, signs.name, above)) addTo(signs.marked, scope, stat)
+    for (const pid of line) unmarkedAncestor.set(pid, unmarked)
+    if (unmarked === undefined || mayBeParent(unmarked, worker.name, ancestors))
+      addTo(worker.marked, scope, stat)
   }
 
   const treesOf = (roots: readonly ProcessStat[]): ProcessStat[] => {
     const found = new Set(roots)
-    // A set hands out what is added while it is read.
+    // The loop also visits what is added to the set during the loop.
     for (const stat of found) {
       for (const child of childrenOf.get(stat.pid) ?? []) if (!markOf.has(child.pid)) found.add(child)
     }
@@ -90,22 +93,25 @@ export function lookForMarks(): Look {
 }
 
 /**
- * Whether a process without a mark may have a child of the worker's: it is the worker, or takes in orphans, as the first process
- * of a PID namespace does, and perhaps one that is above a worker.
+ * Whether a process without a mark may be the parent of a process of this worker: it is the worker itself, or
+ * it may adopt orphans. These are the first process of a PID namespace, and any ancestor of a keeper or of
+ * this process.
  */
-function mayHaveOurs(
+function mayBeParent(
   { pid, startTick }: ProcessStat,
   worker: WorkerName,
-  above: ReadonlySet<number>
+  ancestors: ReadonlySet<number>
 ): boolean {
-  return startTick === worker.startTick || above.has(pid) || numbersOf(pid).at(-1) === 1
+  return startTick === worker.startTick || ancestors.has(pid) || numbersOf(pid).at(-1) === 1
 }
 
-/** The mark of the worker whose keeper it is. What a keeper starts may have its variables, and is none. */
-function keptWorkerOf({ pid, parent }: ProcessStat): string | undefined {
-  const kept = environmentOf(pid, keeperMarkName)
-  if (kept === undefined || environmentOf(parent, keeperMarkName) === kept) return undefined
-  return kept
+/**
+ * The mark of the worker whose keeper this process is. A child that inherited the variable is not a keeper.
+ */
+function workerMarkOfKeeper({ pid, parent }: ProcessStat): string | undefined {
+  const workerMark = environmentOf(pid, keeperMarkName)
+  if (workerMark === undefined || environmentOf(parent, keeperMarkName) === workerMark) return undefined
+  return workerMark
 }
 
 function addTo(lists: Map<number, ProcessStat[]>, key: number, stat: ProcessStat): void {

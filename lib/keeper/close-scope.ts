@@ -1,5 +1,5 @@
 /**
- * Closes a scope: stops its launches, ends its processes, removes its directories. Or ends one command of it.
+ * Closes a scope: stops its launches, ends its processes, removes its directories. Also ends single commands.
  */
 
 import { CommandCensus } from '../containment/command-census.js'
@@ -82,9 +82,7 @@ export class ScopeCloser {
     }
   }
 
-  /**
-   * A process of the scope has exited: removes the kept directories of the scope if it was their last user.
-   */
+  /** A process of the scope has exited: removes its kept directories if it was their last user. */
   async removeUnusedFolders(scope: number): Promise<void> {
     const leftFolders = await this.#keptFolders.letGo(scope)
     if (leftFolders.length === 0) return
@@ -97,10 +95,7 @@ export class ScopeCloser {
     return this.#keptFolders.letGoAll()
   }
 
-  /**
-   * Reports once that the processes of a scope could not be read. Without any known process, no survivor
-   * shows it.
-   */
+  /** Reports that the processes of a scope could not be read. The list of survivors may be empty then. */
   #reportUnseen(scope: ScopeRecord): void {
     const { number, whyUnseen: why } = scope
     if (why === undefined) return

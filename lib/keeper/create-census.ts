@@ -1,7 +1,4 @@
-/**
- * Creates the census of the keeper: how it finds the processes of each scope depends on the containment
- * level.
- */
+/** Creates the census, which finds the processes of each scope, for the containment level of the keeper. */
 
 import { HybridCensus } from '../containment/hybrid-census.js'
 import { MarksCensus } from '../containment/marks-census.js'

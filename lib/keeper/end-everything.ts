@@ -15,12 +15,10 @@ export async function endEverything(
 ): Promise<KeeperReport> {
   const unreported = scopes.all().filter((scope) => !scope.isReported)
   for (const scope of unreported) scope.isReported = true
-  // First, no scope is open any more: then an orphan of unknown origin can belong to none, and is ended at
-  // once.
+  // All of them first: an orphan of unknown origin is ended at once when no open scope can have started it.
   for (const { record } of unreported) closer.beginClosing(record)
   const closing = unreported.map((scope) => closer.close(scope, reason))
-  // Finding unscoped processes takes a scan of all processes of the machine. Send the first signals before
-  // it.
+  // The search for unscoped processes scans the whole machine. Send the first signals before that.
   await turn()
   await turn()
   // An earlier call for a hung worker may still be closing its scopes: wait for those, too.

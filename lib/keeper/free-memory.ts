@@ -1,7 +1,4 @@
-/**
- * Gives memory back to the system: a keeper is idle most of the time, and an idle process collects no
- * garbage.
- */
+/** Gives memory back to the system: a keeper is mostly idle, and an idle process collects no garbage. */
 
 import type { Libc } from '../platform/current.js'
 

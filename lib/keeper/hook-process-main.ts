@@ -59,9 +59,7 @@ function ownersOf(module: Exports): Map<HookName, Record<HookName, (info: unknow
   return owners
 }
 
-/**
- * Waits for processes that the hook started without waiting for them: they would be killed with this process.
- */
+/** Waits for the hook's own children: the keeper ends whatever is left when this process exits. */
 async function childrenExited(): Promise<void> {
   while (process.getActiveResourcesInfo().includes('ProcessWrap')) await pause(checkMs)
 }

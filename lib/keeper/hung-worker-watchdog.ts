@@ -13,10 +13,7 @@ export interface WatchdogParts {
   readonly worker: number
   /** How long its event loop may be blocked, in ms. */
   readonly timeoutMs: number
-  /**
-   * Requests a stack sample of the worker. A sample that takes longer than `withinMs` may be too late to be
-   * used.
-   */
+  /** Requests a stack sample. One that takes longer than `withinMs` may be too late to be used. */
   readonly sampleStack: (withinMs: number) => Promise<StackSample>
   /** Called once at most. */
   readonly onHung: (silentMs: number, sample: StackSample) => void

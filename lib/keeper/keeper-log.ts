@@ -1,7 +1,4 @@
-/**
- * The keeper's log: lines of JSON on standard error, which is the worker's. No worker may be left to log
- * them.
- */
+/** The keeper's log: lines of JSON on the worker's standard error, since a dead worker cannot log them. */
 
 import { write } from 'node:fs'
 import type { EndedProcess, KeeperReport } from '../wire/messages.js'

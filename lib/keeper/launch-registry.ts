@@ -61,7 +61,7 @@ export class LaunchRegistry {
   /** Starts a command as soon as its connections have arrived. Fails when the scope is not open. */
   launch({ id, request }: LaunchOrder, scope: ScopeRecord | undefined): void {
     const { stdioServer, startProcess, isWorkerGone, send } = this.#parts
-    // The worker's last orders may still be read after its death. Starting them takes time and serves nobody.
+    // The worker's last orders may still be read after its death. Carrying them out would waste time.
     if (scope?.state !== 'open' || isWorkerGone()) {
       const message = `spawn ${request.file} ECANCELED`
       this.#closeConnections(request)

@@ -1,7 +1,4 @@
-/**
- * Finds out which containment level this machine offers, and makes this process a subreaper where it can be
- * one.
- */
+/** Makes this process a subreaper if possible, which gives the better containment level. */
 
 import { canListChildren, type Libc, loadLibc } from '../platform/current.js'
 

@@ -15,9 +15,7 @@ export interface StartRequest
   readonly stdio: readonly (Socket | 'inherit' | 'ignore')[]
 }
 
-/**
- * One of the two is called, once: `failed` when nothing was started, `exited` when the process has exited.
- */
+/** One of the two is called, once: `failed` when nothing was started, else `exited` at the exit. */
 export interface StartEvents {
   failed(failure: LaunchFailure): void
   exited(code: number | null, signal: NodeJS.Signals | null): void

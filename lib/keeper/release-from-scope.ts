@@ -40,10 +40,7 @@ export class ScopeReleaser {
     this.#note(pid, () => noteReleasedProcess(process))
   }
 
-  /**
-   * Writes the note. Reports a failure to the worker, and once that another user has the name of the
-   * directory.
-   */
+  /** Writes the note. Warns once if another user has taken the name of the directory for notes. */
   #note(pid: number, write: () => readonly string[]): void {
     try {
       const squatted = write()

@@ -12,8 +12,7 @@ import type { WorkerHooks, WorkerInfo } from '../wire/worker-info.js'
 /** With this argument the keeper's file runs a hook. */
 export const hookArgument = 'hook'
 const heapMb = 64
-// SIGKILL works at once, except for a process in uninterruptible sleep, or one that has become another
-// user's.
+// SIGKILL works at once, except in uninterruptible sleep, or if the process has become another user's.
 const killedWithinMs = 1_000
 
 export type HookName = keyof WorkerHooks
@@ -101,7 +100,8 @@ function killGroupOf(child: ChildProcess): void {
 
 function exitReason(code: number | null, signal: NodeJS.Signals | null): string {
   if (signal === null) return `its process exited with code ${code} before it was done`
-  return `its process was ended by ${signal} before it was done (possibly for using more than ${heapMb} MB of heap)`
+  const possibly = `possibly for using more than ${heapMb} MB of heap`
+  return `its process was ended by ${signal} before it was done (${possibly})`
 }
 
 function failed(why: string): HookResult {

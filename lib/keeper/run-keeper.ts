@@ -96,9 +96,7 @@ function onConnection(connection: number): void {
   else supervisor.stackSampler.attach(stdioServer.take(connection) as Socket)
 }
 
-/**
- * Without this socket no command could have streams. The reason is sent to the worker, and not only logged.
- */
+/** Without this socket no command can have streams: on failure, sends the reason to the worker and exits. */
 async function openStdioServer(): Promise<StdioServer> {
   try {
     return await StdioServer.open(workerMark, onConnection, () => keeper.status())

@@ -36,9 +36,7 @@ function spawnOrFail(request: StartRequest, events: StartEvents): ChildProcess |
   }
 }
 
-/**
- * A script without a `#!` line is run by the shell. glibc's execvp(3) does that; musl's fails with ENOEXEC.
- */
+/** The shell runs a script without a `#!` line. glibc's execvp(3) does that; musl's fails with ENOEXEC. */
 function spawnProgramOrScript(request: StartRequest): ChildProcess {
   const { file, args } = request
   try {
@@ -62,7 +60,7 @@ function spawnFile(
     cwd,
     env: { ...env, [markName]: mark, [commandNumberName]: String(command) },
     stdio: [...stdio],
-    // In a session and group of its own, which no process of ours is in.
+    // Starts a session, so that the process leads a group of its own, without any process of ours in it.
     detached: true,
     ...(uid === undefined ? {} : { uid }),
     ...(gid === undefined ? {} : { gid })

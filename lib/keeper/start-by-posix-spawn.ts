@@ -1,6 +1,4 @@
-/**
- * Starts a process by posix_spawn(3), through koffi. The census reaps it (`containment/subreaper-census.ts`).
- */
+/** Starts a process by posix_spawn(3), through koffi. `containment/subreaper-census.ts` reaps it. */
 
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
@@ -65,9 +63,7 @@ function descriptorOf(socket: Socket): number {
   return (socket as unknown as { _handle: { fd: number } })._handle.fd
 }
 
-/**
- * Worded as by Node, whose message lacks the command for the errors that it throws instead of emitting them.
- */
+/** Node's wording: the message names the command if Node emits the error, and not if Node throws it. */
 function failureOf({ file }: StartRequest, errno: number): LaunchFailure {
   const code = getSystemErrorName(errno)
   const isThrown = !['EACCES', 'EAGAIN', 'EMFILE', 'ENFILE', 'ENOENT'].includes(code)

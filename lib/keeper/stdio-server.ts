@@ -1,7 +1,7 @@
 /**
  * The keeper's Unix socket. The worker connects once for each piped standard stream, and the keeper passes
- * the connection to the command. The socket is in a directory that only this user may enter. Any process of
- * this user may also connect to it and request the status.
+ * the connection to the command. The socket is in a directory that only this user may enter. A process that
+ * may enter it may also request the status.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -60,8 +60,7 @@ export class StdioServer {
    * connections that have arrived stay. Rejects when no socket can be opened.
    */
   async reopen(): Promise<void> {
-    // `allowHalfOpen`: if the worker has already ended its side, the command still gets the stream, at its
-    // end.
+    // `allowHalfOpen`: if the worker has already ended its side, the command gets a stream that has ended.
     const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket))
     const folder = await openSocketFolder(this.#workerMark, async (path) => {
       server.listen({ path, backlog })
@@ -74,9 +73,7 @@ export class StdioServer {
     this.#server = server
   }
 
-  /**
-   * Removes the connection of this number from the server and returns it; undefined when it has not arrived.
-   */
+  /** Removes and returns the connection of this number; undefined when it has not arrived. */
   take(connection: number): Socket | undefined {
     const socket = this.#arrived.get(connection)
     if (socket === undefined) return undefined
@@ -114,8 +111,7 @@ export class StdioServer {
         return
       }
       const connection = Number.parseInt(header.slice(this.secret.length), 16)
-      // More than the header is not the worker's: it holds back the command's input until the launch is
-      // confirmed.
+      // The worker sends nothing but the header until the launch is confirmed: more is not the worker's.
       if (header !== connectionHeader(this.secret, connection) || this.#arrived.has(connection)) {
         socket.destroy()
         return

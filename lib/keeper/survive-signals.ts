@@ -1,7 +1,4 @@
-/**
- * Makes this process survive signals: a terminal or a tool such as nodemon sends them to keeper and worker
- * alike.
- */
+/** Makes the keeper survive signals that a terminal or a tool such as nodemon sends to the whole tree. */
 
 import { constants } from 'node:os'
 

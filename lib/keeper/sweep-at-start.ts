@@ -17,7 +17,8 @@ export async function sweepAtStart(
     const processes = await sweep(libc, graceMs, adopter, warn)
     if (processes.length === 0) return
     const survived = processes.filter(({ ended }) => ended === 'survived').length
-    const message = `leftovers of dead workers: ended ${processes.length - survived} processes, ${survived} survived`
+    const ended = processes.length - survived
+    const message = `leftovers of dead workers: ended ${ended} processes, ${survived} survived`
     send({ type: 'say', level: survived === 0 ? 'warn' : 'error', fields: { processes }, message })
   } catch (error) {
     const message = `the sweep for leftovers of dead workers failed: ${(error as Error).message}`

@@ -1,5 +1,5 @@
 /**
- * Finds and ends what the worker started outside any scope, and strays: processes that no open scope started.
+ * Finds and ends what the worker started outside any scope, and strays that no open scope can have started.
  */
 
 import { releasedProcesses } from '../containment/release-registry.js'
@@ -28,7 +28,7 @@ export class UnscopedProcesses {
     this.#parts = parts
   }
 
-  /** The living ones. */
+  /** Lists the living ones. */
   list(): ScopeProcess[] {
     const { census, workerRecord } = this.#parts
     this.#searchAllProcesses()

@@ -1,14 +1,12 @@
 /**
  * Whether the keeper may carry out an order: only while the worker has the users, groups and capabilities
- * that it had when it started the keeper. A worker that gave up root must not get root's work done by its
- * keeper.
+ * that it had when it started the keeper. Otherwise a worker that gave up root could act as root through it.
  */
 
 import { Rights } from '../platform/current.js'
 import type { WorkerMessage } from '../wire/messages.js'
 
-// How often a worker with hooks is checked. Hooks may run after its end, when its rights cannot be read any
-// more.
+// How often a worker with hooks is checked: hooks may run after its end, when its rights cannot be read.
 const checkMs = 1_000
 
 // All other orders only inform the worker, or end the processes of its scopes sooner.
@@ -76,14 +74,11 @@ export class WorkerRights {
     if (message.type === 'signal' && (message.signal === 'SIGTERM' || message.signal === 'SIGKILL'))
       return true
     if (this.areUnchanged()) return true
-    // The last orders of a worker that is gone. They only affect the processes of its scopes, and their
-    // directories.
+    // The last orders of a worker that is gone: they only affect what its scopes already have.
     return !this.#isRevoked && ordersAllowedAfterEnd.has(message.type)
   }
 
-  /**
-   * Whether the worker still has its initial rights. False when it is gone, since they cannot be read then.
-   */
+  /** Whether the worker still has its initial rights. False when it is gone: they cannot be read then. */
   areUnchanged(): boolean {
     if (this.#isRevoked || this.#isConfirmed || this.#initial === undefined) return !this.#isRevoked
     const rights = this.#current?.read()
@@ -110,8 +105,7 @@ export class WorkerRights {
 }
 
 /**
- * An inherited scope uses rights: the keeper searches for processes that a lost keeper started with these
- * rights.
+ * To open an inherited scope, the keeper searches for processes that a lost keeper started with these rights.
  */
 function usesRights(message: WorkerMessage): boolean {
   return ordersThatUseRights.has(message.type) || (message.type === 'open' && message.isInherited === true)

@@ -150,8 +150,8 @@ export class WorkerSupervisor {
   }
 
   /**
-   * Ends a hung worker: first its subprocesses. Then logs it, runs the hook `workerAbort`, and sends SIGABRT,
-   * and SIGKILL if the worker is alive after the grace period.
+   * Ends a hung worker: ends its subprocesses, logs it, runs the hook `workerAbort`, sends SIGABRT, and
+   * SIGKILL if the worker is alive after the grace period.
    */
   async #abortWorker(silentMs: number, sample: StackSample): Promise<void> {
     const { keeper, workerGone, logHungWorker } = this.#parts

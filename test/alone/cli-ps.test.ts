@@ -193,7 +193,7 @@ suite('a worker and its keeper', () => {
   }, async () => {
     assert.ok(served.guard.keeper > 0)
     const { status, stdout, stderr } = await runCli(['ps'], { user: stranger })
-    assert.equal(stdout, `no guarded worker runs here (as far as user ${stranger} can see)\n`)
+    assert.equal(stdout, `no guarded worker is visible to user ${stranger}\n`)
     assert.deepEqual([status, stderr], [0, ''])
   })
 
@@ -202,7 +202,7 @@ suite('a worker and its keeper', () => {
   }, async () => {
     assert.ok(served.guard.keeper > 0)
     const { status, stdout, stderr } = await runCli(['ps'], { via: inNamespaces })
-    assert.equal(stdout, 'no guarded worker runs here (as far as user root can see)\n')
+    assert.equal(stdout, 'no guarded worker is visible to user root\n')
     assert.deepEqual([status, stderr], [0, ''])
     assert.equal((await runCli(['ps', '--json'], { via: inNamespaces })).stdout, '[]\n')
   })
@@ -339,7 +339,10 @@ suite('what a keeper tells', () => {
         '  scope 3  closing  open 4 min 10 s  deadline none  no route'
       ],
       [{ ...scope, openMs: 90_000_000 }, '  scope 3  open 1 d 1 h  deadline none  no route'],
-      [{ ...scope, scope: 0, openMs: 7_500_000 }, '  in no request  open 2 h 5 min  deadline none  no route'],
+      [
+        { ...scope, scope: 0, openMs: 7_500_000 },
+        '  outside requests  open 2 h 5 min  deadline none  no route'
+      ],
       // A terminal would take it for an order.
       [{ ...scope, route: 'GET /\x1b[2J\r\n' }, '  scope 3  open 12.4 s  deadline none  GET /?[2J??'],
       // It is not believed of a process that is not there.
