@@ -1,7 +1,4 @@
-/**
- * Lists the guarded workers of this machine with their processes: asks their keepers, or else reads marks in
- * `/proc`.
- */
+/** Lists guarded workers with their processes: asks their keepers, or else reads marks in `/proc`. */
 
 import { commandOf, type ProcessStat, processOf, type ScopeProcess, statOf } from '../platform/current.js'
 import type { Containment } from '../wire/messages.js'
@@ -45,16 +42,11 @@ export interface ShownWorker {
   /** Why the information is incomplete; null when it is not. */
   readonly note: string | null
   readonly scopes: readonly ShownScope[]
-  /**
-   * The processes with its mark that are in no open scope: started outside requests, released, or survivors.
-   */
+  /** Processes with its mark that are in no open scope: started outside requests, released, or survivors. */
   readonly unscoped: readonly ScopeProcess[]
 }
 
-/**
- * All workers that have a keeper or a subprocess that this user can see: running workers first, in order of
- * pid.
- */
+/** All workers whose keeper or subprocesses this user can see: running workers first, in order of pid. */
 export async function listWorkers(): Promise<ShownWorker[]> {
   // Scan before asking any keeper, so that the answers are the newer information.
   const snapshot = scanForWorkers()
@@ -127,9 +119,7 @@ function showReported(
   return { scopes, unscoped: inTreeOrder(others.map((stat) => processOf(stat))) }
 }
 
-/**
- * Merges the scopes that several keepers of a worker have reported: each may have some processes of a scope.
- */
+/** Merges the scopes reported by several keepers of a worker: each may have some processes of a scope. */
 function mergeScopes(scopes: readonly ScopeStatus[], others: readonly ScopeStatus[]): ScopeStatus[] {
   const numbers = new Set(scopes.map(({ scope }) => scope))
   const merged = scopes.map((status) => {

@@ -1,9 +1,6 @@
 /** Makes text from other processes safe to print. */
 
-/**
- * Replaces control and invisible characters: anybody can put a terminal's control codes into the name of a
- * process.
- */
+/** Replaces control and invisible characters: a process name may contain control codes. */
 export function printable(text: string): string {
   return text.replace(/\p{C}/gu, '?')
 }

@@ -15,10 +15,7 @@ export interface Branch {
 // Deeper processes are drawn at this depth: a deeper tree would not be readable.
 const maxDepth = 50
 
-/**
- * Parents come before their children, siblings in order of pid. A process whose parent is not included is a
- * root.
- */
+/** Parents come before children, siblings in order of pid. A process whose parent is missing is a root. */
 export function branchesOf(processes: readonly ScopeProcess[]): Branch[] {
   const pids = new Set(processes.map(({ pid }) => pid))
   const childrenOf = new Map<number | undefined, ScopeProcess[]>()

@@ -1,7 +1,4 @@
-/**
- * `subprocess-guard ps`: shows the guarded workers of this machine, their open scopes, and the processes of
- * these.
- */
+/** `subprocess-guard ps`: shows the guarded workers here, their open scopes and their processes. */
 
 import { userInfo } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'

@@ -105,9 +105,7 @@ function mayBeParent(
   return startTick === worker.startTick || ancestors.has(pid) || numbersOf(pid).at(-1) === 1
 }
 
-/**
- * The mark of the worker whose keeper this process is. A child that inherited the variable is not a keeper.
- */
+/** The mark of the worker that this keeper belongs to. A child that inherited the variable is no keeper. */
 function workerMarkOfKeeper({ pid, parent }: ProcessStat): string | undefined {
   const workerMark = environmentOf(pid, keeperMarkName)
   if (workerMark === undefined || environmentOf(parent, keeperMarkName) === workerMark) return undefined

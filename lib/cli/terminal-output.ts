@@ -29,9 +29,7 @@ export function writeLines(lines: readonly string[]): void {
   process.stdout.write(`${cutLines(lines).join('\n')}\n`)
 }
 
-/**
- * Replaces the lines on the terminal, cut to its size. Without a terminal, writes the lines and an empty one.
- */
+/** Replaces the lines on the terminal, cut to its size. Without one, appends lines and a blank one. */
 export function replaceLines(lines: readonly string[]): void {
   if (!process.stdout.isTTY) {
     writeLines([...lines, ''])

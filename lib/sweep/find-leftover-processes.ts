@@ -13,7 +13,7 @@ import { ownRealm, workerIn, workerMarkIn } from '../wire/mark.js'
 /** A process that a dead worker has left. */
 export interface LeftoverProcess {
   readonly stat: ProcessStat
-  /** Its mark, or that of its nearest marked ancestor; undefined when only an earlier scan shows its origin. */
+  /** Its mark, or that of its nearest marked ancestor; undefined if only an earlier scan shows its origin. */
   readonly mark: string | undefined
 }
 

@@ -1,7 +1,4 @@
-/**
- * Removes the directories that dead workers have left: those of their keepers' sockets, and those of their
- * scopes.
- */
+/** Removes the directories of dead workers: those of their keepers' sockets, and those of their scopes. */
 
 import { lstatSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -129,10 +129,7 @@ function waitForHolder(path: string, ms: number): Promise<'dead' | 'gone'> {
   })
 }
 
-/**
- * Removes the socket of a dead holder. If another sweep was faster and holds the lock by now, puts its lock
- * back.
- */
+/** Removes the socket of a dead holder. Puts it back if another sweep has acquired the lock in between. */
 async function removeStaleLock(path: string): Promise<void> {
   const aside = temporaryPath(path)
   try {

@@ -82,8 +82,7 @@ class LeftoverSearch implements Search {
   isStill(_leftovers: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
-    // The same process has kept its parent or its session. If both changed at once, the next scan finds it
-    // again.
+    // The process keeps at least one of them, or else the next scan finds it again.
     return now.parent === stat.parent || now.session === stat.session
   }
 
