@@ -41,7 +41,7 @@ class Watch {
     this.dog = new Watchdog({
       worker,
       timeoutMs: ms,
-      askWhere: () => {
+      sampleStack: () => {
         this.asked.push(performance.now())
         return answer()
       },
@@ -80,7 +80,7 @@ async function beating(t: TestContext, ms = timeoutMs) {
   let output = ''
   child.stdout?.on('data', (text: Buffer) => {
     output += text
-    watch.dog.alive()
+    watch.dog.reset()
   })
   const folder = mkdtempSync(join(tmpdir(), 'beating-'))
   t.after(() => rmSync(folder, { recursive: true }))
@@ -150,7 +150,7 @@ suite('a worker that is silent for too long', () => {
     const answers: ((where: StackSample) => void)[] = []
     const watch = new Watch(t, silent(t), () => new Promise((resolve) => answers.push(resolve)))
     await eventually('it is asked', () => answers.length > 0)
-    watch.dog.alive()
+    watch.dog.reset()
     answers[0]?.({ type: 'stack', stack: 'at a former place' })
     assert.equal((await watch.alarm()).where.type, 'unknown')
     assert.ok(answers.length > 1)
@@ -219,7 +219,7 @@ suite('a worker is not declared hung', () => {
   test('if its message has arrived but is unread when its time is up', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'watchdog-'))
     t.after(() => rmSync(folder, { recursive: true }))
-    const server = createServer((socket) => socket.on('data', () => watch.dog.alive()))
+    const server = createServer((socket) => socket.on('data', () => watch.dog.reset()))
     server.listen(join(folder, 'socket'))
     t.after(() => server.close())
     const worker = connect(join(folder, 'socket'))

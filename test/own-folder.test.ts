@@ -178,7 +178,7 @@ suite('a sweep where folders are shared', { skip: noNewPlaces }, () => {
     await sweep({ dryRun: true })
     const heir = await Worker.start({ env: { SUBPROCESS_GUARD_MARK: mark, TMPDIR: tmp?.split('=')[1] } })
     t.after(() => heir.close())
-    await eventually('it has swept', () => heir.errors.includes('what dead workers had left'))
+    await eventually('it has swept', () => heir.errors.includes('leftovers of dead workers'))
     assert.ok(existsSync(tmp?.split('=')[1] as string))
     assert.ok(!lives(server.pid))
   })

@@ -46,7 +46,7 @@ suite('a program that was started in place of a keeper', () => {
 
 test('the keeper’s file refuses where no guard has started it', () => {
   const { status, stderr } = runProgram(`await import('fastify-subprocess-guard/keeper')`)
-  assert.match(stderr, /this is the file of the keeper, for the guard to start/)
+  assert.match(stderr, /this is the file of the keeper: the guard starts it/)
   assert.equal(status, 1)
 })
 

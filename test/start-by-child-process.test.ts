@@ -16,11 +16,11 @@ import { syncBuiltinESMExports } from 'node:module'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, afterEach, beforeEach, suite, test } from 'node:test'
-import type * as StartByNode from '../lib/keeper/start-by-child-process.js'
+import type * as StartByChildProcess from '../lib/keeper/start-by-child-process.js'
 import { compiled } from './harness/compiled.js'
 
 // Not public: the compiled file itself.
-const { startByNode }: typeof StartByNode = await compiled('keeper/start-by-child-process')
+const { startByChildProcess }: typeof StartByChildProcess = await compiled('keeper/start-by-child-process')
 
 const folder = mkdtempSync(join(tmpdir(), 'start-by-node-test-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -44,7 +44,7 @@ async function outcomeOf(file: string, arg: string, cwd = folder): Promise<{ out
   const output = join(folder, 'output')
   const descriptor = openSync(output, 'w')
   const end = await new Promise((resolve) => {
-    startByNode(
+    startByChildProcess(
       {
         file,
         args: [file, arg],

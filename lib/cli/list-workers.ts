@@ -1,4 +1,4 @@
-/** The guarded workers that run here, with what they run: told by their keepers, else by marks in `/proc`. */
+/** Lists guarded workers with their processes: asks their keepers, or else reads marks in `/proc`. */
 
 import {
   commandOf,
@@ -10,123 +10,134 @@ import {
 import type { Containment } from '../wire/messages.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import { askKeeper, type KeeperAnswer } from './ask-keeper.js'
-import { findWorker, numbersAsSeenBy } from './find-worker.js'
+import { findWorker } from './find-worker.js'
 import { branchesOf } from './process-branches.js'
-import { type Look, lookForMarks, type WorkerSigns } from './scan-for-marks.js'
+import { type MarkedWorker, type ProcessSnapshot, scanForWorkers } from './scan-for-workers.js'
+import { pidTranslator } from './translate-pids.js'
 
 /** A scope, as `subprocess-guard ps --json` shows it. */
 export interface ShownScope {
   /** Its number; 0 for what belongs to no request. */
   readonly scope: number
-  /** `unknown` when no keeper has told of it: then it has no route, age and deadline either. */
+  /** `unknown` when no keeper has answered: then route, age and deadline are unknown, too. */
   readonly state: 'open' | 'closing' | 'unknown'
   /** As it was declared; null when there is none. */
   readonly route: string | null
   /** How long it has been open, in ms. */
   readonly openMs: number | null
-  /** How long it is to its deadline, in ms, below 0 when that has passed; null without one. */
+  /** The time to its deadline, in ms, negative once that has passed; null without a deadline. */
   readonly deadlineInMs: number | null
-  /** Its processes that are alive; a parent comes before its children. */
+  /** Its living processes. A parent comes before its children. */
   readonly processes: readonly ScopeProcess[]
 }
 
 /** A worker, as `subprocess-guard ps --json` shows it. */
 export interface ShownWorker {
-  /** Its process id here; where it is gone or elsewhere, the one that it has in its mark. */
+  /** Its pid here; that in its mark when it is gone or elsewhere. */
   readonly worker: number
-  /** `elsewhere`: in a PID namespace that is not seen from here, so that nobody knows whether it runs. */
+  /** `elsewhere`: in a PID namespace that cannot be seen from here, so that it may or may not be running. */
   readonly state: 'running' | 'gone' | 'elsewhere'
   /** Its command line; null when it is not running here. */
   readonly command: string | null
   /** Its resident memory, in bytes; null when it is not running here. */
   readonly memoryBytes: number | null
-  /** Process id of its keeper; null without one. */
+  /** Pid of its keeper; null without one. */
   readonly keeper: number | null
-  /** How its processes are found; null when its keeper has not told. */
+  /** How its processes are found; null when its keeper has not answered. */
   readonly containment: Containment | null
-  /** Why there is less to see than there should be; null when there is not. */
+  /** Why the information is incomplete; null when it is not. */
   readonly note: string | null
   readonly scopes: readonly ShownScope[]
-  /** What carries its mark and is of no open scope: started outside requests, released, or a survivor. */
+  /** Processes with its mark that are in no open scope: started outside requests, released, or survivors. */
   readonly unscoped: readonly ScopeProcess[]
 }
 
-/** All workers of whom this user can see a keeper or a subprocess: those that run first, by their numbers. */
-export async function workersHere(): Promise<ShownWorker[]> {
-  // Before any keeper is asked, so that what it tells is the later news.
-  const look = lookForMarks()
-  const shown = await Promise.all([...look.workers.values()].map((signs) => show(signs, look)))
+/** All workers whose keeper or subprocesses this user can see: running workers first, in order of pid. */
+export async function listWorkers(): Promise<ShownWorker[]> {
+  // Scan before asking any keeper, so that the answers are the newer information.
+  const snapshot = scanForWorkers()
+  const shown = await Promise.all([...snapshot.workers.values()].map((worker) => show(worker, snapshot)))
   const rankOf = ({ state }: ShownWorker): number => (state === 'running' ? 0 : 1)
   return shown
     .filter((worker) => worker !== undefined)
     .sort((one, other) => rankOf(one) - rankOf(other) || one.worker - other.worker)
 }
 
-async function show(signs: WorkerSigns, look: Look): Promise<ShownWorker | undefined> {
-  // More than one when a keeper was lost and has not ended yet, or has rights that its worker has given up. The youngest is the
-  // worker's.
-  const [keeper, ...others] = signs.keepers.sort((one, other) => other.startTick - one.startTick)
+async function show(worker: MarkedWorker, snapshot: ProcessSnapshot): Promise<ShownWorker | undefined> {
+  // There are several when a lost keeper has not ended yet, or when a keeper has rights that its worker has
+  // given up. The youngest is the current one.
+  const [keeper, ...others] = worker.keepers.sort((one, other) => other.startTick - one.startTick)
   const asked = Promise.all(others.map(({ pid }) => askKeeper(pid)))
   const answer = keeper === undefined ? undefined : await askKeeper(keeper.pid)
-  const answers = (await asked).filter((other) => other.type === 'answered')
-  const isKept = keeper !== undefined && isStill(keeper)
-  const place = findWorker(signs.name, keeper, look)
-  const isRunning = place.state === 'running' && isStill(place.stat)
+  const otherAnswers = (await asked).filter((other) => other.type === 'answered')
+  const isKept = keeper !== undefined && isAlive(keeper)
+  const location = findWorker(worker.name, keeper, snapshot)
+  const isRunning = location.state === 'running' && isAlive(location.stat)
   const facts = {
-    worker: isRunning ? place.stat.pid : signs.name.pid,
-    state: isRunning ? ('running' as const) : place.state === 'elsewhere' ? place.state : ('gone' as const),
-    command: isRunning ? commandOf(place.stat) : null,
-    memoryBytes: isRunning ? describeProcess(place.stat).memoryBytes : null,
+    worker: isRunning ? location.stat.pid : worker.name.pid,
+    state: isRunning
+      ? ('running' as const)
+      : location.state === 'elsewhere'
+        ? location.state
+        : ('gone' as const),
+    command: isRunning ? commandOf(location.stat) : null,
+    memoryBytes: isRunning ? describeProcess(location.stat).memoryBytes : null,
     keeper: isKept ? keeper.pid : null
   }
   if (isKept && answer?.type === 'answered') {
     const { containment, scopes } = answer.status
-    const told = joined(
+    const merged = mergeScopes(
       scopes,
-      answers.flatMap(({ status }) => status.scopes)
+      otherAnswers.flatMap(({ status }) => status.scopes)
     )
-    return { ...facts, containment, note: null, ...toldBy(keeper, told, signs, look) }
+    return { ...facts, containment, note: null, ...showReported(keeper, merged, worker, snapshot) }
   }
-  const scopes = [...signs.marked].map(([scope, roots]) => unknownScope(scope, look.treesOf(roots)))
-  const living = scopes.filter(({ processes }) => processes.length > 0)
-  if (!isKept && living.length === 0) return undefined
-  return { ...facts, containment: null, note: noteOn(facts, answer), scopes: living, unscoped: [] }
+  const scopes = [...worker.marked].map(([scope, roots]) => unknownScope(scope, snapshot.treesOf(roots)))
+  const inUse = scopes.filter(({ processes }) => processes.length > 0)
+  if (!isKept && inUse.length === 0) return undefined
+  return { ...facts, containment: null, note: noteOn(facts, answer), scopes: inUse, unscoped: [] }
 }
 
-function toldBy(keeper: ProcessStat, told: readonly ScopeStatus[], { marked }: WorkerSigns, look: Look) {
-  const carriers = [...marked.values()].flat()
-  const ourNumberOf = numbersAsSeenBy(keeper, carriers, look)
+/** The scopes that keepers have reported, and the marked processes that are in none of them. */
+function showReported(
+  keeper: ProcessStat,
+  reported: readonly ScopeStatus[],
+  { marked }: MarkedWorker,
+  snapshot: ProcessSnapshot
+) {
+  const markedProcesses = [...marked.values()].flat()
+  const pidHere = pidTranslator(keeper, markedProcesses, snapshot)
   const listed = new Set<number>()
-  const scopes = told.map(({ processes, scope, state, route, openMs, deadlineInMs }): ShownScope => {
-    const numbers = processes.map(({ pid }) => ourNumberOf(pid)).filter((pid) => pid !== undefined)
-    for (const pid of numbers) listed.add(pid)
-    const stats = numbers.map(statOf).filter((stat) => stat?.alive === true) as ProcessStat[]
+  const scopes = reported.map(({ processes, scope, state, route, openMs, deadlineInMs }): ShownScope => {
+    const pids = processes.map(({ pid }) => pidHere(pid)).filter((pid) => pid !== undefined)
+    for (const pid of pids) listed.add(pid)
+    const stats = pids.map(statOf).filter((stat) => stat?.alive === true) as ProcessStat[]
     return {
       scope,
       state,
       route: route ?? null,
       openMs,
       deadlineInMs: deadlineInMs ?? null,
-      processes: treeOrder(stats.map((stat) => describeProcess(stat)))
+      processes: inTreeOrder(stats.map((stat) => describeProcess(stat)))
     }
   })
-  const others = carriers.filter((stat) => !listed.has(stat.pid) && isStill(stat))
-  return { scopes, unscoped: treeOrder(others.map((stat) => describeProcess(stat))) }
+  const others = markedProcesses.filter((stat) => !listed.has(stat.pid) && isAlive(stat))
+  return { scopes, unscoped: inTreeOrder(others.map((stat) => describeProcess(stat))) }
 }
 
-/** More than one keeper may have something of a scope. */
-function joined(told: readonly ScopeStatus[], others: readonly ScopeStatus[]): ScopeStatus[] {
-  const numbers = new Set(told.map(({ scope }) => scope))
-  const together = told.map((status) => {
+/** Merges the scopes reported by several keepers of a worker: each may have some processes of a scope. */
+function mergeScopes(scopes: readonly ScopeStatus[], others: readonly ScopeStatus[]): ScopeStatus[] {
+  const numbers = new Set(scopes.map(({ scope }) => scope))
+  const merged = scopes.map((status) => {
     const parts = [status, ...others.filter(({ scope }) => scope === status.scope)]
     const openMs = Math.max(...parts.map((part) => part.openMs))
     return { ...status, openMs, processes: parts.flatMap(({ processes }) => processes) }
   })
-  return [...together, ...others.filter(({ scope }) => !numbers.has(scope))]
+  return [...merged, ...others.filter(({ scope }) => !numbers.has(scope))]
 }
 
 function unknownScope(scope: number, stats: readonly ProcessStat[]): ShownScope {
-  const processes = treeOrder(stats.filter(isStill).map((stat) => describeProcess(stat)))
+  const processes = inTreeOrder(stats.filter(isAlive).map((stat) => describeProcess(stat)))
   return { scope, state: 'unknown', route: null, openMs: null, deadlineInMs: null, processes }
 }
 
@@ -134,17 +145,17 @@ function noteOn(
   { state, keeper }: Pick<ShownWorker, 'state' | 'keeper'>,
   answer: KeeperAnswer | undefined
 ): string | null {
-  const unknown = 'routes and deadlines are not known, and processes are those that carry its mark'
-  if (keeper !== null && answer?.type === 'silent') return `its keeper ${answer.why}: ${unknown}`
-  return state === 'gone' ? null : `it has no keeper that can be seen: ${unknown}`
+  const consequence = 'routes and deadlines are not known, and processes are found by their marks'
+  if (keeper !== null && answer?.type === 'silent') return `its keeper ${answer.why}: ${consequence}`
+  return state === 'gone' ? null : `it has no keeper that can be seen: ${consequence}`
 }
 
-/** Whether it is the process that was looked at, and alive. */
-function isStill({ pid, startTick }: ProcessStat): boolean {
+/** Whether the process of the snapshot is alive, and its pid has not been reused. */
+function isAlive({ pid, startTick }: ProcessStat): boolean {
   const now = statOf(pid)
   return now?.alive === true && now.startTick === startTick
 }
 
-function treeOrder(processes: readonly ScopeProcess[]): ScopeProcess[] {
+function inTreeOrder(processes: readonly ScopeProcess[]): ScopeProcess[] {
   return branchesOf(processes).map(({ process }) => process)
 }

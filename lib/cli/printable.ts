@@ -1,6 +1,6 @@
-/** Command lines and routes for a terminal. */
+/** Makes text from other processes safe to print. */
 
-/** Without what a terminal would take for an order: anybody can name a process as they like. */
+/** Replaces control and invisible characters: a process name may contain control codes. */
 export function printable(text: string): string {
   return text.replace(/\p{C}/gu, '?')
 }

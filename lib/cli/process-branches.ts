@@ -1,41 +1,44 @@
-/** Processes as a tree. */
+/** Arranges processes as a tree, for `subprocess-guard ps`. */
 
 import type { ScopeProcess } from '../platform/current.js'
 
-/** A process, and where it hangs in the tree. */
+/** A process and its place in the tree. */
 export interface Branch {
   readonly process: ScopeProcess
-  /** From the root down to it, for each process but the root, and at most 50: whether it is the last child of its parent. */
+  /**
+   * For each process on the way from the root to this one, without the root: whether it is the last child of
+   * its parent. At most 50 entries.
+   */
   readonly isLast: readonly boolean[]
 }
 
-// What hangs deeper is drawn as deep: nobody could read it.
-const mostDrawn = 50
+// Deeper processes are drawn at this depth: a deeper tree would not be readable.
+const maxDepth = 50
 
-/** Parents before their children, siblings by number. Whose parent is not among them is a root. */
+/** Parents come before children, siblings in order of pid. A process whose parent is missing is a root. */
 export function branchesOf(processes: readonly ScopeProcess[]): Branch[] {
-  const numbers = new Set(processes.map(({ pid }) => pid))
+  const pids = new Set(processes.map(({ pid }) => pid))
   const childrenOf = new Map<number | undefined, ScopeProcess[]>()
   for (const process of [...processes].sort((one, other) => one.pid - other.pid)) {
-    const parent = numbers.has(process.parent) ? process.parent : undefined
+    const parent = pids.has(process.parent) ? process.parent : undefined
     const siblings = childrenOf.get(parent)
     if (siblings === undefined) childrenOf.set(parent, [process])
     else siblings.push(process)
   }
-  // Without recursion: a chain of processes may be longer than the stack is deep.
+  // No recursion: a chain of processes may be longer than the call stack allows.
   const branches: Branch[] = []
-  const waiting = (childrenOf.get(undefined) ?? [])
+  const stack = (childrenOf.get(undefined) ?? [])
     .map((process) => ({ process, isLast: [] as boolean[] }))
     .reverse()
-  for (let branch = waiting.pop(); branch !== undefined; branch = waiting.pop()) {
+  for (let branch = stack.pop(); branch !== undefined; branch = stack.pop()) {
     branches.push(branch)
     const { process, isLast } = branch
     const children = childrenOf.get(process.pid) ?? []
     const below = children.map((child, index) => ({
       process: child,
-      isLast: isLast.length < mostDrawn ? [...isLast, index === children.length - 1] : isLast
+      isLast: isLast.length < maxDepth ? [...isLast, index === children.length - 1] : isLast
     }))
-    for (const branch of below.reverse()) waiting.push(branch)
+    for (const branch of below.reverse()) stack.push(branch)
   }
   return branches
 }

@@ -1,4 +1,4 @@
-/** What `subprocess-guard ps` shows to people: workers, their scopes, and trees of processes. */
+/** Draws the output of `subprocess-guard ps`: workers, their scopes, and the trees of processes. */
 
 import type { ScopeProcess } from '../platform/current.js'
 import { duration, size } from './format-units.js'
@@ -6,8 +6,8 @@ import type { ShownScope, ShownWorker } from './list-workers.js'
 import { printable } from './printable.js'
 import { type Branch, branchesOf } from './process-branches.js'
 
-/** Whether the lines of a tree can be drawn as such. */
-export type Lettering = 'ascii' | 'unicode'
+/** The characters that trees are drawn with. */
+export type LineStyle = 'ascii' | 'unicode'
 
 const drawings = {
   ascii: { last: '`- ', fork: '|- ', past: '   ', beside: '|  ' },
@@ -16,82 +16,86 @@ const drawings = {
 
 const widths = { pid: 9, age: 11, cpu: 11, memory: 9 }
 
-/** The lines that show these workers; what may be long comes last in each. */
-export function linesOf(workers: readonly ShownWorker[], lettering: Lettering): string[] {
-  const lines = workers.flatMap((worker) => ['', ...linesOfWorker(worker, lettering)]).slice(1)
-  return lettering === 'ascii' ? lines.map((line) => line.replaceAll('…', '...')) : lines
+/** The lines that show these workers. What may be long comes last in each line. */
+export function formatWorkers(workers: readonly ShownWorker[], style: LineStyle): string[] {
+  const lines = workers.flatMap((worker) => ['', ...formatWorker(worker, style)]).slice(1)
+  return style === 'ascii' ? lines.map((line) => line.replaceAll('…', '...')) : lines
 }
 
-function linesOfWorker(worker: ShownWorker, lettering: Lettering): string[] {
+function formatWorker(worker: ShownWorker, style: LineStyle): string[] {
   const { note, scopes, unscoped } = worker
-  const lines = [headOf(worker)]
+  const lines = [workerHeading(worker)]
   if (note !== null) lines.push(`  note: ${note}`)
   if (scopes.length === 0) lines.push(note === null ? '  no open scope' : '  no process')
-  const all = scopes.flatMap((scope) => [
-    headOfScope(scope),
-    ...(scope.processes.length === 0 ? ['         no process'] : rowsOf(scope.processes, lettering))
+  const body = scopes.flatMap((scope) => [
+    scopeHeading(scope),
+    ...(scope.processes.length === 0 ? ['         no process'] : formatProcesses(scope.processes, style))
   ])
   if (unscoped.length > 0) {
-    const title = '  in no open scope: started outside requests, released, or a survivor'
-    all.push(title, ...rowsOf(unscoped, lettering))
+    const heading = '  in no open scope: started outside requests, released, or a survivor'
+    body.push(heading, ...formatProcesses(unscoped, style))
   }
-  const hasRows = unscoped.length > 0 || scopes.some(({ processes }) => processes.length > 0)
-  return [...lines, ...(hasRows ? [rowOf('PID', 'AGE', 'CPU', 'MEMORY', 'COMMAND')] : []), ...all]
+  const hasProcesses = unscoped.length > 0 || scopes.some(({ processes }) => processes.length > 0)
+  const columnHeadings = hasProcesses ? [formatRow('PID', 'AGE', 'CPU', 'MEMORY', 'COMMAND')] : []
+  return [...lines, ...columnHeadings, ...body]
 }
 
-function headOf({ worker, state, command, memoryBytes, keeper, containment }: ShownWorker): string {
-  const kept = keeper === null ? 'no keeper' : `keeper ${keeper}`
+function workerHeading({ worker, state, command, memoryBytes, keeper, containment }: ShownWorker): string {
+  const keeperText = keeper === null ? 'no keeper' : `keeper ${keeper}`
   if (state === 'running') {
     const memory = memoryBytes === null ? [] : [size(memoryBytes)]
     const level = containment === null ? [] : [printable(containment)]
-    return [`worker ${worker}`, ...memory, kept, ...level, printable(command ?? '')].join('  ')
+    return [`worker ${worker}`, ...memory, keeperText, ...level, printable(command ?? '')].join('  ')
   }
-  if (state === 'elsewhere') return `worker ${worker} of a PID namespace that is not seen from here  ${kept}`
+  if (state === 'elsewhere') {
+    return `worker ${worker} in a PID namespace that cannot be seen from here  ${keeperText}`
+  }
   return keeper === null
-    ? `left by worker ${worker} (gone): \`subprocess-guard sweep\` ends it`
-    : `left by worker ${worker} (gone): ${kept} is about to end it`
+    ? `left by worker ${worker} (gone): run \`subprocess-guard sweep\` to end it`
+    : `left by worker ${worker} (gone): ${keeperText} is about to end it`
 }
 
-function headOfScope({ scope, state, route, openMs, deadlineInMs }: ShownScope): string {
-  const name = scope === 0 ? '  in no request' : `  scope ${scope}`
+function scopeHeading({ scope, state, route, openMs, deadlineInMs }: ShownScope): string {
+  const name = scope === 0 ? '  outside requests' : `  scope ${scope}`
   if (state === 'unknown') return name
   const facts = [
     ...(state === 'closing' ? ['closing'] : []),
     `open ${duration(openMs ?? Number.NaN)}`,
-    `deadline ${deadlineOf(deadlineInMs)}`
+    `deadline ${formatDeadline(deadlineInMs)}`
   ]
   return [name, ...facts, printable(route ?? 'no route')].join('  ')
 }
 
-function deadlineOf(inMs: number | null): string {
+function formatDeadline(inMs: number | null): string {
   if (inMs === null) return 'none'
   return inMs < 0 ? 'passed' : `in ${duration(inMs)}`
 }
 
-function rowsOf(processes: readonly ScopeProcess[], lettering: Lettering): string[] {
+function formatProcesses(processes: readonly ScopeProcess[], style: LineStyle): string[] {
   return branchesOf(processes).map((branch) => {
     const { pid, ageMs, cpuMs, memoryBytes, command } = branch.process
-    const drawn = `${leadOf(branch, lettering)}${printable(command)}`
-    return rowOf(String(pid), duration(ageMs), duration(cpuMs), size(memoryBytes), drawn)
+    const label = `${branchLines(branch, style)}${printable(command)}`
+    return formatRow(String(pid), duration(ageMs), duration(cpuMs), size(memoryBytes), label)
   })
 }
 
-function leadOf({ isLast }: Branch, lettering: Lettering): string {
-  const { last, fork, past, beside } = drawings[lettering]
+/** The lines that connect a process with its parent. */
+function branchLines({ isLast }: Branch, style: LineStyle): string {
+  const { last, fork, past, beside } = drawings[style]
   return isLast
-    .map((isLastOne, depth) => {
-      if (depth === isLast.length - 1) return isLastOne ? last : fork
-      return isLastOne ? past : beside
+    .map((isLastChild, depth) => {
+      if (depth === isLast.length - 1) return isLastChild ? last : fork
+      return isLastChild ? past : beside
     })
     .join('')
 }
 
-function rowOf(pid: string, age: string, cpu: string, memory: string, command: string): string {
-  const numbers = [
+function formatRow(pid: string, age: string, cpu: string, memory: string, command: string): string {
+  const columns = [
     pid.padStart(widths.pid),
     age.padStart(widths.age),
     cpu.padStart(widths.cpu),
     memory.padStart(widths.memory)
   ]
-  return `${numbers.join('')}  ${command}`
+  return `${columns.join('')}  ${command}`
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Entry of the command `subprocess-guard`: what guarded workers run here, and what the machine allows. */
+/** Entry of the command `subprocess-guard`, with its subcommands `ps`, `sweep` and `doctor`. */
 
 import { Command } from 'commander'
 import { version } from '../version.js'
@@ -7,13 +7,13 @@ import { doctorCommand } from './doctor-command.js'
 import { psCommand } from './ps-command.js'
 import { sweepCommand } from './sweep-command.js'
 
-// Whoever reads has read enough: `| head`.
+// EPIPE: the reader has closed the pipe, as in `subprocess-guard ps | head`.
 process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>
   process.exit(code === 'EPIPE' ? undefined : 1)
 )
 
 await new Command('subprocess-guard')
-  .description('What the guards of this machine run, and what this machine allows them.')
+  .description('Shows the subprocesses of guarded workers, ends leftovers, and checks this machine.')
   .version(version)
   .addCommand(psCommand())
   .addCommand(sweepCommand())

@@ -1,4 +1,4 @@
-/** `subprocess-guard sweep`: ends what dead workers have left, and says how. */
+/** `subprocess-guard sweep`: ends the processes that dead workers have left, and prints how each ended. */
 
 import { Command } from 'commander'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
@@ -9,7 +9,7 @@ import {
   type ScopeProcess,
   whyUnsupportedSystem
 } from '../platform/current.js'
-import { findLeft, type LeftProcess } from '../sweep/leftover-processes.js'
+import { findLeftoverProcesses, type LeftoverProcess } from '../sweep/find-leftover-processes.js'
 import { sweep } from '../sweep/sweep.js'
 import { ownRealm, workerIn } from '../wire/mark.js'
 import type { EndedProcess } from '../wire/messages.js'
@@ -22,18 +22,18 @@ interface SweepOptions {
   readonly json?: true
 }
 
-/** A process that was found before anything was done. */
-interface Found extends ScopeProcess {
-  /** Process id of the dead worker. */
+/** A process that was found before anything was ended. */
+interface FoundProcess extends ScopeProcess {
+  /** Pid of the dead worker. */
   readonly worker: number | undefined
 }
 
-/** The command `sweep`. Its exit status is 1 when processes have survived it. */
+/** The command `sweep`. Its exit status is 1 when there are survivors. */
 export function sweepCommand(): Command {
   return new Command('sweep')
-    .description('end the processes that dead workers of this user have left, with their keepers gone too')
-    .option('-n, --dry-run', 'only name them')
-    .option('--json', 'print a list of objects')
+    .description('end processes left by dead workers of this user whose keepers are gone, too')
+    .option('-n, --dry-run', 'only list the processes')
+    .option('--json', 'print a JSON array')
     .action(async (options: SweepOptions, command: Command) => {
       const why = whyUnsupportedSystem()
       if (why !== undefined) command.error(`error: ${why}`)
@@ -43,26 +43,26 @@ export function sweepCommand(): Command {
         command.error(`error: ${(error as Error).message}`)
       }
       const adopter = new OrphanAdopter({ place: process.pid, find: findOrphanAdopter })
-      const found = await lookFor(adopter)
-      if (options.dryRun) print(found, options, toEndLine)
+      const found = await findAll(adopter)
+      if (options.dryRun) print(found, options, dryRunLine)
       else await sweepAndPrint(found, options, adopter)
     })
 }
 
-async function lookFor(adopter: OrphanAdopter): Promise<Found[]> {
-  // It may ask for the adopter.
-  if (findLeft(adopter).isUnclear) await adopter.settled()
-  return findLeft(adopter).processes.map(foundOf)
+async function findAll(adopter: OrphanAdopter): Promise<FoundProcess[]> {
+  // The first scan may start the search for the adopter.
+  if (findLeftoverProcesses(adopter).isIncomplete) await adopter.settled()
+  return findLeftoverProcesses(adopter).processes.map(describe)
 }
 
 async function sweepAndPrint(
-  found: readonly Found[],
+  found: readonly FoundProcess[],
   options: SweepOptions,
   adopter: OrphanAdopter
 ): Promise<void> {
   const libc = await loadNativeCalls()
-  const say = (message: string): void => console.error(printable(message))
-  const ended = await sweep(libc instanceof Error ? undefined : libc, graceMs, adopter, say)
+  const warn = (message: string): void => console.error(printable(message))
+  const ended = await sweep(libc instanceof Error ? undefined : libc, graceMs, adopter, warn)
   const byPid = new Map(found.map((process) => [process.pid, process]))
   print(
     ended.map((process) => ({ ...byPid.get(process.pid), ...process })),
@@ -77,26 +77,26 @@ function print<Item>(items: readonly Item[], { json }: SweepOptions, lineOf: (it
   else console.log(items.length === 0 ? 'nothing to sweep' : items.map(lineOf).join('\n'))
 }
 
-function foundOf({ stat, mark }: LeftProcess): Found {
+function describe({ stat, mark }: LeftoverProcess): FoundProcess {
   return { ...describeProcess(stat), worker: workerIn(mark ?? '')?.pid }
 }
 
-function toEndLine(process: Found): string {
+function dryRunLine(process: FoundProcess): string {
   return `would end  ${process.pid}${factsOf(process)}  ${printable(process.command)}`
 }
 
-/** What came up only while others were ended has no facts. */
-function endedLine(process: EndedProcess & Partial<Found>): string {
+/** A process that appeared during the sweep has no facts. */
+function endedLine(process: EndedProcess & Partial<FoundProcess>): string {
   const how = process.ended === 'survived' ? `survived (${process.why})` : `ended by ${process.ended}`
   return `${how}  ${process.pid}${factsOf(process)}  ${printable(process.command)}`
 }
 
-function factsOf({ worker, ageMs, memoryBytes }: Partial<Found>): string {
+function factsOf({ worker, ageMs, memoryBytes }: Partial<FoundProcess>): string {
   if (ageMs === undefined || memoryBytes === undefined) return ''
-  return `  of worker ${worker}, ${durationOf(ageMs)} old, ${Math.round(memoryBytes / 1_000_000)} MB`
+  return `  of worker ${worker}, ${formatAge(ageMs)} old, ${Math.round(memoryBytes / 1_000_000)} MB`
 }
 
-function durationOf(ms: number): string {
+function formatAge(ms: number): string {
   const seconds = Math.round(ms / 1_000)
   if (seconds < 120) return `${seconds} s`
   if (seconds < 7_200) return `${Math.round(seconds / 60)} min`

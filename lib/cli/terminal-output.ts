@@ -1,10 +1,10 @@
-/** Where the command writes: a terminal of some width and height, or whatever else its output leads to. */
+/** Writes lines to standard output: fitted to a terminal, or unchanged to a file or a pipe. */
 
-import type { Lettering } from './ps-table.js'
+import type { LineStyle } from './ps-table.js'
 
-// Home, and what is below it away.
+// Moves the cursor to the top left, and clears everything below it.
 const clear = '\x1b[H\x1b[J'
-// What takes two places in a terminal: the scripts of East Asia, and pictures.
+// Characters that are two columns wide: East Asian scripts and emoji.
 const wide = [
   ['\u1100', '\u115f'],
   ['\u2e80', '\ua4cf'],
@@ -17,46 +17,46 @@ const wide = [
 ]
 const isWide = new RegExp(`^[${wide.map((range) => range.join('-')).join('')}]`, 'u')
 
-/** How lines of a tree are drawn there. */
-export function lettering(): Lettering {
+/** The characters that a tree can be drawn with here. */
+export function lineStyle(): LineStyle {
   const { LC_ALL, LC_CTYPE, LANG } = process.env
   const isUtf8 = /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || '')
   return process.stdout.isTTY && isUtf8 ? 'unicode' : 'ascii'
 }
 
 /** Writes lines, each cut to the width of the terminal. */
-export function write(lines: readonly string[]): void {
-  process.stdout.write(`${cut(lines).join('\n')}\n`)
+export function writeLines(lines: readonly string[]): void {
+  process.stdout.write(`${cutLines(lines).join('\n')}\n`)
 }
 
-/** Writes lines in place of those before, cut to the screen; after them where there is no terminal. */
-export function rewrite(lines: readonly string[]): void {
+/** Replaces the lines on the terminal, cut to its size. Without one, appends lines and a blank one. */
+export function replaceLines(lines: readonly string[]): void {
   if (!process.stdout.isTTY) {
-    write([...lines, ''])
+    writeLines([...lines, ''])
     return
   }
-  // The cursor has the last row.
+  // The last row is for the cursor.
   const rows = (process.stdout.rows || Number.POSITIVE_INFINITY) - 1
   const hidden = lines.length - rows
   const shown = hidden <= 0 ? lines : [...lines.slice(0, rows - 1), `(${hidden + 1} more lines)`]
-  // At once, so that nobody sees it half done.
-  process.stdout.write(`${clear}${cut(shown).join('\n')}\n`)
+  // In one write, to avoid flicker.
+  process.stdout.write(`${clear}${cutLines(shown).join('\n')}\n`)
 }
 
-/** Writes a text after a lead, in lines that fit the terminal, each below the first word of the text. */
-export function writeWrapped(lead: string, text: string): void {
+/** Writes a text after a prefix, wrapped to the width of the terminal, with its lines aligned. */
+export function writeWrapped(prefix: string, text: string): void {
   const { isTTY, columns } = process.stdout
-  const room = isTTY && columns > 0 ? Math.max(columns - lead.length, 20) : Number.POSITIVE_INFINITY
+  const width = isTTY && columns > 0 ? Math.max(columns - prefix.length, 20) : Number.POSITIVE_INFINITY
   const lines: string[] = []
   for (const word of text.split(' ')) {
     const last = lines.at(-1)
-    if (last !== undefined && last.length + 1 + word.length <= room) lines.push(`${lines.pop()} ${word}`)
+    if (last !== undefined && last.length + 1 + word.length <= width) lines.push(`${lines.pop()} ${word}`)
     else lines.push(word)
   }
-  process.stdout.write(`${lead}${lines.join(`\n${' '.repeat(lead.length)}`)}\n`)
+  process.stdout.write(`${prefix}${lines.join(`\n${' '.repeat(prefix.length)}`)}\n`)
 }
 
-function cut(lines: readonly string[]): string[] {
+function cutLines(lines: readonly string[]): string[] {
   const { isTTY, columns } = process.stdout
   return lines.map((line) => (isTTY && columns > 0 ? cutTo(columns, line) : line))
 }
@@ -67,9 +67,9 @@ function cutTo(columns: number, line: string): string {
   let result = ''
   for (const character of line) {
     width += isWide.test(character) ? 2 : 1
-    if (width > columns) return lettering() === 'unicode' ? `${result}…` : `${result.slice(0, -2)}...`
+    if (width > columns) return lineStyle() === 'unicode' ? `${result}…` : `${result.slice(0, -2)}...`
     fitting += character
-    // There must be room for the mark of the cut.
+    // Leave room for the ellipsis.
     if (width < columns) result = fitting
   }
   return line

@@ -1,4 +1,4 @@
-/** The program of a command, found as execvp(3) does: in the folders of the command's own PATH. */
+/** Finds the program of a command as execvp(3) does: in the directories of the command's own PATH. */
 
 import { accessSync, existsSync, constants as files, statSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -6,15 +6,15 @@ import { resolve } from 'node:path'
 
 const { EACCES, ENODEV, ENOENT, ENOEXEC, ENOTDIR, ESTALE, ETIMEDOUT } = constants.errno
 
-// What the libc takes for a PATH that is not set (confstr(3), _CS_PATH).
+// What libc uses when PATH is not set (confstr(3), _CS_PATH).
 const defaultPath = '/bin:/usr/bin'
-/** What runs a script that does not name its interpreter. */
+/** Runs a script that has no `#!` line. */
 export const shell = '/bin/sh'
 
-// With these the search goes on in the next folder.
-const isNotThere = new Set([ENOENT, ENOTDIR, ENODEV, ESTALE, ETIMEDOUT, EACCES])
+// After these errors the search continues in the next directory.
+const notFoundErrors = new Set([ENOENT, ENOTDIR, ENODEV, ESTALE, ETIMEDOUT, EACCES])
 
-export interface ProgramOrder {
+export interface ProgramRequest {
   readonly file: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
@@ -22,42 +22,43 @@ export interface ProgramOrder {
 }
 
 /**
- * Tries to start the program at each path where it may be, by a function that returns the number of a process or, below 0, of
- * an error. Returns the first number of a process, else the error that execvp(3) would give.
+ * Starts the program: calls `tryStart` for each path where it may be, until one is started. `tryStart`
+ * returns a pid, or a negative errno. Returns the pid, or the negative errno that execvp(3) would give.
  */
-export function startFound(
-  order: ProgramOrder,
+export function startProgram(
+  request: ProgramRequest,
   tryStart: (path: string, args: readonly string[]) => number
 ): number {
-  const { file, args, cwd } = order
+  const { file, args, cwd } = request
   const start = (path: string): number => {
     const result = tryStart(path, args)
-    // A script that does not name its interpreter.
+    // A script without a `#!` line.
     return result === -ENOEXEC ? tryStart(shell, [shell, path, ...args.slice(1)]) : result
   }
   if (file.includes('/')) return start(file)
-  const paths = pathsOf(order)
-  // To try is to start a process, and to look is not. But only who tries hears why it may not.
-  const there = paths.filter((path) => existsSync(resolve(cwd, path)))
-  const found = startFirst(there, start)
-  return found > 0 || !isNotThere.has(-found) ? found : startFirst(paths, start)
+  const paths = candidatePaths(request)
+  // Each try starts a process, so first try only the files that exist. If none of them can be started, try
+  // all paths: only a try yields the right error.
+  const existing = paths.filter((path) => existsSync(resolve(cwd, path)))
+  const result = startFirst(existing, start)
+  return result > 0 || !notFoundErrors.has(-result) ? result : startFirst(paths, start)
 }
 
-/** Where the program is found; undefined where there is none. */
-export function findProgram(order: ProgramOrder): string | undefined {
-  const { file, cwd } = order
+/** The path of the program, or undefined when it is not found. */
+export function findProgram(request: ProgramRequest): string | undefined {
+  const { file, cwd } = request
   if (file.includes('/')) return file
-  return pathsOf(order).find((path) => isExecutable(resolve(cwd, path)))
+  return candidatePaths(request).find((path) => isExecutable(resolve(cwd, path)))
 }
 
-function pathsOf({ file, env }: ProgramOrder): string[] {
+function candidatePaths({ file, env }: ProgramRequest): string[] {
   return (env.PATH ?? defaultPath).split(':').map((folder) => `${folder || '.'}/${file}`)
 }
 
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, files.X_OK)
-    // A folder may be entered, not run.
+    // A directory with X_OK can be entered, not run.
     return statSync(path).isFile()
   } catch {
     return false
@@ -69,7 +70,7 @@ function startFirst(paths: readonly string[], start: (path: string) => number): 
   let last = -ENOENT
   for (const path of paths) {
     last = start(path)
-    if (!isNotThere.has(-last)) return last
+    if (!notFoundErrors.has(-last)) return last
     if (last === -EACCES) isDenied = true
   }
   return isDenied ? -EACCES : last

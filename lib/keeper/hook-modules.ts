@@ -1,22 +1,22 @@
-/** The modules of hooks that the keeper runs when its worker hangs or has ended. */
+/** The user's modules of hooks: checks each when it is added, and runs their hooks. */
 
 import type { WorkerInfo } from '../wire/worker-info.js'
-import { carryOut, type HookName } from './run-hook.js'
+import { type HookName, runHookProcess } from './run-hook.js'
 
 const defaultHookMs = 5_000
 
-/** A hook that did not come to its end. */
+/** A hook that did not complete. */
 export interface HookFailure {
   readonly url: string
   readonly hook: HookName
-  /** What went wrong, for a person to read; the stack of an error included. */
+  /** What went wrong, for a person to read, with the stack of an error. */
   readonly why: string
 }
 
 interface HookModule {
-  /** None until it has been looked at. */
+  /** Empty until the module has been checked. */
   hooks: readonly HookName[]
-  /** Guards of one worker may name the same module: it is run once, until the last of them removes it. */
+  /** How often it was added: several guards of a worker may name one module. It runs once for all of them. */
   users: number
 }
 
@@ -25,58 +25,58 @@ export class HookModules {
   readonly #hookMs: number
   readonly #modules = new Map<string, HookModule>()
 
-  /** `hookMs` bounds each check and each run; `entry` is the keeper's file. */
+  /** `entry` is the path of the keeper's file; `hookMs` limits each check and each run, in ms. */
   constructor(entry: string, hookMs: number = defaultHookMs) {
     this.#entry = entry
     this.#hookMs = hookMs
   }
 
   /**
-   * Takes a module in, after it was loaded once to see what it exports. Rejects when it cannot be loaded, has no
-   * hook, or has one that is no function.
+   * Adds a module. It is loaded once to find out its exports. Rejects when it cannot be loaded, exports no
+   * hook, or exports a hook that is not a function.
    */
   async add(url: string): Promise<void> {
-    // Counted from now on: it may be taken back while it is looked at.
+    // Counted before the check: it may be removed during the check.
     const module = this.#modules.get(url) ?? { hooks: [], users: 0 }
     module.users++
     this.#modules.set(url, module)
-    const answer = await carryOut(this.#entry, { type: 'check', url }, this.#hookMs)
-    if (answer.type === 'failed') {
+    const result = await runHookProcess(this.#entry, { type: 'check', url }, this.#hookMs)
+    if (result.type === 'failed') {
       this.remove(url)
-      throw new Error(`the module ${url} has no usable hooks: ${answer.why}`)
+      throw new Error(`the module ${url} has no usable hooks: ${result.why}`)
     }
-    module.hooks = answer.hooks
+    module.hooks = result.hooks
   }
 
-  /** Takes one `add` of the module back. */
+  /** Undoes one `add` of the module. */
   remove(url: string): void {
     const module = this.#modules.get(url)
     if (module !== undefined && --module.users === 0) this.#modules.delete(url)
   }
 
-  /** Whether any module has that hook. */
+  /** Whether any module has this hook. */
   has(name: HookName): boolean {
     return this.#urlsWith(name).length > 0
   }
 
   /**
-   * Runs that hook of every module, side by side. Resolves, within `hookMs` and a second, with those that
-   * failed; never rejects.
+   * Runs this hook of every module, in parallel. Resolves with the failures, within `hookMs` and one second.
+   * Never rejects.
    */
   async run(name: HookName, info: WorkerInfo): Promise<readonly HookFailure[]> {
     const runs = this.#urlsWith(name).map(async (url): Promise<HookFailure | undefined> => {
-      const answer = await carryOut(this.#entry, { type: 'run', url, hook: name, info }, this.#hookMs)
-      return answer.type === 'failed' ? { url, hook: name, why: answer.why } : undefined
+      const result = await runHookProcess(this.#entry, { type: 'run', url, hook: name, info }, this.#hookMs)
+      return result.type === 'failed' ? { url, hook: name, why: result.why } : undefined
     })
     return (await Promise.all(runs)).filter((failure) => failure !== undefined)
   }
 
-  /** The failures of a hook that is not run. */
-  refused(name: HookName, why: string): readonly HookFailure[] {
+  /** Fails this hook of every module, without running it. */
+  failAll(name: HookName, why: string): readonly HookFailure[] {
     return this.#urlsWith(name).map((url) => ({ url, hook: name, why }))
   }
 
-  /** Forgets them all. */
+  /** Removes all modules. */
   clear(): void {
     this.#modules.clear()
   }

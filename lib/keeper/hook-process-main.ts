@@ -1,45 +1,45 @@
-/** Entry of the process of a hook: loads the module, runs the hook where that is asked, answers, and ends. */
+/** Entry of the hook process: loads a module, runs a hook of it if requested, sends the result, and exits. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import type { HookAnswer, HookName, HookOrder } from './run-hook.js'
+import type { HookName, HookRequest, HookResult } from './run-hook.js'
 
 const names: readonly HookName[] = ['workerAbort', 'workerExit']
-// A cause in a cause in a cause may be of any length; this goes into one line of a log.
-const longestWhy = 4_000
-const lookMs = 10
+// An error with a chain of causes may be of any length. The text becomes one line of a log.
+const maxWhyLength = 4_000
+const checkMs = 10
 
 type Exports = Record<string, unknown>
 
-// The keeper is gone: nobody ends this process any more.
+// The keeper is gone, and nothing else would end this process.
 process.once('disconnect', () => process.exit())
-process.once('message', (order) => void obey(order as HookOrder))
-process.on('uncaughtException', (error) => answer({ type: 'failed', why: show(error) }))
+process.once('message', (request) => void handle(request as HookRequest))
+process.on('uncaughtException', (error) => sendResult({ type: 'failed', why: format(error) }))
 process.on('beforeExit', () => {
-  answer({ type: 'failed', why: 'its promise can never settle: nothing is left that could settle it' })
+  sendResult({ type: 'failed', why: 'its promise can never settle: the event loop is empty' })
 })
 
-async function obey(order: HookOrder): Promise<void> {
-  // So that the loop ends, and 'beforeExit' comes, when the hook waits for nothing.
+async function handle(request: HookRequest): Promise<void> {
+  // If the hook waits for nothing, the event loop must become empty, so that 'beforeExit' is emitted.
   process.channel?.unref()
   try {
-    const owners = ownersOf(await load(order.url))
-    if (order.type === 'run') await owners.get(order.hook)?.[order.hook](order.info)
-    await childrenEnded()
-    answer({ type: 'done', hooks: [...owners.keys()] })
+    const owners = ownersOf(await load(request.url))
+    if (request.type === 'run') await owners.get(request.hook)?.[request.hook](request.info)
+    await childrenExited()
+    sendResult({ type: 'done', hooks: [...owners.keys()] })
   } catch (error) {
-    answer({ type: 'failed', why: error instanceof Unfit ? error.message : show(error) })
+    sendResult({ type: 'failed', why: error instanceof UnusableModuleError ? error.message : format(error) })
   }
 }
 
-/** A module that cannot be used. Its message says all: where it was thrown is of no interest. */
-class Unfit extends Error {}
+/** The module cannot be used. The message is enough: the stack of this error is not helpful. */
+class UnusableModuleError extends Error {}
 
 async function load(url: string): Promise<Exports> {
   try {
     return await import(url)
   } catch (error) {
-    throw new Unfit(`it cannot be loaded: ${show(error)}`)
+    throw new UnusableModuleError(`it cannot be loaded: ${format(error)}`)
   }
 }
 
@@ -47,41 +47,42 @@ async function load(url: string): Promise<Exports> {
 function ownersOf(module: Exports): Map<HookName, Record<HookName, (info: unknown) => unknown>> {
   const owners = new Map()
   for (const name of names) {
-    // Of a CommonJS module Node names only those exports that it can tell without running it.
+    // For a CommonJS module, Node only names the exports that it detects without running the module.
     const owner = module[name] === undefined ? (module.default as Exports | null | undefined) : module
     const hook = owner?.[name]
     if (hook === undefined) continue
-    if (typeof hook !== 'function') throw new Unfit(`its ${name} is ${inspect(hook)} and not a function`)
+    if (typeof hook !== 'function')
+      throw new UnusableModuleError(`its ${name} is ${inspect(hook)} and not a function`)
     owners.set(name, owner)
   }
-  if (owners.size === 0) throw new Unfit(`it exports neither ${names.join(' nor ')}`)
+  if (owners.size === 0) throw new UnusableModuleError(`it exports neither ${names.join(' nor ')}`)
   return owners
 }
 
-/** What the hook has started and not waited for: it would end with this process, its work half done. */
-async function childrenEnded(): Promise<void> {
-  while (process.getActiveResourcesInfo().includes('ProcessWrap')) await pause(lookMs)
+/** Waits for the hook's own children: the keeper ends whatever is left when this process exits. */
+async function childrenExited(): Promise<void> {
+  while (process.getActiveResourcesInfo().includes('ProcessWrap')) await pause(checkMs)
 }
 
-let isAnswered = false
+let isSent = false
 
-function answer(text: HookAnswer): void {
-  if (isAnswered) return
-  isAnswered = true
-  // Timers, servers and threads that the hook has left open end with the process, after its 'exit' handlers.
-  process.send?.(text, undefined, undefined, () => void written().then(() => process.exit()))
+function sendResult(result: HookResult): void {
+  if (isSent) return
+  isSent = true
+  // Exits explicitly: timers, servers and threads of the hook may still be open. Its 'exit' handlers run.
+  process.send?.(result, undefined, undefined, () => void outputFlushed().then(() => process.exit()))
 }
 
-/** What the hook has printed and nobody has taken yet would be lost with this process. */
-function written(): Promise<unknown> {
+/** Output that is still buffered would be lost at the exit. */
+function outputFlushed(): Promise<unknown> {
   const streams = [process.stdout, process.stderr]
-  // An error means that nobody will take it.
+  // After an error, nothing will read the output.
   return Promise.all(
     streams.map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve())))
   )
 }
 
-function show(error: unknown): string {
+function format(error: unknown): string {
   const text = inspect(error)
-  return text.length > longestWhy ? `${text.slice(0, longestWhy)}…` : text
+  return text.length > maxWhyLength ? `${text.slice(0, maxWhyLength)}…` : text
 }

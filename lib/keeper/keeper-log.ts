@@ -1,62 +1,68 @@
-/** The keeper's lines on the worker's standard error: when there is something to say, no worker is left to log it. */
+/** The keeper's log: lines of JSON on the worker's standard error, since a dead worker cannot log them. */
 
 import { write } from 'node:fs'
 import type { EndedProcess, KeeperReport } from '../wire/messages.js'
 import type { WorkerInfo } from '../wire/worker-info.js'
 import type { HookFailure } from './hook-modules.js'
 
-// The levels of pino, so that a line reads like the worker's own.
+// The levels of pino, as in the lines of the worker.
 const warnLevel = 40
 const errorLevel = 50
-const mostProcessesNamed = 50
-// The worker's standard error may be a pipe that nobody reads any more.
-const lineWithinMs = 1_000
+const maxProcessesNamed = 50
+// The worker's standard error may be a pipe that nothing reads any more.
+const writtenWithinMs = 1_000
 
-/** Says them of one worker. */
 export class KeeperLog {
   readonly #worker: number
   #isStuck = false
 
+  /** `worker` is the pid that each line names. */
   constructor(worker: number) {
     this.#worker = worker
   }
 
-  /** Whether a line is still being written, by a thread for which the process would wait at its exit. */
+  /** Whether a line is still being written. libuv's thread would keep the process from exiting. */
   get isStuck(): boolean {
     return this.#isStuck
   }
 
-  /** That all was ended since the worker is gone, or the keeper has failed. */
-  async ended(cause: string, report: KeeperReport, durationMs: number): Promise<void> {
-    await this.#say(levelOf(report), { durationMs: Math.round(durationMs), ...named(report) }, cause, report)
+  /** Everything was ended. `cause`: the worker is gone, or the keeper has failed. */
+  async logEnd(cause: string, report: KeeperReport, durationMs: number): Promise<void> {
+    const fields = { durationMs: Math.round(durationMs), ...reportFields(report) }
+    await this.#logReport(levelOf(report), fields, cause, report)
   }
 
-  /** That the worker hung. */
-  async hung(
-    { worker, silentMs, stack, whyNoStack, route }: WorkerInfo,
-    report: KeeperReport
-  ): Promise<void> {
-    const where = stack === undefined ? { whyNoStack } : { stack }
+  /** The worker hung. */
+  async logHungWorker(info: WorkerInfo, report: KeeperReport): Promise<void> {
+    const { worker, silentMs, stack, whyNoStack, route } = info
+    const stackFields = stack === undefined ? { whyNoStack } : { stack }
     const cause = `worker ${worker} hung for ${silentMs} ms${route === undefined ? '' : ` in ${route}`}`
-    await this.#say(errorLevel, { silentMs, route, ...where, ...named(report) }, cause, report)
+    await this.#logReport(
+      errorLevel,
+      { silentMs, route, ...stackFields, ...reportFields(report) },
+      cause,
+      report
+    )
   }
 
-  strays(processes: readonly EndedProcess[]): void {
+  /** Processes of unknown origin were ended. */
+  logStrays(processes: readonly EndedProcess[]): void {
     const report = { processes, leftFolders: [] }
-    void this.#say(levelOf(report), named(report), 'processes that belong to no open scope', report)
+    const cause = 'processes that belong to no open scope'
+    void this.#logReport(levelOf(report), reportFields(report), cause, report)
   }
 
-  hookFailed({ url, hook, why }: HookFailure): void {
+  logHookFailure({ url, hook, why }: HookFailure): void {
     void this.#write({ level: errorLevel, url, hook, why, msg: `the hook ${hook} failed` })
   }
 
-  async #say(level: number, fields: object, cause: string, { processes }: KeeperReport): Promise<void> {
+  async #logReport(level: number, fields: object, cause: string, { processes }: KeeperReport): Promise<void> {
     const survived = processes.filter(({ ended }) => ended === 'survived').length
     const msg = `${cause}: ended ${processes.length - survived} processes, ${survived} survived`
     await this.#write({ level, ...fields, msg })
   }
 
-  /** Resolves when the line is written, or cannot be for so long that nobody seems to read it. */
+  /** Resolves when the line is written, or after 1 s: then nothing seems to read it. */
   #write({ level, msg, ...fields }: { level: number; msg: string; [field: string]: unknown }): Promise<void> {
     const line = {
       level,
@@ -68,12 +74,12 @@ export class KeeperLog {
       msg
     }
     return new Promise((resolve) => {
-      const late = setTimeout(() => {
+      const timeout = setTimeout(() => {
         this.#isStuck = true
         resolve()
-      }, lineWithinMs)
+      }, writtenWithinMs)
       write(2, `${JSON.stringify(line)}\n`, () => {
-        clearTimeout(late)
+        clearTimeout(timeout)
         this.#isStuck = false
         resolve()
       })
@@ -82,16 +88,16 @@ export class KeeperLog {
 }
 
 function levelOf({ processes, leftFolders }: KeeperReport): number {
-  const isBad = leftFolders.length > 0 || processes.some(({ ended }) => ended === 'survived')
-  return isBad ? errorLevel : warnLevel
+  const isError = leftFolders.length > 0 || processes.some(({ ended }) => ended === 'survived')
+  return isError ? errorLevel : warnLevel
 }
 
-/** Survivors first: they are what somebody has to look after. */
-function named({ processes, leftFolders }: KeeperReport): object {
+/** Survivors come first, since somebody has to deal with them. */
+function reportFields({ processes, leftFolders }: KeeperReport): object {
   const survivors = processes.filter(({ ended }) => ended === 'survived')
   const others = processes.filter(({ ended }) => ended !== 'survived')
   return {
-    processes: [...survivors, ...others].slice(0, mostProcessesNamed),
+    processes: [...survivors, ...others].slice(0, maxProcessesNamed),
     ...(leftFolders.length === 0 ? {} : { leftFolders })
   }
 }

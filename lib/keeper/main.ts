@@ -1,6 +1,6 @@
 /**
- * Entry of everything that runs beside a worker, in one file, so that a bundled server needs one file beside it: the keeper, the
- * processes of hooks, and the thread that watches.
+ * Entry of everything that runs beside a worker: the keeper, the hook processes, and the watch thread. They
+ * share one file, so that a bundled server needs only one file beside it.
  */
 
 import { isMainThread } from 'node:worker_threads'
@@ -10,5 +10,4 @@ import { hookArgument } from './run-hook.js'
 if (!isMainThread) await import('../watch/watch-thread-main.js')
 else if (process.argv[2] === hookArgument) await import('./hook-process-main.js')
 else if (process.env[keeperMarkName] !== undefined) await import('./run-keeper.js')
-else
-  throw new Error('this is the file of the keeper, for the guard to start: it is not to be run or imported')
+else throw new Error('this is the file of the keeper: the guard starts it; do not run or import it yourself')

@@ -1,6 +1,7 @@
 /**
- * The process that checks or runs one module of hooks. It is no thread: there a hook that exhausts its heap
- * ends the keeper too, since V8 aborts the whole process when a single allocation finds no room.
+ * Starts the process that checks or runs one module of hooks, and kills it when it takes too long. A thread
+ * would not do: V8 aborts the whole process when a single allocation finds no room, so a hook that exhausts
+ * its heap would end the keeper, too.
  */
 
 import { type ChildProcess, fork } from 'node:child_process'
@@ -8,97 +9,101 @@ import { reapedByNode } from '../containment/child-reapers.js'
 import { keeperMarkName } from '../wire/mark.js'
 import type { WorkerHooks, WorkerInfo } from '../wire/worker-info.js'
 
-/** By which the keeper's file knows that it is to run a hook. */
+/** With this argument the keeper's file runs a hook. */
 export const hookArgument = 'hook'
 const heapMb = 64
-// SIGKILL works at once, but for a process in uninterruptible sleep, or one that took another user's rights.
+// SIGKILL works at once, except in uninterruptible sleep, or if the process has become another user's.
 const killedWithinMs = 1_000
 
 export type HookName = keyof WorkerHooks
 
-export type HookOrder =
+export type HookRequest =
   | { readonly type: 'check'; readonly url: string }
   | { readonly type: 'run'; readonly url: string; readonly hook: HookName; readonly info: WorkerInfo }
 
-export type HookAnswer =
-  /** The order was carried out; these hooks the module has. */
+export type HookResult =
+  /** The request was carried out. `hooks` are the hooks of the module. */
   | { readonly type: 'done'; readonly hooks: readonly HookName[] }
   | { readonly type: 'failed'; readonly why: string }
 
-/** Carries an order out in a fresh process of the keeper's file. Resolves when that is gone, whatever it does, and never rejects. */
-export function carryOut(entry: string, order: HookOrder, withinMs: number): Promise<HookAnswer> {
+/**
+ * Carries out a request in a new process of the keeper's file. Resolves when that process is gone, or 1 s
+ * after it was sent SIGKILL. Never rejects.
+ */
+export function runHookProcess(entry: string, request: HookRequest, withinMs: number): Promise<HookResult> {
   let child: ChildProcess
   try {
-    child = forkApart(entry)
+    child = forkHookProcess(entry)
   } catch (error) {
-    // Node throws for want of memory; for want of processes 'error' follows.
+    // Node throws when it is out of memory. When there is no room for a process, it emits 'error'.
     return Promise.resolve(failed(`its process could not be started: ${(error as Error).message}`))
   }
   const { pid } = child
   if (pid !== undefined) reapedByNode.add(pid)
   return new Promise((resolve) => {
-    let answer: HookAnswer | undefined
-    let killed: NodeJS.Timeout | undefined
-    const settle = (outcome: HookAnswer): void => {
-      clearTimeout(late)
-      clearTimeout(killed)
+    let result: HookResult | undefined
+    let killTimeout: NodeJS.Timeout | undefined
+    const finish = (outcome: HookResult): void => {
+      clearTimeout(timeout)
+      clearTimeout(killTimeout)
       resolve(outcome)
     }
-    const late = setTimeout(() => {
-      // What went wrong before says more.
-      if (answer?.type !== 'failed') answer = failed(`it did not end within ${withinMs} ms`)
+    const timeout = setTimeout(() => {
+      // An earlier failure is more helpful.
+      if (result?.type !== 'failed') result = failed(`it did not end within ${withinMs} ms`)
       killGroupOf(child)
-      killed = setTimeout(
-        () => settle(failed(`it did not end within ${withinMs} ms, nor of SIGKILL`)),
+      killTimeout = setTimeout(
+        () => finish(failed(`it did not end within ${withinMs} ms, and survived SIGKILL`)),
         killedWithinMs
       )
     }, withinMs)
     child.on('message', (message) => {
-      answer ??= message as HookAnswer
+      result ??= message as HookResult
     })
     child.on('error', (error) => {
-      if (pid === undefined) settle(failed(`its process could not be started: ${error.message}`))
+      if (pid === undefined) finish(failed(`its process could not be started: ${error.message}`))
     })
     child.once('exit', () => {
       if (pid !== undefined) reapedByNode.delete(pid)
     })
-    // 'exit' may come before the last message; 'close' comes after both.
-    child.once('close', (code, signal) => settle(answer ?? failed(howItEnded(code, signal))))
-    // An order that cannot be delivered has found its process gone: 'close' says so.
-    if (pid !== undefined) child.send(order, () => {})
+    // 'exit' may come before the last message. 'close' comes after both.
+    child.once('close', (code, signal) => finish(result ?? failed(exitReason(code, signal))))
+    // If the request cannot be sent, the process is gone, and 'close' follows.
+    if (pid !== undefined) child.send(request, () => {})
   })
 }
 
-function forkApart(entry: string): ChildProcess {
-  // What searches for keepers must not take it, or what it has started, for one.
+function forkHookProcess(entry: string): ChildProcess {
+  // Without the variable that marks a keeper: neither this process nor its children must be taken for one.
   const { [keeperMarkName]: _, ...env } = process.env
   return fork(entry, [hookArgument], {
     env,
-    // The keeper's own flags are not for it.
+    // Not the flags of the keeper.
     execArgv: [`--max-old-space-size=${heapMb}`],
-    // The worker's streams themselves: one that nobody reads holds up the hook, and not the keeper.
+    // The worker's own streams: if nothing reads them, the hook blocks and not the keeper.
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    // A group of its own, to be ended as a whole.
+    // In a process group of its own, to be killed as a whole.
     detached: true
   })
 }
 
-/** Ends the process with what it has started, short of what left its group. */
+/** Kills the process and its children, except those that have left its process group. */
 function killGroupOf(child: ChildProcess): void {
-  // The number of the group is certain only until its leader is collected.
+  // The id of the group may be reused once its leader has been reaped.
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
   try {
     process.kill(-child.pid, 'SIGKILL')
   } catch {
-    // It may not be signalled: it is given up below, and named.
+    // It may not be signalled (EPERM). The caller gives up and reports it.
   }
 }
 
-function howItEnded(code: number | null, signal: NodeJS.Signals | null): string {
-  if (signal === null) return `its process ended itself with status ${code} before it was done`
-  return `its process was ended by ${signal} before it was done (more than ${heapMb} MB of heap end it, too)`
+function exitReason(code: number | null, signal: NodeJS.Signals | null): string {
+  if (signal === null) return `its process exited with code ${code} before it was done`
+  const possibly = `possibly for using more than ${heapMb} MB of heap`
+  return `its process was ended by ${signal} before it was done (${possibly})`
 }
 
-function failed(why: string): HookAnswer {
+function failed(why: string): HookResult {
   return { type: 'failed', why }
 }

@@ -1,36 +1,36 @@
-/** The keeper process. Descriptor 3 is the socket to the worker; its end is the worker's end. */
+/** Runs the keeper process: connects its parts, and ends everything when the worker is gone. */
 
 import { Socket } from 'node:net'
-import { constants } from 'node:os'
 import { adoptOrphans } from '../platform/current.js'
 import { keeperMarkName } from '../wire/mark.js'
 import { Decoder, encode, type KeeperMessage, type WorkerMessage, watchConnection } from '../wire/messages.js'
-import { collectGarbage } from './free-memory.js'
+import { freeMemory } from './free-memory.js'
 import { Keeper } from './keeper.js'
 import { KeeperLog } from './keeper-log.js'
-import { startByNode } from './start-by-child-process.js'
-import { startBy } from './start-by-posix-spawn.js'
+import { startByChildProcess } from './start-by-child-process.js'
+import { startByPosixSpawn } from './start-by-posix-spawn.js'
 import { StdioServer } from './stdio-server.js'
+import { surviveSignals } from './survive-signals.js'
 import { WorkerRights } from './worker-rights.js'
 import { WorkerSupervisor } from './worker-supervisor.js'
 
+// The socket to the worker. Its end is the worker's end, however the worker dies.
 const linkDescriptor = 3
 
-// A terminal, a supervisor or a tool such as nodemon sends signals to the whole tree, keeper and worker alike. The keeper's own end
-// is the end of its socket, after it has ended everything else. Caught and not ignored: what it starts would ignore them, too.
-for (const signal of borneSignals()) process.on(signal, () => {})
+// The keeper ends when its socket ends, after it has ended everything else.
+surviveSignals()
 
 const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
-const gone = new Promise<void>((resolve) => link.once('close', () => resolve()))
-const lines = new KeeperLog(worker)
+const workerGone = new Promise<void>((resolve) => link.once('close', () => resolve()))
+const log = new KeeperLog(worker)
 const { native: libc, adoptsOrphans: isSubreaper, why } = await adoptOrphans()
 const workerMark = process.env[keeperMarkName] as string
-const door = await openDoor()
+const stdioServer = await openStdioServer()
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
-const mandate = new WorkerRights(worker, isWorkerGone, () => {
-  oversight.retire()
+const rights = new WorkerRights(worker, isWorkerGone, () => {
+  supervisor.retire()
   send({ type: 'retired' })
 })
 const keeper = new Keeper({
@@ -38,86 +38,68 @@ const keeper = new Keeper({
   isSubreaper,
   worker,
   workerMark,
-  door,
-  // What is not Node's to collect, a subreaper does.
-  start:
-    isSubreaper && libc?.posixSpawn !== undefined ? startBy(libc.posixSpawn, libc.inNewGroup) : startByNode,
+  stdioServer,
+  // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
+  startProcess:
+    isSubreaper && libc?.posixSpawn !== undefined
+      ? startByPosixSpawn(libc.posixSpawn, libc.inNewGroup)
+      : startByChildProcess,
   isWorkerGone,
   send,
-  sayStrays: (processes) => lines.strays(processes)
+  logStrays: (processes) => log.logStrays(processes)
 })
-const oversight = new WorkerSupervisor({
+const supervisor = new WorkerSupervisor({
   entry: process.argv[1] as string,
-  mandate,
+  rights,
   worker,
   keeper,
   libc,
   isWorkerGone,
-  gone,
+  workerGone,
   send,
-  sayHung: (info, report) => lines.hung(info, report),
-  sayHookFailed: (failure) => lines.hookFailed(failure)
+  logHungWorker: (info, report) => log.logHungWorker(info, report),
+  logHookFailure: (failure) => log.logHookFailure(failure)
 })
 const decoder = new Decoder<WorkerMessage>()
 
 link.on('data', (bytes) => {
-  mandate.askAgain()
+  rights.invalidate()
   for (const message of decoder.decode(bytes)) {
-    if (!mandate.covers(message)) {
+    if (!rights.allows(message)) {
       keeper.refuse(message)
       continue
     }
-    oversight.heard(message)
+    supervisor.receive(message)
     keeper.receive(message)
   }
 })
 // A write to a worker that is gone fails, and 'close' follows.
 link.on('error', () => {})
-void gone.then(() => leave(`worker ${worker} is gone`, 0))
-// Whatever is wrong with the keeper, nothing is left behind.
-process.on('uncaughtException', (error) => void leave(`keeper failed: ${error.stack}`, 1))
-collectGarbage(libc)
+void workerGone.then(() => shutDown(`worker ${worker} is gone`, 0))
+// Whatever goes wrong in the keeper, it leaves no process behind.
+process.on('uncaughtException', (error) => void shutDown(`keeper failed: ${error.stack}`, 1))
+freeMemory(libc)
 send({
   type: 'ready',
   containment: keeper.census.containment,
   ...(why === undefined ? {} : { why }),
-  path: door.path,
-  secret: door.secret
+  path: stdioServer.path,
+  secret: stdioServer.secret
 })
-
-/** Every signal that would end or stop this process, but those that cannot be caught, or that a fault of its own raises (signal(7)). */
-function borneSignals(): NodeJS.Signals[] {
-  // Node opens its inspector on SIGUSR1.
-  const harmless = ['SIGCHLD', 'SIGCONT', 'SIGPIPE', 'SIGURG', 'SIGUSR1', 'SIGWINCH', 'SIGXFSZ']
-  const faults = [
-    'SIGABRT',
-    'SIGBUS',
-    'SIGFPE',
-    'SIGILL',
-    'SIGIOT',
-    'SIGSEGV',
-    'SIGSYS',
-    'SIGTRAP',
-    'SIGUNUSED'
-  ]
-  const others = new Set([...harmless, ...faults, 'SIGKILL', 'SIGSTOP'])
-  return (Object.keys(constants.signals) as NodeJS.Signals[]).filter((signal) => !others.has(signal))
-}
 
 function send(message: KeeperMessage): void {
   if (link.writable) link.write(encode(message))
 }
 
-/** A connection has come. */
-function arrive(connection: number): void {
+function onConnection(connection: number): void {
   if (connection !== watchConnection) keeper.connectionArrived(connection)
-  else oversight.watchLine.attach(door.take(connection) as Socket)
+  else supervisor.stackSampler.attach(stdioServer.take(connection) as Socket)
 }
 
-/** Without a door no command has streams: the worker is told why, and need not look for it on standard error. */
-async function openDoor(): Promise<StdioServer> {
+/** Without this socket no command can have streams: on failure, sends the reason to the worker and exits. */
+async function openStdioServer(): Promise<StdioServer> {
   try {
-    return await StdioServer.open(workerMark, arrive, () => keeper.status())
+    return await StdioServer.open(workerMark, onConnection, () => keeper.status())
   } catch (error) {
     const message = encode({ type: 'unready', why: (error as Error).message })
     await new Promise((resolve) => link.write(message, resolve))
@@ -125,33 +107,34 @@ async function openDoor(): Promise<StdioServer> {
   }
 }
 
-let isLeaving = false
+let isShuttingDown = false
 
-async function leave(cause: string, status: number): Promise<void> {
-  if (isLeaving) return
-  isLeaving = true
+/** Ends everything, logs it, runs the exit hooks, and exits. */
+async function shutDown(cause: string, exitCode: number): Promise<void> {
+  if (isShuttingDown) return
+  isShuttingDown = true
   const startedAt = performance.now()
-  oversight.stop()
-  const info = attempt(() => (keeper.isDismissed ? undefined : oversight.infoOfExit))
-  // Whatever fails here, this process ends: nobody is served by one that hangs.
+  supervisor.stop()
+  const info = attempt(() => (keeper.isDismissed ? undefined : supervisor.exitInfo))
+  // Whatever fails here, this process must exit.
   let failure = ''
   const report = await keeper.endAll('worker-gone').catch((error: Error) => {
-    failure = `; what was left could not be ended: ${error.stack}`
+    failure = `; ending the processes failed: ${error.stack}`
     return { processes: [], leftFolders: [] }
   })
-  door.close()
+  stdioServer.close()
   const hasNews = report.processes.length > 0 || report.leftFolders.length > 0 || failure !== ''
-  if (hasNews || status !== 0) await lines.ended(cause + failure, report, performance.now() - startedAt)
+  if (hasNews || exitCode !== 0) await log.logEnd(cause + failure, report, performance.now() - startedAt)
   if (info !== undefined) {
-    await oversight.tellExit(info)
-    // What the hooks have left.
+    await supervisor.runExitHooks(info)
+    // The leftovers of the hooks.
     await keeper.endAll('worker-gone').catch(() => {})
   }
-  if (lines.isStuck) process.kill(process.pid, 'SIGKILL')
-  process.exit(status)
+  if (log.isStuck) process.kill(process.pid, 'SIGKILL')
+  process.exit(exitCode)
 }
 
-/** What fails at the end must not keep the rest from being done. */
+/** A failure must not prevent the rest of the shutdown. */
 function attempt<Result>(act: () => Result): Result | undefined {
   try {
     return act()

@@ -1,4 +1,4 @@
-/** The keeper's line to the thread of its worker that can tell where the main thread hangs. */
+/** Asks the worker's watch thread for a stack sample: where the main thread is when it hangs. */
 
 import type { Socket } from 'node:net'
 import { Decoder } from '../wire/messages.js'
@@ -6,30 +6,31 @@ import type { StackSample, StackSampleRequest } from '../wire/stack-sample.js'
 
 export class StackSampler {
   #socket: Socket | undefined
-  /** Those who have asked, in order: so come the answers. */
-  #asking: ((where: StackSample) => void)[] = []
+  /** The pending requests. They are answered in order. */
+  #pending: ((sample: StackSample) => void)[] = []
 
-  /** The thread has connected. */
+  /** The watch thread has connected. */
   attach(socket: Socket): void {
     this.#socket?.destroy()
     this.#socket = socket
     const decoder = new Decoder<StackSample>()
     socket.on('data', (bytes: Buffer) => {
-      for (const where of decoder.decode(bytes)) this.#asking.shift()?.(where)
+      for (const sample of decoder.decode(bytes)) this.#pending.shift()?.(sample)
     })
     socket.once('close', () => {
       if (this.#socket === socket) this.#socket = undefined
-      for (const answer of this.#asking.splice(0)) answer(unknown('its thread that watches has ended'))
+      for (const resolve of this.#pending.splice(0))
+        resolve(unknown('the watch thread of the worker has ended'))
     })
     socket.resume()
   }
 
-  /** Where the main thread is. */
-  ask(withinMs: number): Promise<StackSample> {
+  /** Requests a sample. `withinMs` is how long the main thread may take to show that it runs JavaScript. */
+  sample(withinMs: number): Promise<StackSample> {
     const socket = this.#socket
-    if (socket === undefined) return Promise.resolve(unknown('no thread of it watches'))
+    if (socket === undefined) return Promise.resolve(unknown('the worker has no watch thread'))
     return new Promise((resolve) => {
-      this.#asking.push(resolve)
+      this.#pending.push(resolve)
       socket.write(`${JSON.stringify({ type: 'where', withinMs } satisfies StackSampleRequest)}\n`)
     })
   }

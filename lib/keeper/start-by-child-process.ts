@@ -1,4 +1,4 @@
-/** Starting a process by `child_process`: where there is no `koffi`, and where it is to have other rights. */
+/** Starts a process by `child_process`: where koffi is missing, and where the user or group must change. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
@@ -6,18 +6,18 @@ import { reapedByNode } from '../containment/child-reapers.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import { findProgram, shell } from './find-program.js'
-import type { Start, StartEvents, StartOrder } from './process-starter.js'
+import type { StartEvents, StartProcess, StartRequest } from './process-starter.js'
 
-export const startByNode: Start = (order, events) => {
-  const child = spawned(order, events)
+export const startByChildProcess: StartProcess = (request, events) => {
+  const child = spawnOrFail(request, events)
   const pid = child?.pid
   if (child === undefined || pid === undefined) {
     child?.once('error', (error: NodeJS.ErrnoException) => events.failed(failureOf(error)))
     return undefined
   }
   reapedByNode.add(pid)
-  // After the start, 'error' means that a signal was refused (EPERM): the process lives on, and the close of
-  // the scope will name it.
+  // After the start, 'error' means that a signal was refused (EPERM). The process lives on, and the report of
+  // its scope will name it.
   child.on('error', () => {})
   child.once('exit', (code, signal) => {
     reapedByNode.delete(pid)
@@ -26,41 +26,41 @@ export const startByNode: Start = (order, events) => {
   return { pid, kill: (signal) => void child.kill(signal) }
 }
 
-function spawned(order: StartOrder, events: StartEvents): ChildProcess | undefined {
+function spawnOrFail(request: StartRequest, events: StartEvents): ChildProcess | undefined {
   try {
-    return spawnOrScript(order)
+    return spawnProgramOrScript(request)
   } catch (error) {
-    // Node throws what it takes for a mistake of the caller, such as E2BIG.
+    // Node throws what it considers a mistake of the caller, such as E2BIG.
     events.failed(failureOf(error as NodeJS.ErrnoException))
     return undefined
   }
 }
 
-/** The execvp(3) of glibc has the shell run a script that names no interpreter; that of musl fails. */
-function spawnOrScript(order: StartOrder): ChildProcess {
-  const { file, args } = order
+/** The shell runs a script without a `#!` line. glibc's execvp(3) does that; musl's fails with ENOEXEC. */
+function spawnProgramOrScript(request: StartRequest): ChildProcess {
+  const { file, args } = request
   try {
-    return spawnAs(file, args, order)
+    return spawnFile(file, args, request)
   } catch (error) {
-    // Node has no name for this one.
+    // Node has no error code for ENOEXEC.
     const isScript = (error as NodeJS.ErrnoException).errno === -constants.errno.ENOEXEC
-    const path = isScript ? findProgram(order) : undefined
+    const path = isScript ? findProgram(request) : undefined
     if (path === undefined) throw error
-    return spawnAs(shell, [shell, path, ...args.slice(1)], order)
+    return spawnFile(shell, [shell, path, ...args.slice(1)], request)
   }
 }
 
-function spawnAs(
+function spawnFile(
   file: string,
   args: readonly string[],
-  { cwd, env, mark, command, uid, gid, stdio }: StartOrder
+  { cwd, env, mark, command, uid, gid, stdio }: StartRequest
 ): ChildProcess {
   return spawn(file, args.slice(1), {
     argv0: args[0],
     cwd,
     env: { ...env, [markName]: mark, [commandNumberName]: String(command) },
     stdio: [...stdio],
-    // Its own session, so that its group's number is its own and nothing of ours is in it.
+    // Starts a session, so that the process leads a group of its own, without any process of ours in it.
     detached: true,
     ...(uid === undefined ? {} : { uid }),
     ...(gid === undefined ? {} : { gid })

@@ -1,4 +1,4 @@
-/** Starting a process by posix_spawn(3). Whoever looks at the keeper's children collects it (`containment/subreaper-census.ts`). */
+/** Starts a process by posix_spawn(3), through koffi. `containment/subreaper-census.ts` reaps it. */
 
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
@@ -6,23 +6,23 @@ import { reapedHere } from '../containment/child-reapers.js'
 import { type InNewGroup, mayCallSetsid, type PosixSpawn, signalByPid } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
-import { startFound } from './find-program.js'
-import type { Start, Started, StartOrder } from './process-starter.js'
-import { startByNode } from './start-by-child-process.js'
+import { startProgram } from './find-program.js'
+import type { StartedProcess, StartProcess, StartRequest } from './process-starter.js'
+import { startByChildProcess } from './start-by-child-process.js'
 
-export function startBy(posixSpawn: PosixSpawn, inNewGroup: InNewGroup): Start {
-  return (order, events) => {
-    const { uid, gid, cwd } = order
+export function startByPosixSpawn(posixSpawn: PosixSpawn, inNewGroup: InNewGroup): StartProcess {
+  return (request, events) => {
+    const { uid, gid, cwd } = request
     // posix_spawn cannot change them.
-    if (uid !== undefined || gid !== undefined) return startByNode(order, events)
-    const { mark, command } = order
-    const env = [`${markName}=${mark}`, `${commandNumberName}=${command}`, ...entriesOf(order.env)]
-    const stdio = order.stdio.map((stream) => (typeof stream === 'string' ? stream : descriptorOf(stream)))
+    if (uid !== undefined || gid !== undefined) return startByChildProcess(request, events)
+    const { mark, command } = request
+    const env = [`${markName}=${mark}`, `${commandNumberName}=${command}`, ...environmentEntries(request.env)]
+    const stdio = request.stdio.map((stream) => (typeof stream === 'string' ? stream : descriptorOf(stream)))
     const startIn = (group: number | undefined): number =>
-      startFound(order, (path, args) => posixSpawn({ path, args, env, cwd, stdio, group }))
-    const pid = mayCallSetsid(order.file, order.args) ? inNewGroup(startIn) : startIn(undefined)
+      startProgram(request, (path, args) => posixSpawn({ path, args, env, cwd, stdio, group }))
+    const pid = mayCallSetsid(request.file, request.args) ? inNewGroup(startIn) : startIn(undefined)
     if (pid < 0) {
-      events.failed(failureOf(order, pid))
+      events.failed(failureOf(request, pid))
       return undefined
     }
     reapedHere.set(pid, events)
@@ -30,8 +30,8 @@ export function startBy(posixSpawn: PosixSpawn, inNewGroup: InNewGroup): Start {
   }
 }
 
-// An object of its own: a closure would keep all that the process was started with.
-class PosixProcess implements Started {
+// A class: a closure would keep everything in memory that the process was started with.
+class PosixProcess implements StartedProcess {
   readonly pid: number
 
   constructor(pid: number) {
@@ -43,11 +43,11 @@ class PosixProcess implements Started {
   }
 }
 
-// That of the worker is in most launches.
+// Most launches share the environment of the worker.
 const entriesByEnvironment = new WeakMap<object, readonly string[]>()
 
-/** As `NAME=value`, but for a mark and the number of a command. */
-function entriesOf(env: StartOrder['env']): readonly string[] {
+/** As `NAME=value`, without a mark or command number that the environment may contain. */
+function environmentEntries(env: StartRequest['env']): readonly string[] {
   let entries = entriesByEnvironment.get(env)
   if (entries === undefined) {
     entries = Object.entries(env).flatMap(([name, value]) =>
@@ -58,13 +58,13 @@ function entriesOf(env: StartOrder['env']): readonly string[] {
   return entries
 }
 
-/** Node has no public name for it, and hands sockets to its own children by it. */
+/** Node has no public property for it. It passes sockets to its own children by this one. */
 function descriptorOf(socket: Socket): number {
   return (socket as unknown as { _handle: { fd: number } })._handle.fd
 }
 
-/** As Node words it: what it throws does not name the command. */
-function failureOf({ file }: StartOrder, errno: number): LaunchFailure {
+/** Node's wording: the message names the command if Node emits the error, and not if Node throws it. */
+function failureOf({ file }: StartRequest, errno: number): LaunchFailure {
   const code = getSystemErrorName(errno)
   const isThrown = !['EACCES', 'EAGAIN', 'EMFILE', 'ENFILE', 'ENOENT'].includes(code)
   return { code, errno, message: isThrown ? `spawn ${code}` : `spawn ${file} ${code}` }

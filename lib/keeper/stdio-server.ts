@@ -1,7 +1,7 @@
 /**
- * The keeper's socket: the worker connects once for each piped standard stream, and the keeper hands the
- * connection to the subprocess. It lives in a folder that only this user may enter; whoever may, can ask for
- * the status.
+ * The keeper's Unix socket. The worker connects once for each piped standard stream, and the keeper passes
+ * the connection to the command. The socket is in a directory that only this user may enter. A process that
+ * may enter it may also request the status.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -11,104 +11,107 @@ import { connectionHeader, headerBytes } from '../wire/messages.js'
 import { openSocketFolder, removeSocketFolder, socketIn } from '../wire/socket-folder.js'
 import { statusHeader } from '../wire/worker-status.js'
 
-// A connection is taken as soon as it has come and said its header, which takes long only where the worker's event loop is blocked.
-// Whatever is not taken by then is a stranger's, or a second one for a stream that has been taken.
+// A launch takes a connection as soon as its header has arrived, which is slow only while the worker's event
+// loop is blocked. A connection that is not taken within this time is not the worker's, or a second one for a
+// stream.
 const takenWithinMs = 60_000
-// More would wait than the worker opens at once (`mostOpening` in link.ts).
+// More than the worker opens at once (see `lib/link`): beyond the backlog, connect(2) fails with EAGAIN.
 const backlog = 1_024
 
 export class StdioServer {
   readonly secret = randomBytes(16).toString('hex')
-  /** Connections that have come and that no launch has taken yet. */
+  /** The connections that have arrived and that no launch has taken yet, by number. */
   readonly #arrived = new Map<number, Socket>()
-  readonly #dismissals = new WeakMap<Socket, NodeJS.Timeout>()
+  readonly #timeouts = new WeakMap<Socket, NodeJS.Timeout>()
   readonly #workerMark: string
   readonly #onArrival: (connection: number) => void
-  readonly #onStatus: () => unknown
+  readonly #status: () => unknown
   #folder = ''
   #server: Server | undefined
 
   /**
-   * Opens the socket, in a folder that is named after the worker, and resolves when it can be connected to. Rejects where
-   * there can be none. What `onStatus` returns is the answer to a connection that asks for the status, as one line of JSON.
+   * Opens the socket in a directory named after the worker. Resolves when clients can connect; rejects when
+   * no socket can be opened. A connection that requests the status is sent the result of `status`, as one
+   * line of JSON.
    */
   static async open(
     workerMark: string,
     onArrival: (connection: number) => void,
-    onStatus: () => unknown
+    status: () => unknown
   ): Promise<StdioServer> {
-    const door = new StdioServer(workerMark, onArrival, onStatus)
-    await door.move()
-    return door
+    const server = new StdioServer(workerMark, onArrival, status)
+    await server.reopen()
+    return server
   }
 
-  private constructor(workerMark: string, onArrival: (connection: number) => void, onStatus: () => unknown) {
+  private constructor(workerMark: string, onArrival: (connection: number) => void, status: () => unknown) {
     this.#workerMark = workerMark
     this.#onArrival = onArrival
-    this.#onStatus = onStatus
+    this.#status = status
   }
 
-  /** Where to connect to. */
+  /** The path to connect to. */
   get path(): string {
     return socketIn(this.#folder)
   }
 
   /**
-   * Opens a socket in a folder of its own, and closes the one there was: tools that tidy up remove what looks old. What has come
-   * stays. Rejects where there can be none.
+   * Opens a socket in a new directory, then closes the old one: cleanup tools remove files that look old. The
+   * connections that have arrived stay. Rejects when no socket can be opened.
    */
-  async move(): Promise<void> {
-    // Half open: where the worker has ended its side by now, the subprocess gets a stream that has ended.
-    const server = createServer({ allowHalfOpen: true }, (socket) => this.#admit(socket))
+  async reopen(): Promise<void> {
+    // `allowHalfOpen`: if the worker has already ended its side, the command gets a stream that has ended.
+    const server = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket))
     const folder = await openSocketFolder(this.#workerMark, async (path) => {
       server.listen({ path, backlog })
       await once(server, 'listening')
     })
-    // A connection that cannot be accepted, for want of descriptors: the launch that waits for it gives up.
+    // A connection could not be accepted for lack of descriptors: the launch that waits for it is abandoned.
     server.on('error', () => {})
-    this.#leave()
+    this.#closeServer()
     this.#folder = folder
     this.#server = server
   }
 
-  /** The connection of that number, once it has come. */
+  /** Removes and returns the connection of this number; undefined when it has not arrived. */
   take(connection: number): Socket | undefined {
     const socket = this.#arrived.get(connection)
     if (socket === undefined) return undefined
     this.#arrived.delete(connection)
-    clearTimeout(this.#dismissals.get(socket))
+    clearTimeout(this.#timeouts.get(socket))
     return socket
   }
 
+  /** Whether the connection of this number has arrived. */
   has(connection: number): boolean {
     return this.#arrived.has(connection)
   }
 
-  /** Closes the socket and removes its folder. */
+  /** Closes the socket and removes its directory. */
   close(): void {
     for (const socket of this.#arrived.values()) socket.destroy()
-    this.#leave()
+    this.#closeServer()
   }
 
-  #leave(): void {
+  #closeServer(): void {
     this.#server?.close()
     if (this.#folder !== '') removeSocketFolder(this.#folder)
   }
 
-  #admit(socket: Socket): void {
-    const dismissal = setTimeout(() => socket.destroy(), takenWithinMs)
-    this.#dismissals.set(socket, dismissal)
+  #accept(socket: Socket): void {
+    const timeout = setTimeout(() => socket.destroy(), takenWithinMs)
+    this.#timeouts.set(socket, timeout)
     let header = ''
     const read = (bytes: Buffer): void => {
       header += bytes.toString('latin1')
       if (header.length < headerBytes) return
       socket.off('data', read)
       if (header === statusHeader) {
-        this.#answer(socket)
+        this.#sendStatus(socket)
         return
       }
       const connection = Number.parseInt(header.slice(this.secret.length), 16)
-      // The worker holds back what is for the subprocess until the launch is confirmed: more is a stranger's.
+      // The worker sends nothing but the header until the launch is confirmed: more is not the worker's.
       if (header !== connectionHeader(this.secret, connection) || this.#arrived.has(connection)) {
         socket.destroy()
         return
@@ -124,17 +127,17 @@ export class StdioServer {
     socket.once('end', () => {
       if (header.length < headerBytes) socket.destroy()
     })
-    socket.once('close', () => clearTimeout(dismissal))
-    // A connection that fails is closed, and 'close' follows.
+    socket.once('close', () => clearTimeout(timeout))
+    // 'close' follows.
     socket.on('error', () => {})
   }
 
-  /** The dismissal still stands, for whoever does not read the answer. */
-  #answer(socket: Socket): void {
+  /** The timeout of the connection stays: the client may not read the answer. */
+  #sendStatus(socket: Socket): void {
     try {
-      socket.end(`${JSON.stringify(this.#onStatus())}\n`)
+      socket.end(`${JSON.stringify(this.#status())}\n`)
     } catch {
-      // For want of descriptors nothing can be told. The scopes are worth more than an answer.
+      // No descriptor is available to read the processes. The keeper must not fail for the sake of an answer.
       socket.destroy()
     }
   }

@@ -1,12 +1,15 @@
-/** Whether the keeper may do what its worker orders: only as long as the worker has the rights that it started the keeper with. */
+/**
+ * Whether the keeper may carry out an order: only while the worker has the users, groups and capabilities
+ * that it had when it started the keeper. Otherwise a worker that gave up root could act as root through it.
+ */
 
 import { openRights, type ProcessRights } from '../platform/current.js'
 import type { WorkerMessage } from '../wire/messages.js'
 
-// How often the worker is looked at that has hooks: it may be gone, and cannot be asked, when they are run.
-const lookMs = 1_000
+// How often a worker with hooks is checked: hooks may run after its end, when its rights cannot be read.
+const checkMs = 1_000
 
-// By the others the worker learns something, or ends sooner what its scopes have.
+// All other orders only inform the worker, or end the processes of its scopes sooner.
 const ordersThatUseRights = new Set<WorkerMessage['type']>([
   'settings',
   'add-hooks',
@@ -20,87 +23,90 @@ const ordersThatUseRights = new Set<WorkerMessage['type']>([
   'adopter'
 ])
 
-const lastOrders = new Set<WorkerMessage['type']>(['release', 'let-go', 'folder'])
+const ordersAllowedAfterEnd = new Set<WorkerMessage['type']>(['release', 'let-go', 'folder'])
 
 export class WorkerRights {
   readonly #worker: number
   readonly #isWorkerGone: () => boolean
-  readonly #onOver: () => void
-  /** What the worker had at the start; undefined where it has nothing to give up. */
-  #rights: string | undefined
-  #present: ProcessRights | undefined
-  #isOver = false
-  /** Whether the worker was looked at since what is being carried out was read. */
+  readonly #onRevoked: () => void
+  /** The rights of the worker at the start; undefined when it has none to give up. */
+  #initial: string | undefined
+  #current: ProcessRights | undefined
+  #isRevoked = false
+  /** Whether the worker's rights were read after the orders that are now being carried out had arrived. */
   #isConfirmed = false
-  #looks: NodeJS.Timeout | undefined
+  #checks: NodeJS.Timeout | undefined
 
-  /** `onOver` is called once, when the worker's rights are others. */
-  constructor(worker: number, isWorkerGone: () => boolean, onOver: () => void) {
+  /** `onRevoked` is called once, when the worker's rights have changed. */
+  constructor(worker: number, isWorkerGone: () => boolean, onRevoked: () => void) {
     this.#worker = worker
     this.#isWorkerGone = isWorkerGone
-    this.#onOver = onOver
+    this.#onRevoked = onRevoked
   }
 
   /**
-   * Takes the rights that the worker had when it started the keeper: its first message, and no later one. Returns false where the
-   * worker's rights are hidden, and no change of them will be noticed.
+   * Sets the rights that the worker had when it started the keeper. Only the first call counts. Returns false
+   * when the worker's rights cannot be read, so that changes will not be noticed.
    */
-  begin(rights: string): boolean {
-    if (this.#rights !== undefined) return true
-    this.#present = openRights(this.#worker)
-    if (this.#present !== undefined) this.#rights = rights
-    return this.#present !== undefined
+  setInitial(rights: string): boolean {
+    if (this.#initial !== undefined) return true
+    this.#current = openRights(this.#worker)
+    if (this.#current !== undefined) this.#initial = rights
+    return this.#current !== undefined
   }
 
-  /** More orders were read: the worker may have changed its rights before it wrote them. */
-  askAgain(): void {
+  /** New orders have arrived: the worker may have changed its rights before it wrote them. */
+  invalidate(): void {
     this.#isConfirmed = false
   }
 
-  end(): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    clearInterval(this.#looks)
-    this.#onOver()
+  /** From here on no order that uses rights is allowed. */
+  revoke(): void {
+    if (this.#isRevoked) return
+    this.#isRevoked = true
+    clearInterval(this.#checks)
+    this.#onRevoked()
   }
 
-  /** Whether an order is to be carried out. What was ordered after a change is read after it. */
-  covers(message: WorkerMessage): boolean {
+  /** Whether an order may be carried out. An order that was written after a change is also read after it. */
+  allows(message: WorkerMessage): boolean {
     if (!usesRights(message)) return true
     if (message.type === 'signal' && (message.signal === 'SIGTERM' || message.signal === 'SIGKILL'))
       return true
-    if (this.holds()) return true
-    // Of a worker that is gone these are the last: they reach nothing but what its scopes have, and their folders.
-    return !this.#isOver && lastOrders.has(message.type)
+    if (this.areUnchanged()) return true
+    // The last orders of a worker that is gone: they only affect what its scopes already have.
+    return !this.#isRevoked && ordersAllowedAfterEnd.has(message.type)
   }
 
-  /** Whether the worker has the rights still. Of one that is gone nobody knows. */
-  holds(): boolean {
-    if (this.#isOver || this.#isConfirmed || this.#rights === undefined) return !this.#isOver
-    const rights = this.#present?.read()
+  /** Whether the worker still has its initial rights. False when it is gone: they cannot be read then. */
+  areUnchanged(): boolean {
+    if (this.#isRevoked || this.#isConfirmed || this.#initial === undefined) return !this.#isRevoked
+    const rights = this.#current?.read()
     if (this.#isWorkerGone()) return false
-    if (rights !== this.#rights) this.end()
+    if (rights !== this.#initial) this.revoke()
     this.#isConfirmed = true
-    return !this.#isOver
+    return !this.#isRevoked
   }
 
-  /** Whether hooks may be run, as far as is known: of a worker that is gone, what was seen last. */
-  get coversHooks(): boolean {
-    this.askAgain()
-    return this.holds() || (this.#isWorkerGone() && !this.#isOver)
+  /** Whether hooks may run. For a worker that is gone, the last check decides. */
+  get allowsHooks(): boolean {
+    this.invalidate()
+    return this.areUnchanged() || (this.#isWorkerGone() && !this.#isRevoked)
   }
 
-  /** Looks at the worker from time to time. */
-  watch(): void {
-    if (this.#rights === undefined || this.#isOver) return
-    this.#looks ??= setInterval(() => {
-      this.askAgain()
-      this.holds()
-    }, lookMs).unref()
+  /** Checks the worker's rights every second from now on. */
+  checkRegularly(): void {
+    if (this.#initial === undefined || this.#isRevoked) return
+    this.#checks ??= setInterval(() => {
+      this.invalidate()
+      this.areUnchanged()
+    }, checkMs).unref()
   }
 }
 
-/** To inherit a scope is to look for what a lost keeper has started with these rights. */
+/**
+ * To open an inherited scope, the keeper searches for processes that a lost keeper started with these rights.
+ */
 function usesRights(message: WorkerMessage): boolean {
   return ordersThatUseRights.has(message.type) || (message.type === 'open' && message.isInherited === true)
 }

@@ -1,7 +1,8 @@
 /**
- * One sweep at a time: a socket in the folder of this user's own, one for each boot, PID namespace and realm. The kernel
- * closes it when its holder ends, however that ends. It keeps processes from being asked to end twice; two sweeps at once
- * are harmless, so whatever goes wrong with it is a reason neither to wait for ever nor to leave the sweep out.
+ * Lets one sweep run at a time, so that no process is sent its first signal twice. The lock is a Unix socket
+ * in this user's own directory, one for each boot, PID namespace and realm: the kernel closes it when its
+ * holder ends, however it ends. Two sweeps at once are harmless, so a failure of the lock neither prevents a
+ * sweep nor delays it for ever.
  */
 
 import { createHash, randomBytes } from 'node:crypto'
@@ -12,83 +13,85 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { bootId, makeOwnFolder, pidNamespace } from '../platform/current.js'
 import { ownRealm } from '../wire/mark.js'
 
-const longestWaitMs = 30_000
-// The holder may end the connection at once. Pause before the next try.
-const pauseMs = 50
-// Each that waits takes a descriptor of the holder.
-const mostWaiting = 64
-// See socket-folder.ts.
-const longestPathBytes = 107
+const maxWaitMs = 30_000
+// The holder may close the connection at once. Pause before retrying.
+const retryPauseMs = 50
+// Each waiting sweep uses a descriptor of the holder.
+const maxWaiting = 64
+// sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)).
+const maxPathBytes = 107
 
 interface Lock {
-  giveBack(): void
+  release(): void
 }
 
 /**
- * Runs a sweep when no other one runs, or when others have been at it for 30 s. `saySquatted` is told where somebody else has
- * taken the name of the folder.
+ * Runs a sweep while it holds the lock, or without the lock when others have held it for 30 s. Calls
+ * `onSquatted` when another user has taken the name of the directory.
  */
-export async function runAlone<Result>(
+export async function withSweepLock<Result>(
   sweep: () => Promise<Result>,
-  saySquatted: (squatted: readonly string[]) => void = () => {}
+  onSquatted: (squatted: readonly string[]) => void = () => {}
 ): Promise<Result> {
-  const path = lockPath(saySquatted)
-  const lock = path === undefined ? undefined : await waitFor(path)
+  const path = lockPath(onSquatted)
+  const lock = path === undefined ? undefined : await acquire(path)
   try {
     return await sweep()
   } finally {
-    lock?.giveBack()
+    lock?.release()
   }
 }
 
-/** Undefined where there can be none. */
-function lockPath(saySquatted: (squatted: readonly string[]) => void): string | undefined {
+/** Undefined when there is no directory for the lock. */
+function lockPath(onSquatted: (squatted: readonly string[]) => void): string | undefined {
   try {
     const { path, squatted } = makeOwnFolder()
-    if (squatted.length > 0) saySquatted(squatted)
-    // A hash, since a realm may be long and a socket's path may not.
-    const who = [bootId(), pidNamespace(), ownRealm()].join(' ')
-    return join(path, `sweep-${createHash('sha256').update(who).digest('hex').slice(0, 16)}`)
+    if (squatted.length > 0) onSquatted(squatted)
+    // A hash: a realm may be long, and the path of a socket must be short.
+    const key = [bootId(), pidNamespace(), ownRealm()].join(' ')
+    return join(path, `sweep-${createHash('sha256').update(key).digest('hex').slice(0, 16)}`)
   } catch {
     return undefined
   }
 }
 
-async function waitFor(path: string): Promise<Lock | undefined> {
-  const until = performance.now() + longestWaitMs
+/** Undefined when the lock cannot be acquired. */
+async function acquire(path: string): Promise<Lock | undefined> {
+  const until = performance.now() + maxWaitMs
   for (;;) {
-    const lock = await take(path)
-    if (lock !== 'taken') return lock
-    const holder = await holderLeaves(path, Math.max(until - performance.now(), 0))
-    if (holder === 'dead') await clear(path)
+    const lock = await tryToAcquire(path)
+    if (lock !== 'held') return lock
+    const holder = await waitForHolder(path, Math.max(until - performance.now(), 0))
+    if (holder === 'dead') await removeStaleLock(path)
     if (performance.now() >= until) return undefined
-    await pause(pauseMs)
+    await pause(retryPauseMs)
   }
 }
 
-/** Undefined where there can be no such socket. */
-async function take(path: string): Promise<Lock | 'taken' | undefined> {
+/** `'held'` when another process holds the lock; undefined when no socket can be opened. */
+async function tryToAcquire(path: string): Promise<Lock | 'held' | undefined> {
   const waiting = new Set<Socket>()
   const server = createServer((socket) => {
     waiting.add(socket)
-    // Who waits may end while it does.
+    // The waiting process may end first.
     socket.on('error', () => {}).once('close', () => waiting.delete(socket))
   })
-  server.maxConnections = mostWaiting
-  // It listens under another name before it is the lock: one that does not listen is taken for that of a dead holder.
-  const ownPath = besides(path)
+  server.maxConnections = maxWaiting
+  // The socket listens under a temporary name before it becomes the lock: a lock that does not listen is
+  // taken for that of a dead holder.
+  const ownPath = temporaryPath(path)
   if (!(await listens(server, ownPath))) return undefined
   const { ino } = lstatSync(ownPath)
   try {
     linkSync(ownPath, path)
   } catch (error) {
     server.close()
-    return (error as NodeJS.ErrnoException).code === 'EEXIST' ? 'taken' : undefined
+    return (error as NodeJS.ErrnoException).code === 'EEXIST' ? 'held' : undefined
   } finally {
     rmSync(ownPath, { force: true })
   }
   return {
-    giveBack() {
+    release() {
       if (lstatSync(path, { throwIfNoEntry: false })?.ino === ino) rmSync(path, { force: true })
       server.close()
       for (const socket of waiting) socket.destroy()
@@ -97,15 +100,18 @@ async function take(path: string): Promise<Lock | 'taken' | undefined> {
 }
 
 function listens(server: Server, path: string): Promise<boolean> {
-  if (Buffer.byteLength(path) > longestPathBytes) return Promise.resolve(false)
+  if (Buffer.byteLength(path) > maxPathBytes) return Promise.resolve(false)
   return new Promise((resolve) => {
     server.once('error', () => resolve(false))
     server.listen(path, () => resolve(true))
   })
 }
 
-/** Resolves when the holder gives the lock back, ends, or does not want to be waited for; says whether it was dead before. */
-function holderLeaves(path: string, ms: number): Promise<'dead' | 'gone'> {
+/**
+ * Resolves when the holder releases the lock, ends, or refuses the connection, or after `ms`. `'dead'`:
+ * nothing listens on the socket, since its holder ended without removing it.
+ */
+function waitForHolder(path: string, ms: number): Promise<'dead' | 'gone'> {
   return new Promise((resolve) => {
     const socket = connect(path)
     const timer = setTimeout(() => socket.destroy(), ms)
@@ -114,7 +120,7 @@ function holderLeaves(path: string, ms: number): Promise<'dead' | 'gone'> {
     socket.on('error', ({ code }: NodeJS.ErrnoException) => {
       if (code === 'ECONNREFUSED') holder = 'dead'
     })
-    // Without a reader its end would not be seen.
+    // The end of the stream is only noticed while it is read.
     socket.resume()
     socket.once('close', () => {
       clearTimeout(timer)
@@ -123,15 +129,15 @@ function holderLeaves(path: string, ms: number): Promise<'dead' | 'gone'> {
   })
 }
 
-/** Removes the socket of a dead holder. Another one may be faster, and hold the lock by now: that one gets it back. */
-async function clear(path: string): Promise<void> {
-  const aside = besides(path)
+/** Removes the socket of a dead holder. Puts it back if another sweep has acquired the lock in between. */
+async function removeStaleLock(path: string): Promise<void> {
+  const aside = temporaryPath(path)
   try {
     renameSync(path, aside)
     if (await isHeld(aside)) linkSync(aside, path)
     rmSync(aside, { force: true })
   } catch {
-    // Others have been there.
+    // Another sweep has removed it.
   }
 }
 
@@ -146,6 +152,6 @@ function isHeld(path: string): Promise<boolean> {
   })
 }
 
-function besides(path: string): string {
+function temporaryPath(path: string): string {
   return `${path}.${randomBytes(4).toString('hex')}`
 }

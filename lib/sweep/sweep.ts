@@ -1,4 +1,4 @@
-/** The sweep: ends what dead workers have left, once neither they nor their keepers can do it any more. */
+/** The sweep: ends the leftovers of dead workers whose keepers are gone, too. */
 
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
 import { dropStaleNotes } from '../containment/release-registry.js'
@@ -6,90 +6,93 @@ import { type Member, ScopeRecord, type Search } from '../containment/scope-reco
 import { isOver, terminate } from '../containment/terminate.js'
 import { type NativeCalls, squattedLine, statOf } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
-import { removeLeftFolders } from './leftover-folders.js'
-import { findLeft } from './leftover-processes.js'
-import { runAlone } from './sweep-lock.js'
+import { findLeftoverProcesses } from './find-leftover-processes.js'
+import { removeLeftoverFolders } from './remove-leftover-folders.js'
+import { withSweepLock } from './sweep-lock.js'
 
-// With no event for the death of a stranger, there is nothing but to look again.
-const longestPauseMs = 50
+// These processes are not children of this one, so that no event reports their exit: poll.
+const maxPauseMs = 50
 
 /**
- * Ends everything that dead workers of this user have left on this machine (see `findLeft`): SIGTERM and SIGCONT, after
- * `graceMs` SIGKILL, until two looks find nothing. Resolves with how each process ended; those that have withstood
- * SIGKILL for 5 s are named as survivors. The folders of dead workers are removed. Where another sweep of this user runs, it
- * waits for that one to end first, for 30 s at the most. `say` is told where somebody else is in the way.
+ * Ends every process that dead workers of this user have left on this machine (see `findLeftoverProcesses`):
+ * sends SIGTERM and SIGCONT, and after `graceMs` SIGKILL, until two scans find nothing. Then removes the
+ * directories of dead workers. Resolves with how each process ended; one that is alive 5 s after SIGKILL is
+ * reported as a survivor.
+ *
+ * Only one sweep of a user runs at a time: waits up to 30 s for another one. Calls `warn` when another user
+ * has taken the name of the directory of the lock, and when the processes could not be read.
  */
 export async function sweep(
   libc: NativeCalls | undefined,
   graceMs: number,
   adopter: OrphanAdopter,
-  say: (message: string) => void = () => {}
+  warn: (message: string) => void = () => {}
 ): Promise<EndedProcess[]> {
   dropStaleNotes()
   try {
-    return await endLeft(libc, graceMs, adopter, say)
+    return await endLeftoverProcesses(libc, graceMs, adopter, warn)
   } finally {
-    await removeLeftFolders()
+    await removeLeftoverFolders()
   }
 }
 
-async function endLeft(
+async function endLeftoverProcesses(
   libc: NativeCalls | undefined,
   graceMs: number,
   adopter: OrphanAdopter,
-  say: (message: string) => void
+  warn: (message: string) => void
 ): Promise<EndedProcess[]> {
-  const left = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, libc)
-  const search = new LeftSearch(adopter)
+  const leftovers = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, libc)
+  const search = new LeftoverSearch(adopter)
   // Nearly every sweep ends here.
-  if (await isOver(search, left)) return []
-  // Known before the first signal, so that all are asked together.
+  if (await isOver(search, leftovers)) return []
+  // The adopter must be known before the first signal, so that all processes are signalled together.
   await adopter.settled()
-  const processes = await runAlone(
-    () => terminate(search, left, libc),
-    (squatted) => say(squattedLine(squatted))
+  const processes = await withSweepLock(
+    () => terminate(search, leftovers, libc),
+    (squatted) => warn(squattedLine(squatted))
   )
-  if (left.whyUnseen !== undefined)
-    say(`what dead workers have left could not be looked at: ${left.whyUnseen}`)
+  if (leftovers.whyUnseen !== undefined)
+    warn(`the leftovers of dead workers could not be read: ${leftovers.whyUnseen}`)
   return processes
 }
 
-class LeftSearch implements Search {
+class LeftoverSearch implements Search {
   readonly #adopter: OrphanAdopter
 
   constructor(adopter: OrphanAdopter) {
     this.#adopter = adopter
   }
 
-  members(left: ScopeRecord): Member[] {
-    return this.#look(left).members
+  members(leftovers: ScopeRecord): Member[] {
+    return this.#scan(leftovers).members
   }
 
-  isEmpty(left: ScopeRecord): boolean {
-    // While one of them lives, the others need not be looked for.
-    for (const [pid, startTick] of left.seen) {
+  isEmpty(leftovers: ScopeRecord): boolean {
+    // While a known process lives, no scan is needed.
+    for (const [pid, startTick] of leftovers.seen) {
       const now = statOf(pid)
       if (now?.startTick === startTick && now.alive) return false
-      left.seen.delete(pid)
+      leftovers.seen.delete(pid)
     }
-    const { members, isUnclear } = this.#look(left)
-    return members.length === 0 && !isUnclear
+    const { members, isIncomplete } = this.#scan(leftovers)
+    return members.length === 0 && !isIncomplete
   }
 
-  isStill(_left: ScopeRecord, { stat }: Member): boolean {
+  isStill(_leftovers: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
-    // One of both it has kept, unless it did much in that moment: then the next look finds it again.
+    // The process keeps at least one of them, or else the next scan finds it again.
     return now.parent === stat.parent || now.session === stat.session
   }
 
-  changeWithin(_left: ScopeRecord, ms: number): Promise<void> {
-    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, longestPauseMs)))
+  changeWithin(_leftovers: ScopeRecord, ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, maxPauseMs)))
   }
 
-  #look(left: ScopeRecord): { members: Member[]; isUnclear: boolean } {
-    const { processes, isUnclear } = findLeft(this.#adopter, left)
-    for (const { stat } of processes) left.remember(stat)
-    return { members: processes.map(({ stat }) => ({ stat, isOwnChild: false })), isUnclear }
+  #scan(leftovers: ScopeRecord): { members: Member[]; isIncomplete: boolean } {
+    const { processes, isIncomplete } = findLeftoverProcesses(this.#adopter, leftovers)
+    for (const { stat } of processes) leftovers.remember(stat)
+    return { members: processes.map(({ stat }) => ({ stat, isOwnChild: false })), isIncomplete }
   }
 }

@@ -194,7 +194,7 @@ suite('a worker and its keeper', () => {
   }, async () => {
     assert.ok(served.guard.keeper > 0)
     const { status, stdout, stderr } = await runCli(['ps'], { user: otherUser })
-    assert.equal(stdout, `no guarded worker runs here (as far as user ${otherUser} can see)\n`)
+    assert.equal(stdout, `no guarded worker is visible to user ${otherUser}\n`)
     assert.deepEqual([status, stderr], [0, ''])
   })
 
@@ -203,7 +203,7 @@ suite('a worker and its keeper', () => {
   }, async () => {
     assert.ok(served.guard.keeper > 0)
     const { status, stdout, stderr } = await runCli(['ps'], { via: inNamespaces })
-    assert.equal(stdout, 'no guarded worker runs here (as far as user root can see)\n')
+    assert.equal(stdout, 'no guarded worker is visible to user root\n')
     assert.deepEqual([status, stderr], [0, ''])
     assert.equal((await runCli(['ps', '--json'], { via: inNamespaces })).stdout, '[]\n')
   })
@@ -342,7 +342,10 @@ suite('the answer of a keeper', () => {
         '  scope 3  closing  open 4 min 10 s  deadline none  no route'
       ],
       [{ ...scope, openMs: 90_000_000 }, '  scope 3  open 1 d 1 h  deadline none  no route'],
-      [{ ...scope, scope: 0, openMs: 7_500_000 }, '  in no request  open 2 h 5 min  deadline none  no route'],
+      [
+        { ...scope, scope: 0, openMs: 7_500_000 },
+        '  outside requests  open 2 h 5 min  deadline none  no route'
+      ],
       // A terminal would interpret the escape sequence.
       [{ ...scope, route: 'GET /\x1b[2J\r\n' }, '  scope 3  open 12.4 s  deadline none  GET /?[2J??'],
       // A process that does not exist is not shown.

@@ -11,14 +11,14 @@ import { eventually } from './expectations.js'
 
 type Holder = ChildProcessByStdio<Writable, Readable, null>
 
-const { runAlone } = (await compiled('sweep/sweep-lock')) as typeof SweepLock
+const { withSweepLock } = (await compiled('sweep/sweep-lock')) as typeof SweepLock
 const entry = fileURLToPath(import.meta.url)
 // The lock of a sweep, and who waits for it: in the state of a connected socket.
 const waiting = / 03 +\d+ \S*\/sweep-\S+$/
 
 const scenarios: Record<string, () => unknown> = {
   async hold() {
-    await runAlone(async () => {
+    await withSweepLock(async () => {
       console.log('held')
       await once(process.stdin, 'data')
     })

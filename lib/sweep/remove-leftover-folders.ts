@@ -1,4 +1,4 @@
-/** The folders that dead workers have left: of their keepers' sockets, and of their scopes. */
+/** Removes the directories of dead workers: those of their keepers' sockets, and those of their scopes. */
 
 import { lstatSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -26,54 +26,56 @@ import {
 } from '../wire/mark.js'
 
 /**
- * Removes those of this user, boot and PID namespace whose worker is dead, that have no keeper which is about to do it, and
- * whose scope nothing living carries the mark of: what was released, or a server that was started in a scope, may use them.
+ * Removes the directories of this user, boot and PID namespace whose worker is dead. Leaves those whose
+ * keeper is alive and will remove them, and those of a scope whose mark a living process carries: a released
+ * command or a server that was started in a scope may use them.
  */
-export async function removeLeftFolders(): Promise<void> {
-  // Where the boot cannot be known, folders of another machine cannot be told.
+export async function removeLeftoverFolders(): Promise<void> {
+  // When the boot is unknown, the directory may be that of another machine.
   if (!listsOwnPids() || bootId() === unknownBoot) return
-  const left = leftFolders()
-  if (left.size === 0) return
-  const inUse = usedFolders()
-  // Two looks: one may miss a process that is born during it.
+  const leftovers = leftoverFolders()
+  if (leftovers.size === 0) return
+  const inUse = tagsInUse()
+  // Scan twice: one scan may miss a process that is born during it.
   await turn()
-  for (const used of usedFolders()) inUse.add(used)
-  for (const [path, { tag, scope }] of left) {
-    if (inUse.has(tag) || inUse.has(`${tag}/${scope}`) || isUsedByAnother(path, `${tag}/${scope}`)) continue
-    // One that cannot be removed now is found by the next sweep.
+  for (const tag of tagsInUse()) inUse.add(tag)
+  for (const [path, { tag, scope }] of leftovers) {
+    const scopeTag = `${tag}/${scope}`
+    if (inUse.has(tag) || inUse.has(scopeTag) || isUsedByOtherUser(path, scopeTag)) continue
+    // If it cannot be removed now, the next sweep tries again.
     await removeFolder(path).catch(() => {})
   }
 }
 
-/** The tags of workers whose keepers live, and with a number those of marks that somebody carries. */
-function usedFolders(): Set<string> {
+/** The tags of workers whose keepers are alive, and the tags of scopes whose marks a process carries. */
+function tagsInUse(): Set<string> {
   const { marks, keepers, strangers } = lookForMarks()
-  const used = new Set([...keepers.values()].map(folderTagOf))
+  const tags = new Set([...keepers.values()].map(folderTagOf))
   for (const [pid, mark] of marks) {
-    const scope = scopeTagOf(mark)
-    if (scope !== undefined && !strangers.has(pid)) used.add(scope)
+    const scopeTag = scopeTagOf(mark)
+    if (scopeTag !== undefined && !strangers.has(pid)) tags.add(scopeTag)
   }
-  return used
+  return tags
 }
 
-/** Whether it is for the commands of another user, of which one lives. */
-function isUsedByAnother(path: string, scope: string): boolean {
+/** Whether it is a directory for commands that run as another user, and such a command is alive. */
+function isUsedByOtherUser(path: string, scopeTag: string): boolean {
   const inner = lstatSync(join(path, otherUsersFolder), { throwIfNoEntry: false })
   if (inner === undefined || inner.uid === process.geteuid?.()) return false
   return allPids().some((pid) => {
     if (ownerOf(pid) !== inner.uid) return false
-    return scopeTagOf(environmentOf(pid, markName) ?? '') === scope
+    return scopeTagOf(environmentOf(pid, markName) ?? '') === scopeTag
   })
 }
 
-/** What names the scope of a mark as folders do: the tag of the worker, and the number. Undefined for what is no mark. */
+/** The tag of the worker and the number of the scope; undefined when the text is not a mark. */
 function scopeTagOf(mark: string): string | undefined {
   const worker = workerIn(mark)
   return worker === undefined ? undefined : `${folderTagOf(worker)}/${scopeIn(mark)}`
 }
 
-/** The names of all that are left, by path. */
-function leftFolders(): Map<string, FolderName> {
+/** The directories of dead workers, by path. */
+function leftoverFolders(): Map<string, FolderName> {
   const found = new Map<string, FolderName>()
   const parents = new Set([tmpdir(), '/tmp', '/dev/shm', process.env.XDG_RUNTIME_DIR ?? '/tmp'])
   for (const parent of parents) {
@@ -92,7 +94,7 @@ function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder)
   } catch {
-    // There is none, or it is not for this user to read.
+    // It does not exist, or this user may not read it.
     return []
   }
 }

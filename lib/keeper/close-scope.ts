@@ -1,0 +1,105 @@
+/**
+ * Closes a scope: stops its launches, ends its processes, removes its directories. Also ends single commands.
+ */
+
+import { CommandCensus } from '../containment/command-census.js'
+import { KeptFolders, removeFolders } from '../containment/scope-folders.js'
+import type { Census, ScopeRecord } from '../containment/scope-record.js'
+import { terminate, unseenLine } from '../containment/terminate.js'
+import type { WorkerRecord } from '../containment/worker-record.js'
+import type { NativeCalls } from '../platform/current.js'
+import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, ScopeFolder } from '../wire/messages.js'
+import type { KeeperScope } from './keeper-scope.js'
+import type { LaunchRegistry } from './launch-registry.js'
+
+export interface ScopeCloserParts {
+  readonly census: Census
+  readonly launches: LaunchRegistry
+  readonly libc: NativeCalls | undefined
+  readonly workerRecord: WorkerRecord
+  readonly send: (message: KeeperMessage) => void
+}
+
+export class ScopeCloser {
+  readonly #parts: ScopeCloserParts
+  /** The directories of closed scopes that released commands still use. */
+  readonly #keptFolders = new KeptFolders()
+
+  constructor(parts: ScopeCloserParts) {
+    this.#parts = parts
+  }
+
+  /** Closes a scope once, however often it is called. Resolves when the scope is closed. */
+  close(scope: KeeperScope, reason?: KeeperReport['reason']): Promise<KeeperReport> {
+    this.beginClosing(scope.record)
+    scope.ending ??= this.end(scope.record).then((report) =>
+      reason === undefined ? report : { ...report, reason }
+    )
+    return scope.ending
+  }
+
+  /** From here on the scope starts nothing. */
+  beginClosing(scope: ScopeRecord): void {
+    if (scope.state !== 'open') return
+    scope.state = 'closing'
+    this.#parts.launches.abandonWaiting(scope)
+  }
+
+  /** Ends the processes of a scope and removes its directories. */
+  async end(scope: ScopeRecord): Promise<KeeperReport> {
+    const { census, libc, workerRecord } = this.#parts
+    const processes = await terminate(census, scope, libc)
+    this.#reportUnseen(scope)
+    scope.state = 'closed'
+    const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
+    census.forget(scope, hasSurvivors)
+    // While its mark stays among the others, survivors are not reported a second time as the worker's own.
+    if (!hasSurvivors) workerRecord.others.delete(scope.mark)
+    scope.foreign.close()
+    const isKept = ({ user }: ScopeFolder): boolean => user !== undefined && scope.hasReleased
+    this.#keptFolders.keep(scope.number, scope.mark, scope.folders.filter(isKept))
+    const leftFolders = await removeFolders(scope.folders.filter((folder) => !isKept(folder)))
+    // The released commands may have exited already.
+    leftFolders.push(...(await this.#keptFolders.letGo(scope.number)))
+    return { processes, leftFolders }
+  }
+
+  /** Ends one command with its tree. If its scope is closing, the command ends with the scope. */
+  async endCommand(
+    { record, ending }: KeeperScope,
+    command: number,
+    killSignal: NodeJS.Signals
+  ): Promise<readonly EndedProcess[]> {
+    if (ending !== undefined) return (await ending).processes
+    const { graceMs, firstSignalTo } = record
+    record.commands.watch(command)
+    try {
+      const search = new CommandCensus(this.#parts.census, command)
+      return await terminate(search, record, this.#parts.libc, { graceMs, killSignal, firstSignalTo })
+    } finally {
+      this.#reportUnseen(record)
+      record.commands.forget(command)
+    }
+  }
+
+  /** A process of the scope has exited: removes its kept directories if it was their last user. */
+  async removeUnusedFolders(scope: number): Promise<void> {
+    const leftFolders = await this.#keptFolders.letGo(scope)
+    if (leftFolders.length === 0) return
+    const message = 'directories of a closed scope could not be removed'
+    this.#parts.send({ type: 'say', level: 'error', fields: { leftFolders }, message })
+  }
+
+  /** Does the same for all scopes. Resolves with the directories that could not be removed. */
+  removeAllUnusedFolders(): Promise<LeftFolder[]> {
+    return this.#keptFolders.letGoAll()
+  }
+
+  /** Reports that the processes of a scope could not be read. The list of survivors may be empty then. */
+  #reportUnseen(scope: ScopeRecord): void {
+    const { number, whyUnseen: why } = scope
+    if (why === undefined) return
+    scope.whyUnseen = undefined
+    this.#parts.send({ type: 'say', level: 'error', fields: { scope: number, why }, message: unseenLine })
+  }
+}

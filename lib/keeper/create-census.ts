@@ -1,0 +1,29 @@
+/** Creates the census, which finds the processes of each scope, for the containment level of the keeper. */
+
+import { HybridCensus } from '../containment/hybrid-census.js'
+import { MarksCensus } from '../containment/marks-census.js'
+import type { OrphanAdopter } from '../containment/orphan-adopter.js'
+import type { Census } from '../containment/scope-record.js'
+import { SubreaperCensus } from '../containment/subreaper-census.js'
+import type { WorkerRecord } from '../containment/worker-record.js'
+import type { NativeCalls } from '../platform/current.js'
+
+export interface CensusParts {
+  readonly libc: NativeCalls | undefined
+  readonly isSubreaper: boolean
+  /** Whether this is the pid of the living worker. */
+  readonly isWorker: (pid: number) => boolean
+  /** The process that adopts the orphans of the worker. */
+  readonly adopter: OrphanAdopter
+  readonly workerRecord: WorkerRecord
+  /** Called when there are processes that no open scope can have started. */
+  readonly onStrays: () => void
+}
+
+export function createCensus(parts: CensusParts): Census {
+  const { libc, isSubreaper, isWorker, adopter, workerRecord, onStrays } = parts
+  const scanParts = { isWorker, adopter, rest: workerRecord }
+  if (libc === undefined || !isSubreaper) return new MarksCensus(scanParts)
+  const subreaper = new SubreaperCensus(libc, workerRecord, workerRecord.released, onStrays)
+  return new HybridCensus(subreaper, scanParts)
+}

@@ -1,0 +1,41 @@
+/** Adopts processes that the keeper did not start, and rescans their trees while their scopes are open. */
+
+import type { ScopeRecord } from '../containment/scope-record.js'
+import type { WorkerMessage } from '../wire/messages.js'
+import type { ScopeRegistry } from './scope-registry.js'
+
+// How often the trees are rescanned: a descendant must be known before it becomes an orphan.
+const rescanMs = 1_000
+
+export class ExternalProcessTracker {
+  readonly #scopes: ScopeRegistry
+  #rescans: NodeJS.Timeout | undefined
+
+  constructor(scopes: ScopeRegistry) {
+    this.#scopes = scopes
+  }
+
+  adopt(scope: ScopeRecord | undefined, { process, command }: WorkerMessage & { type: 'adopt' }): void {
+    if (scope === undefined) return
+    scope.foreign.adopt(process)
+    scope.commands.started(command.number, process.pid, command.firstSignalTo)
+    this.#rescans ??= setInterval(() => this.#rescan(), rescanMs)
+  }
+
+  /** An adopted process has exited. Its descendants still belong to the scope. */
+  exited(scope: ScopeRecord | undefined, pid: number): void {
+    if (scope === undefined) return
+    scope.foreign.forget(pid)
+    // Its session has members if its pid is still known as that of a session.
+    scope.commands.leaderEnded(pid, scope.foundingsOf([pid]))
+  }
+
+  #rescan(): void {
+    const records = this.#scopes.all().map(({ record }) => record)
+    const scopes = records.filter(({ foreign }) => foreign.any)
+    for (const scope of scopes) if (scope.state === 'open') scope.foreign.look()
+    if (scopes.length > 0) return
+    clearInterval(this.#rescans)
+    this.#rescans = undefined
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Releases processes from their scope, so that they may outlive it. Each release is noted in a file, so that
+ * later keepers and sweeps spare the process, too.
+ */
+
+import { noteRelease, noteReleasedProcess } from '../containment/release-registry.js'
+import type { Census, ScopeRecord } from '../containment/scope-record.js'
+import type { WorkerRecord } from '../containment/worker-record.js'
+import { squattedLine, statOf } from '../platform/current.js'
+import type { KeeperMessage, ProcessName } from '../wire/messages.js'
+
+export class ScopeReleaser {
+  readonly #census: Census
+  readonly #workerRecord: WorkerRecord
+  readonly #send: (message: KeeperMessage) => void
+  #isSquattingReported = false
+
+  constructor(census: Census, workerRecord: WorkerRecord, send: (message: KeeperMessage) => void) {
+    this.#census = census
+    this.#workerRecord = workerRecord
+    this.#send = send
+  }
+
+  /** Releases a command that the keeper started. */
+  releaseCommand(scope: ScopeRecord | undefined, pid: number): void {
+    if (!scope?.release(pid)) return
+    scope.hasReleased = true
+    this.#census.release(scope, pid)
+    this.#workerRecord.released.add(scope.mark)
+    this.#note(pid, () => noteRelease(scope.mark))
+  }
+
+  /** Releases a process that the scope has adopted. */
+  releaseAdopted(scope: ScopeRecord | undefined, process: ProcessName): void {
+    const { pid, startTick } = process
+    // It may have exited, and its pid may have been reused.
+    if (!scope?.foreign.has(pid) || statOf(pid)?.startTick !== startTick) return
+    scope.release(pid)
+    this.#census.letGo(scope, pid)
+    this.#note(pid, () => noteReleasedProcess(process))
+  }
+
+  /** Writes the note. Warns once if another user has taken the name of the directory for notes. */
+  #note(pid: number, write: () => readonly string[]): void {
+    try {
+      const squatted = write()
+      if (squatted.length === 0 || this.#isSquattingReported) return
+      this.#isSquattingReported = true
+      this.#send({ type: 'say', level: 'warn', fields: {}, message: squattedLine(squatted) })
+    } catch (error) {
+      this.#send({ type: 'say', level: 'error', fields: { pid }, message: (error as Error).message })
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * Finds and ends what the worker started outside any scope, and strays that no open scope can have started.
+ */
+
+import { releasedProcesses } from '../containment/release-registry.js'
+import type { Census } from '../containment/scope-record.js'
+import type { WorkerRecord } from '../containment/worker-record.js'
+import type { ScopeProcess } from '../platform/current.js'
+import type { EndedProcess, KeeperReport } from '../wire/messages.js'
+import type { ScopeCloser } from './close-scope.js'
+import { describeMembers, livingMembers } from './scope-status.js'
+
+export interface UnscopedProcessesParts {
+  readonly census: Census
+  readonly closer: ScopeCloser
+  readonly workerRecord: WorkerRecord
+  /** The common prefix of the marks of all scopes of the worker. */
+  readonly workerMark: string
+  /** Logs that strays were ended. */
+  readonly logStrays: (processes: readonly EndedProcess[]) => void
+}
+
+export class UnscopedProcesses {
+  readonly #parts: UnscopedProcessesParts
+  #isEndingStrays = false
+
+  constructor(parts: UnscopedProcessesParts) {
+    this.#parts = parts
+  }
+
+  /** Lists the living ones. */
+  list(): ScopeProcess[] {
+    const { census, workerRecord } = this.#parts
+    this.#searchAllProcesses()
+    census.open(workerRecord)
+    return describeMembers(workerRecord, livingMembers(workerRecord, census))
+  }
+
+  /** Ends them all. A worker that has dismissed its keeper keeps what it started itself. */
+  async end(): Promise<KeeperReport> {
+    const { census, closer, workerRecord } = this.#parts
+    if (!workerRecord.isOnItsOwn) this.#searchAllProcesses()
+    census.open(workerRecord)
+    return closer.end(workerRecord)
+  }
+
+  /** Ends the strays among the keeper's own children, while the worker lives. */
+  async endStrays(): Promise<void> {
+    const { closer, workerRecord, logStrays } = this.#parts
+    if (this.#isEndingStrays) return
+    this.#isEndingStrays = true
+    const { processes } = await closer.end(workerRecord)
+    this.#isEndingStrays = false
+    if (processes.length > 0) logStrays(processes)
+  }
+
+  /** From now on searches all processes for the worker's mark, and not only the keeper's descendants. */
+  #searchAllProcesses(): void {
+    const { census, workerRecord, workerMark } = this.#parts
+    workerRecord.lookEverywhere()
+    try {
+      // Releases by an earlier keeper of this worker.
+      for (const pid of releasedProcesses(workerMark)) census.letGo(workerRecord, pid)
+    } catch {
+      // No descriptor is available. What this keeper released itself is known without the notes.
+    }
+  }
+}
