@@ -1,6 +1,6 @@
 /**
- * Answers a request that is cut short, by its deadline, by the shutdown or by the loss of the keeper: with an error, such as the 503
- * of the deadline, or by cutting off an answer that has begun.
+ * Answers a request that is cut short, by its deadline, by the shutdown or by the loss of the keeper: with an
+ * error, such as the 503 of the deadline, or by cutting off an answer that has begun.
  */
 
 import type { ServerResponse } from 'node:http'
@@ -25,14 +25,14 @@ export interface CutShortRequest {
   takeFromHandler(): ResponseLock
   /** Locks the response, unless it is locked. */
   lockResponse(onDropped: () => void): ResponseLock
-  /** Emits the events of the scope's commands that were held back, after the framework's own work. */
+  /** Emits the events of the scope's commands that were held back. The handler can no longer answer. */
   resumeEvents(): void
   log(level: 'info' | 'error', fields: object, message: string): void
 }
 
 /** Closes the scope of the request and answers it, or cuts off its answer. */
 export function answerCutShortRequest(request: CutShortRequest, reason: CutReason): void {
-  // Before the scope closes. Otherwise the handler would see the end of its commands, and could answer with that.
+  // Before the scope closes. Otherwise the handler could answer because its commands have ended.
   request.openedScope?.holdEvents()
   if (request.canAnswer) answerWithError(request, reason)
   else cutOffAfterLastWord(request, reason)

@@ -1,4 +1,4 @@
-/** Removes the headers that describe the body of an earlier answer, such as its compression: an error has another body. */
+/** Removes the headers that describe the body of an earlier answer: an error has another body. */
 
 const bodyHeaders = [
   'accept-ranges',

@@ -1,13 +1,15 @@
 /**
- * Notices a client that leaves: its connection or its HTTP/2 stream ends. `read-ahead.ts` and `tcp-keep-alive.ts` take care that Node
- * sees this end, behind an upload that nobody reads and of a client that vanishes without closing its connection.
+ * Notices a client that leaves: its connection or its HTTP/2 stream ends. Two cases would hide that end from
+ * Node: an upload that nobody reads (`read-ahead.ts`), and a client that vanishes silently
+ * (`tcp-keep-alive.ts`).
  */
 
 import type { Transport } from './transport.js'
 
 /**
- * Whether the connection or stream has ended, whichever side ended it. An HTTP/2 stream can be closed and never be destroyed: this
- * happened when a client destroyed its session while a complete answer was being sent. No event reports it.
+ * Whether the connection or stream has ended, whichever side ended it. An HTTP/2 stream can be closed and
+ * never be destroyed: this happened when a client destroyed its session while a complete answer was being
+ * sent. No event reports it.
  */
 export function isDisconnected({ destroyed, aborted, closed }: Transport): boolean {
   return destroyed || aborted === true || closed === true
@@ -28,7 +30,7 @@ export function onDisconnect(transport: Transport, callback: () => void): void {
   transport.once('close', () => streamEnds.delete(end))
 }
 
-/** What to call for each stream when the socket of its session closes. A session has one listener for all its streams. */
+/** By session: what to call when its socket closes. One listener serves all streams of the session. */
 const streamEndsBySession = new WeakMap<object, Set<() => void>>()
 
 function streamEndsOf(session: Transport['session']): Set<() => void> {

@@ -19,8 +19,9 @@ export interface CurrentRequestLookup<Exchange extends Expiring<DeadlineEntry<Ex
 }
 
 /**
- * Most requests never use the guard. They get no object of their own: their deadline is kept here, and when it passes, Node leads from
- * the socket to the response that it sends. Nothing here refers to the request, so that the garbage collector has no more to trace.
+ * Most requests never use the guard, and get no object of their own. Their deadline is kept here. When it
+ * passes, the request is found through Node: a socket refers to the response that it sends. The connection
+ * does not refer to the request, which would be one more reference for the garbage collector to trace.
  */
 export class Connection<Exchange extends Expiring<DeadlineEntry<Exchange>>>
   extends Expiring<DeadlineEntry<Exchange>>

@@ -14,11 +14,11 @@ type Response = Pick<ServerResponse, 'destroy' | 'headersSent' | 'hasHeader' | '
 const flushMs = 1_000
 
 /**
- * Ends the connection before the end of the response. What has been written is sent first, as far as the client reads it within 1 s;
- * with `isImmediate`, it is not waited for.
+ * Ends the connection before the end of the response. What has been written is sent first, as far as the
+ * client reads it within 1 s; with `isImmediate`, it is not waited for.
  *
- * If a response has neither chunked encoding nor a length, the client takes the end of the connection for the end of the
- * response (RFC 9112, 6.3: HTTP/1.0, or `Connection: close` alone). Such a connection is reset.
+ * If a response has neither chunked encoding nor a length, the client takes the end of the connection for the
+ * end of the response (RFC 9112, 6.3: HTTP/1.0, or `Connection: close` alone). Such a connection is reset.
  */
 export function cutOffResponse(response: Response, transport: Transport, isImmediate: boolean): void {
   if (transport.destroyed) return
@@ -42,9 +42,9 @@ export function cutOffResponse(response: Response, transport: Transport, isImmed
 }
 
 /**
- * Ends the connection of a response that is destroyed before its end: frameworks destroy it if the stream that they send fails. If
- * the client would take the end of the connection for the end of the response, as in HTTP/1.0 (the default of nginx), the
- * connection is reset.
+ * Ends the connection of a response that is destroyed before its end: frameworks destroy it if the stream
+ * that they send fails. If the client would take the end of the connection for the end of the response, as in
+ * HTTP/1.0 (the default of nginx), the connection is reset.
  */
 export function endConnectionWhenDestroyed(response: ServerResponse, transport: Transport): void {
   if (!isSocket(transport)) return
@@ -57,9 +57,7 @@ export function endConnectionWhenDestroyed(response: ServerResponse, transport: 
   })
 }
 
-/**
- * Since Node 24, a response that is destroyed while it waits behind another one blocks the connection for ever when its turn comes.
- */
+/** Since Node 24, a response that was destroyed before its turn blocks the connection from its turn on. */
 function destroySocketAtItsTurn(response: Response): void {
   response.once('socket', (socket: Socket) => socket.destroy())
 }

@@ -1,4 +1,4 @@
-/** All requests of one framework context: finds the exchange of a request, and creates it when it is needed. */
+/** All requests of one framework context: finds the exchange of a request, and creates it when needed. */
 
 import type { ChildProcess } from 'node:child_process'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -67,7 +67,7 @@ export class ExchangeRegistry<Request extends object, Responder extends object> 
       // It waits behind another request, or does not come by an HTTP/1 connection.
       const exchange = this.#createExchange(raw, response, responder, options)
       this.#deadlines.start(exchange, options.timeoutMs)
-      // Its body is not read before its turn, and would hide the end of the connection from the requests before it.
+      // Its body, which is not read before its turn, would hide the end of the connection.
       exchange.readAhead()
     }
   }
@@ -90,7 +90,7 @@ export class ExchangeRegistry<Request extends object, Responder extends object> 
     exchange.openedScope?.sendDeadline()
   }
 
-  /** Calls a function in the async context of the request, so that children that it creates can be captured. */
+  /** Calls a function in the async context of the request: children that it creates can be captured. */
   runInContextOf<Result>(request: Request, task: () => Result): Result {
     return this.guard.captures ? this.guard.captureIn((child) => this.#adopt(request, child), task) : task()
   }
@@ -135,7 +135,7 @@ export class ExchangeRegistry<Request extends object, Responder extends object> 
       scope = this.scopeOf(request)
       scope.adopt(child)
     } catch {
-      // The request is over. A closed scope has ended the child and logged it. If there is no scope, end it here.
+      // The request is over. A closed scope ends and logs the child itself. Without a scope, end it here.
       if (scope !== undefined) return
       const framework = this.#framework
       this.guard.endLateProcess(child, framework.logOf(request), framework.routeOf(request))
@@ -168,7 +168,7 @@ export class ExchangeRegistry<Request extends object, Responder extends object> 
     return exchange
   }
 
-  /** The responder of the request that a connection serves now. Undefined if that has an exchange, or if there is none. */
+  /** The responder of the request that a connection serves now, unless the request has an exchange. */
   #responderOn(transport: Transport): Responder | undefined {
     const response = Connection.responseOn(transport)
     if (response === undefined || transport.destroyed || response.writableFinished) return undefined
@@ -197,7 +197,9 @@ export class ExchangeRegistry<Request extends object, Responder extends object> 
     return this.#exchangeOn(this.#connectionOf(transport))
   }
 
-  /** The route of a value that is a request under way or its response. Requests pay nothing for it. */
+  /**
+   * The route, if the value is a request under way or its response. A search, so that requests pay nothing.
+   */
   #routeOf(value: unknown): string | undefined {
     for (const { request, response, responder } of this.#underWay()) {
       if (value !== request && value !== responder && value !== response && value !== response.req) continue
@@ -219,7 +221,7 @@ export class ExchangeRegistry<Request extends object, Responder extends object> 
   }
 }
 
-/** The responder of a request that an `ExchangeRegistry` with this key has started; undefined for any other request. */
+/** The responder of a request of the `ExchangeRegistry` with this key; undefined for any other request. */
 export function responderOf(holder: object, key: symbol): unknown {
   const value = symbolPropertiesOf(holder)[key]
   return value instanceof Exchange ? value.responder : value

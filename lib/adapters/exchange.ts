@@ -37,10 +37,10 @@ export interface ExchangeParts {
   readonly responder: unknown
 }
 
-/** `answering`: was cut short, and is being answered by the guard. `done`: that answer is sent, or never will be. */
+/** `answering`: cut short, and being answered by the guard. `done`: that answer is sent, or never will be. */
 type State = 'open' | 'answering' | 'done'
 
-/** Created only for a request that needs more than a deadline: it has a scope, waits for its turn, or is cut short. */
+/** Created only for a request that has a scope, waits behind another one, is cut short, or is waited for. */
 export class Exchange
   extends Expiring<DeadlineEntry<Exchange>>
   implements DeadlineEntry<Exchange>, ScopeDeadline, ExchangeParts, CutShortRequest
@@ -133,7 +133,7 @@ export class Exchange
     readAhead(this.response.req, (stop) => this.onEnd(stop))
   }
 
-  /** The handler has failed. What it started ends, and the handler must not answer with that before the error is sent. */
+  /** The handler has failed: what it started ends. The handler sees that only after the error is sent. */
   handlerFailed(): void {
     const scope = this.#scope
     if (scope === undefined || scope.reason !== undefined) return
@@ -150,8 +150,8 @@ export class Exchange
   }
 
   /**
-   * Calls back once when the response was sent or the connection has ended. The events of the response are not enough: Node emits
-   * none for a response that waits behind another one.
+   * Calls back once when the response was sent or the connection has ended. The events of the response are
+   * not enough: Node emits none for a response that waits behind another one.
    */
   onEnd(callback: () => void): void {
     this.#endCallbacks ??= []
@@ -200,7 +200,7 @@ export class Exchange
 
   /** The time for the answer to a request that was cut short has passed. */
   #giveUpAnswer(): void {
-    // A complete answer may wait behind that to another request: it is not cut off.
+    // A complete answer that waits behind another one is not cut off.
     if (!this.response.writableEnded || this.response.socket !== null) cutOffAnswer(this, true)
     if (this.response.socket === null) this.#ended()
   }
@@ -229,9 +229,8 @@ export class Exchange
     return this.#lock
   }
 
-  /** Only the guard can answer now. */
   resumeEvents(): void {
-    // The framework's own work after an answer comes first.
+    // After the work that the framework does at the end of an answer.
     setImmediate(() => this.#scope?.resumeEvents())
   }
 

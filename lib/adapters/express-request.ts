@@ -18,7 +18,7 @@ export type ExpressExchanges = ExchangeRegistry<ExpressRequest, ExpressResponder
 
 export type Next = (error?: unknown) => void
 
-/** How the guard answers a request: by the `next` of its middleware. It also leads from a request to the guard. */
+/** How the guard answers a request: by the `next` of its middleware. It also links a request to its guard. */
 export class ExpressResponder {
   readonly exchanges: ExpressExchanges
   readonly next: Next
@@ -29,12 +29,13 @@ export class ExpressResponder {
   }
 }
 
-/** The property of a request's holder. All guards share it, so that a request leads to the guard that it has come through. */
+/** The property of a request's holder. All guards share it: `route()` finds the guard of a request by it. */
 export const expressKey = Symbol('subprocess-guard')
 
 /**
- * Not the request itself: Express sets the prototype of each request. Before Node 24, a property that is added after that gives the
- * object a hidden class of its own, and all access to it becomes slow. Two properties took 15 % of a request's time.
+ * Not the request itself: Express sets the prototype of each request. Before Node 24, a property that is
+ * added after that gives the object a hidden class of its own, and all access to it becomes slow. Two
+ * properties took 15 % of a request's time.
  */
 export function holderOf(request: IncomingMessage): object {
   return (request as { _readableState?: object })._readableState ?? request
@@ -65,7 +66,7 @@ const decorators: PropertyDescriptorMap & ThisType<ExpressRequest> = {
 
 const decoratedPrototypes = new WeakSet<object>()
 
-/** Decorates the prototype that Express has for the requests of an app or, without Express, each request by itself. */
+/** Decorates the prototype of the requests of an Express app or, without Express, each request by itself. */
 export function decorate(request: ExpressRequest): void {
   if (decoratedPrototypes.has(Object.getPrototypeOf(request))) return
   const target = request.app?.request ?? request

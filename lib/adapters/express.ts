@@ -1,4 +1,4 @@
-/** The Express middleware: `req.spawn()`, a deadline for every request, and shutdown. It works with any `node:http` server. */
+/** The Express middleware: `req.spawn()`, deadlines and shutdown. Works with any `node:http` server. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SubprocessOptionError } from '../errors.js'
@@ -45,8 +45,8 @@ declare global {
 /** Options of the middleware. */
 export interface ExpressGuardOptions extends SubprocessGuardOptions {
   /**
-   * The logger of the guard. A request that has a `log` of its own, as with pino-http, uses that. Default: warnings and
-   * errors as JSON lines on standard error.
+   * The logger of the guard. A request that has a `log` of its own, as with pino-http, uses that. Default:
+   * warnings and errors as JSON lines on standard error.
    */
   logger?: Logger
 }
@@ -56,16 +56,16 @@ export type RequestHandler = (req: IncomingMessage, res: ServerResponse, next: N
 
 /** The middleware of the guard, with its shutdown. */
 export interface ExpressGuard extends RequestHandler {
-  /** Resolves with the guard when its keeper is ready; until then, requests wait. Rejects if it cannot be started. */
+  /** Resolves with the guard when its keeper is ready: requests wait for it. Rejects if it cannot start. */
   readonly ready: Promise<Guard>
   /**
-   * Waits for the requests in flight, for up to `drain`, and answers the rest with `ERR_SUBPROCESS_SHUTDOWN`. Resolves
-   * when all processes are gone. Close the server before, so that no new requests arrive.
+   * Waits for the requests in flight, for up to `drain`, and answers the rest with `ERR_SUBPROCESS_SHUTDOWN`.
+   * Resolves when all processes are gone. Close the server before, so that no new requests arrive.
    */
   close(): Promise<void>
 }
 
-/** A request that has come through the middleware. For servers without Express, whose request type lacks these. */
+/** A request that has come through the middleware, for servers without Express. */
 export interface GuardedRequest extends IncomingMessage {
   /** The scope of this request, opened on first use. */
   readonly subprocesses: Scope
@@ -74,9 +74,9 @@ export interface GuardedRequest extends IncomingMessage {
 }
 
 /**
- * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all other
- * middleware. If the deadline passes before the headers are sent, it calls `next(error)`, so that your error handler
- * answers the request. After that, it cuts off the response.
+ * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all
+ * other middleware. If the deadline passes before the headers are sent, it calls `next(error)`, so that your
+ * error handler answers the request. If the headers are sent already, it cuts off the response.
  *
  * @throws {TypeError} for an invalid option.
  */
@@ -84,7 +84,7 @@ export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
   const { logger = defaultLogger, ...rest } = ownOf(given)
   const options = resolveOptions(rest)
   const ready = Guard.start(options, logger)
-  // If the keeper cannot be started, each request gets the error, and so does `ready`.
+  // The error is reported by `ready` and by each request. Nobody has to use `ready`.
   ready.catch(() => {})
   let exchanges: ExpressExchanges | undefined
   const started = ready.then((guard) => {
@@ -118,9 +118,10 @@ export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
 }
 
 /**
- * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo` and `privateTmp`, or
- * `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and before anything that uses the
- * subprocesses of the request. The deadline counts from the arrival of the request all the same.
+ * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo` and
+ * `privateTmp`, or `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and before
+ * anything that uses the subprocesses of the request. The deadline counts from the arrival of the request all
+ * the same.
  *
  * @throws {TypeError} for an invalid option.
  */

@@ -13,25 +13,25 @@ type RouteOptions = RouteGuardOptions | false | undefined
 export class FastifyRouteOptions {
   readonly #guardOptions: ResolvedOptions
   readonly #resolved = new WeakMap<object, ResolvedRouteOptions | false>()
-  /** To read the options of a route costs time in each request. So they are read only if a route may have some. */
-  #areUsed: boolean
+  /** Reading the options of a route takes time in each request. False while no route can have any. */
+  #mayBeSet: boolean
 
   /** `hasRoutes`: whether routes were declared before the guard was registered. They may have options. */
   constructor(guardOptions: ResolvedOptions, hasRoutes: boolean) {
     this.#guardOptions = guardOptions
-    this.#areUsed = hasRoutes
+    this.#mayBeSet = hasRoutes
   }
 
   /** Validates the options of a route that is being declared. Throws a TypeError for an invalid one. */
   add(config: FastifyContextConfig | undefined): void {
     const given = givenIn(config)
     this.#resolve(given)
-    if (given !== undefined) this.#areUsed = true
+    if (given !== undefined) this.#mayBeSet = true
   }
 
   /** For a request that starts; false if its route is not guarded. */
   onRequest(request: FastifyRequest): ResolvedRouteOptions | false {
-    return this.#areUsed ? this.#resolve(givenIn(request.routeOptions.config)) : this.#guardOptions
+    return this.#mayBeSet ? this.#resolve(givenIn(request.routeOptions.config)) : this.#guardOptions
   }
 
   /** For a guarded request that is under way. */

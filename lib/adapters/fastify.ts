@@ -62,7 +62,7 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
     exchanges.runInContextOf(request, done)
   })
 
-  // After a body was parsed, Fastify goes on in the async context of the connection. Return to that of the request.
+  // A parsed body leaves Fastify in the async context of the connection. Return to that of the request.
   if (options.capture) {
     app.addHook('preValidation', (request, _reply, done) => exchanges.runInContextOf(request, done))
   }
@@ -79,7 +79,8 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
 
   let drainTimer: NodeJS.Timeout | undefined
   let drainUntil: number | undefined
-  // Not in `onClose`: that waits for the requests in flight, so that a handler that hangs would block the shutdown for ever.
+  // Not in `onClose`: that waits for the requests in flight, so that a handler that hangs would block the
+  // shutdown for ever.
   app.addHook('preClose', (done) => {
     drainUntil = performance.now() + options.drainMs
     drainTimer = setTimeout(() => {
@@ -90,7 +91,8 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
   })
 
   app.addHook('onClose', async () => {
-    // Fastify does not wait for requests by inject(), and runs this hook too early on a host with two addresses (fastify#7043).
+    // Fastify does not wait for requests by inject(), and on a host with two addresses it runs this hook too
+    // early (fastify#7043).
     await exchanges.drain((drainUntil ?? 0) - performance.now())
     clearTimeout(drainTimer)
     guard.refuseScopes()

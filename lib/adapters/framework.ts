@@ -5,13 +5,11 @@ import type { Logger } from '../log.js'
 import type { ResolvedRouteOptions } from '../options.js'
 import type { ResponseLock } from './response-lock.js'
 
-/**
- * `Request` is the framework's request. `Responder` is what the framework answers it by: Fastify's reply, or Express' `next`.
- */
+/** `Responder` is what the framework answers a request by: Fastify's reply, or Express' `next`. */
 export interface Framework<Request, Responder> {
   /** Node's request. */
   rawOf(request: Request): IncomingMessage
-  /** The object that carries the guard's property for a request. A lookup in a map would take a third of a request's time. */
+  /** The object that has the guard's property of a request. A map would take a third of a request's time. */
   holderOf(raw: IncomingMessage): object
   requestOf(raw: IncomingMessage, responder: Responder): Request
   /** The options that the request started with. */

@@ -1,9 +1,10 @@
-/** Buffers an upload that its handler does not read, so that the end of the connection behind it is noticed. */
+/** Buffers an upload that its handler does not read, so that the end of the connection is noticed. */
 
 import type { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 
-// TCP reports the end of a connection after all data that came before it. So everything that a client has sent when it leaves must fit.
+// TCP reports the end of a connection after all data that came before it. So everything that a client has
+// sent when it leaves must fit.
 const perRequestBytes = 8 * 2 ** 20
 const perWorkerBytes = 64 * 2 ** 20
 // The memory that a chunk takes beside its bytes: a client may send its body in chunks of one byte.
@@ -15,9 +16,9 @@ let reservedBytes = 0
 const waiting = new Set<ReadAhead>()
 
 /**
- * Buffers up to 8 MiB of a request body beyond Node's own limit, and up to 64 MiB for all requests of the worker. Beyond that,
- * back-pressure works as usual. `onEnd` is called with a function that stops it. For HTTP/1 only: in HTTP/2, back-pressure on a
- * stream does not hold back the connection.
+ * Buffers up to 8 MiB of a request body beyond Node's own limit, and up to 64 MiB for all requests of the
+ * worker. Beyond that, back-pressure works as usual. `onEnd` is called with a function that stops it. For
+ * HTTP/1 only: in HTTP/2, back-pressure on a stream does not hold back the connection.
  */
 export function readAhead(request: IncomingMessage, onEnd: (stop: () => void) => void): void {
   const { headers, socket } = request
@@ -29,8 +30,8 @@ export function readAhead(request: IncomingMessage, onEnd: (stop: () => void) =>
 
 class ReadAhead {
   /**
-   * The most that this upload can need. A quarter is added for `perChunkBytes`: the chunks of a body with a known length are
-   * seldom smaller than 1 KiB.
+   * The most that this upload can need. A quarter is added for `perChunkBytes`: the chunks of a body with a
+   * known length are seldom smaller than 1 KiB.
    */
   readonly wantedBytes: number
   readonly #socket: Socket

@@ -1,4 +1,4 @@
-/** Locks a response: from then on only the guard can answer it, and what the handler does to it has no effect. */
+/** Locks a response: only the guard can answer it then, and what the handler does to it has no effect. */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
@@ -28,15 +28,16 @@ const writableFields = ['statusCode', 'statusMessage'] as const
 type Properties = Record<string, unknown>
 
 /**
- * The lock that the running code holds. Disabled while no locked response is being answered: before Node 24, an enabled
- * AsyncLocalStorage slows down every promise.
+ * The lock that the running code holds. Disabled while no locked response is being answered: before Node 24,
+ * an enabled AsyncLocalStorage slows down every promise.
  */
 const heldLock = new AsyncLocalStorage<object | undefined>()
 let unsealedLocks = 0
 
 /**
- * A lock on a response, for good. Code that runs in `run()` can change and send the response. What other code, such as the
- * handler, does to it has no effect and throws nothing; `onDropped` is called the first time that it tries to answer.
+ * A lock on a response, for good. Code that runs in `run()` can change and send the response. What other
+ * code, such as the handler, does to it has no effect and throws nothing; `onDropped` is called the first
+ * time that it tries to answer.
  *
  * A callback that has lost its async context does not hold the lock, even if it was created in `run()`.
  */
@@ -45,7 +46,7 @@ export class ResponseLock {
   /** Called when the answer is complete, though possibly not sent yet. */
   onEnd: () => void = () => {}
   readonly #onDropped: () => void
-  /** Identifies the lock. Not `this`: timers of the connection retain the async context, and would retain the response. */
+  /** Identifies the lock. Not `this`: timers of the connection retain it, and would retain the response. */
   readonly #token = {}
   #hasDropped = false
   #isSealed = false

@@ -1,4 +1,4 @@
-/** Answers a request with an error in place of its Express handler: by `next(error)`, through Express' error handlers. */
+/** Answers a request with an error in place of its Express handler: by `next(error)`. */
 
 import type { Socket } from 'node:net'
 import type { ResponseLock } from './response-lock.js'
@@ -10,7 +10,7 @@ export function sendErrorByExpress(next: (error: Error) => void, lock: ResponseL
   lock.removeBodyHeaders()
   Object.defineProperty(req, 'socket', { configurable: true, value: withoutEnd(req.socket) })
   lock.run(() => {
-    // The client may still send its body. Nobody will read it, so the connection cannot be reused.
+    // Nobody will read the rest of a body that the client still sends, so its connection cannot be reused.
     if (!req.complete && req.httpVersionMajor === 1) response.setHeader('connection', 'close')
     next(error)
   })
@@ -19,8 +19,8 @@ export function sendErrorByExpress(next: (error: Error) => void, lock: ResponseL
 const endingMethods = new Set<string | symbol>(['destroy', 'destroySoon', 'end', 'resetAndDestroy'])
 
 /**
- * A view of the socket through which a handler cannot end the connection. If a handler fails after the headers are sent, Express ends
- * its connection, which may serve another request by then.
+ * A view of the socket through which a handler cannot end the connection. If a handler fails after the
+ * headers are sent, Express ends its connection, which may serve another request by then.
  */
 function withoutEnd(socket: Socket): Socket {
   return new Proxy(socket, {

@@ -1,4 +1,4 @@
-/** Answers a request with an error in place of its Fastify handler: by a second reply, through Fastify's error handler. */
+/** Answers a request with an error in place of its Fastify handler: by a reply of its own. */
 
 import type { FastifyBaseLogger, FastifyReply } from 'fastify'
 import { removeBodyHeaders } from './body-headers.js'
@@ -15,16 +15,17 @@ export function sendErrorByFastify(reply: FastifyReply, lock: ResponseLock, erro
   lock.removeBodyHeaders()
   const { raw } = reply.request
   const guardReply = replaceReply(reply, lock)
-  // The client may still send its body. Nobody will read it, so the connection cannot be reused. Nor can it if the server closes.
-  const isUnusable = !raw.complete || !reply.server.server.listening
-  if (isUnusable && raw.httpVersionMajor === 1) guardReply.header('connection', 'close')
+  // Nobody will read the rest of a body that the client still sends, so its connection cannot be reused. A
+  // server that is closing accepts no further request.
+  const isLastAnswer = !raw.complete || !reply.server.server.listening
+  if (isLastAnswer && raw.httpVersionMajor === 1) guardReply.header('connection', 'close')
   lock.run(() => guardReply.send(error))
 }
 
 /**
- * Creates a reply with what plugins have added to the handler's and with its headers, but without its state, such as an error handler
- * that is running, or its hooks. Closes the handler's reply like `hijack()`: what the handler sends has no effect, and what Fastify
- * logs about that is only information.
+ * Creates a reply with what plugins have added to the handler's and with its headers, but without its state,
+ * such as an error handler that is running, or its hooks. Closes the handler's reply like `hijack()`: what
+ * the handler sends has no effect, and what Fastify logs about that is only information.
  */
 function replaceReply(reply: FastifyReply, lock: ResponseLock): FastifyReply {
   const { request, log } = reply
@@ -48,7 +49,7 @@ function isStateOfFastify(key: string | symbol): boolean {
   return key.description?.startsWith('fastify.reply') ?? false
 }
 
-/** Logs errors and warnings as information: a handler that fails late is no failure, since its request has been answered. */
+/** Logs errors and warnings as information: the request of a handler that fails late has been answered. */
 function withInfoOnly(log: FastifyBaseLogger): FastifyBaseLogger {
   const info = log.info.bind(log) as FastifyBaseLogger['info']
   return Object.create(log, { error: { value: info }, warn: { value: info } }) as FastifyBaseLogger

@@ -1,4 +1,4 @@
-/** TCP keep-alive for connections whose requests have subprocesses, to notice clients that vanish without closing them. */
+/** Enables TCP keep-alive for requests with subprocesses, to notice a client that vanishes silently. */
 
 import type { IncomingMessage } from 'node:http'
 import { type Server, Socket } from 'node:net'
@@ -7,8 +7,9 @@ import { type Server, Socket } from 'node:net'
 const silenceMs = 30_000
 
 /**
- * Lets the kernel probe a client that has been silent for 30 s. If the client does not answer for 10 s, the connection is closed. A
- * server that was created with `keepAlive: true` keeps its own delay. HTTP/2 gives no access to its socket.
+ * Lets the kernel probe a client that has been silent for 30 s. If the client does not answer for 10 s, the
+ * connection is closed. A server that was created with `keepAlive: true` keeps its own delay. HTTP/2 gives no
+ * access to its socket.
  */
 export function enableTcpKeepAlive({ socket, httpVersionMajor }: IncomingMessage): void {
   if (httpVersionMajor !== 1 || !(socket instanceof Socket)) return

@@ -13,7 +13,9 @@ export interface Transport {
   readonly session?: { readonly socket?: { once(event: 'close', listener: () => void): unknown } }
   /** Missing in a request that a test injects. */
   destroy?(): void
-  /** Of a stream: closes it with an error code. A stream that is only destroyed looks complete to the client. */
+  /**
+   * Of a stream: closes it with an error code. If it were destroyed, it would look complete to the client.
+   */
   close?(code: number): void
   once(event: 'close' | 'aborted', listener: () => void): unknown
 }

@@ -7,8 +7,8 @@ import { statOf } from '../platform/current.js'
 export type Adoptable = number | { readonly pid?: number | undefined }
 
 /**
- * The pid to adopt. Undefined if `child.pid` is undefined: its process could not be started. Throws a TypeError for what is no
- * process, and for a process that must not be ended.
+ * The pid to adopt. Undefined if `child.pid` is undefined: its process could not be started. Throws a
+ * TypeError for what is no process, and for a process that must not be ended.
  */
 export function adoptablePid(child: Adoptable, keepers: readonly number[]): number | undefined {
   const isObject = (typeof child === 'object' || typeof child === 'function') && child !== null

@@ -13,7 +13,8 @@ export interface GuardOptions extends Omit<SubprocessGuardOptions, 'drain'> {
 }
 
 /**
- * Creates a guard without a framework: for jobs and scripts, and for adapters to other frameworks. Resolves when its keeper is ready.
+ * Creates a guard without a framework: for jobs and scripts, and for adapters to other frameworks. Resolves
+ * when its keeper is ready.
  *
  * @throws {TypeError} for an invalid option, by rejection.
  * @throws {SubprocessError} `ERR_SUBPROCESS_KEEPER_START`, by rejection, if the keeper cannot be started.

@@ -54,7 +54,8 @@ export class Guard {
   #closing: Promise<void> | undefined
 
   /**
-   * @internal Starts the keeper, or shares the one that this worker has. Rejects with `ERR_SUBPROCESS_KEEPER_START`.
+   * @internal Starts the keeper, or shares the one that this worker has. Rejects with
+   * `ERR_SUBPROCESS_KEEPER_START`.
    */
   static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
     const guard = new Guard(options, log, closeDrainMs)
@@ -94,11 +95,12 @@ export class Guard {
   }
 
   /**
-   * Runs a job in a scope of its own. Resolves with the result of the job when every process of the scope is gone.
+   * Runs a job in a scope of its own. Resolves with the result of the job when every process of the scope is
+   * gone.
    *
-   * When the deadline passes, the `signal` aborts, the guard closes or the keeper is lost, the scope closes and the
-   * promise rejects, whether the job has ended or not. A job that closes its own scope goes on. A rejection that is not
-   * handled when it occurs is logged; it never becomes an unhandled rejection.
+   * When the deadline passes, the `signal` aborts, the guard closes or the keeper is lost, the scope closes
+   * and the promise rejects, whether the job has ended or not. A job that closes its own scope goes on. A
+   * rejection that is not handled when it occurs is logged; it never becomes an unhandled rejection.
    *
    * @throws {TypeError} for an invalid option. All errors are rejections.
    * @throws {SubprocessError} `ERR_SUBPROCESS_DEADLINE`, `ERR_SUBPROCESS_SHUTDOWN` or
@@ -114,10 +116,10 @@ export class Guard {
   }
 
   /**
-   * Calls a function outside of any request and returns its result. With the option `capture`, no request adopts the
-   * child processes that the function creates, at once or later, in its promises and timers and in events of these
-   * children. Use it for what requests share, such as a process pool. What the function starts through a scope belongs
-   * to that scope all the same. Without `capture`, it only calls the function.
+   * Calls a function outside of any request and returns its result. With the option `capture`, no request
+   * adopts the child processes that the function creates, at once or later, in its promises and timers and in
+   * events of these children. Use it for what requests share, such as a process pool. What the function
+   * starts through a scope belongs to that scope all the same. Without `capture`, it only calls the function.
    *
    * @throws {TypeError} if `task` is not a function.
    */
@@ -127,8 +129,8 @@ export class Guard {
   }
 
   /**
-   * Opens a scope outside of any request. The caller closes it, by `close()` or `await using`. Without a `timeout`,
-   * it has that of the guard.
+   * Opens a scope outside of any request. The caller closes it, by `close()` or `await using`. Without a
+   * `timeout`, it has that of the guard.
    *
    * @throws {TypeError} for an invalid option.
    * @throws {SubprocessError} if the guard is closed or has no keeper.
@@ -155,8 +157,9 @@ export class Guard {
   }
 
   /**
-   * Waits for jobs of `run()`, for up to the `drain` of `createGuard`. Then closes every scope with the reason
-   * `shutdown`. Resolves when all their processes are gone, and the keeper, too, unless another guard uses it.
+   * Waits for jobs of `run()`, for up to the `drain` of `createGuard`. Then closes every scope with the
+   * reason `shutdown`. Resolves when all their processes are gone, and the keeper, too, unless another guard
+   * uses it.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -176,7 +179,7 @@ export class Guard {
     await pTimeout(ends, { milliseconds: timeoutMs, fallback: () => [] })
   }
 
-  /** @internal Adds a lookup that recognises requests, so that the log can name the route that blocks the event loop. */
+  /** @internal Adds a lookup that recognises requests, to log which route blocks the event loop. */
   addRouteLookup(lookup: RouteLookup): void {
     this.#routeLookups.push(lookup)
   }
@@ -186,7 +189,7 @@ export class Guard {
     return this.#capture !== undefined
   }
 
-  /** @internal Calls a function. Children that it creates are adopted, except for those of `capture.except`. */
+  /** @internal Calls a function. Children that it creates are adopted, except those of `capture.except`. */
   captureIn<Result>(adopt: Adopt, task: () => Result): Result {
     const capture = this.#capture
     if (capture === undefined) return captureIn(undefined, task)

@@ -1,6 +1,7 @@
 /**
- * Ends the processes of a scope whose keeper is lost. The next keeper does it, in parallel to the worker's event loop. If there is
- * none, the worker does it itself, in small steps across turns of its event loop.
+ * Ends the processes of a scope whose keeper is lost. The next keeper ends them, so that the event loop of
+ * the worker is free. If there is no next keeper, the worker ends them itself, in small steps across turns of
+ * its event loop.
  */
 
 import { IncrementalCensus } from '../containment/incremental-census.js'
@@ -85,7 +86,7 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
   }
 }
 
-/** Lets another keeper end the scope. Resolves with undefined if that keeper is lost before it has reported. */
+/** Lets another keeper end the scope. Resolves with undefined if that keeper is lost before it reports. */
 function handOver(next: KeeperLink, identified: IdentifiedScope): Promise<KeeperReport | undefined> {
   const { scope, opening, processes, releasedCommands, releasedAdopted, folders } = identified
   next.inheritScope(scope, opening)
@@ -142,8 +143,8 @@ function unscanned({ pid, startTick }: ProcessName, { message }: Error): EndedPr
 }
 
 /**
- * Negative: the command numbers in the environments of these processes are not known here, and a made-up number must not be that
- * of another command.
+ * Negative: the command numbers in the environments of these processes are not known here, and a made-up
+ * number must not be that of another command.
  */
 function commandNumber(index: number): number {
   return -1 - index
@@ -163,7 +164,7 @@ function statIfReadable(pid: number): ProcessStat | undefined {
   }
 }
 
-/** For a release record: the keeper has already logged the cause, or will at the next release. */
+/** Why a release cannot be recorded is logged by the keeper: it was, or will be at the next release. */
 function ignoreErrors(record: () => void): void {
   try {
     record()

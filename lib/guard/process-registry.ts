@@ -105,7 +105,7 @@ export class ProcessRegistry {
     }
   }
 
-  /** Returns false if the process was not adopted, is no longer alive, or is at a keeper with other rights. */
+  /** Returns false if the process was not adopted, has ended, or is at a keeper with other rights. */
   #releaseAdopted(child: Adoptable, pid: number): boolean {
     const adopted = this.#adopted.get(pid)
     const stat = statOf(pid)
@@ -131,7 +131,7 @@ export class ProcessRegistry {
   }
 
   /** Resolves when no released command is starting any more, after 2 s at the latest. */
-  async pendingReleases(): Promise<void> {
+  async waitForReleases(): Promise<void> {
     const settled = Promise.all(this.#pendingReleases)
     await pTimeout(settled, { milliseconds: releasedWithinMs, fallback: () => {} })
   }
@@ -145,7 +145,7 @@ export class ProcessRegistry {
   }
 
   /** What the worker knows of the processes of a lost keeper. */
-  lostWith(link: KeeperLink): LostProcesses {
+  lostAt(link: KeeperLink): LostProcesses {
     const leaders: number[] = []
     const external: ProcessName[] = [...this.#adopted.values()]
       .filter(({ keeper }) => keeper.link === link)

@@ -23,8 +23,9 @@ export interface JobRunner {
   captureIn<Result>(adopt: Adopt, task: () => Result): Result
 }
 
-// How long a job whose scope was closed may take to fail, in ms. Its processes are gone by then, and its streams and promises still
-// have to report that. The failure becomes the cause of the error; a job that hangs is not waited for.
+// How long to wait for a job that was cut short to fail, in ms. Its processes are gone, but its streams and
+// promises still have to report that. The failure becomes the `cause` of the error. A job that hangs is not
+// waited for.
 const failsWithinMs = 100
 
 /** See `Guard.run()`. */
@@ -50,7 +51,7 @@ export async function runJob<Result>(
     }
   } catch (error) {
     if (!isCutShort(scope, signal)) throw error
-    // The job fails because its processes were ended. Reject with the close reason, and with that failure as its cause.
+    // The job fails because its processes were ended. That failure becomes the cause of the error.
     cause = await failureOf(settled)
   } finally {
     await scope.close(closeReason)

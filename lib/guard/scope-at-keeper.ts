@@ -81,7 +81,8 @@ export class ScopeAtKeeper implements SubprocessOwner {
 
   subprocessEnding(): void {
     const { state, context } = this.#scope
-    // The keeper enforces the deadline, too. If that ended the process, the reason is the deadline, not the command.
+    // The keeper enforces the deadline, too. If it has ended the process by that, close the scope by its
+    // deadline before the user sees the end of the process.
     if (state.isOpen) context.deadline.expireIfDue()
   }
 
@@ -105,8 +106,8 @@ function launchError(
   link: KeeperLink,
   closeReason: CloseReason | undefined
 ): Error {
-  // The scope closed between the call and the start. If it is still open in the worker, the keeper closed it at its
-  // deadline.
+  // The scope closed between the call and the start. If it is still open in the worker, the keeper closed it
+  // at its deadline.
   if (failure.code === 'ECANCELED') return scopeClosedError(closeReason ?? 'deadline')
   if (failure.code === 'ERR_SUBPROCESS_KEEPER_LOST') {
     if (!link.isOpen) return scopeClosedError('keeper-lost')

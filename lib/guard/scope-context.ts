@@ -22,13 +22,13 @@ export interface ScopeContext {
 export interface ScopeDeadline {
   /** In ms, by the clock of `performance.now()`; `Infinity` for no deadline. */
   readonly deadlineAt: number
-  /** Moves the deadline back by this many ms. */
+  /** Postpones the deadline by this many ms. */
   extend(ms: number): void
   /** Closes the scope now if the deadline has passed. */
   expireIfDue(): void
 }
 
-/** The keepers that a scope can use. Both methods throw `ERR_SUBPROCESS_KEEPER_LOST` if there is no keeper. */
+/** The keepers that a scope can use. Both methods throw `ERR_SUBPROCESS_KEEPER_LOST` if there is none. */
 export interface KeeperSource {
   /** For a launch: before it sends one, the link checks itself whether the worker's rights have changed. */
   forLaunch(): KeeperLink

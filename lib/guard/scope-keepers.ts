@@ -62,7 +62,7 @@ export class ScopeKeepers {
     if (report !== undefined) return report
     const { processes, context } = this.#scope
     const { deadlineAt, ...opening } = this.#opening
-    const lost = { scope: this.#number, opening, ...processes.lostWith(link), folders: folders() }
+    const lost = { scope: this.#number, opening, ...processes.lostAt(link), folders: folders() }
     return endLostScope(link, lost, context.log)
   }
 

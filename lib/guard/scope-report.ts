@@ -12,7 +12,7 @@ export interface ScopeReport {
   readonly reason: CloseReason
   /** How long the scope was open, in ms. */
   readonly openMs: number
-  /** How long closing took until the end of every process was proven and every deferred function had run, in ms. */
+  /** How long it took to end every process and run every deferred function, in ms. */
   readonly closeMs: number
   /** The processes that were alive when the scope started to close, and how each ended. */
   readonly processes: readonly EndedProcess[]

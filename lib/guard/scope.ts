@@ -38,15 +38,15 @@ import { ScopeState } from './scope-state.js'
 import { type PrivateTmpCommand, TemporaryFolders } from './temporary-folders.js'
 
 /**
- * The subprocesses of one request or job. When the scope closes, every process in it is ended, with all processes
- * that these have started. What can escape depends on the containment level: see the README.
+ * The subprocesses of one request or job. When the scope closes, every process in it is ended, with all
+ * processes that these have started. What can escape depends on the containment level: see the README.
  */
 export class Scope extends SpawnMethods {
   /** Identifies the scope in logs: the pid of the worker, a dot, and a number. */
   readonly id: string
   /**
-   * Resolves with a report when the scope is closed: every process is gone or reported as a survivor, and the deferred
-   * functions have run. Never rejects.
+   * Resolves with a report when the scope is closed: every process is gone or reported as a survivor, and the
+   * deferred functions have run. Never rejects.
    */
   readonly closed: Promise<ScopeReport>
   readonly #context: ScopeContext
@@ -59,7 +59,7 @@ export class Scope extends SpawnMethods {
   /** Errors that have been logged. */
   readonly #loggedErrors = new WeakSet<Error>()
   readonly #openedAt = performance.now()
-  /** The deadline when the scope started to close. The next request on the connection changes that of the context. */
+  /** The deadline when the scope started to close. Later, the context may have that of the next request. */
   #lastDeadlineAt = 0
   #resolveClosed!: (report: ScopeReport) => void
   /** Resolves when every process is gone or reported as a survivor, before the deferred functions run. */
@@ -90,13 +90,14 @@ export class Scope extends SpawnMethods {
   }
 
   /**
-   * Adopts a process that the scope did not start, for example one that a library started: it ends with the scope,
-   * with everything that it starts. Descendants that it had orphaned before the keeper first scanned it are not found.
-   * Returns its argument.
+   * Adopts a process that the scope did not start, for example one that a library started: it ends with the
+   * scope, with everything that it starts. Descendants that it had orphaned before the keeper first scanned
+   * it are not found. Returns its argument.
    *
-   * @param child a `ChildProcess`, another object with a `pid` (such as an execa promise), or a pid. An object whose
-   *   `pid` is undefined is ignored: its process could not be started.
-   * @throws {TypeError} if it is not a process, or if it is the worker, an ancestor of the worker, or its keeper.
+   * @param child a `ChildProcess`, another object with a `pid` (such as an execa promise), or a pid. An
+   *   object whose `pid` is undefined is ignored: its process could not be started.
+   * @throws {TypeError} if it is not a process, or if it is the worker, an ancestor of the worker, or its
+   *   keeper.
    * @throws {SubprocessError} if the scope is closed. The process is ended all the same.
    */
   adopt<Child extends Adoptable>(child: Child): Child {
@@ -116,34 +117,36 @@ export class Scope extends SpawnMethods {
   }
 
   /**
-   * Lets a command outlive the scope, with everything that it starts: neither the end of the scope nor the end of the
-   * worker ends it. If the command is still starting when the scope closes, closing waits for that, for up to 2 s. A
-   * daemon of the command that leaves its session while the scope is open may still be ended with the scope. The handle
-   * reports the end of the command while the guard is open; after that, it reports the end of the keeper by `'error'`.
+   * Lets a command outlive the scope, with everything that it starts: neither the end of the scope nor the
+   * end of the worker ends it. If the command is still starting when the scope closes, closing waits for
+   * that, for up to 2 s. A daemon of the command that leaves its session while the scope is open may still be
+   * ended with the scope. The handle reports the end of the command while the guard is open; after that, it
+   * reports the end of the keeper by `'error'`.
    *
-   * A process that was adopted, or captured by the option `capture`, can be released, too. What it starts after its
-   * release is spared while the process itself is alive; what it leaves behind when it exits ends with the worker.
-   * Adopting it again has no effect. Returns its argument.
+   * A process that was adopted, or captured by the option `capture`, can be released, too. What it starts
+   * after its release is spared while the process itself is alive; what it leaves behind when it exits ends
+   * with the worker. Adopting it again has no effect. Returns its argument.
    *
-   * If worker and keeper are both killed before the keeper has read the release, the next sweep ends the released
-   * processes. Once a `list()` that was called after the release has resolved, this can no longer happen.
+   * If worker and keeper are both killed before the keeper has read the release, the next sweep ends the
+   * released processes. Once a `list()` that was called after the release has resolved, this can no longer
+   * happen.
    *
    * @param child a `ChildProcess`, another object with a `pid`, or a pid.
-   * @throws {TypeError} if it is not a running subprocess of this scope; if it was started or adopted before the
-   *   worker gave up rights; or if it was adopted and was started by a command of this scope: these get their signals
-   *   together, so release the command.
+   * @throws {TypeError} if it is not a running subprocess of this scope; if it was started or adopted before
+   *   the worker gave up rights; or if it was adopted and was started by a command of this scope: these get
+   *   their signals together, so release the command.
    */
   release<Child extends Adoptable>(child: Child): Child {
-    // Captured children are adopted in the next tick. Adopt those of this tick now, so that they can be released.
+    // Captured children are adopted in the next tick. Adopt those of this tick now, to find the child.
     takeInAwaited()
     this.#processes.release(child)
     return child
   }
 
   /**
-   * Runs a function when every process of the scope is gone or reported as a survivor. Deferred functions run one after
-   * the other, the last deferred one first, for up to 10 s each. A function that fails or takes longer is logged. In
-   * a scope that is already closed, the function runs at once.
+   * Runs a function when every process of the scope is gone or reported as a survivor. Deferred functions run
+   * one after the other, the last deferred one first, for up to 10 s each. A function that fails or takes
+   * longer is logged. In a scope that is already closed, the function runs at once.
    *
    * @throws {TypeError} if `task` is not a function.
    */
@@ -154,8 +157,9 @@ export class Scope extends SpawnMethods {
   }
 
   /**
-   * Creates a private directory (mode 0700) in the system's directory for temporary files and returns its path. The
-   * keeper removes it, with its contents, when every process of the scope is gone, even if the worker is gone, too.
+   * Creates a private directory (mode 0700) in the system's directory for temporary files and returns its
+   * path. The keeper removes it, with its contents, when every process of the scope is gone, even if the
+   * worker is gone, too.
    *
    * @throws {SubprocessError} if the scope is closed.
    * @throws {Error} with the code of `mkdtemp`, such as ENOSPC or EROFS, if the directory cannot be created.
@@ -166,7 +170,7 @@ export class Scope extends SpawnMethods {
   }
 
   /**
-   * Moves the deadline back by `ms` milliseconds. Has no effect without a deadline.
+   * Extends the deadline by `ms` milliseconds. Has no effect without a deadline.
    *
    * @throws {TypeError} if `ms` is not a whole number of milliseconds from 0 to 2,147,483,647.
    * @throws {SubprocessError} if the scope is closed.
@@ -203,8 +207,8 @@ export class Scope extends SpawnMethods {
   }
 
   /**
-   * Lists the processes of the scope that are alive now, whoever started them. Rejects with the code EMFILE or ENFILE
-   * if the keeper has had no free descriptor for 5 s, so that it could not scan the processes.
+   * Lists the processes of the scope that are alive now, whoever started them. Rejects with the code EMFILE
+   * or ENFILE if the keeper has had no free descriptor for 5 s, so that it could not scan the processes.
    */
   list(): Promise<readonly ScopeProcess[]> {
     return this.#keepers.list()
@@ -216,9 +220,9 @@ export class Scope extends SpawnMethods {
   }
 
   /**
-   * Closes the scope and ends every process in it: `killSignal` first, and SIGKILL after `grace`. From the call on,
-   * nothing can be spawned. Resolves when `closed` does, with the same report. It may be called repeatedly; the first
-   * reason wins.
+   * Closes the scope and ends every process in it: `killSignal` first, and SIGKILL after `grace`. From the
+   * call on, nothing can be spawned. Resolves when `closed` does, with the same report. It may be called
+   * repeatedly; the first reason wins.
    */
   close(reason: CloseReason = 'closed'): Promise<ScopeReport> {
     if (this.#state.isOpen) {
@@ -234,7 +238,7 @@ export class Scope extends SpawnMethods {
     await this.close()
   }
 
-  /** @internal Closes the scope. Until `resumeEvents()` the user sees neither events of its commands nor an abort. */
+  /** @internal Closes the scope. The user sees no events of commands and no abort until `resumeEvents()`. */
   closeSilently(reason: CloseReason): void {
     this.#state.muteSignal()
     this.holdEvents()
@@ -330,7 +334,7 @@ export class Scope extends SpawnMethods {
   async #endAll(givenReason: CloseReason): Promise<void> {
     const closingAt = performance.now()
     // A command that is to outlive the scope must have left it by then.
-    if (this.#processes.hasPendingReleases) await this.#processes.pendingReleases()
+    if (this.#processes.hasPendingReleases) await this.#processes.waitForReleases()
     const reports = await this.#keepers.endScope(() =>
       this.#folders.removedWithScope(this.#processes.hasReleased)
     )

@@ -8,7 +8,7 @@ import type { Logger } from '../log.js'
 import { otherUsersFolder, scopeFolderPrefix } from '../wire/mark.js'
 import type { ScopeFolder } from '../wire/messages.js'
 
-// The variables in which programs look for their temporary directory (tempnam(3), Python's tempfile, os.tmpdir()).
+// Programs find their directory for temporary files by these (tempnam(3), Python's tempfile, os.tmpdir()).
 const variables = ['TMPDIR', 'TMP', 'TEMP']
 
 /** The options of a command that decide which private TMPDIR it gets. */
@@ -43,9 +43,9 @@ export class TemporaryFolders {
   }
 
   /**
-   * The environment variables that point a command to the private TMPDIR of its scope, which is created on first use. A variable
-   * is left out if the command's own environment sets it to another value than the worker's. Undefined if all are left out
-   * or the directory cannot be created.
+   * The environment variables that point a command to the private TMPDIR of its scope, which is created on
+   * first use. A variable that the command's own environment sets to another value than the worker's is left
+   * out. Undefined if all are left out, or if the directory cannot be created.
    */
   variablesFor({ env, uid, gid }: PrivateTmpCommand): Record<string, string> | undefined {
     const unset = variables.filter((name) => env?.[name] === undefined || env[name] === process.env[name])
@@ -74,7 +74,7 @@ export class TemporaryFolders {
     return path
   }
 
-  /** Inside a directory that we own, so that the other user can neither move it nor replace it with a symbolic link. */
+  /** Inside a directory of ours, so that the other user cannot move it or replace it by a symbolic link. */
   #createForOther(user: number, gid: number | undefined): string {
     const outer = this.#create(user)
     const path = join(outer, otherUsersFolder)
