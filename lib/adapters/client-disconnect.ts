@@ -1,6 +1,6 @@
 /**
  * Notices a client that leaves: its connection or its HTTP/2 stream ends. Two cases would hide that end from
- * Node: an upload that nobody reads (`read-ahead.ts`), and a client that vanishes silently
+ * Node: an upload that is not read (`read-ahead.ts`), and a client that vanishes silently
  * (`tcp-keep-alive.ts`).
  */
 

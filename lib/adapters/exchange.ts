@@ -126,7 +126,7 @@ export class Exchange
     void scope.close(isAnswered ? 'finished' : 'disconnected')
   }
 
-  /** Buffers a request body that nobody reads, so that the end of the connection behind it is noticed. */
+  /** Buffers a request body that is not read, so that the end of the connection behind it is noticed. */
   readAhead(): void {
     if (this.#isReadingAhead) return
     this.#isReadingAhead = true

@@ -84,7 +84,7 @@ export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
   const { logger = defaultLogger, ...rest } = ownOf(given)
   const options = resolveOptions(rest)
   const ready = Guard.start(options, logger)
-  // The error is reported by `ready` and by each request. Nobody has to use `ready`.
+  // Each request gets the error, so `ready` need not be awaited.
   ready.catch(() => {})
   let exchanges: ExpressExchanges | undefined
   const started = ready.then((guard) => {

@@ -80,7 +80,7 @@ async function subprocessGuard(app: FastifyInstance, given: SubprocessGuardOptio
   let drainTimer: NodeJS.Timeout | undefined
   let drainUntil: number | undefined
   // Not in `onClose`: that waits for the requests in flight, so that a handler that hangs would block the
-  // shutdown for ever.
+  // shutdown forever.
   app.addHook('preClose', (done) => {
     drainUntil = performance.now() + options.drainMs
     drainTimer = setTimeout(() => {

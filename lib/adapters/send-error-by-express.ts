@@ -10,7 +10,7 @@ export function sendErrorByExpress(next: (error: Error) => void, lock: ResponseL
   lock.removeBodyHeaders()
   Object.defineProperty(req, 'socket', { configurable: true, value: withoutEnd(req.socket) })
   lock.run(() => {
-    // Nobody will read the rest of a body that the client still sends, so its connection cannot be reused.
+    // The rest of a body that the client still sends will not be read, so its connection cannot be reused.
     if (!req.complete && req.httpVersionMajor === 1) response.setHeader('connection', 'close')
     next(error)
   })

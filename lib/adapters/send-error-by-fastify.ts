@@ -15,7 +15,7 @@ export function sendErrorByFastify(reply: FastifyReply, lock: ResponseLock, erro
   lock.removeBodyHeaders()
   const { raw } = reply.request
   const guardReply = replaceReply(reply, lock)
-  // Nobody will read the rest of a body that the client still sends, so its connection cannot be reused. A
+  // The rest of a body that the client still sends will not be read, so its connection cannot be reused. A
   // server that is closing accepts no further request.
   const isLastAnswer = !raw.complete || !reply.server.server.listening
   if (isLastAnswer && raw.httpVersionMajor === 1) guardReply.header('connection', 'close')

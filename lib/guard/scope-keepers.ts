@@ -52,7 +52,7 @@ export class ScopeKeepers {
     return lists.flat()
   }
 
-  /** Ends all processes of the scope. If a keeper is lost, the folders are removed in its place. */
+  /** Ends all processes of the scope. `folders`: those that a lost keeper can no longer remove. */
   endScope(folders: () => readonly ScopeFolder[]): Promise<KeeperReport[]> {
     return Promise.all(this.links.map((link) => this.#endAt(link, folders)))
   }

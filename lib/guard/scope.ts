@@ -207,8 +207,9 @@ export class Scope extends SpawnMethods {
   }
 
   /**
-   * Lists the processes of the scope that are alive now, whoever started them. Rejects with an error whose
-   * `code` is EMFILE or ENFILE if the keeper has had no free descriptor for 5 s, so that it could not scan.
+   * Lists the processes of the scope that are alive now, however they were started. Rejects with an error
+   * whose `code` is EMFILE or ENFILE if the keeper has had no free descriptor for 5 s, so that it could not
+   * scan.
    */
   list(): Promise<readonly ScopeProcess[]> {
     return this.#keepers.list()
