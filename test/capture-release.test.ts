@@ -236,7 +236,7 @@ suite('release', () => {
     await guarded.witness.present(2)
     const [child] = childrenOf(command.pid as number) as [number]
     scope.adopt(child)
-    assert.throws(() => scope.release(child), { ...isTypeError, message: /release that one/ })
+    assert.throws(() => scope.release(child), { ...isTypeError, message: /release that command/ })
     await scope.close()
     await assertGone(guarded)
   })

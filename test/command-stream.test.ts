@@ -408,7 +408,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       const guarded = await Guarded.start({ launch })
       t.after(() => guarded.close())
       const stream = guarded.guard.open({ timeout: false }).stream('sh', ['-c', command])
-      t.after(() => assert.deepEqual(guarded.lines('nobody listens'), []))
+      t.after(() => assert.deepEqual(guarded.lines('its error was not handled'), []))
       return { stream, guarded }
     }
 
@@ -538,7 +538,7 @@ test("a failure without an 'error' listener is logged, and the worker keeps runn
     })
   })
   assert.equal((await ask(served.port, '/').answer).body, 'done')
-  const line = served.log.find(({ msg }) => msg.includes('nobody listens'))
+  const line = served.log.find(({ msg }) => msg.includes('its error was not handled'))
   assert.equal(line?.level, 50)
   assert.equal(line?.command, 'sh')
   await assertClean(served)

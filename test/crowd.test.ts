@@ -45,7 +45,7 @@ for (const launch of ['keeper', 'direct'] as const) {
         const asked = Array.from({ length: count }, () => ask(served.port, path))
         await served.witness.present(count)
         await passDeadlines({ count, inMs })
-        for (const scope of served.guard.scopes()) scope.tellDeadline()
+        for (const scope of served.guard.scopes()) scope.sendDeadline()
         const answers = await Promise.all(asked.map(({ answer }) => answer))
         assert.deepEqual(
           answers.map(({ status, body }) => `${status} ${body}`),

@@ -241,14 +241,14 @@ for (const way of ways) {
       for (let i = 0; i < 2; i++) {
         assert.equal((await scope.execFile('sh', ['-c', 'echo $TMPDIR'])).stdout, '/nowhere\n')
       }
-      const lines = guarded.lines('a command keeps the TMPDIR of the worker')
+      const lines = guarded.lines('a command got no private TMPDIR')
       assert.deepEqual(
         lines.map(({ level }) => level),
         ['error']
       )
       assert.match(
         String(lines[0]?.fields.err),
-        /no folder for temporary files in \/nowhere .*; set TMPDIR to/
+        /cannot create a temporary directory in \/nowhere .*; set TMPDIR to a writable directory/
       )
       await scope.close()
     })

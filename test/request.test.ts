@@ -144,7 +144,7 @@ for (const kind of kinds) {
         const asked = Array.from({ length: count }, () => ask(served.port, '/tie').answer)
         await eventually('all have begun', () => complete.length === count)
         await passDeadlines({ count, inMs: 20 })
-        for (const scope of served.guard.scopes()) scope.tellDeadline()
+        for (const scope of served.guard.scopes()) scope.sendDeadline()
         // Some just before the deadline, some in its tick and some just after it.
         for (const [index, resolve] of complete.entries()) setTimeout(resolve, 18 + (index % 5))
         const answers = await Promise.all(asked)

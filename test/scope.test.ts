@@ -151,7 +151,7 @@ suite('while another guard has the keeper, too', () => {
       scope.release(scope.spawn('/no/such/program', { stdio: 'ignore' }))
       const { closeMs } = await scope.close()
       assert.ok(closeMs < patienceMs, `${closeMs}`)
-      assert.equal(guarded.lines('nobody listens').length, 1)
+      assert.equal(guarded.lines('its error was not handled').length, 1)
     })
 
     test('lets it outlive a worker that is killed', async (t) => {
@@ -460,7 +460,7 @@ suite('while another guard has the keeper, too', () => {
         process.env.TMPDIR = TMPDIR
       })
       const message =
-        /^no folder for temporary files in \/nowhere \(ENOENT.*\); set TMPDIR to a writable one$/
+        /^cannot create a temporary directory in \/nowhere \(ENOENT.*\); set TMPDIR to a writable directory$/
       assert.throws(() => scope.tempDir(), { code: 'ENOENT', message })
     })
 
@@ -596,7 +596,7 @@ suite('at the end of the keeper', () => {
       await guarded.guard.close()
       await eventually('the keeper is gone', () => !lives(keeper))
       assert.deepEqual(pidsOf(guarded.witness.living()), released)
-      assert.deepEqual(guarded.lines('nobody listens'), [])
+      assert.deepEqual(guarded.lines('its error was not handled'), [])
     })
   }
 

@@ -89,7 +89,7 @@ suite('the keeper’s socket', () => {
     await guarded.guard.run({}, async (scope) => {
       await assert.rejects(scope.execFile('echo'), {
         code: 'ERR_SUBPROCESS_KEEPER_LOST',
-        message: /its socket was removed, and there is no other one yet/
+        message: /its socket was removed and could not be replaced yet/
       })
     })
     limit(1_024)

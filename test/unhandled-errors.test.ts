@@ -25,7 +25,7 @@ afterEach(async () => {
   assert.deepEqual(fatal.splice(0), [])
 })
 
-const unheard = 'nobody listens'
+const unheard = 'its error was not handled'
 const ends = {
   'its client leaves': ({ asked }) => asked.leave(),
   'its deadline passes': () => passDeadlines(),

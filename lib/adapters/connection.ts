@@ -1,69 +1,70 @@
-/** One connection: the deadline of the request that it serves now, and whoever is to hear of its end. */
+/** One connection: the deadline of the request that it serves now, and who is called when it ends. */
 
 import type { ServerResponse } from 'node:http'
 import { Expiring } from '../time/expiry-queue.js'
-import { onGone, type Transport } from './transport.js'
+import { onDisconnect } from './client-disconnect.js'
+import type { Transport } from './transport.js'
 
-/** An entry in the lists of deadlines: a connection for its current request, or a request of its own. */
-export interface Entry<Request> extends Expiring<Entry<Request>> {
-  /** The request it stands for; undefined when that is over. */
-  readonly exchange: Request | undefined
+/** An entry in the deadline queues: a connection for its current request, or an exchange for itself. */
+export interface DeadlineEntry<Exchange> extends Expiring<DeadlineEntry<Exchange>> {
+  /** The exchange of the request; undefined if the request is over. */
+  readonly exchange: Exchange | undefined
 }
 
-/** What a connection needs of all that is under way. */
-export interface Current<Request extends Expiring<Entry<Request>>> {
-  /** Whether a connection serves no request whose deadline is its own. */
-  isIdle(carrier: Transport): boolean
-  exchangeOn(connection: Connection<Request>): Request | undefined
+/** Finds the request that a connection serves now. */
+export interface CurrentRequestLookup<Exchange extends Expiring<DeadlineEntry<Exchange>>> {
+  /** Whether the connection serves no request that uses the deadline of the connection. */
+  isIdle(transport: Transport): boolean
+  exchangeOn(connection: Connection<Exchange>): Exchange | undefined
 }
 
 /**
- * Most requests ask for nothing of the guard. Such a one is known by what Node notes of it anyway: a socket leads to the response
- * that it sends. So all that is written for a request is its deadline, here. Nothing of the request is held, which the
- * garbage collector would have to follow.
+ * Most requests never use the guard, and get no object of their own. Their deadline is kept here. When it
+ * passes, the request is found through Node: a socket refers to the response that it sends. The connection
+ * does not refer to the request, which would be one more reference for the garbage collector to trace.
  */
-export class Connection<Request extends Expiring<Entry<Request>>>
-  extends Expiring<Entry<Request>>
-  implements Entry<Request>
+export class Connection<Exchange extends Expiring<DeadlineEntry<Exchange>>>
+  extends Expiring<DeadlineEntry<Exchange>>
+  implements DeadlineEntry<Exchange>
 {
-  readonly carrier: Transport
-  readonly #current: Current<Request>
-  /** Of all its requests, for one listener: there may be thousands in a pipeline. */
-  #whenClosed: Set<() => void> | undefined
+  readonly transport: Transport
+  readonly #currentRequest: CurrentRequestLookup<Exchange>
+  /** Called by a single listener on the transport: there may be thousands of requests in a pipeline. */
+  #closeCallbacks: Set<() => void> | undefined
 
-  constructor(carrier: Transport, current: Current<Request>) {
+  constructor(transport: Transport, currentRequest: CurrentRequestLookup<Exchange>) {
     super()
-    this.carrier = carrier
-    this.#current = current
+    this.transport = transport
+    this.#currentRequest = currentRequest
   }
 
-  /** The response that the connection sends now; the next ones of a pipeline wait behind it. Undefined in HTTP/2. */
-  static responseOn(carrier: Transport): ServerResponse | undefined {
-    return (carrier as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+  /** The response that the connection sends now; others of a pipeline wait behind it. Undefined in HTTP/2. */
+  static responseOn(transport: Transport): ServerResponse | undefined {
+    return (transport as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
   }
 
-  /** Calls back when the connection has ended, until that is taken back. */
+  /** Calls back when the connection has ended, unless `offClose` was called. */
   onClose(callback: () => void): void {
-    if (this.#whenClosed === undefined) {
+    if (this.#closeCallbacks === undefined) {
       const callbacks = new Set<() => void>()
-      this.#whenClosed = callbacks
-      onGone(this.carrier, () => {
+      this.#closeCallbacks = callbacks
+      onDisconnect(this.transport, () => {
         for (const callback of callbacks) callback()
       })
     }
-    this.#whenClosed.add(callback)
+    this.#closeCallbacks.add(callback)
   }
 
   offClose(callback: () => void): void {
-    this.#whenClosed?.delete(callback)
+    this.#closeCallbacks?.delete(callback)
   }
 
-  get exchange(): Request | undefined {
-    return this.#current.exchangeOn(this)
+  get exchange(): Exchange | undefined {
+    return this.#currentRequest.exchangeOn(this)
   }
 
   override get isOver(): boolean {
-    return this.#current.isIdle(this.carrier)
+    return this.#currentRequest.isIdle(this.transport)
   }
 
   override expire(): void {

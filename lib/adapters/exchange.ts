@@ -1,242 +1,240 @@
-/** One request and its response in any framework: their life becomes the life of a deadline and a scope. */
+/** One request and its response, in any framework: their lifetime is that of a deadline and a scope. */
 
 import type { ServerResponse } from 'node:http'
 import type { CutReason } from '../close-reason.js'
-import { errorOfReason, type Scope, type ScopeDeadline } from '../guard/scope.js'
+import type { Guard } from '../guard/guard.js'
+import type { Scope } from '../guard/scope.js'
+import { scopeClosedError } from '../guard/scope-closed-error.js'
+import type { ScopeDeadline } from '../guard/scope-context.js'
 import type { ResolvedRouteOptions } from '../options.js'
-import { Expiring } from '../time/expiry-queue.js'
-import type { Connection, Entry } from './connection.js'
+import { type Deadlines, Expiring, type ExpiryQueue } from '../time/expiry-queue.js'
+import { answerCutShortRequest, type CutShortRequest, cutOffAnswer } from './answer-cut-short-request.js'
+import { isDisconnected } from './client-disconnect.js'
+import type { Connection, DeadlineEntry } from './connection.js'
+import { endConnectionWhenDestroyed } from './cut-off-response.js'
+import type { Framework } from './framework.js'
 import { readAhead } from './read-ahead.js'
-import { TakenResponse } from './taken-response.js'
-import { keepAlive } from './tcp-keep-alive.js'
-import { cutOff, endConnectionWhenDestroyed, isGone, type Transport } from './transport.js'
+import { ResponseLock } from './response-lock.js'
+import { enableTcpKeepAlive } from './tcp-keep-alive.js'
+import type { Transport } from './transport.js'
 
-/** What a request needs of the guard and of its framework. */
-export interface Surroundings {
-  /** Opens its scope. Throws when the guard is closed or its keeper is lost. */
-  openScope(exchange: Exchange): Scope
-  extend(exchange: Exchange, ms: number): void
-  /** The time begins that the answer to a request which was cut short may take. */
-  startAnswer(exchange: Exchange): void
-  /** Whether an error can still be the answer. */
-  canAnswer(exchange: Exchange): boolean
-  /** Answers with an error, through the framework's own error handler. */
-  answer(exchange: Exchange, taken: TakenResponse, error: Error): void
-  log(exchange: Exchange, level: 'info' | 'error', fields: object, message: string): void
+/** What all exchanges of one framework context share. */
+export interface ExchangeContext {
+  readonly guard: Guard
+  readonly framework: Framework<object, unknown>
+  readonly deadlines: Deadlines<DeadlineEntry<Exchange>>
+  /** Limits the time for answers to requests that were cut short. */
+  readonly answerDeadlines: ExpiryQueue<DeadlineEntry<Exchange>>
 }
 
-/** What a request is made of. */
-export interface Parts {
+/** What a request consists of. */
+export interface ExchangeParts {
   /** The framework's request. */
   readonly request: object
-  /** Node's own response. */
+  /** Node's response. */
   readonly response: ServerResponse
   /** What the framework answers by. */
-  readonly answer: unknown
+  readonly responder: unknown
 }
 
-/** `done`: its answer is sent, or cannot be any more. */
+/** `answering`: cut short, and being answered by the guard. `done`: that answer is sent, or never will be. */
 type State = 'open' | 'answering' | 'done'
 
-/** A request to which something has happened: it has a scope, waits for its turn, or is cut short. */
-export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchange>, ScopeDeadline, Parts {
+/** Created only for a request that has a scope, waits behind another one, is cut short, or is waited for. */
+export class Exchange
+  extends Expiring<DeadlineEntry<Exchange>>
+  implements DeadlineEntry<Exchange>, ScopeDeadline, ExchangeParts, CutShortRequest
+{
   readonly request: object
   readonly response: ServerResponse
-  readonly answer: unknown
+  readonly responder: unknown
   options: ResolvedRouteOptions
-  /** Whether its route wants neither deadline nor subprocesses. */
+  /** Whether the route has `subprocessGuard: false`: no deadline and no subprocesses. */
   isUnguarded = false
-  readonly #around: Surroundings
+  readonly #context: ExchangeContext
   readonly #connection: Connection<Exchange>
-  /** Both are there when somebody waits for the end: most of a pipeline's requests are over before. */
-  #whenOver: (() => void)[] | undefined
-  #hear: (() => void) | undefined
+  /** Both are created by the first `onEnd()`: most requests of a pipeline end without one. */
+  #endCallbacks: (() => void)[] | undefined
+  #endListener: (() => void) | undefined
   #scope: Scope | undefined
   #state: State = 'open'
   #cutReason: CutReason | undefined
-  #readsAhead = false
-  /** The response, when the answer is the guard's. */
-  #taken: TakenResponse | undefined
+  #isReadingAhead = false
+  #lock: ResponseLock | undefined
 
   constructor(
-    { request, response, answer }: Parts,
+    { request, response, responder }: ExchangeParts,
     options: ResolvedRouteOptions,
     connection: Connection<Exchange>,
-    around: Surroundings
+    context: ExchangeContext
   ) {
     super()
     this.request = request
     this.response = response
-    this.answer = answer
+    this.responder = responder
     this.options = options
     this.#connection = connection
-    this.#around = around
+    this.#context = context
   }
 
   get exchange(): this {
     return this
   }
 
-  get #carrier(): Transport {
-    return this.#connection.carrier
+  get transport(): Transport {
+    return this.#connection.transport
   }
 
-  /** Its scope, opened when it is first asked for. Throws when the request is over. */
+  /** The scope of the request, opened on first use. Throws if the request is over. */
   get scope(): Scope {
     this.#scope ??= this.#openScope()
     return this.#scope
   }
 
-  /** Its scope, if it has one. */
   get openedScope(): Scope | undefined {
     return this.#scope
   }
 
   #openScope(): Scope {
-    if (this.#cutReason !== undefined) throw errorOfReason(this.#cutReason)
-    if (this.response.writableEnded) throw errorOfReason('finished')
-    if (this.isOver) throw errorOfReason('disconnected')
-    const scope = this.#around.openScope(this)
-    endConnectionWhenDestroyed(this.response, this.#carrier)
-    this.onOver(() => {
-      // HTTP/2 emits 'finish' for a stream that the client has cancelled, too: only `writableEnded` tells.
-      const isAnswered = this.response.writableEnded
-      // Listeners that answer when these commands end are too late.
-      if (isAnswered && scope.isRunning) this.#takeFromHandler().done()
-      void scope.close(isAnswered ? 'finished' : 'disconnected')
+    if (this.#cutReason !== undefined) throw scopeClosedError(this.#cutReason)
+    if (this.response.writableEnded) throw scopeClosedError('finished')
+    if (this.isOver) throw scopeClosedError('disconnected')
+    const { guard, framework } = this.#context
+    const { graceMs, killSignal, firstSignalTo, privateTmp } = this.options
+    const scope = guard.openScope({
+      graceMs,
+      killSignal,
+      firstSignalTo,
+      privateTmp,
+      log: framework.logOf(this.request),
+      route: framework.routeOf(this.request),
+      deadline: this
     })
+    endConnectionWhenDestroyed(this.response, this.transport)
+    this.onEnd(() => this.#closeScope(scope))
     this.readAhead()
-    keepAlive(this.response.req)
+    enableTcpKeepAlive(this.response.req)
     return scope
   }
 
-  /** Reads a body on that nobody reads, so that the end of the connection behind it is noticed. */
-  readAhead(): void {
-    if (this.#readsAhead) return
-    this.#readsAhead = true
-    readAhead(this.response.req, (end) => this.onOver(end))
+  /** The response was sent or the client has left. */
+  #closeScope(scope: Scope): void {
+    // Not the 'finish' event: HTTP/2 emits it also for a stream that the client has cancelled.
+    const isAnswered = this.response.writableEnded
+    // Listeners that answer when these commands end are too late.
+    if (isAnswered && scope.hasRunningCommand) this.takeFromHandler().seal()
+    void scope.close(isAnswered ? 'finished' : 'disconnected')
   }
 
-  /** The handler has failed: what it started ends, and must not answer before the error does. */
-  fail(): void {
+  /** Buffers a request body that is not read, so that the end of the connection behind it is noticed. */
+  readAhead(): void {
+    if (this.#isReadingAhead) return
+    this.#isReadingAhead = true
+    readAhead(this.response.req, (stop) => this.onEnd(stop))
+  }
+
+  /** The handler has failed: what it started ends. The handler sees that only after the error is sent. */
+  handlerFailed(): void {
     const scope = this.#scope
     if (scope === undefined || scope.reason !== undefined) return
     scope.closeSilently('failed')
-    this.onOver(() => this.#unhold())
+    this.onEnd(() => this.resumeEvents())
   }
 
   extend(ms: number): void {
-    this.#around.extend(this, ms)
+    this.#context.deadlines.extend(this, ms)
   }
 
   override get isOver(): boolean {
-    return this.response.writableFinished || this.response.destroyed || isGone(this.#carrier)
+    return this.response.writableFinished || this.response.destroyed || isDisconnected(this.transport)
   }
 
-  /** Calls back once when the response has ended or the connection is gone: of a response that waits behind another, Node tells nothing. */
-  onOver(callback: () => void): void {
-    this.#whenOver ??= []
-    this.#whenOver.push(callback)
-    if (this.#hear !== undefined) return
-    this.#hear = () => this.#over()
-    this.response.once('finish', this.#hear)
-    this.response.once('close', this.#hear)
-    this.#connection.onClose(this.#hear)
+  /**
+   * Calls back once when the response was sent or the connection has ended. The events of the response are
+   * not enough: Node emits none for a response that waits behind another one.
+   */
+  onEnd(callback: () => void): void {
+    this.#endCallbacks ??= []
+    this.#endCallbacks.push(callback)
+    if (this.#endListener !== undefined) return
+    this.#endListener = () => this.#ended()
+    this.response.once('finish', this.#endListener)
+    this.response.once('close', this.#endListener)
+    this.#connection.onClose(this.#endListener)
   }
 
-  #over(): void {
-    if (this.#hear === undefined) return
-    this.response.off('finish', this.#hear)
-    this.response.off('close', this.#hear)
-    this.#connection.offClose(this.#hear)
-    this.#hear = undefined
-    for (const callback of this.#whenOver?.splice(0) ?? []) callback()
+  #ended(): void {
+    if (this.#endListener === undefined) return
+    this.response.off('finish', this.#endListener)
+    this.response.off('close', this.#endListener)
+    this.#connection.offClose(this.#endListener)
+    this.#endListener = undefined
+    for (const callback of this.#endCallbacks?.splice(0) ?? []) callback()
   }
 
   override expire(): void {
-    if (this.#state === 'answering') this.#giveUp()
+    if (this.#state === 'answering') this.#giveUpAnswer()
     else this.cutShort('deadline')
   }
 
-  /** It was found to be over, perhaps with no event. */
+  /** Its queue has found that it is over, possibly without any event. */
   override letGo(): void {
-    this.#over()
-    if (this.#carrier.closed === true) this.#carrier.destroy?.()
+    this.#ended()
+    if (this.transport.closed === true) this.transport.destroy?.()
   }
 
-  /** Ends what still runs: closes its scope, and answers with the reason or cuts the connection. */
+  /** Closes the scope, and answers with the reason or cuts off the answer. */
   cutShort(reason: CutReason): void {
     if (this.#state !== 'open') return
-    const { response } = this
     this.#cutReason = reason
-    // The handler has done its part: what is left is for the client to read, or waits for its turn on the connection.
-    if (response.writableEnded) {
+    // The handler is done. The rest is read by the client, or waits for its turn on the connection.
+    if (this.response.writableEnded) {
       void this.#scope?.close(reason)
       return
     }
     this.#state = 'answering'
-    this.#around.startAnswer(this)
-    this.onOver(() => this.#finish())
-    // First, or the handler would hear of the end of its commands.
-    this.#scope?.hold()
-    if (this.#around.canAnswer(this)) this.#answerWith(reason)
-    else this.#letSayLastWord(reason)
+    this.#context.answerDeadlines.add(this)
+    this.onEnd(() => this.#answered())
+    answerCutShortRequest(this, reason)
   }
 
-  #answerWith(reason: CutReason): void {
-    const taken = this.#takeFromHandler()
-    taken.onEnded = () => this.#unhold()
-    void this.#scope?.close(reason)
-    try {
-      this.#around.answer(this, taken, errorOfReason(reason))
-    } catch (err) {
-      this.#around.log(this, 'error', { err }, 'the answer to a request that was cut short failed')
-      this.#cut(true)
-    }
+  /** The time for the answer to a request that was cut short has passed. */
+  #giveUpAnswer(): void {
+    // A complete answer that waits behind another one is not cut off.
+    if (!this.response.writableEnded || this.response.socket !== null) cutOffAnswer(this, true)
+    if (this.response.socket === null) this.#ended()
   }
 
-  /** The answer has begun: whoever listens to the scope's signal may end it, or say why it will not be whole. */
-  #letSayLastWord(reason: CutReason): void {
-    void this.#scope?.close(reason)
-    setImmediate(() => {
-      // A response that the listener has ended is sent as it is.
-      if (!this.response.writableEnded) this.#cut(false)
-    })
-  }
-
-  #takeFromHandler(): TakenResponse {
-    return this.#take(() => {
-      this.#around.log(this, 'info', {}, 'the handler answered after the end of its request')
-    })
-  }
-
-  #take(onDropped: () => void): TakenResponse {
-    this.#taken ??= new TakenResponse(this.response, onDropped)
-    return this.#taken
-  }
-
-  /** Ends the connection, so that the client sees that the answer is not whole. */
-  #cut(isFinal: boolean): void {
-    this.#take(() => {}).run(() => cutOff(this.response, this.#carrier, isFinal))
-  }
-
-  /** The time for the answer has passed. */
-  #giveUp(): void {
-    // One that is complete may wait behind another request.
-    if (!this.response.writableEnded || this.response.socket !== null) this.#cut(true)
-    if (this.response.socket === null) this.#over()
-  }
-
-  #finish(): void {
+  #answered(): void {
     this.#state = 'done'
     this.queue?.remove(this)
-    this.#taken?.done()
-    this.#unhold()
+    this.#lock?.seal()
+    this.resumeEvents()
   }
 
-  /** No answer but that of the guard can come any more. */
-  #unhold(): void {
-    // The framework's own work after an answer comes first.
-    setImmediate(() => this.#scope?.unhold())
+  get canAnswer(): boolean {
+    return this.#context.framework.canAnswer(this.responder, this.response)
+  }
+
+  sendError(lock: ResponseLock, error: Error): void {
+    this.#context.framework.sendError(this.responder, lock, error)
+  }
+
+  takeFromHandler(): ResponseLock {
+    return this.lockResponse(() => this.log('info', {}, 'the handler answered after its request had ended'))
+  }
+
+  lockResponse(onDropped: () => void): ResponseLock {
+    this.#lock ??= new ResponseLock(this.response, onDropped)
+    return this.#lock
+  }
+
+  resumeEvents(): void {
+    // After the work that the framework does at the end of an answer.
+    setImmediate(() => this.#scope?.resumeEvents())
+  }
+
+  log(level: 'info' | 'error', fields: object, message: string): void {
+    this.#context.framework.logOf(this.request)[level](fields, message)
   }
 }

@@ -1,4 +1,4 @@
-/** The Express middleware: `req.spawn()`, deadlines, and shutdown. It works in front of any `node:http` handler. */
+/** The Express middleware: `req.spawn()`, deadlines and shutdown. Works with any `node:http` server. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { SubprocessOptionError } from '../errors.js'
@@ -15,18 +15,28 @@ import {
   type SubprocessGuardOptions
 } from '../options.js'
 import { captureEvents } from '../subprocess/capture.js'
-import type { Subprocess } from '../subprocess/subprocess.js'
-import { answerNotedOn, ExchangeRegistry, errorOfUnguarded, type Framework } from './exchange-registry.js'
-import { withoutEnd } from './taken-response.js'
+import { ExchangeRegistry } from './exchange-registry.js'
+import {
+  decorate,
+  type ExpressExchanges,
+  type ExpressRequest,
+  ExpressResponder,
+  exchangesOf,
+  expressKey,
+  holderOf,
+  type Next
+} from './express-request.js'
+import type { Framework } from './framework.js'
+import { sendErrorByExpress } from './send-error-by-express.js'
 
 refuseInPlaceOfKeeper()
 
 declare global {
   namespace Express {
     interface Request {
-      /** The subprocesses of this request. Opened when it is first asked for. */
+      /** The scope of this request, opened on first use. */
       readonly subprocesses: Scope
-      /** Starts a command that ends with this request, as `child_process.spawn` does. See `Scope.spawn`. */
+      /** Starts a command that ends with this request, like `child_process.spawn`. See `Scope.spawn`. */
       spawn: Scope['spawn']
     }
   }
@@ -35,137 +45,89 @@ declare global {
 /** Options of the middleware. */
 export interface ExpressGuardOptions extends SubprocessGuardOptions {
   /**
-   * Where the guard's lines go, unless a request has a `log` of its own, as with pino-http. Default: JSON lines on
-   * standard error, for warnings and errors.
+   * The logger of the guard. A request that has a `log` of its own, as with pino-http, uses that. Default:
+   * warnings and errors as JSON lines on standard error.
    */
   logger?: Logger
 }
 
-type Next = (error?: unknown) => void
-
-/** What Express and its like call for each request. */
+/** A middleware of Express or a similar framework. */
 export type RequestHandler = (req: IncomingMessage, res: ServerResponse, next: Next) => void
 
-/** The middleware, and its shutdown. */
+/** The middleware of the guard, with its shutdown. */
 export interface ExpressGuard extends RequestHandler {
-  /** Resolves with the guard when its keeper is ready; until then requests wait. Rejects when it cannot start. */
+  /** Resolves with the guard when its keeper is ready: requests wait for it. Rejects if it cannot start. */
   readonly ready: Promise<Guard>
   /**
-   * Lets requests in flight go on for `drain`, then answers them with `ERR_SUBPROCESS_SHUTDOWN`, and resolves when
-   * all processes are gone. Close the server before, so that no more requests come.
+   * Waits for the requests in flight, for up to `drain`, and answers the rest with `ERR_SUBPROCESS_SHUTDOWN`.
+   * Resolves when all processes are gone. Close the server before, so that no new requests arrive.
    */
   close(): Promise<void>
 }
 
-/** A request that has come through the middleware, for servers without Express, whose types do not know of it. */
+/** A request that has come through the middleware, for servers without Express. */
 export interface GuardedRequest extends IncomingMessage {
-  /** The subprocesses of this request. Opened when it is first asked for. */
+  /** The scope of this request, opened on first use. */
   readonly subprocesses: Scope
-  /** Starts a command that ends with this request, as `child_process.spawn` does. See `Scope.spawn`. */
+  /** Starts a command that ends with this request, like `child_process.spawn`. See `Scope.spawn`. */
   spawn: Scope['spawn']
 }
 
-/** What Express adds to a request, and pino-http. */
-interface Request extends IncomingMessage {
-  readonly app?: { readonly request?: object }
-  readonly baseUrl?: string
-  readonly route?: { readonly path?: unknown }
-  readonly log?: Logger
-}
-
-type ExpressExchanges = ExchangeRegistry<Request, Passage>
-
-/** A request has come through a guard, and goes on by `next`. */
-class Passage {
-  readonly exchanges: ExpressExchanges
-  readonly next: Next
-
-  constructor(exchanges: ExpressExchanges, next: Next) {
-    this.exchanges = exchanges
-    this.next = next
-  }
-}
-
-// One for all guards, so that a request tells through which it has come.
-const passageKey = Symbol('subprocess-guard')
-
-function exchangesOf(request: Request): ExpressExchanges | undefined {
-  return (answerNotedOn(holderOf(request), passageKey) as Passage | undefined)?.exchanges
-}
-
 /**
- * Not the request itself: Express sets the prototype of each, and before Node 24 what is added to an object after that gives it a
- * shape of its own, which makes all access to it slow. Two notes took 15 % of a request.
- */
-function holderOf(request: IncomingMessage): object {
-  return (request as { _readableState?: object })._readableState ?? request
-}
-
-/**
- * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all others. At
- * the deadline, before the headers are sent, the error goes to `next(error)`, and with it to your error handler.
+ * Middleware that gives each request `req.spawn()`, `req.subprocesses` and a deadline. Use it before all
+ * other middleware. If the deadline passes before the headers are sent, it calls `next(error)`, so that your
+ * error handler answers the request. If the headers are sent already, it cuts off the response.
  *
- * @throws {TypeError} for a wrong option.
+ * @throws {TypeError} for an invalid option.
  */
 export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
   const { logger = defaultLogger, ...rest } = ownOf(given)
   const options = resolveOptions(rest)
   const ready = Guard.start(options, logger)
-  // A keeper that does not start is told to each request, and to whoever asks.
+  // Each request gets the error, so `ready` need not be awaited.
   ready.catch(() => {})
   let exchanges: ExpressExchanges | undefined
   const started = ready.then((guard) => {
-    exchanges = new ExchangeRegistry(guard, frameworkOf(logger, options), passageKey)
+    exchanges = new ExchangeRegistry(guard, frameworkOf(logger, options), expressKey)
     return exchanges
   })
   started.catch(() => {})
 
-  function enter(exchanges: ExpressExchanges, req: Request, res: ServerResponse, next: Next): void {
-    if (exchangesOf(req) !== undefined) {
-      const wayOut =
-        'the request has come through one already: use it once, and subprocessGuard.route() after it'
-      next(new SubprocessOptionError('subprocessGuard()', 'used twice', wayOut))
-      return
-    }
-    decorate(req)
-    exchanges.arrive(req, res, new Passage(exchanges, next), options)
-    if (exchanges.guard.captures) captureEvents(req, (emit) => exchanges.inCourseOf(req, emit))
-    exchanges.inCourseOf(req, next)
+  const handler: RequestHandler = (req, res, next) => {
+    if (exchanges !== undefined) handle(exchanges, options, req, res, next)
+    else started.then((exchanges) => handle(exchanges, options, req, res, next), next)
   }
 
-  const handler: RequestHandler = (req, res, next) => {
-    if (exchanges !== undefined) enter(exchanges, req, res, next)
-    else started.then((exchanges) => enter(exchanges, req, res, next), next)
-  }
-  async function end(): Promise<void> {
+  async function shutDown(): Promise<void> {
     const exchanges = await started.catch(() => undefined)
-    // A keeper that did not start has nothing to end.
+    // If the keeper could not be started, there is nothing to end.
     if (exchanges === undefined) return
-    await exchanges.drained(options.drainMs)
-    exchanges.guard.refuse()
-    exchanges.cutAllShort('shutdown')
+    await exchanges.drain(options.drainMs)
+    exchanges.guard.refuseScopes()
+    exchanges.cutShortAll('shutdown')
     await exchanges.guard.close()
     exchanges.clear()
   }
 
-  let ending: Promise<void> | undefined
+  let closing: Promise<void> | undefined
   const close = (): Promise<void> => {
-    ending ??= end()
-    return ending
+    closing ??= shutDown()
+    return closing
   }
   return Object.assign(handler, { ready, close })
 }
 
 /**
- * Middleware for one route, after `subprocessGuard()`: its own `timeout`, `grace`, `killSignal`, `firstSignalTo` and `privateTmp`, or
- * `false` for no deadline and no subprocesses. The deadline counts from the arrival of the request all the same. Put it before
- * whatever asks for the request's subprocesses.
+ * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo` and
+ * `privateTmp`, or `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and before
+ * anything that uses the subprocesses of the request. The deadline counts from the arrival of the request all
+ * the same.
  *
- * @throws {TypeError} for a wrong option.
+ * @throws {TypeError} for an invalid option.
  */
 subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler => {
   const where = 'subprocessGuard.route()'
-  // A mistake is an error where the route is declared.
+  // Validate now, so that a mistake is an error where the route is declared.
   resolveRouteOptions(override, resolveOptions({}), where)
   return (req, _res, next) => {
     const exchanges = exchangesOf(req)
@@ -174,12 +136,31 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
       next(new SubprocessOptionError(where, override, wayOut))
       return
     }
-    exchanges.override(req, override, where)
+    exchanges.overrideOptions(req, override, where)
     next()
   }
 }
 
-function frameworkOf(logger: Logger, options: ResolvedOptions): Framework<Request, Passage> {
+function handle(
+  exchanges: ExpressExchanges,
+  options: ResolvedOptions,
+  req: ExpressRequest,
+  res: ServerResponse,
+  next: Next
+): void {
+  if (exchangesOf(req) !== undefined) {
+    const wayOut =
+      'the request has come through one already: use it once, and subprocessGuard.route() after it'
+    next(new SubprocessOptionError('subprocessGuard()', 'used twice', wayOut))
+    return
+  }
+  decorate(req)
+  exchanges.start(req, res, new ExpressResponder(exchanges, next), options)
+  if (exchanges.guard.captures) captureEvents(req, (emit) => exchanges.runInContextOf(req, emit))
+  exchanges.runInContextOf(req, next)
+}
+
+function frameworkOf(logger: Logger, options: ResolvedOptions): Framework<ExpressRequest, ExpressResponder> {
   return {
     rawOf: (request) => request,
     holderOf,
@@ -188,46 +169,9 @@ function frameworkOf(logger: Logger, options: ResolvedOptions): Framework<Reques
     logOf: (request) => request.log ?? logger,
     routeOf: ({ method, baseUrl = '', route }) =>
       route === undefined ? undefined : `${method} ${baseUrl}${route.path}`,
-    canAnswer: (_passage, response) => !response.headersSent,
-    answer({ next }, taken, error) {
-      const { req } = taken.raw
-      taken.removeBodyHeaders()
-      Object.defineProperty(req, 'socket', { configurable: true, value: withoutEnd(req.socket) })
-      taken.run(() => {
-        // The client may still be sending its body. Nobody will read it, and the connection is of no more use.
-        if (!req.complete && req.httpVersionMajor === 1) taken.raw.setHeader('connection', 'close')
-        next(error)
-      })
-    }
+    canAnswer: (_responder, response) => !response.headersSent,
+    sendError: ({ next }, lock, error) => sendErrorByExpress(next, lock, error)
   }
-}
-
-const decoration: PropertyDescriptorMap & ThisType<Request> = {
-  subprocesses: {
-    configurable: true,
-    get(): Scope {
-      const exchanges = exchangesOf(this)
-      if (exchanges === undefined) throw errorOfUnguarded()
-      return exchanges.scopeOf(this)
-    }
-  },
-  spawn: {
-    configurable: true,
-    writable: true,
-    value(this: { subprocesses: Scope }, ...args: Parameters<Scope['spawn']>): Subprocess {
-      return this.subprocesses.spawn(...args)
-    }
-  }
-}
-
-const decorated = new WeakSet<object>()
-
-/** Express keeps a prototype of requests for each app. Without Express each request is decorated by itself. */
-function decorate(request: Request): void {
-  if (decorated.has(Object.getPrototypeOf(request))) return
-  const target = request.app?.request ?? request
-  if (!Object.hasOwn(target, 'subprocesses')) Object.defineProperties(target, decoration)
-  if (target !== request) decorated.add(target)
 }
 
 export default subprocessGuard

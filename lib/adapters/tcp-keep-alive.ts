@@ -1,18 +1,19 @@
-/** TCP keep-alive for connections whose requests have subprocesses: a client that vanishes without a word is noticed. */
+/** Enables TCP keep-alive for requests with subprocesses, to notice a client that vanishes silently. */
 
 import type { IncomingMessage } from 'node:http'
 import { type Server, Socket } from 'node:net'
 
-// The first probe comes after so many ms of silence; libuv has the kernel send ten, a second apart.
+// The kernel sends the first probe after this much silence, in ms. libuv sets ten probes, 1 s apart.
 const silenceMs = 30_000
 
 /**
- * Has the kernel ask clients that are silent for 30 s whether they are still there; one that does not answer for 10 s has its
- * connection closed. A server that was made with `keepAlive: true` keeps its own delay. HTTP/2 gives no access to its socket.
+ * Lets the kernel probe a client that has been silent for 30 s. If the client does not answer for 10 s, the
+ * connection is closed. A server that was created with `keepAlive: true` keeps its own delay. HTTP/2 gives no
+ * access to its socket.
  */
-export function keepAlive({ socket, httpVersionMajor }: IncomingMessage): void {
+export function enableTcpKeepAlive({ socket, httpVersionMajor }: IncomingMessage): void {
   if (httpVersionMajor !== 1 || !(socket instanceof Socket)) return
   const { server } = socket as { server?: Server & { keepAlive?: boolean } }
-  // Without effect on a socket that has it already.
+  // Does nothing if the socket has keep-alive already.
   if (server?.keepAlive !== true) socket.setKeepAlive(true, silenceMs)
 }

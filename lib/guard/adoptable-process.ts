@@ -1,28 +1,31 @@
-/** What a scope can take in: any process but those that the worker needs. */
+/** Validates what a scope is asked to adopt: any process but those that the worker needs itself. */
 
 import { SubprocessOptionError } from '../errors.js'
 import { statOf } from '../platform/current.js'
 
-/** What `adopt` takes: a process id, or something that has one. */
+/** What `adopt()` and `release()` accept: a pid, or an object with a `pid`. */
 export type Adoptable = number | { readonly pid?: number | undefined }
 
-/** The process to adopt; undefined where none was started. Throws a TypeError for one that must not be ended. */
+/**
+ * The pid to adopt. Undefined if `child.pid` is undefined: its process could not be started. Throws a
+ * TypeError for what is no process, and for a process that must not be ended.
+ */
 export function adoptablePid(child: Adoptable, keepers: readonly number[]): number | undefined {
   const isObject = (typeof child === 'object' || typeof child === 'function') && child !== null
   const pid = isObject ? child.pid : child
   if (isObject && pid === undefined) return undefined
-  // Number 1 is nobody's to end, even where /proc does not show that the worker descends from it.
+  // Never end process 1, even if /proc does not show it as an ancestor of the worker.
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 1) {
-    throw new SubprocessOptionError('child', child, 'give a ChildProcess, or the id of a process')
+    throw new SubprocessOptionError('child', child, 'give a ChildProcess, or the pid of a process')
   }
   if (keepers.includes(pid))
-    throw new SubprocessOptionError('child', pid, 'that is the keeper: give a process to be ended')
+    throw new SubprocessOptionError('child', pid, 'this is the keeper: give a process that may be ended')
   for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = statOf(at)?.parent) {
     if (at !== pid) continue
     throw new SubprocessOptionError(
       'child',
       pid,
-      'the worker runs in it: give a process that the worker started'
+      'this is the worker or an ancestor of it: give a process that the worker started'
     )
   }
   return pid

@@ -1,9 +1,11 @@
-/** The time of a scope outside any request. */
+/** The deadline of a scope outside of requests. */
 
 import { type Deadlines, Expiring } from '../time/expiry-queue.js'
-import type { Scope, ScopeDeadline } from './scope.js'
+import type { Scope } from './scope.js'
+import type { ScopeDeadline } from './scope-context.js'
 
 export class JobDeadline extends Expiring<JobDeadline> implements ScopeDeadline {
+  /** Undefined until the scope is open, and again when its queue drops this entry. */
   scope: Scope | undefined
   readonly #deadlines: Deadlines<JobDeadline>
 

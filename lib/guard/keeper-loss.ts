@@ -1,6 +1,7 @@
 /**
- * The end of what a lost keeper had running. The next keeper does it, beside the worker's event loop. Where there is none, the worker
- * does it itself, a little in each turn of the loop.
+ * Ends the processes of a scope whose keeper is lost. The next keeper ends them, so that the event loop of
+ * the worker is free. If there is no next keeper, the worker ends them itself, in small steps across turns of
+ * its event loop.
  */
 
 import { IncrementalCensus } from '../containment/incremental-census.js'
@@ -22,81 +23,90 @@ import { captureIn } from '../subprocess/capture.js'
 import { workerIn } from '../wire/mark.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from '../wire/messages.js'
 
+/** The processes of a lost keeper that the worker knows. */
+export interface LostProcesses {
+  /** Pids of commands that the keeper started and whose exit it has not reported. */
+  readonly leaders: readonly number[]
+  /** Processes that the worker started or that the scope adopted. */
+  readonly external: readonly ProcessName[]
+  /** Pids of released commands. */
+  readonly releasedCommands: readonly number[]
+  /** Processes that were adopted first and released later. */
+  readonly releasedAdopted: readonly ProcessName[]
+}
+
 /** What the worker knows of a scope whose keeper is lost. */
-export interface LostScope {
-  /** Its number. */
+export interface LostScope extends LostProcesses {
+  /** The number of the scope, the same at all its keepers. */
   readonly scope: number
   readonly opening: ScopeOpening
-  /** The processes that the keeper had started and of whose end it had not told. */
-  readonly leaders: readonly number[]
-  /** Those that the worker had started, or taken in. */
-  readonly foreign: readonly ProcessName[]
-  /** The commands that were let go. */
-  readonly released: readonly number[]
-  /** Those of what it had taken in that were let go. */
-  readonly letGo: readonly ProcessName[]
-  /** Those that go with it. */
+  /** To be removed with the scope. */
   readonly folders: readonly ScopeFolder[]
 }
 
-/** The same by processes. */
-interface Lost extends Omit<LostScope, 'leaders' | 'foreign' | 'released'> {
+/** A lost scope whose processes are identified by pid and start time. */
+interface IdentifiedScope extends Pick<LostScope, 'scope' | 'opening' | 'releasedAdopted' | 'folders'> {
   readonly mark: string
+  /** To be ended. */
   readonly processes: readonly ProcessName[]
-  readonly released: readonly ProcessName[]
+  readonly releasedCommands: readonly ProcessName[]
 }
 
-// One for all scopes, which share its looks.
+// Shared by all lost scopes, so that one scan serves them all.
 let census: IncrementalCensus | undefined
 let loading: Promise<NativeCalls | undefined> | undefined
 
-/** Ends what the keeper of that link had running. Resolves when none is left or what is left has withstood SIGKILL. */
-export async function endLost(link: KeeperLink, given: LostScope, log: Logger): Promise<KeeperReport> {
-  const lost = nameAll(link, given)
+/** Ends the processes of a scope at a lost keeper. Resolves when each is gone or has survived SIGKILL. */
+export async function endLostScope(link: KeeperLink, lost: LostScope, log: Logger): Promise<KeeperReport> {
+  const identified = identify(link, lost)
   for (let next = link.successor; next !== undefined; next = next.successor) {
-    const report = await handOver(next, lost)
+    const report = await handOver(next, identified)
     if (report !== undefined) return report
   }
-  const processes = await endHere(lost, log).catch((err: Error) => {
-    log.error({ err, scope: lost.opening.id }, unseenLine)
-    return lost.processes.map((process) => unseen(process, err))
+  const processes = await endInWorker(identified, log).catch((err: Error) => {
+    log.error({ err, scope: identified.opening.id }, unseenLine)
+    return identified.processes.map((process) => unscanned(process, err))
   })
-  return { processes, leftFolders: await removeFolders(lost.folders) }
+  return { processes, leftFolders: await removeFolders(identified.folders) }
 }
 
-/** When the process started, in clock ticks since boot; 0 where that cannot be told. */
+/** When the process started, in clock ticks since boot; 0 if unknown. */
 export function startTickOf(pid: number): number {
-  return lookAt(pid)?.startTick ?? 0
+  return statIfReadable(pid)?.startTick ?? 0
 }
 
-/** Now: their numbers were held by the keeper until its end, a moment ago. */
-function nameAll(link: KeeperLink, { leaders, foreign, released, ...lost }: LostScope): Lost {
-  // The keeper makes each the leader of a session, or has it in its own.
+/** Must run at once: until the keeper was lost, a moment ago, it prevented the reuse of these pids. */
+function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
+  const { scope, opening, leaders, external, releasedCommands, releasedAdopted, folders } = lost
+  // The keeper starts each command as a session leader, or in the keeper's own session.
   const isLeader = ({ pid, session }: ProcessStat): boolean => session === pid || session === link.pid
-  const stats = leaders.flatMap((pid) => lookAt(pid) ?? []).filter(isLeader)
+  const stats = leaders.flatMap((pid) => statIfReadable(pid) ?? []).filter(isLeader)
   return {
-    ...lost,
-    mark: link.markOf(lost.scope),
-    processes: [...foreign, ...stats.map(({ pid, startTick }) => ({ pid, startTick }))],
-    released: released.map((pid) => ({ pid, startTick: startTickOf(pid) }))
+    scope,
+    opening,
+    releasedAdopted,
+    folders,
+    mark: link.markOf(scope),
+    processes: [...external, ...stats.map(({ pid, startTick }) => ({ pid, startTick }))],
+    releasedCommands: releasedCommands.map((pid) => ({ pid, startTick: startTickOf(pid) }))
   }
 }
 
-/** Has that keeper end the scope. Resolves with undefined when it was lost before it could say how. */
-function handOver(next: KeeperLink, lost: Lost): Promise<KeeperReport | undefined> {
-  const { scope, opening, processes, released, letGo, folders } = lost
+/** Lets another keeper end the scope. Resolves with undefined if that keeper is lost before it reports. */
+function handOver(next: KeeperLink, identified: IdentifiedScope): Promise<KeeperReport | undefined> {
+  const { scope, opening, processes, releasedCommands, releasedAdopted, folders } = identified
   next.inheritScope(scope, opening)
-  for (const [index, process] of [...processes, ...released].entries()) {
+  for (const [index, process] of [...processes, ...releasedCommands].entries()) {
     next.adopt(scope, process, { number: commandNumber(index) })
   }
-  for (const { pid } of released) next.release(scope, pid)
-  for (const process of letGo) next.letGo(scope, process)
+  for (const { pid } of releasedCommands) next.release(scope, pid)
+  for (const process of releasedAdopted) next.letGo(scope, process)
   for (const folder of folders) next.addFolder(scope, folder)
   return next.closeScope(scope)
 }
 
-async function endHere(
-  { mark, opening, processes, released, letGo }: Lost,
+async function endInWorker(
+  { mark, opening, processes, releasedCommands, releasedAdopted }: IdentifiedScope,
   log: Logger
 ): Promise<EndedProcess[]> {
   loading ??= loadNativeCalls().then((libc) => (libc instanceof Error ? undefined : libc))
@@ -106,20 +116,20 @@ async function endHere(
     adopter: new OrphanAdopter({ place: process.pid, find: () => captureIn(undefined, findOrphanAdopter) })
   })
   const record = new ScopeRecord(0, mark, opening, libc)
-  // Nothing of the scope is older than its worker.
+  // No process of the scope is older than its worker.
   record.foreign.suspectSince(workerIn(mark)?.startTick ?? 0)
   census.open(record)
-  for (const name of released) if (isStill(name)) census.release(record, name.pid)
-  // The keeper may have been lost before it heard of the release.
-  if (released.length > 0) noteAgain(() => noteRelease(mark))
-  for (const name of letGo) {
-    if (!isStill(name)) continue
-    census.letGo(record, name.pid)
-    noteAgain(() => noteReleasedProcess(name))
+  for (const process of releasedCommands) if (isSameProcess(process)) census.release(record, process.pid)
+  // Record the releases once more: the keeper may have been lost before it read them.
+  if (releasedCommands.length > 0) ignoreErrors(() => noteRelease(mark))
+  for (const process of releasedAdopted) {
+    if (!isSameProcess(process)) continue
+    census.letGo(record, process.pid)
+    ignoreErrors(() => noteReleasedProcess(process))
   }
-  for (const [index, name] of processes.entries()) {
-    record.foreign.adopt(name)
-    record.commands.started(commandNumber(index), name.pid)
+  for (const [index, process] of processes.entries()) {
+    record.foreign.adopt(process)
+    record.commands.started(commandNumber(index), process.pid)
   }
   const ended = await terminate(census, record, libc)
   const { whyUnseen: why } = record
@@ -132,23 +142,27 @@ async function endHere(
   return ended
 }
 
-/** Of one that is known to this process alone. */
-function unseen({ pid, startTick }: ProcessName, { message }: Error): EndedProcess {
-  const why = `it could not be looked at: ${message}`
+/** The report on a process when no scan was possible. Only this process is known, not its descendants. */
+function unscanned({ pid, startTick }: ProcessName, { message }: Error): EndedProcess {
+  const why = `it could not be inspected: ${message}`
   return { pid, command: `[started at tick ${startTick}]`, ended: 'survived', why }
 }
 
-/** Below 0: the numbers that their environments have are not known here, and must not seem to be another's. */
+/**
+ * Negative: the command numbers in the environments of these processes are not known here, and a made-up
+ * number must not be that of another command.
+ */
 function commandNumber(index: number): number {
   return -1 - index
 }
 
-function isStill({ pid, startTick }: ProcessName): boolean {
-  return lookAt(pid)?.startTick === startTick
+/** Whether the pid still belongs to this process. */
+function isSameProcess({ pid, startTick }: ProcessName): boolean {
+  return statIfReadable(pid)?.startTick === startTick
 }
 
-/** Undefined also for want of descriptors. By its mark the process may be found later. */
-function lookAt(pid: number): ProcessStat | undefined {
+/** Undefined also if the worker is out of descriptors. The process may be found by its mark later. */
+function statIfReadable(pid: number): ProcessStat | undefined {
   try {
     return statOf(pid)
   } catch {
@@ -156,10 +170,9 @@ function lookAt(pid: number): ProcessStat | undefined {
   }
 }
 
-function noteAgain(note: () => void): void {
+/** Why a release cannot be recorded is logged by the keeper: it was, or will be at the next release. */
+function ignoreErrors(record: () => void): void {
   try {
-    note()
-  } catch {
-    // The keeper has said why, or will at the next release.
-  }
+    record()
+  } catch {}
 }

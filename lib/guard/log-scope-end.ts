@@ -1,13 +1,13 @@
-/** Logs the end of a scope: what had to be ended, what survived, and which folders are left. */
+/** Logs the end of a scope: which processes were ended, which survived, and which directories are left. */
 
 import { SubprocessError } from '../errors.js'
 import type { Logger } from '../log.js'
 import type { EndedProcess } from '../wire/messages.js'
 import type { ScopeReport } from './scope-report.js'
 
-const mostProcessesLogged = 50
+const maxProcessesLogged = 50
 
-/** Says what was left, and what had to be ended. */
+/** Logs one line for live processes and one for directories that are left. A clean end is not logged. */
 export function logScopeEnd(
   log: Logger,
   { processes, survivors, leftFolders, ...report }: ScopeReport
@@ -16,7 +16,7 @@ export function logScopeEnd(
     log.error({ ...report, leftFolders }, 'folders of a closed scope could not be removed')
   }
   if (processes.length === 0) return
-  const fields = { ...report, processes: processes.slice(0, mostProcessesLogged) }
+  const fields = { ...report, processes: processes.slice(0, maxProcessesLogged) }
   const ended = processes.length - survivors.length
   const message = `scope closed (${report.reason}): ended ${ended} processes, ${survivors.length} survived`
   if (survivors.length > 0) {
@@ -28,13 +28,13 @@ export function logScopeEnd(
   }
 }
 
-/** Names the processes that could not be ended, and why. */
+/** An error that names the survivors, up to 50, and why each could not be ended. */
 export function errorOfSurvivors(survivors: readonly EndedProcess[]): SubprocessError {
-  const shown = survivors.slice(0, mostProcessesLogged)
+  const shown = survivors.slice(0, maxProcessesLogged)
   const others = survivors.length - shown.length
-  const named = [
+  const detail = [
     ...shown.map(({ pid, command, why }) => `${pid} ${command} (${why})`),
     ...(others === 0 ? [] : [`and ${others} more`])
   ].join('; ')
-  return new SubprocessError('ERR_SUBPROCESS_SURVIVORS', named)
+  return new SubprocessError('ERR_SUBPROCESS_SURVIVORS', detail)
 }

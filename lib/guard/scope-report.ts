@@ -1,21 +1,23 @@
-/** What became of a scope: what `close()` and `closed` resolve with. */
+/** The report on a closed scope: `close()` and `closed` resolve with it. */
 
 import type { CloseReason } from '../close-reason.js'
 import type { EndedProcess, LeftFolder } from '../wire/messages.js'
 
-/** What became of a scope. */
+/** What happened to a scope: why it closed, and how each of its processes ended. */
 export interface ScopeReport {
+  /** The `id` of the scope. */
   readonly scope: string
+  /** Method and path of the route as it was declared; undefined outside of requests. */
   readonly route: string | undefined
   readonly reason: CloseReason
   /** How long the scope was open, in ms. */
   readonly openMs: number
-  /** How long it took from then until every process was proven gone, in ms. */
+  /** How long it took to end every process and run every deferred function, in ms. */
   readonly closeMs: number
-  /** The processes that were alive when the scope closed, and how each ended. */
+  /** The processes that were alive when the scope started to close, and how each ended. */
   readonly processes: readonly EndedProcess[]
-  /** Those of them that could not be ended. */
+  /** The processes among them that could not be ended. */
   readonly survivors: readonly EndedProcess[]
-  /** Folders of `tempDir()` that could not be removed, and why. */
+  /** Directories of the scope (`tempDir()`, `privateTmp`) that could not be removed, and why. */
   readonly leftFolders: readonly LeftFolder[]
 }

@@ -1,17 +1,13 @@
-/** One scope: the subprocesses of one request, from its first spawn to the proof that all are gone. */
+/** One scope: the subprocesses of one request, from the first spawn until all of them are proven gone. */
 
-import { ChildProcess } from 'node:child_process'
-import pTimeout from 'p-timeout'
+import type { ChildProcess } from 'node:child_process'
 import type { CloseReason } from '../close-reason.js'
-import { SubprocessError, type SubprocessErrorCode, SubprocessOptionError } from '../errors.js'
+import { SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
-import type { Logger } from '../log.js'
-import type { FirstSignalTo } from '../options.js'
 import { milliseconds, ownOf, trueOrFalse } from '../options.js'
 import { type ScopeProcess, statOf } from '../platform/current.js'
 import { takeInAwaited } from '../subprocess/capture.js'
 import {
-  type Command,
   type ForkOptions,
   forkOptionNames,
   needsDirectLaunch,
@@ -22,129 +18,58 @@ import {
 } from '../subprocess/command.js'
 import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
-import { endAlone } from '../subprocess/end-released-command.js'
 import { EventHold } from '../subprocess/event-hold.js'
 import { hintAtMisspelt } from '../subprocess/misspelt-options.js'
 import { SpawnMethods } from '../subprocess/spawn-methods.js'
 import { join, splitJoints } from '../subprocess/stdio-between-commands.js'
-import { KeeperSubprocess, type Subprocess, type SubprocessOwner } from '../subprocess/subprocess.js'
-import { type TerminationReport, terminationReport } from '../subprocess/termination-report.js'
-import { sharedTimeOf } from '../time/shared-clock.js'
-import type { EndedProcess, KeeperReport, LaunchFailure, ProcessName } from '../wire/messages.js'
+import { KeeperSubprocess, type Subprocess } from '../subprocess/subprocess.js'
+import type { EndedProcess } from '../wire/messages.js'
 import { type Adoptable, adoptablePid } from './adoptable-process.js'
-import { endLost, type LostScope, startTickOf } from './keeper-loss.js'
-import { endLate } from './late-process.js'
-import { errorOfSurvivors, logScopeEnd } from './log-scope-end.js'
+import { type DeferredTask, runDeferredTask, runDeferredTasks } from './deferred-tasks.js'
+import { endLateProcess } from './end-late-process.js'
+import { logScopeEnd } from './log-scope-end.js'
+import { ProcessRegistry } from './process-registry.js'
+import type { ScopeAtKeeper } from './scope-at-keeper.js'
+import { isScopeClosedError, scopeClosedError } from './scope-closed-error.js'
+import type { KeeperSource, ScopeContext } from './scope-context.js'
+import { ScopeKeepers } from './scope-keepers.js'
 import type { ScopeReport } from './scope-report.js'
-import { type TemporaryFilesOf, TemporaryFolders } from './temporary-folders.js'
-
-/** What a scope is opened with. */
-export interface ScopeContext {
-  readonly graceMs: number
-  readonly killSignal: NodeJS.Signals
-  readonly firstSignalTo: FirstSignalTo
-  readonly log: Logger
-  /** The route as it was declared, for the log. */
-  readonly route: string | undefined
-  /** Who starts commands where either could. */
-  readonly launch: 'keeper' | 'direct'
-  /** Whether its commands get a folder for temporary files that goes with the scope. */
-  readonly privateTmp: boolean
-  readonly term: ScopeDeadline
-}
-
-/** The links to keepers. Both throw where there is none. */
-export interface KeeperLinks {
-  /** For an order by which the link itself finds out whether the worker's rights have changed. */
-  next(): KeeperLink
-  /** That of the keeper which has the worker's present rights. */
-  present(): KeeperLink
-}
-
-/** The time that a scope has. */
-export interface ScopeDeadline {
-  /** By the clock of `performance.now()`, in ms; `Infinity` for no deadline. */
-  readonly deadlineAt: number
-  extend(ms: number): void
-  /** Closes the scope now if the deadline has passed. */
-  expireIfDue(): void
-}
-
-type State = { readonly name: 'open' } | { readonly name: 'closing' | 'closed'; readonly reason: CloseReason }
-
-// How long a deferred function may take before the scope closes without it.
-const deferredMs = 10_000
-// How long the end of a scope waits for the start of a command that is to outlive it.
-const releasedWithinMs = 2_000
-
-const codeByReason: Partial<Record<CloseReason, SubprocessErrorCode>> = {
-  deadline: 'ERR_SUBPROCESS_DEADLINE',
-  disconnected: 'ERR_SUBPROCESS_DISCONNECTED',
-  shutdown: 'ERR_SUBPROCESS_SHUTDOWN',
-  'keeper-lost': 'ERR_SUBPROCESS_KEEPER_LOST'
-}
-
-/** The error that says to a request why its scope has closed. */
-export function errorOfReason(reason: CloseReason, detail?: string, cause?: unknown): SubprocessError {
-  const error = new SubprocessError(codeByReason[reason] ?? 'ERR_SUBPROCESS_SCOPE_CLOSED', detail, cause)
-  return Object.assign(error, { reason })
-}
-
-/** Whether an error says that a scope has closed, which is no fault of anybody. */
-export function isOfReason(error: unknown): boolean {
-  return error instanceof SubprocessError && error.reason !== undefined
-}
+import { ScopeState } from './scope-state.js'
+import { type PrivateTmpCommand, TemporaryFolders } from './temporary-folders.js'
 
 /**
- * The subprocesses of one request. When the scope closes, every process of it ends, with all that these have
- * started. See the README for what each containment level finds.
+ * The subprocesses of one request or job. When the scope closes, every process in it is ended, with all
+ * processes that these have started. What can escape depends on the containment level: see the README.
  */
 export class Scope extends SpawnMethods {
-  /** Names the scope in logs, by worker and number. */
+  /** Identifies the scope in logs: the pid of the worker, a dot, and a number. */
   readonly id: string
   /**
-   * Resolves with what became of the scope, when every process of it is gone or named as a survivor and what was
-   * deferred has run. It never rejects.
+   * Resolves with a report when the scope is closed: every process is gone or reported as a survivor, and the
+   * deferred functions have run. Never rejects.
    */
   readonly closed: Promise<ScopeReport>
   readonly #context: ScopeContext
-  readonly #keepers: KeeperLinks
-  /** The keepers that have something of the scope, the present one last: another one when the worker's rights change. */
-  readonly #owners = new Map<KeeperLink, SubprocessOwner>()
-  /** Its number at all of them. */
-  readonly #number: number
-  /** At which keeper each command is. */
-  readonly #linkOf = new WeakMap<ChildProcess, KeeperLink>()
-  readonly #running = new Set<ChildProcess>()
-  readonly #released = new Set<ChildProcess>()
-  /** What was taken in, by process id: should the keeper be lost, the worker has to end it. */
-  readonly #adopted = new Map<number, ProcessName & { readonly link: KeeperLink }>()
-  /** What was taken in and let go again. */
-  readonly #letGo: ProcessName[] = []
-  /** Each resolves when a released command has been started, or will not be. */
-  readonly #releasing: Promise<void>[] = []
-  /** The errors that are in the log. */
-  readonly #told = new WeakSet<Error>()
-  readonly #deferred: (() => unknown)[] = []
+  readonly #state = new ScopeState()
+  readonly #processes = new ProcessRegistry()
+  readonly #keepers: ScopeKeepers
   readonly #folders: TemporaryFolders
+  readonly #deferred: DeferredTask[] = []
   readonly #hold = new EventHold()
+  /** Errors that have been logged. */
+  readonly #loggedErrors = new WeakSet<Error>()
   readonly #openedAt = performance.now()
-  #state: State = { name: 'open' }
-  #abort: AbortController | undefined
-  /** Whether the signal is to abort at `unhold()` only. */
-  #isSilent = false
-  /** Where the deadline was when the scope began to close: the next request on a connection has another one. */
+  /** The deadline when the scope started to close. Later, the context may have that of the next request. */
   #lastDeadlineAt = 0
   #resolveClosed!: (report: ScopeReport) => void
-  /** Resolves when every process of it is gone or named as a survivor, before what was deferred runs. */
+  /** Resolves when every process is gone or reported as a survivor, before the deferred functions run. */
   readonly #ended: Promise<readonly EndedProcess[]>
   #resolveEnded!: (processes: readonly EndedProcess[]) => void
 
   /** @internal */
-  constructor(id: string, keepers: KeeperLinks, context: ScopeContext) {
+  constructor(id: string, keepers: KeeperSource, context: ScopeContext) {
     super()
     this.id = id
-    this.#keepers = keepers
     this.#context = context
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -152,256 +77,218 @@ export class Scope extends SpawnMethods {
     this.#ended = new Promise((resolve) => {
       this.#resolveEnded = resolve
     })
-    this.#number = this.#openAt(keepers.next())
-    this.#folders = new TemporaryFolders(
-      () => this.#ownerAt(keepers.present()).link,
-      this.#number,
-      context.log
-    )
-  }
-
-  /** Opens the scope at a keeper, by the number that it has where another keeper has it as well. Returns that number. */
-  #openAt(link: KeeperLink, number?: number): number {
-    const { route, graceMs, killSignal, firstSignalTo } = this.#context
-    const opening = {
-      id: this.id,
-      route,
-      graceMs,
-      killSignal,
-      firstSignalTo,
-      deadlineAt: this.#sharedDeadline
-    }
-    const keeperScope = link.openScope(opening, number)
-    this.#owners.set(link, {
-      link,
-      keeperScope,
+    this.#keepers = new ScopeKeepers(keepers, {
+      id,
+      context,
+      state: this.#state,
+      processes: this.#processes,
       hold: this.#hold,
-      terminate: (child, command, killSignal) => this.#terminate(link, child, command, killSignal),
-      errorOf: (failure, command) => this.#errorOf(link, failure, command),
-      logError: (error, child) => this.logUnheard(error, child),
-      // The keeper has the deadline, too: the end that it has made must not be taken for the command's own.
-      subprocessEnding: () => {
-        if (this.#state.name === 'open') this.#context.term.expireIfDue()
-      },
-      subprocessEnded: (subprocess) => {
-        // The end of its keeper is not the end of a process.
-        if (link.isOpen) this.#running.delete(subprocess)
-      },
-      next: (subprocess) => {
-        this.#refuseWhenClosed()
-        const next = this.#ownerAt(this.#keepers.next())
-        this.#linkOf.set(subprocess, next.link)
-        return next
-      }
+      ended: this.#ended,
+      logError: (error, child) => this.logUnheard(error, child)
     })
-    return keeperScope
-  }
-
-  #ownerAt(link: KeeperLink): SubprocessOwner {
-    if (!this.#owners.has(link)) this.#openAt(link, this.#number)
-    return this.#owners.get(link) as SubprocessOwner
-  }
-
-  get #links(): KeeperLink[] {
-    return [...this.#owners.keys()]
-  }
-
-  /** @internal Whether that keeper has something of the scope. */
-  isAt(link: KeeperLink): boolean {
-    return this.#owners.has(link)
+    this.#folders = new TemporaryFolders(() => this.#keepers.withCurrentRights(), context.log)
   }
 
   /**
-   * Takes in a process that a library has started: it ends with the scope, with all that it has started. What such
-   * a process started and left before the first look at it is not found. Returns what it was given.
+   * Adopts a process that the scope did not start, for example one that a library started: it ends with the
+   * scope, with everything that it starts. Descendants that it had orphaned before the keeper first scanned
+   * it are not found. Returns its argument.
    *
-   * @param child a `ChildProcess`, whatever else has a `pid`, such as an execa promise, or a process id.
-   * @throws {TypeError} for what is no process, or is the worker itself, its keeper, or what these run in.
-   * @throws {SubprocessError} when the scope is closed; the process is ended all the same.
+   * @param child a `ChildProcess`, another object with a `pid` (such as an execa promise), or a pid. An
+   *   object whose `pid` is undefined is ignored: its process could not be started.
+   * @throws {TypeError} if it is not a process, or if it is the worker, an ancestor of the worker, or its
+   *   keeper.
+   * @throws {SubprocessError} if the scope is closed. The process is ended all the same.
    */
   adopt<Child extends Adoptable>(child: Child): Child {
+    const { links } = this.#keepers
     const pid = adoptablePid(
       child,
-      this.#links.map((link) => link.pid)
+      links.map((link) => link.pid)
     )
     if (pid === undefined) return child
     const process = { pid, startTick: statOf(pid)?.startTick ?? 0 }
-    if (this.#state.name !== 'open') {
-      void endLate(this.#links.at(-1) as KeeperLink, process, this.#context)
-      throw errorOfReason(this.#state.reason)
+    if (!this.#state.isOpen) {
+      void endLateProcess(links.at(-1) as KeeperLink, process, this.#context)
+      this.#state.throwUnlessOpen()
     }
-    const { link, keeperScope } = this.#ownerAt(this.#keepers.present())
-    link.adopt(keeperScope, process)
-    this.#adopted.set(pid, { ...process, link })
-    if (child instanceof ChildProcess) {
-      child.once('exit', () => {
-        link.left(keeperScope, pid)
-        this.#adopted.delete(pid)
-      })
-    }
+    this.#processes.adopt(child, process, this.#keepers.withCurrentRights())
     return child
   }
 
   /**
-   * Lets a command outlive the scope, with all that it starts: nobody ends it any more, not even when the worker
-   * is gone. One that has not been started yet is waited for when the scope closes. A daemon of it that leaves its session while the scope is open
-   * may still be taken for the scope's. Its handle tells of its end as long as the guard is open, and then of the
-   * keeper's by `'error'`.
+   * Lets a command outlive the scope, with everything that it starts: neither the end of the scope nor the
+   * end of the worker ends it. If the command is still starting when the scope closes, closing waits for
+   * that, for up to 2 s. A daemon of the command that leaves its session while the scope is open may still be
+   * ended with the scope. The handle reports the end of the command while the guard is open; after that, it
+   * reports the end of the keeper by `'error'`.
    *
-   * The same for a process that was adopted, or captured with the option `capture`. What that one starts after its
-   * release is spared as long as the process itself lives; what it leaves behind when it ends goes with the worker. To
-   * adopt it again has no effect. Returns what it was given.
+   * A process that was adopted, or captured by the option `capture`, can be released, too. What it starts
+   * after its release is spared while the process itself is alive; what it leaves behind when it exits ends
+   * with the worker. Adopting it again has no effect. Returns its argument.
    *
-   * When worker and keeper are both killed before the keeper has read of it, the next sweep ends what was released. Once
-   * a `list()` that was called afterwards has resolved, that cannot happen any more.
+   * If worker and keeper are both killed before the keeper has read the release, the next sweep ends the
+   * released processes. Once a `list()` that was called after the release has resolved, this can no longer
+   * happen.
    *
-   * @param child a `ChildProcess`, whatever else has a `pid`, or a process id.
-   * @throws {TypeError} for what is no running subprocess of this scope, and for an adopted process that one of the
-   *   scope's commands has started: they get their signals together, so release the command. Also for one that was started, or
-   *   adopted, before the worker gave up rights.
+   * @param child a `ChildProcess`, another object with a `pid`, or a pid.
+   * @throws {TypeError} if it is not a running subprocess of this scope; if it was started or adopted before
+   *   the worker gave up rights; or if it was adopted and was started by a command of this scope: these get
+   *   their signals together, so release the command.
    */
   release<Child extends Adoptable>(child: Child): Child {
-    // What a library has created in this turn is captured in the next step of the loop.
+    // Captured children are adopted in the next tick. Adopt those of this tick now, to find the child.
     takeInAwaited()
-    const pid = typeof child === 'number' ? child : child?.pid
-    const command =
-      child instanceof ChildProcess
-        ? this.#running.has(child) && child
-        : [...this.#running].find((running) => running.pid !== undefined && running.pid === pid)
-    if (command) this.#releaseCommand(command)
-    else if (pid === undefined || !this.#releaseAdopted(child, pid)) {
-      throw new SubprocessOptionError('child', pid, 'give a running subprocess of this scope')
-    }
+    this.#processes.release(child)
     return child
   }
 
   /**
-   * Runs a function when every process of the scope is gone, the last one deferred first. They run one after the
-   * other, each for 10 s at most; one that fails is logged. In a scope that is closed it runs at once.
+   * Runs a function when every process of the scope is gone or reported as a survivor. Deferred functions run
+   * one after the other, the last deferred one first, for up to 10 s each. A function that fails or takes
+   * longer is logged. In a scope that is already closed, the function runs at once.
+   *
+   * @throws {TypeError} if `task` is not a function.
    */
   defer(task: () => unknown): void {
     if (typeof task !== 'function') throw new SubprocessOptionError('task', task, 'give a function')
-    if (this.#state.name === 'closed') void this.#runDeferred(task)
+    if (this.#state.isClosed) void runDeferredTask(task, this.#context.log, this.id)
     else this.#deferred.push(task)
   }
 
   /**
-   * Makes a private folder (mode 0700) in the system's folder for temporary files, and returns its path. The keeper
-   * removes it, with all that is in it, when every process of the scope is gone, even when the worker is gone too.
+   * Creates a private directory (mode 0700) in the system's directory for temporary files and returns its
+   * path. The keeper removes it, with its contents, when every process of the scope is gone, even if the
+   * worker is gone, too.
    *
-   * @throws {SubprocessError} when the scope is closed.
-   * @throws {Error} with the code of `mkdtemp`, such as ENOSPC or EROFS, when none can be made.
+   * @throws {SubprocessError} if the scope is closed.
+   * @throws {Error} with the code of `mkdtemp`, such as ENOSPC or EROFS, if the directory cannot be created.
    */
   tempDir(): string {
-    this.#refuseWhenClosed()
-    return this.#folders.make()
+    this.#state.throwUnlessOpen()
+    return this.#folders.create()
   }
 
   /**
-   * Puts the deadline off by so many ms, for a request that is worth it. Without a deadline it has no effect.
+   * Extends the deadline by `ms` milliseconds. Has no effect without a deadline.
    *
-   * @throws {SubprocessError} when the scope is closed.
+   * @throws {TypeError} if `ms` is not a whole number of milliseconds from 0 to 2,147,483,647.
+   * @throws {SubprocessError} if the scope is closed.
    */
   extend(ms: number): void {
-    this.#refuseWhenClosed()
-    this.#context.term.extend(milliseconds('ms', ms))
-    this.tellDeadline()
+    this.#state.throwUnlessOpen()
+    this.#context.deadline.extend(milliseconds('ms', ms))
+    this.sendDeadline()
   }
 
-  /** @internal Tells the keeper, which has the deadline too, of another one. */
-  tellDeadline(): void {
-    if (this.#state.name !== 'open') return
-    for (const link of this.#links) link.setDeadline(this.#number, this.#sharedDeadline)
+  /** @internal Sends the deadline to the keeper, which enforces it, too. */
+  sendDeadline(): void {
+    if (this.#state.isOpen) this.#keepers.sendDeadline()
   }
 
-  /** When the deadline passes, in ms by the clock of `Date.now()`; `Infinity` without one. */
+  /** The time of the deadline in ms, by the clock of `Date.now()`; `Infinity` without a deadline. */
   get deadline(): number {
-    // Not by `performance.timeOrigin`: since then the clock may have been set.
+    // Not by `performance.timeOrigin`: the system clock may have been set since then.
     return Date.now() + this.#deadlineAt - performance.now()
   }
 
-  /** How long it is to the deadline, in ms and never below 0; `Infinity` without one. */
+  /** The time until the deadline in ms, 0 or more; `Infinity` without a deadline. */
   get remaining(): number {
     return Math.max(0, this.#deadlineAt - performance.now())
   }
 
-  /** Aborts when the scope begins to close, with a `SubprocessError` whose `reason` is the close reason. */
+  get #deadlineAt(): number {
+    return this.#state.isOpen ? this.#context.deadline.deadlineAt : this.#lastDeadlineAt
+  }
+
+  /** Aborts when the scope starts to close, with a `SubprocessError` whose `reason` is the close reason. */
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController()
-      if (this.#state.name !== 'open' && !this.#isSilent) this.#abort.abort(errorOfReason(this.#state.reason))
-    }
-    return this.#abort.signal
+    return this.#state.signal
   }
 
   /**
-   * The processes of the scope that are alive now, whatever started them. Rejects with the error's code, EMFILE or ENFILE, when the
-   * keeper has had no descriptor for 5 s to look at them with.
+   * Lists the processes of the scope that are alive now, however they were started. Rejects with an error
+   * whose `code` is EMFILE or ENFILE if the keeper has had no free descriptor for 5 s, so that it could not
+   * scan.
    */
-  async list(): Promise<readonly ScopeProcess[]> {
-    const lists = await Promise.all(this.#links.map((link) => link.list(this.#number)))
-    return lists.flat()
+  list(): Promise<readonly ScopeProcess[]> {
+    return this.#keepers.list()
   }
 
-  /** Why the scope closes or has closed; undefined while it is open. */
+  /** Why the scope is closing or closed; undefined while it is open. */
   get reason(): CloseReason | undefined {
-    return this.#state.name === 'open' ? undefined : this.#state.reason
+    return this.#state.reason
   }
 
   /**
-   * Ends every process of the scope: `killSignal`, then SIGKILL after `grace`. Nothing can be spawned any
-   * more. Resolves as `closed` does. The first reason wins.
+   * Closes the scope and ends every process in it: `killSignal` first, and SIGKILL after `grace`. From the
+   * call on, nothing can be spawned. Resolves when `closed` does, with the same report. It may be called
+   * repeatedly; the first reason wins.
    */
   close(reason: CloseReason = 'closed'): Promise<ScopeReport> {
-    if (this.#state.name === 'open') {
+    if (this.#state.isOpen) {
       this.#lastDeadlineAt = this.#deadlineAt
-      this.#state = { name: 'closing', reason }
-      if (!this.#isSilent) this.#abort?.abort(errorOfReason(reason))
-      void this.#end(reason)
+      this.#state.startClosing(reason)
+      void this.#endAll(reason)
     }
     return this.closed
   }
 
-  /** @internal Closes, and the user hears of it at `unhold()`: not even the signal aborts before. */
-  closeSilently(reason: CloseReason): void {
-    this.#isSilent = true
-    this.hold()
-    void this.close(reason)
-  }
-
-  /** @internal From now on the user of its commands hears of no end. */
-  hold(): void {
-    this.#hold.begin()
-  }
-
-  /** @internal The user hears of all that was held back. */
-  unhold(): void {
-    this.#isSilent = false
-    this.#abort?.abort(errorOfReason(this.reason ?? 'closed'))
-    this.#hold.end(() => errorOfReason(this.reason ?? 'closed'))
-  }
-
-  /** @internal Whether a command of it runs. */
-  get isRunning(): boolean {
-    return this.#running.size > 0
-  }
-
-  /** Closes the scope, and waits for that. */
+  /** Closes the scope and waits until it is closed. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
+  /** @internal Closes the scope. The user sees no events of commands and no abort until `resumeEvents()`. */
+  closeSilently(reason: CloseReason): void {
+    this.#state.muteSignal()
+    this.holdEvents()
+    void this.close(reason)
+  }
+
+  /** @internal Holds back the events of the scope's commands and of their streams. */
+  holdEvents(): void {
+    this.#hold.begin()
+  }
+
+  /** @internal Emits the events that were held back. */
+  resumeEvents(): void {
+    this.#state.unmuteSignal()
+    this.#hold.end(() => scopeClosedError(this.reason ?? 'closed'))
+  }
+
+  /** @internal */
+  get hasRunningCommand(): boolean {
+    return this.#processes.hasRunningCommand
+  }
+
+  /** @internal Whether the scope was opened at this keeper. */
+  isAt(link: KeeperLink): boolean {
+    return this.#keepers.has(link)
+  }
+
   protected override launch(command: string, args: readonly string[], given: SpawnOptions): Subprocess {
-    this.#refuseWhenClosed()
+    this.#state.throwUnlessOpen()
     const { options, joints } = splitJoints(ownOf(given))
     hintAtMisspelt(options, optionNames, this.#context.log)
     const isDirect = this.#context.launch === 'direct' || needsDirectLaunch(options)
-    const owner = this.#ownerAt(isDirect ? this.#keepers.present() : this.#keepers.next())
+    const owner = isDirect ? this.#keepers.withCurrentRights() : this.#keepers.forLaunch()
     const child = isDirect
-      ? spawnDirect(owner, command, args, options, this.#variablesFor(options))
-      : this.#spawnByKeeper(owner, resolveCommand(command, args, options), options)
+      ? spawnDirect(owner, command, args, options, this.#privateTmpVariables(options))
+      : this.#spawnByKeeper(owner, command, args, options)
     join(child, joints)
-    return this.#started(child, owner)
+    this.#processes.add(child, owner)
+    return child
+  }
+
+  #spawnByKeeper(
+    owner: ScopeAtKeeper,
+    command: string,
+    args: readonly string[],
+    options: SpawnOptions
+  ): KeeperSubprocess {
+    const resolved = resolveCommand(command, args, options)
+    return new KeeperSubprocess(resolved, owner, () => this.#privateTmpVariables(options))
   }
 
   protected override launchFork(
@@ -409,80 +296,19 @@ export class Scope extends SpawnMethods {
     args: readonly string[],
     options: ForkOptions
   ): Subprocess {
-    this.#refuseWhenClosed()
+    this.#state.throwUnlessOpen()
     hintAtMisspelt(options, [...optionNames, ...forkOptionNames], this.#context.log)
-    const owner = this.#ownerAt(this.#keepers.present())
-    return this.#started(forkDirect(owner, modulePath, args, options, this.#variablesFor(options)), owner)
+    const owner = this.#keepers.withCurrentRights()
+    const child = forkDirect(owner, modulePath, args, options, this.#privateTmpVariables(options))
+    this.#processes.add(child, owner)
+    return child
   }
 
-  #spawnByKeeper(owner: SubprocessOwner, command: Command, options: SpawnOptions): KeeperSubprocess {
-    return new KeeperSubprocess(command, owner, () => this.#variablesFor(options))
-  }
-
-  /** What leads a command to a folder for temporary files that goes with the scope, where it is to have one. */
-  #variablesFor(options: TemporaryFilesOf & PrivateTmpOption): Record<string, string> | undefined {
+  /** The variables that point a command to its private TMPDIR; undefined if it gets none. */
+  #privateTmpVariables(options: PrivateTmpCommand & PrivateTmpOption): Record<string, string> | undefined {
     const { privateTmp = this.#context.privateTmp } = options
     if (!trueOrFalse('options.privateTmp', privateTmp)) return undefined
     return this.#folders.variablesFor(options)
-  }
-
-  #releaseCommand(child: ChildProcess): void {
-    if (child.pid !== undefined && !this.#linkOf.get(child)?.hasRights) {
-      const wayOut = 'it was started with rights that the worker has given up: release it before'
-      throw new SubprocessOptionError('child', child.pid, wayOut)
-    }
-    this.#running.delete(child)
-    const release = (): void => {
-      this.#released.add(child)
-      this.#linkOf.get(child)?.release(this.#number, child.pid as number)
-    }
-    if (child.pid === undefined) {
-      const started = new Promise<void>((resolve) => {
-        child.once('spawn', () => resolve(release()))
-        child.once('close', () => resolve())
-      })
-      this.#releasing.push(started)
-    } else {
-      release()
-    }
-  }
-
-  /** Returns whether it was adopted, and is there. */
-  #releaseAdopted(child: Adoptable, pid: number): boolean {
-    const process = this.#adopted.get(pid)
-    const stat = statOf(pid)
-    if (
-      process === undefined ||
-      !process.link.hasRights ||
-      stat?.startTick !== process.startTick ||
-      !stat.alive
-    )
-      return false
-    if (child instanceof ChildProcess && hasEnded(child)) return false
-    if ([...this.#running].some((command) => command.pid === stat.session)) {
-      throw new SubprocessOptionError(
-        'child',
-        pid,
-        'a command of this scope has started it: release that one'
-      )
-    }
-    this.#adopted.delete(pid)
-    this.#letGo.push(process)
-    process.link.letGo(this.#number, process)
-    return true
-  }
-
-  get #deadlineAt(): number {
-    return this.#state.name === 'open' ? this.#context.term.deadlineAt : this.#lastDeadlineAt
-  }
-
-  get #sharedDeadline(): number | undefined {
-    const { deadlineAt } = this.#context.term
-    return Number.isFinite(deadlineAt) ? sharedTimeOf(deadlineAt) : undefined
-  }
-
-  #refuseWhenClosed(): void {
-    if (this.#state.name !== 'open') throw errorOfReason(this.#state.reason)
   }
 
   protected override watch(stream: CommandStream): void {
@@ -491,47 +317,40 @@ export class Scope extends SpawnMethods {
   }
 
   protected override logUnheard(err: unknown, child: ChildProcess): void {
-    // It outlived the keeper, as it was meant to.
-    if (this.#released.has(child) && !this.#linkOf.get(child)?.isOpen) return
-    // The streams of a command that could not be started have its error, too.
+    // A released command outlives the keeper, as intended. Its handle cannot, which is no failure.
+    if (this.#processes.isReleased(child) && !this.#processes.linkOf(child)?.isOpen) return
+    // The streams of a command that could not be started fail with the same error.
     if (err instanceof Error) {
-      if (this.#told.has(err)) return
-      this.#told.add(err)
+      if (this.#loggedErrors.has(err)) return
+      this.#loggedErrors.add(err)
     }
     const { spawnfile: command, pid } = child
-    // What ends with its scope, or was not started since that had closed, is no fault of anybody.
-    const level = this.#state.name === 'open' && !isOfReason(err) ? 'error' : 'info'
+    // A command that ends with its scope, or was not started because the scope had closed, has not failed.
+    const level = this.#state.isOpen && !isScopeClosedError(err) ? 'error' : 'info'
     const fields = { err, scope: this.id, command, pid }
-    this.#context.log[level](fields, 'a subprocess failed and nobody listens to its error')
+    this.#context.log[level](fields, 'a subprocess failed and its error was not handled')
   }
 
-  #started(child: Subprocess, { link }: SubprocessOwner): Subprocess {
-    this.#linkOf.set(child, link)
-    this.#running.add(child)
-    return child
-  }
-
-  async #end(givenReason: CloseReason): Promise<void> {
+  /** Ends all processes, runs what was deferred, logs and reports. */
+  async #endAll(givenReason: CloseReason): Promise<void> {
     const closingAt = performance.now()
-    // A command that is to outlive the scope must have left it.
-    if (this.#releasing.length > 0) {
-      const left = Promise.all(this.#releasing)
-      await pTimeout(left, { milliseconds: releasedWithinMs, fallback: () => {} })
-    }
-    const ends = await Promise.all(this.#links.map((link) => this.#endAt(link)))
-    const processes = ends.flatMap((end) => end.processes)
+    // A command that is to outlive the scope must have left it by then.
+    if (this.#processes.hasPendingReleases) await this.#processes.waitForReleases()
+    const reports = await this.#keepers.endScope(() =>
+      this.#folders.removedWithScope(this.#processes.hasReleased)
+    )
+    const processes = reports.flatMap((report) => report.processes)
     this.#resolveEnded(processes)
-    const leftFolders = ends.flatMap((end) => end.leftFolders)
-    // The keeper closed it first, while the event loop was blocked.
-    const reason = ends.find((end) => end.reason !== undefined)?.reason ?? givenReason
-    for (let task = this.#deferred.pop(); task !== undefined; task = this.#deferred.pop()) {
-      await this.#runDeferred(task)
-    }
-    this.#state = { name: 'closed', reason }
-    this.#adopted.clear()
+    const leftFolders = reports.flatMap((report) => report.leftFolders)
+    // The keeper has closed the scope first if the event loop was blocked.
+    const reason = reports.find((report) => report.reason !== undefined)?.reason ?? givenReason
+    const { log, route } = this.#context
+    if (this.#deferred.length > 0) await runDeferredTasks(this.#deferred, log, this.id)
+    this.#state.finishClosing(reason)
+    this.#processes.forgetAdopted()
     const report: ScopeReport = {
       scope: this.id,
-      route: this.#context.route,
+      route,
       reason,
       openMs: Math.round(closingAt - this.#openedAt),
       closeMs: Math.round(performance.now() - closingAt),
@@ -539,93 +358,8 @@ export class Scope extends SpawnMethods {
       survivors: processes.filter(({ ended }) => ended === 'survived'),
       leftFolders
     }
-    logScopeEnd(this.#context.log, report)
+    logScopeEnd(log, report)
     this.#resolveClosed(report)
-    this.#hold.abandon(() => errorOfReason(reason))
+    this.#hold.abandon(() => scopeClosedError(reason))
   }
-
-  /** Ends what one keeper has of the scope. */
-  async #endAt(link: KeeperLink): Promise<KeeperReport> {
-    const report = await link.closeScope(this.#number)
-    return report ?? endLost(link, this.#lost(link), this.#context.log)
-  }
-
-  /** Ends one command. In a scope that closes, its end is that of the scope. */
-  async #terminate(
-    link: KeeperLink,
-    child: ChildProcess,
-    command: number,
-    killSignal: NodeJS.Signals
-  ): Promise<TerminationReport> {
-    if (this.#released.has(child)) {
-      await endAlone(child, killSignal, this.#context.graceMs)
-      return terminationReport([])
-    }
-    const found =
-      this.#state.name === 'open' ? await link.terminate(this.#number, command, killSignal) : undefined
-    // Without its keeper the scope closes, too.
-    const report = terminationReport(found ?? (await this.#ended))
-    if (found !== undefined && report.survivors.length > 0) {
-      const err = errorOfSurvivors(report.survivors)
-      const { spawnfile: name } = child
-      this.#context.log.error(
-        { err, scope: this.id, command: name, ...report },
-        'a command could not be ended'
-      )
-    }
-    return report
-  }
-
-  async #runDeferred(task: () => unknown): Promise<void> {
-    try {
-      const late = `it did not end within ${deferredMs} ms`
-      await pTimeout(Promise.resolve().then(task), { milliseconds: deferredMs, message: late })
-    } catch (err) {
-      this.#context.log.error({ err, scope: this.id }, 'a deferred function failed')
-    }
-  }
-
-  /** What the worker knows of what a keeper ran that is lost. */
-  #lost(link: KeeperLink): LostScope {
-    const { route, graceMs, killSignal, firstSignalTo } = this.#context
-    const leaders: number[] = []
-    const foreign: ProcessName[] = [...this.#adopted.values()].filter((process) => process.link === link)
-    for (const child of this.#running) {
-      if (this.#linkOf.get(child) !== link || child.pid === undefined || hasEnded(child)) continue
-      if (child instanceof KeeperSubprocess) leaders.push(child.pid)
-      else foreign.push({ pid: child.pid, startTick: startTickOf(child.pid) })
-    }
-    // The number of one that has ended may be another command's.
-    const released = [...this.#released].flatMap((child) => (hasEnded(child) ? [] : (child.pid ?? [])))
-    return {
-      scope: this.#number,
-      opening: { id: this.id, route, graceMs, killSignal, firstSignalTo },
-      leaders,
-      foreign,
-      released,
-      letGo: this.#letGo,
-      folders: this.#folders.ending(this.#released.size > 0)
-    }
-  }
-
-  #errorOf(link: KeeperLink, failure: LaunchFailure, { file, args }: Command): Error {
-    // The scope closed between the call and the start.
-    // While it is open here, it can only be that the keeper closed it at its deadline.
-    if (failure.code === 'ECANCELED') return errorOfReason(this.reason ?? 'deadline')
-    if (failure.code === 'ERR_SUBPROCESS_KEEPER_LOST') {
-      if (!link.isOpen) return errorOfReason('keeper-lost')
-      return new SubprocessError(failure.code, 'its socket was removed, and there is no other one yet')
-    }
-    return Object.assign(new Error(failure.message), {
-      errno: failure.errno,
-      code: failure.code,
-      syscall: `spawn ${file}`,
-      path: file,
-      spawnargs: args.slice(1)
-    })
-  }
-}
-
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null
 }

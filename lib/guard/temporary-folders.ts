@@ -1,4 +1,4 @@
-/** The folders of one scope: those that its user asks for, and those for the temporary files of its commands. */
+/** The temporary directories of one scope: those of `tempDir()`, and the private TMPDIR of its commands. */
 
 import { chmodSync, chownSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,70 +8,75 @@ import type { Logger } from '../log.js'
 import { otherUsersFolder, scopeFolderPrefix } from '../wire/mark.js'
 import type { ScopeFolder } from '../wire/messages.js'
 
-// What programs look for their folder in (tempnam(3), Python's tempfile, os.tmpdir()).
+// Programs find their directory for temporary files by these (tempnam(3), Python's tempfile, os.tmpdir()).
 const variables = ['TMPDIR', 'TMP', 'TEMP']
 
-/** What of a command decides which folder it gets. */
-export interface TemporaryFilesOf {
+/** The options of a command that decide which private TMPDIR it gets. */
+export interface PrivateTmpCommand {
   readonly env?: NodeJS.ProcessEnv | null | undefined
   readonly uid?: number | null | undefined
   readonly gid?: number | null | undefined
 }
 
+/** The keeper that removes a directory, and the number of the scope there. */
+interface RemovingKeeper {
+  readonly link: KeeperLink
+  readonly keeperScope: number
+}
+
 export class TemporaryFolders {
-  readonly #link: () => KeeperLink
-  readonly #scope: number
+  readonly #keeperNow: () => RemovingKeeper
   readonly #log: Logger
   readonly #folders: ScopeFolder[] = []
-  /** For the commands of each user; undefined where none could be made. */
+  /** The private TMPDIR by user; undefined if it could not be created. */
   readonly #byUser = new Map<number | undefined, string | undefined>()
 
-  /** `link` is that of the keeper which is to remove what is made now. */
-  constructor(link: () => KeeperLink, scope: number, log: Logger) {
-    this.#link = link
-    this.#scope = scope
+  /** `keeperNow` returns the keeper for a directory that is created now. */
+  constructor(keeperNow: () => RemovingKeeper, log: Logger) {
+    this.#keeperNow = keeperNow
     this.#log = log
   }
 
-  /** Makes a folder that goes with the scope. Throws an `Error` with the code of `mkdtemp`. */
-  make(): string {
-    return this.#add(undefined)
+  /** Creates a directory that is removed with the scope. Throws an `Error` with the code of `mkdtemp`. */
+  create(): string {
+    return this.#create(undefined)
   }
 
   /**
-   * The variables that lead a command to a folder of its scope's own, which is made when it is first asked for. A variable that
-   * the command's environment sets to another value than the worker's stays. Without a folder there are none.
+   * The environment variables that point a command to the private TMPDIR of its scope, which is created on
+   * first use. A variable that the command's own environment sets to another value than the worker's is left
+   * out. Undefined if all are left out, or if the directory cannot be created.
    */
-  variablesFor({ env, uid, gid }: TemporaryFilesOf): Record<string, string> | undefined {
-    const free = variables.filter((name) => env?.[name] === undefined || env[name] === process.env[name])
-    if (free.length === 0) return undefined
-    const path = this.#folderFor(uid ?? undefined, gid ?? undefined)
-    return path === undefined ? undefined : Object.fromEntries(free.map((name) => [name, path]))
+  variablesFor({ env, uid, gid }: PrivateTmpCommand): Record<string, string> | undefined {
+    const unset = variables.filter((name) => env?.[name] === undefined || env[name] === process.env[name])
+    if (unset.length === 0) return undefined
+    const path = this.#privateTmpOf(uid ?? undefined, gid ?? undefined)
+    return path === undefined ? undefined : Object.fromEntries(unset.map((name) => [name, path]))
   }
 
-  /** Those that go with the scope: what was released keeps its TMPDIR. */
-  ending(hasReleased: boolean): ScopeFolder[] {
+  /** The directories to remove with the scope. A released command keeps its TMPDIR. */
+  removedWithScope(hasReleased: boolean): ScopeFolder[] {
     return this.#folders.filter(({ user }) => user === undefined || !hasReleased)
   }
 
-  #folderFor(uid: number | undefined, gid: number | undefined): string | undefined {
+  #privateTmpOf(uid: number | undefined, gid: number | undefined): string | undefined {
     const own = process.geteuid?.()
     const user = uid ?? own
     if (this.#byUser.has(user)) return this.#byUser.get(user)
     let path: string | undefined
     try {
-      path = user === undefined || user === own ? this.#add(user) : this.#addFor(user, gid)
+      path = user === undefined || user === own ? this.#create(user) : this.#createForOther(user, gid)
     } catch (err) {
-      const message = 'a command keeps the TMPDIR of the worker: there is none of its own for it'
+      const message = "a command got no private TMPDIR and uses the worker's"
       this.#log.error({ err, uid }, message)
     }
     this.#byUser.set(user, path)
     return path
   }
 
-  /** Of another user, in one of ours: that user can neither move it nor put a link in its place. */
-  #addFor(user: number, gid: number | undefined): string {
-    const outer = this.#add(user)
+  /** Inside a directory of ours, so that the other user cannot move it or replace it by a symbolic link. */
+  #createForOther(user: number, gid: number | undefined): string {
+    const outer = this.#create(user)
     const path = join(outer, otherUsersFolder)
     mkdirSync(path, { mode: 0o700 })
     chownSync(path, user, gid ?? (process.getegid?.() as number))
@@ -79,21 +84,22 @@ export class TemporaryFolders {
     return path
   }
 
-  #add(user: number | undefined): string {
-    const link = this.#link()
-    const name = scopeFolderPrefix(link.workerMark, this.#scope)
+  #create(user: number | undefined): string {
+    const { link, keeperScope } = this.#keeperNow()
+    const prefix = scopeFolderPrefix(link.workerMark, keeperScope)
     let path: string
     try {
-      // TMPDIR may be relative, and the keeper is in another folder.
-      path = mkdtempSync(resolve(tmpdir(), name))
+      // Absolute: TMPDIR may be relative, and the keeper has another working directory.
+      path = mkdtempSync(resolve(tmpdir(), prefix))
     } catch (error) {
       const { code, errno, syscall, message } = error as NodeJS.ErrnoException
-      const said = `no folder for temporary files in ${tmpdir()} (${message}); set TMPDIR to a writable one`
-      throw Object.assign(new Error(said, { cause: error }), { code, errno, syscall, path: tmpdir() })
+      const what = `cannot create a temporary directory in ${tmpdir()} (${message})`
+      const explained = new Error(`${what}; set TMPDIR to a writable directory`, { cause: error })
+      throw Object.assign(explained, { code, errno, syscall, path: tmpdir() })
     }
     const folder = { path, user }
     this.#folders.push(folder)
-    link.addFolder(this.#scope, folder)
+    link.addFolder(keeperScope, folder)
     return path
   }
 }

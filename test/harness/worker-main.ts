@@ -128,7 +128,7 @@ app.get<{ Querystring: { deadlineMs: string } }>(
       if (!isGuarded) return
       // It passes while the event loop is blocked: the keeper has to be told before.
       await passDeadlines({ inMs: Number(request.query.deadlineMs) })
-      request.subprocesses.tellDeadline()
+      request.subprocesses.sendDeadline()
     })
 )
 app.get('/hang/:then', (request) => block(request, async () => {}))

@@ -1,14 +1,14 @@
-/** Processes that come to a scope when it is closed: they are there, so they are ended. */
+/** Ends a process that was to join a scope that is already closed, or a request that is already over. */
 
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
 import type { ProcessName } from '../wire/messages.js'
-import { endLost } from './keeper-loss.js'
+import { endLostScope } from './keeper-loss.js'
 import { errorOfSurvivors } from './log-scope-end.js'
 
-/** What is known of the scope, or of the request that never had one. */
-export interface Late {
+/** Settings of the closed scope, or of the request that never had one. */
+export interface LateProcessContext {
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
   readonly firstSignalTo: FirstSignalTo
@@ -16,15 +16,27 @@ export interface Late {
   readonly route: string | undefined
 }
 
-/** Ends a process, with all that it has started, in a scope of its own, and says so. */
-export async function endLate(link: KeeperLink, process: ProcessName, late: Late): Promise<void> {
-  const { log, route, graceMs, killSignal, firstSignalTo } = late
+/** Ends the process and its descendants in a scope of their own, and logs it. */
+export async function endLateProcess(
+  link: KeeperLink,
+  process: ProcessName,
+  context: LateProcessContext
+): Promise<void> {
+  const { log, route, graceMs, killSignal, firstSignalTo } = context
   const opening = { id: 'late', route, graceMs, killSignal, firstSignalTo }
   const scope = link.openScope(opening)
   link.adopt(scope, process)
-  const lost = { scope, opening, leaders: [], foreign: [process], released: [], letGo: [], folders: [] }
-  const { processes } = (await link.closeScope(scope)) ?? (await endLost(link, lost, log))
-  // It had ended by itself.
+  const lost = {
+    scope,
+    opening,
+    leaders: [],
+    external: [process],
+    releasedCommands: [],
+    releasedAdopted: [],
+    folders: []
+  }
+  const { processes } = (await link.closeScope(scope)) ?? (await endLostScope(link, lost, log))
+  // The process had already exited.
   if (processes.length === 0) return
   const survivors = processes.filter(({ ended }) => ended === 'survived')
   if (survivors.length === 0) {

@@ -1,0 +1,168 @@
+/** The processes of one scope that the worker knows: running commands, and adopted and released processes. */
+
+import { ChildProcess } from 'node:child_process'
+import pTimeout from 'p-timeout'
+import { SubprocessOptionError } from '../errors.js'
+import type { KeeperLink } from '../link/keeper-link.js'
+import { statOf } from '../platform/current.js'
+import { KeeperSubprocess, type SubprocessOwner } from '../subprocess/subprocess.js'
+import type { ProcessName } from '../wire/messages.js'
+import type { Adoptable } from './adoptable-process.js'
+import { type LostProcesses, startTickOf } from './keeper-loss.js'
+
+// How long the end of a scope waits for a released command that is still starting.
+const releasedWithinMs = 2_000
+
+/** The scope at one keeper. */
+type Keeper = Pick<SubprocessOwner, 'link' | 'keeperScope'>
+
+export class ProcessRegistry {
+  readonly #running = new Set<ChildProcess>()
+  readonly #released = new Set<ChildProcess>()
+  readonly #keeperByCommand = new WeakMap<ChildProcess, Keeper>()
+  /** By pid. If the keeper is lost, the worker has to end them. */
+  readonly #adopted = new Map<number, ProcessName & { readonly keeper: Keeper }>()
+  /** Adopted first and released later. */
+  readonly #releasedAdopted: ProcessName[] = []
+  /** Each resolves when a released command has started, or has failed to. */
+  readonly #pendingReleases: Promise<void>[] = []
+
+  /** Adds a command that is starting at this keeper. */
+  add(child: ChildProcess, keeper: Keeper): void {
+    this.#keeperByCommand.set(child, keeper)
+    this.#running.add(child)
+  }
+
+  /** Moves a command that is still starting to another keeper. */
+  move(child: ChildProcess, keeper: Keeper): void {
+    this.#keeperByCommand.set(child, keeper)
+  }
+
+  /** Removes a command that has exited or could not be started. */
+  delete(child: ChildProcess): void {
+    this.#running.delete(child)
+  }
+
+  get hasRunningCommand(): boolean {
+    return this.#running.size > 0
+  }
+
+  /** The keeper that a command was started at. */
+  linkOf(child: ChildProcess): KeeperLink | undefined {
+    return this.#keeperByCommand.get(child)?.link
+  }
+
+  isReleased(child: ChildProcess): boolean {
+    return this.#released.has(child)
+  }
+
+  /** Adopts a process; `child` is what the user passed to `adopt()`. */
+  adopt(child: Adoptable, process: ProcessName, keeper: Keeper): void {
+    const { pid, startTick } = process
+    const { link, keeperScope } = keeper
+    link.adopt(keeperScope, process)
+    this.#adopted.set(pid, { pid, startTick, keeper })
+    if (child instanceof ChildProcess) {
+      child.once('exit', () => {
+        link.left(keeperScope, pid)
+        this.#adopted.delete(pid)
+      })
+    }
+  }
+
+  /** Releases a running command or an adopted process. Throws a TypeError for anything else. */
+  release(child: Adoptable): void {
+    const pid = typeof child === 'number' ? child : child?.pid
+    const command =
+      child instanceof ChildProcess
+        ? this.#running.has(child) && child
+        : [...this.#running].find((running) => running.pid !== undefined && running.pid === pid)
+    if (command) this.#releaseCommand(command)
+    else if (pid === undefined || !this.#releaseAdopted(child, pid)) {
+      throw new SubprocessOptionError('child', pid, 'give a running subprocess of this scope')
+    }
+  }
+
+  #releaseCommand(child: ChildProcess): void {
+    if (child.pid !== undefined && !this.linkOf(child)?.hasRights) {
+      const wayOut = 'it was started with rights that the worker has given up: release it before that'
+      throw new SubprocessOptionError('child', child.pid, wayOut)
+    }
+    this.#running.delete(child)
+    const release = (): void => {
+      this.#released.add(child)
+      const keeper = this.#keeperByCommand.get(child)
+      keeper?.link.release(keeper.keeperScope, child.pid as number)
+    }
+    if (child.pid === undefined) {
+      const started = new Promise<void>((resolve) => {
+        child.once('spawn', () => resolve(release()))
+        child.once('close', () => resolve())
+      })
+      this.#pendingReleases.push(started)
+    } else {
+      release()
+    }
+  }
+
+  /** Returns false if the process was not adopted, has ended, or is at a keeper with other rights. */
+  #releaseAdopted(child: Adoptable, pid: number): boolean {
+    const adopted = this.#adopted.get(pid)
+    const stat = statOf(pid)
+    if (adopted === undefined || !adopted.keeper.link.hasRights) return false
+    if (stat?.startTick !== adopted.startTick || !stat.alive) return false
+    if (child instanceof ChildProcess && hasEnded(child)) return false
+    if ([...this.#running].some((command) => command.pid === stat.session)) {
+      throw new SubprocessOptionError(
+        'child',
+        pid,
+        'it was started by a command of this scope: release that command'
+      )
+    }
+    this.#adopted.delete(pid)
+    const { startTick, keeper } = adopted
+    this.#releasedAdopted.push({ pid, startTick })
+    keeper.link.letGo(keeper.keeperScope, { pid, startTick })
+    return true
+  }
+
+  get hasPendingReleases(): boolean {
+    return this.#pendingReleases.length > 0
+  }
+
+  /** Resolves when no released command is starting any more, after 2 s at the latest. */
+  async waitForReleases(): Promise<void> {
+    const settled = Promise.all(this.#pendingReleases)
+    await pTimeout(settled, { milliseconds: releasedWithinMs, fallback: () => {} })
+  }
+
+  forgetAdopted(): void {
+    this.#adopted.clear()
+  }
+
+  get hasReleased(): boolean {
+    return this.#released.size > 0
+  }
+
+  /** What the worker knows of the processes of a lost keeper. */
+  lostAt(link: KeeperLink): LostProcesses {
+    const leaders: number[] = []
+    const external: ProcessName[] = [...this.#adopted.values()]
+      .filter(({ keeper }) => keeper.link === link)
+      .map(({ pid, startTick }) => ({ pid, startTick }))
+    for (const child of this.#running) {
+      if (this.linkOf(child) !== link || child.pid === undefined || hasEnded(child)) continue
+      if (child instanceof KeeperSubprocess) leaders.push(child.pid)
+      else external.push({ pid: child.pid, startTick: startTickOf(child.pid) })
+    }
+    // The pid of a command that has ended may have been reused.
+    const releasedCommands = [...this.#released].flatMap((child) =>
+      hasEnded(child) ? [] : (child.pid ?? [])
+    )
+    return { leaders, external, releasedCommands, releasedAdopted: this.#releasedAdopted }
+  }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null
+}

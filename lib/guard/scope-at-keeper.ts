@@ -1,0 +1,123 @@
+/** One scope at one keeper: what a subprocess that is started there needs of its scope. */
+
+import type { ChildProcess } from 'node:child_process'
+import type { CloseReason } from '../close-reason.js'
+import { SubprocessError } from '../errors.js'
+import type { KeeperLink } from '../link/keeper-link.js'
+import type { Command } from '../subprocess/command.js'
+import { endAlone } from '../subprocess/end-released-command.js'
+import type { EventHold } from '../subprocess/event-hold.js'
+import type { SubprocessOwner } from '../subprocess/subprocess.js'
+import { type TerminationReport, terminationReport } from '../subprocess/termination-report.js'
+import type { EndedProcess, LaunchFailure } from '../wire/messages.js'
+import { errorOfSurvivors } from './log-scope-end.js'
+import type { ProcessRegistry } from './process-registry.js'
+import { scopeClosedError } from './scope-closed-error.js'
+import type { ScopeContext } from './scope-context.js'
+import type { ScopeState } from './scope-state.js'
+
+/** What all keepers of a scope share. */
+export interface OwningScope {
+  readonly id: string
+  readonly context: ScopeContext
+  readonly state: ScopeState
+  readonly processes: ProcessRegistry
+  readonly hold: EventHold
+  /** Resolves when every process of the scope is gone or reported as a survivor. */
+  readonly ended: Promise<readonly EndedProcess[]>
+  logError(error: Error, child: ChildProcess): void
+}
+
+export class ScopeAtKeeper implements SubprocessOwner {
+  readonly link: KeeperLink
+  readonly keeperScope: number
+  readonly #scope: OwningScope
+  readonly #keepers: { forLaunch(): SubprocessOwner }
+
+  constructor(
+    link: KeeperLink,
+    keeperScope: number,
+    scope: OwningScope,
+    keepers: { forLaunch(): SubprocessOwner }
+  ) {
+    this.link = link
+    this.keeperScope = keeperScope
+    this.#scope = scope
+    this.#keepers = keepers
+  }
+
+  get hold(): EventHold {
+    return this.#scope.hold
+  }
+
+  /** Ends one command. In a scope that is closing, the command ends with the scope. */
+  async terminate(
+    child: ChildProcess,
+    command: number,
+    killSignal: NodeJS.Signals
+  ): Promise<TerminationReport> {
+    const { id: scope, context, state, processes, ended } = this.#scope
+    if (processes.isReleased(child)) {
+      await endAlone(child, killSignal, context.graceMs)
+      return terminationReport([])
+    }
+    const found = state.isOpen ? await this.link.terminate(this.keeperScope, command, killSignal) : undefined
+    // Undefined also if the keeper was lost: then the scope closes.
+    const report = terminationReport(found ?? (await ended))
+    if (found !== undefined && report.survivors.length > 0) {
+      const err = errorOfSurvivors(report.survivors)
+      context.log.error({ err, scope, command: child.spawnfile, ...report }, 'a command could not be ended')
+    }
+    return report
+  }
+
+  errorOf(failure: LaunchFailure, command: Command): Error {
+    return launchError(failure, command, this.link, this.#scope.state.reason)
+  }
+
+  logError(error: Error, child: ChildProcess): void {
+    this.#scope.logError(error, child)
+  }
+
+  subprocessEnding(): void {
+    const { state, context } = this.#scope
+    // The keeper enforces the deadline, too. If it has ended the process by that, close the scope by its
+    // deadline before the user sees the end of the process.
+    if (state.isOpen) context.deadline.expireIfDue()
+  }
+
+  subprocessEnded(child: ChildProcess): void {
+    // A lost keeper ends all its handles, although the processes may still be alive.
+    if (this.link.isOpen) this.#scope.processes.delete(child)
+  }
+
+  next(child: ChildProcess): SubprocessOwner {
+    this.#scope.state.throwUnlessOpen()
+    const next = this.#keepers.forLaunch()
+    this.#scope.processes.move(child, next)
+    return next
+  }
+}
+
+/** The error that the user sees when a command could not be started. */
+function launchError(
+  failure: LaunchFailure,
+  { file, args }: Command,
+  link: KeeperLink,
+  closeReason: CloseReason | undefined
+): Error {
+  // The scope closed between the call and the start. If it is still open in the worker, the keeper closed it
+  // at its deadline.
+  if (failure.code === 'ECANCELED') return scopeClosedError(closeReason ?? 'deadline')
+  if (failure.code === 'ERR_SUBPROCESS_KEEPER_LOST') {
+    if (!link.isOpen) return scopeClosedError('keeper-lost')
+    return new SubprocessError(failure.code, 'its socket was removed and could not be replaced yet')
+  }
+  return Object.assign(new Error(failure.message), {
+    errno: failure.errno,
+    code: failure.code,
+    syscall: `spawn ${file}`,
+    path: file,
+    spawnargs: args.slice(1)
+  })
+}

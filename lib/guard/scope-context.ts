@@ -1,0 +1,37 @@
+/** What a scope is opened with: its settings, its deadline and its keepers. */
+
+import type { KeeperLink } from '../link/keeper-link.js'
+import type { Logger } from '../log.js'
+import type { FirstSignalTo } from '../options.js'
+
+export interface ScopeContext {
+  readonly graceMs: number
+  readonly killSignal: NodeJS.Signals
+  readonly firstSignalTo: FirstSignalTo
+  readonly log: Logger
+  /** The route as it was declared, for the log. */
+  readonly route: string | undefined
+  /** Which process starts commands that either could start. */
+  readonly launch: 'keeper' | 'direct'
+  /** Whether commands get a private directory for temporary files, which is removed with the scope. */
+  readonly privateTmp: boolean
+  readonly deadline: ScopeDeadline
+}
+
+/** The deadline of a scope. */
+export interface ScopeDeadline {
+  /** In ms, by the clock of `performance.now()`; `Infinity` for no deadline. */
+  readonly deadlineAt: number
+  /** Postpones the deadline by this many ms. */
+  extend(ms: number): void
+  /** Closes the scope now if the deadline has passed. */
+  expireIfDue(): void
+}
+
+/** The keepers that a scope can use. Both methods throw `ERR_SUBPROCESS_KEEPER_LOST` if there is none. */
+export interface KeeperSource {
+  /** For a launch: before it sends one, the link checks itself whether the worker's rights have changed. */
+  forLaunch(): KeeperLink
+  /** The keeper with the worker's current rights (user, groups, capabilities). */
+  withCurrentRights(): KeeperLink
+}
