@@ -144,7 +144,7 @@ function basesOf(declaration, source) {
       const imported = source.statements.find(
         (statement) =>
           ts.isImportDeclaration(statement) &&
-          statement.moduleSpecifier.text.startsWith('./') &&
+          statement.moduleSpecifier.text.startsWith('.') &&
           statement.importClause?.namedBindings?.elements?.some(({ name }) => name.text === base)
       )
       if (imported === undefined || exportedNames.has(base)) continue
