@@ -39,7 +39,7 @@ import { type PrivateTmpCommand, TemporaryFolders } from './temporary-folders.js
 
 /**
  * The subprocesses of one request or job. When the scope closes, every process in it is ended, with all
- * processes that these have started. What can escape depends on the containment level: see the README.
+ * processes that these have started. What can escape depends on the containment level: see docs/guarantees.md.
  */
 export class Scope extends SpawnMethods {
   /** Identifies the scope in logs: the pid of the worker, a dot, and a number. */
