@@ -1,4 +1,4 @@
-/** When the keeper takes its worker for hung, and when not, with a real process as the worker. */
+/** When the watchdog reports a worker as hung and when it does not, with real processes as workers. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -9,54 +9,54 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type * as Dog from '../lib/keeper/hung-worker-watchdog.js'
-import type * as Interval from '../lib/wire/heartbeat-interval.js'
+import type * as WatchdogModule from '../lib/keeper/hung-worker-watchdog.js'
+import type * as IntervalModule from '../lib/wire/heartbeat-interval.js'
 import type { StackSample } from '../lib/wire/stack-sample.js'
 import { compiled } from './harness/compiled.js'
 import { eventually } from './harness/expectations.js'
 import { statOf } from './harness/proc.js'
 
-// Not public: the compiled file itself.
-const { Watchdog }: typeof Dog = await compiled('keeper/hung-worker-watchdog')
-const { heartbeatIntervalMs }: typeof Interval = await compiled('wire/heartbeat-interval')
+// Not exported by the package: import the compiled files.
+const { Watchdog }: typeof WatchdogModule = await compiled('keeper/hung-worker-watchdog')
+const { heartbeatIntervalMs }: typeof IntervalModule = await compiled('wire/heartbeat-interval')
 const beatingWorker = fileURLToPath(new URL('./harness/beating-main.js', import.meta.url))
 
 const timeoutMs = 1_000
-const beatMs = heartbeatIntervalMs(timeoutMs)
-// For the test that comes as near to it as it can: other work of the machine is not to take it over.
+const heartbeatMs = heartbeatIntervalMs(timeoutMs)
+// For the test that blocks almost until the timeout: load on the machine must not push it past the timeout.
 const longTimeoutMs = 3_000
-const limitMs = timeoutMs + beatMs
+const limitMs = timeoutMs + heartbeatMs
 const leadMs = timeoutMs / 4
 
 const here: StackSample = { type: 'stack', stack: 'at here', route: 'GET /here' }
 const never = new Promise<never>(() => {})
 
-/** A watchdog with what it has asked and told. */
-class Watch {
-  readonly asked: number[] = []
-  readonly told: { silentMs: number; where: StackSample; at: number }[] = []
-  readonly dog: InstanceType<typeof Watchdog>
+/** A watchdog that records its questions and its alarms. */
+class RecordingWatchdog {
+  readonly askedAt: number[] = []
+  readonly alarms: { silentMs: number; where: StackSample; at: number }[] = []
+  readonly watchdog: InstanceType<typeof Watchdog>
 
   constructor(t: TestContext, worker: number, answer = async () => here, ms = timeoutMs) {
-    this.dog = new Watchdog({
+    this.watchdog = new Watchdog({
       worker,
       timeoutMs: ms,
       askWhere: () => {
-        this.asked.push(performance.now())
+        this.askedAt.push(performance.now())
         return answer()
       },
-      onHung: (silentMs, where) => this.told.push({ silentMs, where, at: performance.now() })
+      onHung: (silentMs, where) => this.alarms.push({ silentMs, where, at: performance.now() })
     })
-    t.after(() => this.dog.stop())
+    t.after(() => this.watchdog.stop())
   }
 
-  async alarm() {
-    await eventually('the alarm', () => this.told.length > 0)
-    return this.told[0] as (typeof this.told)[0]
+  async firstAlarm() {
+    await eventually('an alarm', () => this.alarms.length > 0)
+    return this.alarms[0] as (typeof this.alarms)[0]
   }
 }
 
-function started(t: TestContext, file: string, ...args: string[]): ChildProcess & { pid: number } {
+function startProcess(t: TestContext, file: string, ...args: string[]): ChildProcess & { pid: number } {
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   t.after(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return
@@ -67,44 +67,44 @@ function started(t: TestContext, file: string, ...args: string[]): ChildProcess 
   return child as ChildProcess & { pid: number }
 }
 
-/** A process that never says anything, as a blocked worker does not. */
-function silent(t: TestContext): number {
-  return started(t, 'sleep', '1000').pid
+/** A process that never sends anything, like a blocked worker. Returns its pid. */
+function startSilent(t: TestContext): number {
+  return startProcess(t, 'sleep', '1000').pid
 }
 
-/** A worker that beats, watched. */
-async function beating(t: TestContext, ms = timeoutMs) {
-  const child = started(t, process.execPath, beatingWorker, String(heartbeatIntervalMs(ms)))
+/** A worker that sends heartbeats, and the watchdog that receives them. */
+async function startBeating(t: TestContext, ms = timeoutMs) {
+  const child = startProcess(t, process.execPath, beatingWorker, String(heartbeatIntervalMs(ms)))
   await once(child.stdout as NonNullable<typeof child.stdout>, 'data')
-  const watch = new Watch(t, child.pid, undefined, ms)
-  let said = ''
+  const watch = new RecordingWatchdog(t, child.pid, undefined, ms)
+  let output = ''
   child.stdout?.on('data', (text: Buffer) => {
-    said += text
-    watch.dog.alive()
+    output += text
+    watch.watchdog.alive()
   })
   const folder = mkdtempSync(join(tmpdir(), 'beating-'))
   t.after(() => rmSync(folder, { recursive: true }))
   let blocks = 0
-  /** Blocks it, and returns what ends the block. */
+  /** Blocks the worker. Returns a function that ends the block. */
   const block = (): (() => void) => {
     const path = join(folder, String(++blocks))
     child.stdin?.write(`${path}\n`)
     return () => writeFileSync(path, '')
   }
-  const over = (): number => said.split('over').length - 1
-  return { child, watch, block, over, said: () => said }
+  const endedBlocks = (): number => output.split('over').length - 1
+  return { child, watch, block, endedBlocks, output: () => output }
 }
 
-/** Resolves when another watchdog has found another worker hung: so long, and more, any alarm would have taken. */
-async function alarmElsewhere(t: TestContext): Promise<void> {
-  await new Watch(t, silent(t)).alarm()
+/** Resolves when a second watchdog reports a second worker as hung. By then, any alarm of the first was due. */
+async function waitForOtherAlarm(t: TestContext): Promise<void> {
+  await new RecordingWatchdog(t, startSilent(t)).firstAlarm()
 }
 
 function blockOwnLoop(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
 
-test('a worker beats ten times in its timeout, between 10 ms and a second', () => {
+test('a worker sends ten heartbeats per timeout, 10 ms to 1 s apart', () => {
   assert.deepEqual(
     [50, 100, 1_004, 1_006, 5_000, 10_000, 60_000].map(heartbeatIntervalMs),
     [10, 10, 100, 101, 500, 1_000, 1_000]
@@ -112,159 +112,163 @@ test('a worker beats ten times in its timeout, between 10 ms and a second', () =
 })
 
 suite('a worker that is silent for too long', () => {
-  test('is hung, once, and it is known where', async (t) => {
-    const { watch, block } = await beating(t)
+  test('is reported as hung once, with its stack', async (t) => {
+    const { watch, block } = await startBeating(t)
     block()
-    const { silentMs, where } = await watch.alarm()
+    const { silentMs, where } = await watch.firstAlarm()
     assert.ok(silentMs > limitMs, `${silentMs} ms`)
     assert.deepEqual(where, here)
-    await alarmElsewhere(t)
-    assert.equal(watch.told.length, 1)
+    await waitForOtherAlarm(t)
+    assert.equal(watch.alarms.length, 1)
   })
 
-  test('is asked for before its time is up, so that nothing waits for the answer', async (t) => {
+  test('is asked for its stack before the timeout, so that the alarm need not wait for the answer', async (t) => {
     const startedAt = performance.now()
-    const watch = new Watch(t, silent(t))
-    const { at } = await watch.alarm()
-    // Anew each time that the machine has starved us: the last one counts.
-    const askedAt = watch.asked.at(-1) as number
-    for (const [i, next] of watch.asked.slice(1).entries()) {
-      assert.ok(next - (watch.asked[i] as number) >= timeoutMs - leadMs, 'asked twice in one silence')
+    const watch = new RecordingWatchdog(t, startSilent(t))
+    const { at } = await watch.firstAlarm()
+    // The watchdog asks again whenever the machine has starved this process: the last question counts.
+    const askedAt = watch.askedAt.at(-1) as number
+    for (const [i, next] of watch.askedAt.slice(1).entries()) {
+      assert.ok(next - (watch.askedAt[i] as number) >= timeoutMs - leadMs, 'asked twice in one silence')
     }
     assert.ok(askedAt - startedAt >= timeoutMs - leadMs, `asked after ${askedAt - startedAt} ms`)
-    assert.ok(at - askedAt >= beatMs, `asked ${at - askedAt} ms before the alarm`)
+    assert.ok(at - askedAt >= heartbeatMs, `asked ${at - askedAt} ms before the alarm`)
   })
 
-  test('is hung without an answer', async (t) => {
-    const { where } = await new Watch(t, silent(t), () => never).alarm()
+  test('is reported as hung even when it does not answer', async (t) => {
+    const { where } = await new RecordingWatchdog(t, startSilent(t), () => never).firstAlarm()
     assert.equal(where.type, 'unknown')
     assert.match(where.why, /^no answer within \d+ ms$/)
   })
 
-  test('is hung when asking fails', async (t) => {
-    const watch = new Watch(t, silent(t), () => Promise.reject(new Error('nobody there')))
-    assert.deepEqual((await watch.alarm()).where, { type: 'unknown', why: 'Error: nobody there' })
+  test('is reported as hung even when asking for its stack fails', async (t) => {
+    const watch = new RecordingWatchdog(t, startSilent(t), () => Promise.reject(new Error('nobody there')))
+    assert.deepEqual((await watch.firstAlarm()).where, { type: 'unknown', why: 'Error: nobody there' })
   })
 
-  test('is not where it was when it was silent before', async (t) => {
+  test('is not reported with the stack of an earlier silence', async (t) => {
     const answers: ((where: StackSample) => void)[] = []
-    const watch = new Watch(t, silent(t), () => new Promise((resolve) => answers.push(resolve)))
-    await eventually('it is asked', () => answers.length > 0)
-    watch.dog.alive()
+    const watch = new RecordingWatchdog(
+      t,
+      startSilent(t),
+      () => new Promise((resolve) => answers.push(resolve))
+    )
+    await eventually('the stack is asked for', () => answers.length > 0)
+    watch.watchdog.alive()
     answers[0]?.({ type: 'stack', stack: 'at a former place' })
-    assert.equal((await watch.alarm()).where.type, 'unknown')
+    assert.equal((await watch.firstAlarm()).where.type, 'unknown')
     assert.ok(answers.length > 1)
   })
 })
 
-suite('a worker is not hung', () => {
-  test('whose block is shorter than its timeout', async (t) => {
-    const { watch, block, over } = await beating(t, longTimeoutMs)
+suite('a worker is not reported as hung', () => {
+  test('when it blocks for less than its timeout', async (t) => {
+    const { watch, block, endedBlocks } = await startBeating(t, longTimeoutMs)
     for (let times = 1; times <= 2; times++) {
-      const goOn = block()
-      // It asks shortly before the time is up.
-      await eventually('its time is nearly up', () => watch.asked.length === times)
-      goOn()
-      await eventually('the block is over', () => over() === times)
+      const unblock = block()
+      // The watchdog asks shortly before the timeout.
+      await eventually('the timeout is near', () => watch.askedAt.length === times)
+      unblock()
+      await eventually('the block is over', () => endedBlocks() === times)
     }
-    assert.deepEqual(watch.told, [])
+    assert.deepEqual(watch.alarms, [])
     block()
-    await watch.alarm()
+    await watch.firstAlarm()
   })
 
-  test('while it is stopped, and not when it is continued', async (t) => {
-    const { child, watch, block, said } = await beating(t)
+  test('while it is stopped, nor when it is continued', async (t) => {
+    const { child, watch, block, output } = await startBeating(t)
     child.kill('SIGSTOP')
-    await eventually('it is stopped', () => statOf(child.pid)?.state === 'T')
-    for (let times = 0; times < 2; times++) await alarmElsewhere(t)
-    const before = said()
+    await eventually('the worker is stopped', () => statOf(child.pid)?.state === 'T')
+    for (let times = 0; times < 2; times++) await waitForOtherAlarm(t)
+    const before = output()
     child.kill('SIGCONT')
-    await eventually('it beats', () => said() > before)
-    assert.deepEqual([watch.told, watch.asked], [[], []])
+    await eventually('a heartbeat', () => output() > before)
+    assert.deepEqual([watch.alarms, watch.askedAt], [[], []])
     block()
-    await watch.alarm()
+    await watch.firstAlarm()
   })
 
-  test('before its whole time has passed since it was continued', async (t) => {
-    const worker = silent(t)
-    const watch = new Watch(t, worker)
+  test('until its full timeout has passed since it was continued', async (t) => {
+    const worker = startSilent(t)
+    const watch = new RecordingWatchdog(t, worker)
     process.kill(worker, 'SIGSTOP')
-    await alarmElsewhere(t)
+    await waitForOtherAlarm(t)
     const continuedAt = performance.now()
     process.kill(worker, 'SIGCONT')
-    const { at } = await watch.alarm()
+    const { at } = await watch.firstAlarm()
     assert.ok(at - continuedAt > limitMs, `after ${at - continuedAt} ms`)
   })
 
-  test('while the keeper itself stands still, and before its whole time has passed after that', async (t) => {
-    const watch = new Watch(t, silent(t))
-    blockOwnLoop(limitMs + 5 * beatMs)
-    const goesOnAt = performance.now()
-    const { at } = await watch.alarm()
-    assert.ok(at - goesOnAt > limitMs, `after ${at - goesOnAt} ms`)
+  test('while the keeper itself is stalled, nor until the full timeout has passed after that', async (t) => {
+    const watch = new RecordingWatchdog(t, startSilent(t))
+    blockOwnLoop(limitMs + 5 * heartbeatMs)
+    const resumedAt = performance.now()
+    const { at } = await watch.firstAlarm()
+    assert.ok(at - resumedAt > limitMs, `after ${at - resumedAt} ms`)
   })
 
-  test('while its beats wait in the socket of a busy keeper', async (t) => {
-    const { watch, block } = await beating(t)
+  test('while its heartbeats wait in the socket of a busy keeper', async (t) => {
+    const { watch, block } = await startBeating(t)
     for (let times = 0; times < 20; times++) {
       blockOwnLoop(limitMs / 4)
-      // One turn of the loop, in which the timers come before the sockets.
+      // One turn of the event loop: timers run before sockets are read.
       await new Promise((resolve) => setTimeout(resolve, 0))
     }
-    assert.deepEqual(watch.told, [])
+    assert.deepEqual(watch.alarms, [])
     block()
-    await watch.alarm()
+    await watch.firstAlarm()
   })
 
-  test('whose message has come, and is not read, when its time is up', async (t) => {
+  test('when its message has arrived but is still unread at the timeout', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'watchdog-'))
     t.after(() => rmSync(folder, { recursive: true }))
-    const server = createServer((socket) => socket.on('data', () => watch.dog.alive()))
+    const server = createServer((socket) => socket.on('data', () => watch.watchdog.alive()))
     server.listen(join(folder, 'socket'))
     t.after(() => server.close())
     const worker = connect(join(folder, 'socket'))
     await once(worker, 'connect')
     t.after(() => worker.destroy())
     let isLate = false
-    const watch = new Watch(t, silent(t), async () => {
+    const watch = new RecordingWatchdog(t, startSilent(t), async () => {
       setTimeout(
         () => {
           worker.write('alive')
-          blockOwnLoop(beatMs * 0.9)
+          blockOwnLoop(heartbeatMs * 0.9)
           isLate = true
         },
-        leadMs + beatMs / 2
+        leadMs + heartbeatMs / 2
       )
       return here
     })
-    await eventually('its time is up', () => isLate || watch.told.length > 0)
-    await eventually('it is asked anew', () => watch.asked.length > 1 || watch.told.length > 0)
-    assert.deepEqual(watch.told, [])
+    await eventually('the timeout has passed', () => isLate || watch.alarms.length > 0)
+    await eventually('the watchdog asks again', () => watch.askedAt.length > 1 || watch.alarms.length > 0)
+    assert.deepEqual(watch.alarms, [])
   })
 
-  test('while a debugger holds it', async (t) => {
+  test('while a debugger has paused it', async (t) => {
     let where: StackSample = { type: 'paused' }
-    const watch = new Watch(t, silent(t), async () => where)
-    await eventually('it is asked again and again', () => watch.asked.length >= 3)
-    assert.deepEqual(watch.told, [])
+    const watch = new RecordingWatchdog(t, startSilent(t), async () => where)
+    await eventually('the watchdog asks repeatedly', () => watch.askedAt.length >= 3)
+    assert.deepEqual(watch.alarms, [])
     where = here
-    assert.deepEqual((await watch.alarm()).where, here)
+    assert.deepEqual((await watch.firstAlarm()).where, here)
   })
 
-  test('when it is gone', async (t) => {
-    const worker = started(t, 'sleep', '1000')
-    const watch = new Watch(t, worker.pid)
+  test('when it has exited', async (t) => {
+    const worker = startProcess(t, 'sleep', '1000')
+    const watch = new RecordingWatchdog(t, worker.pid)
     worker.kill('SIGKILL')
     await once(worker, 'exit')
-    await alarmElsewhere(t)
-    assert.deepEqual([watch.told, watch.asked], [[], []])
+    await waitForOtherAlarm(t)
+    assert.deepEqual([watch.alarms, watch.askedAt], [[], []])
   })
 
-  test('when nobody watches any more', async (t) => {
-    const watch = new Watch(t, silent(t))
-    await eventually('it is asked', () => watch.asked.length > 0)
-    watch.dog.stop()
-    await alarmElsewhere(t)
-    assert.deepEqual(watch.told, [])
+  test('after the watchdog was stopped', async (t) => {
+    const watch = new RecordingWatchdog(t, startSilent(t))
+    await eventually('the watchdog asks', () => watch.askedAt.length > 0)
+    watch.watchdog.stop()
+    await waitForOtherAlarm(t)
+    assert.deepEqual(watch.alarms, [])
   })
 })
