@@ -95,7 +95,9 @@ async function startBeating(t: TestContext, ms = timeoutMs) {
   return { child, watch, block, endedBlocks, output: () => output }
 }
 
-/** Resolves when a second watchdog reports a second worker as hung. By then, any alarm of the first was due. */
+/**
+ * Resolves when a second watchdog reports a second worker as hung. By then, any alarm of the first was due.
+ */
 async function waitForOtherAlarm(t: TestContext): Promise<void> {
   await new RecordingWatchdog(t, startSilent(t)).firstAlarm()
 }

@@ -1,6 +1,6 @@
 /**
- * After a worker has given up root, hostile code in it cannot act as root through the keeper: neither with orders of its
- * own nor by an inherited scope (docs/security.md; docs/faults.md, 69).
+ * After a worker has given up root, hostile code in it cannot act as root through the keeper: neither with
+ * orders of its own nor by an inherited scope (docs/security.md; docs/faults.md, 69).
  */
 
 import assert from 'node:assert/strict'
@@ -108,7 +108,8 @@ suite('hostile code in a worker that was root', { skip }, () => {
         await eventually('the keeper of root has exited', () => !lives(keeper))
       }
       await server.ask('attack', forbidden.orders)
-      // Both keepers know this scope. An order that a keeper accepted is done by the time it answers a later one.
+      // Both keepers know this scope. An order that a keeper accepted is done by the time it answers a later
+      // one.
       await server.ask('list', 'old')
       await server.ask('end')
       await eventually('the keeper of root has exited', () => !lives(keeper))
@@ -134,8 +135,8 @@ suite('hostile code in a worker that was root', { skip }, () => {
   })
 
   /**
-   * The worker orders the keeper of root to inherit a scope. Resolves to whether an orphan with the mark of that
-   * scope survives. With `change`, the worker changes its rights first.
+   * The worker orders the keeper of root to inherit a scope. Resolves to whether an orphan with the mark of
+   * that scope survives. With `change`, the worker changes its rights first.
    */
   async function isOrphanSpared(t: TestContext, change?: string): Promise<boolean> {
     const server = new Changing(t)
