@@ -147,7 +147,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await assertClean(served)
     })
 
-    test('by SIGKILL to itself is reported as killed and leaves nothing', async (t) => {
+    test("by kill('SIGKILL') is reported as killed and leaves nothing", async (t) => {
       const served = await serve({ guard: { launch } }, (app, served) => {
         app.get('/run', async (request) => {
           const child = served.run(request, 'daemon.sh')
