@@ -81,7 +81,7 @@ suite('the control socket of a keeper', { concurrency: true }, () => {
   })
 
   for (const garbage of ['GET / HTTP/1.1\r\n\r\n', '{"type":"close"\n', '\0\n', 'null\n']) {
-    test(`on which garbage arrives ends all that runs and the keeper, which logs why: ${JSON.stringify(garbage)}`, async (t) => {
+    test(`that receives garbage ends all that runs and the keeper, which logs why: ${JSON.stringify(garbage)}`, async (t) => {
       const keeper = await RawKeeper.start(t)
       keeper.link.write(keeper.open + keeper.launch('tree-ignores-term.sh'))
       await keeper.witness.present(4)
