@@ -84,14 +84,14 @@ suite('another user', { skip: noOtherUser }, () => {
     const namespace = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
     const realm = process.env.SUBPROCESS_GUARD_REALM ?? ''
     let connections = 0
-    const impostor = createServer(() => void connections++)
-    impostor.listen(`\0fastify-subprocess-guard-sweep-0-${namespace}-${realm}`)
-    await once(impostor, 'listening')
-    t.after(() => impostor.close())
+    const squatter = createServer(() => void connections++)
+    squatter.listen(`\0fastify-subprocess-guard-sweep-0-${namespace}-${realm}`)
+    await once(squatter, 'listening')
+    t.after(() => squatter.close())
     const left = await startMarked(t, markOf())
     const swept = sweep()
     // A sweep of version 0.1.0 would wait until then.
-    impostor.once('connection', () => impostor.close())
+    squatter.once('connection', () => squatter.close())
     await swept
     assert.ok(!lives(left.pid))
     assert.equal(connections, 0)
@@ -180,13 +180,11 @@ suite('a sweep where TMPDIR is shared', { skip: noNewPlaces }, () => {
     const server = await startMarked(t, mark as string)
     await worker.loseBoth()
     await sweep({ dryRun: true })
-    const nextServer = await Worker.start({
+    const heir = await Worker.start({
       env: { SUBPROCESS_GUARD_MARK: mark, TMPDIR: tmp?.split('=')[1] }
     })
-    t.after(() => nextServer.close())
-    await eventually('the next server has swept', () =>
-      nextServer.errors.includes('what dead workers had left')
-    )
+    t.after(() => heir.close())
+    await eventually('it has swept', () => heir.errors.includes('what dead workers had left'))
     assert.ok(existsSync(tmp?.split('=')[1] as string))
     assert.ok(!lives(server.pid))
   })
