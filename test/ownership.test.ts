@@ -133,7 +133,7 @@ async function killBothAndSweep(worker: Worker): Promise<void> {
 }
 
 async function assertOwnGone(worker: Worker): Promise<void> {
-  await eventually('its ownNames are gone', () => !namesOf(worker).some((name) => ownNames.includes(name)))
+  await eventually('the scope’s own processes are gone', () => !namesOf(worker).some((name) => ownNames.includes(name)))
   assert.deepEqual(namesOf(worker), ['served'])
 }
 
