@@ -118,19 +118,16 @@ for (const setup of setups) {
     test('keeps variables that the environment of a command sets to another value than the worker’s', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open()
-      const temporaryFoldersWith = async (env: NodeJS.ProcessEnv): Promise<string[]> =>
+      const tmpVariables = async (env: NodeJS.ProcessEnv): Promise<string[]> =>
         (await scope.execFile('sh', ['-c', 'echo "$TMPDIR:$TMP:$TEMP"'], { env })).stdout.trim().split(':')
-      const [path] = await temporaryFoldersWith({ ...process.env, OTHER: '1' })
+      const [path] = await tmpVariables({ ...process.env, OTHER: '1' })
       assert.equal(dirname(path as string), tmp)
-      assert.deepEqual(await temporaryFoldersWith({ TMPDIR: '/own', PATH: process.env.PATH }), [
-        '/own',
-        path,
-        path
+      assert.deepEqual(await tmpVariables({ TMPDIR: '/own', PATH: process.env.PATH }), ['/own', path, path])
+      assert.deepEqual(await tmpVariables({ TMPDIR: '/1', TMP: '/2', TEMP: '/3', PATH: process.env.PATH }), [
+        '/1',
+        '/2',
+        '/3'
       ])
-      assert.deepEqual(
-        await temporaryFoldersWith({ TMPDIR: '/1', TMP: '/2', TEMP: '/3', PATH: process.env.PATH }),
-        ['/1', '/2', '/3']
-      )
       await scope.close()
     })
 
@@ -231,10 +228,10 @@ for (const setup of setups) {
       const [otherUsers, uid] = (await run({ uid: nobody, gid: nobody })).stdout.split('\n')
       const [ownUsers] = (await run({})).stdout.split('\n')
       assert.equal(uid, String(nobody))
-      assert.notEqual(theirs, ownUsers)
+      assert.notEqual(otherUsers, ownUsers)
       const { uid: owner, gid, mode } = statSync(otherUsers as string)
       assert.deepEqual([owner, gid, mode & 0o777], [nobody, nobody, 0o700])
-      // Its owner can put nothing in its testFolder.
+      // The other user does not own the parent directory, so it cannot replace its own.
       assert.equal(statSync(dirname(otherUsers as string)).uid, 0)
       const { leftFolders } = await scope.close()
       assert.deepEqual([leftFolders, readdirSync(tmp)], [[], []])
