@@ -65,9 +65,9 @@ suite('an MCP gateway', () => {
 })
 
 suite('a last word that a gateway writes to an MCP client when the scope’s signal aborts', () => {
-  for (const method of ['write', 'end'] as const) {
+  for (const writeMethod of ['write', 'end'] as const) {
     for (const when of ['in the listener', 'in a promise that follows'] as const) {
-      test(`by ${method}(), ${when}, arrives`, async (t) => {
+      test(`by ${writeMethod}(), ${when}, arrives`, async (t) => {
         const served = await serve({ guard: { timeout: distantMs } }, (app, served) => {
           app.post('/mcp', async (request, reply) => {
             const { id, method } = request.body as { id?: number; method: string }
@@ -84,7 +84,7 @@ suite('a last word that a gateway writes to an MCP client when the scope’s sig
             reply.raw.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
             const writeLast = (): void => {
               const last = { jsonrpc: '2.0', id, error: { code: -32001, message: 'the last word' } }
-              reply.raw[method](`event: message\ndata: ${JSON.stringify(last)}\n\n`)
+              reply.raw[writeMethod](`event: message\ndata: ${JSON.stringify(last)}\n\n`)
             }
             request.subprocesses.signal.addEventListener('abort', () => {
               if (when === 'in the listener') writeLast()
