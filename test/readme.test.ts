@@ -1,4 +1,4 @@
-/** Every code block of the README that is a program: copied into a file, and run. */
+/** Every code block of the README that is a program is copied into a file and run. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -17,7 +17,7 @@ import { Witness } from './harness/witness.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-// Stand-ins for the programs that the README's servers run. Each says to the witness that it is there.
+// Stand-ins for the programs that the README's servers run. Each announces itself to the witness.
 const programs = {
   ffmpeg:
     'echo "alive $$ ffmpeg" >&9; case "$*" in *missing*) exit 1;; *pipe:0*) cat >/dev/null;; esac; echo frame',
@@ -26,13 +26,13 @@ const programs = {
   soffice: 'echo "alive $$ soffice" >&9; exec sleep 1000'
 }
 
-/** What is asked of a server: method and path, and the answer. */
-type Question = [path: string, status: number, body: string | RegExp, ask?: Ask]
+/** A request to a server, and the expected answer. */
+type Exchange = [path: string, status: number, body: string | RegExp, ask?: Ask]
 
 const video = { method: 'POST', headers: { 'content-type': 'video/mp4', 'content-length': 0 } }
 
-/** By a line that only that block has. A block that no entry knows fails the test. */
-const blocks: [line: string, questions: Question[] | { prints: string } | { tellsOf: RegExp }][] = [
+/** Each block is identified by a line that no other block has. A block without an entry fails the test. */
+const blocks: [line: string, exchanges: Exchange[] | { prints: string } | { logs: RegExp }][] = [
   [
     "app.get('/frame/:file'",
     [
@@ -57,15 +57,15 @@ const blocks: [line: string, questions: Question[] | { prints: string } | { tell
   ],
   ['createGuard', { prints: '2000 bytes\n' }],
   ['capture: true', [['/convert', 200, 'started']]],
-  // The keeper waits 100 ms for the stack, which a busy machine may not tell in time.
+  // The keeper waits 100 ms for the stack, which may be too short on a busy machine.
   [
     'export async function workerAbort',
-    { tellsOf: /^worker \d+ hung for \d+ ms in no route\n(?: {4}at hang |undefined\n)/ }
+    { logs: /^worker \d+ hung for \d+ ms in no route\n(?: {4}at hang |undefined\n)/ }
   ]
 ]
 
-/** A worker that hangs, with a block of the README as its hooks. */
-const hangs = `
+/** A worker that hangs. Its hooks are a block of the README. */
+const hungWorker = `
   import { createGuard } from 'fastify-subprocess-guard'
   const hooks = new URL(process.argv[2], import.meta.url)
   const guard = await createGuard({ workerTimeout: 1_000, hooks })
@@ -90,22 +90,22 @@ suite('the README', () => {
     chmodSync(join(bin, name), 0o755)
   }
 
-  const found = codeBlocksOf(readFileSync(join(root, 'README.md'), 'utf8'))
+  const codeBlocks = codeBlocksOf(readFileSync(join(root, 'README.md'), 'utf8'))
 
-  test('has no code block that is not run here', () => {
-    assert.equal(found.length, blocks.length)
+  test('has no code block that is not tested here', () => {
+    assert.equal(codeBlocks.length, blocks.length)
   })
 
   for (const [line, expected] of blocks) {
-    test(`shows a program that runs: ${line}`, async (t) => {
-      const code = found.filter((block) => block.includes(line))
+    test(`has a code block that runs: ${line}`, async (t) => {
+      const code = codeBlocks.filter((block) => block.includes(line))
       assert.equal(code.length, 1, `${code.length} blocks have this line`)
       const file = join(project, `block-${blocks.findIndex(([known]) => known === line)}.js`)
       writeFileSync(file, code[0] as string)
       const witness = new Witness()
       t.after(() => witness.close())
       if (Array.isArray(expected)) await askServer(t, file, witness, expected)
-      else if ('tellsOf' in expected) assert.match(await hangWith(t, file, witness), expected.tellsOf)
+      else if ('logs' in expected) assert.match(await hangWith(t, file, witness), expected.logs)
       else assert.equal(await text(start(t, file, witness).stdout as never), expected.prints)
     })
   }
@@ -114,7 +114,7 @@ suite('the README', () => {
     t: TestContext,
     file: string,
     witness: Witness,
-    questions: Question[]
+    exchanges: Exchange[]
   ): Promise<void> {
     const port = await freePort()
     const server = start(t, file, witness, port)
@@ -123,12 +123,12 @@ suite('the README', () => {
       output += text
     })
     await eventually('the server listens', () => server.exitCode !== null || isListening(port))
-    for (const [path, status, body, given] of questions) {
-      const answer = await ask(port, path, given).answer
+    for (const [path, status, body, options] of exchanges) {
+      const answer = await ask(port, path, options).answer
       assert.equal(answer.status, status, answer.body)
       assert.match(answer.body, typeof body === 'string' ? new RegExp(`^${asPattern(body)}$`) : body)
     }
-    // What ends with its request may do so before it has announced itself: then the log tells of it.
+    // A command may end with its request before it has announced itself. Then the log mentions it.
     const hasRun = (): boolean => witness.announced.length > 0 || output.includes('ended 1 processes')
     await eventually('a command has run', hasRun)
     server.kill('SIGTERM')
@@ -136,18 +136,18 @@ suite('the README', () => {
     assert.ok(await witness.goneWithin(patienceMs), JSON.stringify(witness.living()))
   }
 
-  /** What the hooks say on standard error before the keeper does. */
+  /** Resolves to what the hooks write to standard error, without the log lines of the keeper. */
   async function hangWith(t: TestContext, hooks: string, witness: Witness): Promise<string> {
     const file = join(project, 'hangs.js')
-    writeFileSync(file, hangs)
+    writeFileSync(file, hungWorker)
     const worker = spawn(process.execPath, [file, hooks], {
       cwd: project,
       env: witness.env,
       stdio: ['ignore', 'ignore', 'pipe']
     })
     t.after(() => worker.kill('SIGKILL'))
-    const said = await text(worker.stderr)
-    return said
+    const errors = await text(worker.stderr)
+    return errors
       .split('\n')
       .filter((line) => !line.startsWith('{'))
       .join('\n')
@@ -165,7 +165,7 @@ function codeBlocksOf(markdown: string): string[] {
   return [...markdown.matchAll(/^```(?:js|ts|cjs)\n(.*?)^```$/gms)].map(([, code]) => code as string)
 }
 
-/** By the kernel's own table, in which state 0A is LISTEN (proc_pid_net(5)). */
+/** Reads the kernel's socket table, where state 0A is LISTEN (proc_pid_net(5)). */
 function isListening(port: number): boolean {
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
   return ['tcp', 'tcp6'].some((table) => {
