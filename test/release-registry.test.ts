@@ -8,14 +8,14 @@ import { suite, test } from 'node:test'
 import { markOf, markOfProcess } from './harness/marked.js'
 import { distThere, isRoot, runInNewPlaces, noNewPlaces as skip } from './harness/new-places.js'
 
-const registryName = 'subprocess-guard-0'
+const name = 'subprocess-guard-0'
 const mark = markOf()
 const file = mark.replace('/', '_')
 
 /**
  * Runs a program with the functions of the registry in new, empty shared directories. Returns what it prints.
  */
-function runWithRegistry<Printed>(prepare: string, program: string): Printed {
+function inNewPlaces<Printed>(prepare: string, program: string): Printed {
   const imports = `import * as registry from '${distThere}/containment/release-registry.js'
     import { execFileSync } from 'node:child_process'
     import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
@@ -38,35 +38,32 @@ const recordAndFind = `
 
 suite('a release', { skip }, () => {
   test('is recorded in memory', () => {
-    assert.deepEqual(runWithRegistry('', recordAndFind), [[`/dev/shm/${registryName}`], 'true'])
+    assert.deepEqual(inNewPlaces('', recordAndFind), [[`/dev/shm/${name}`], 'true'])
   })
 
   test('is recorded in the next directory when the name in one is taken', () => {
-    assert.deepEqual(runWithRegistry(`touch /dev/shm/${registryName}`, recordAndFind), [
-      [`/tmp/${registryName}`],
-      'true'
-    ])
-    const prepare = `touch /dev/shm/${registryName}; mkdir -p -m 700 /run/user/0`
-    assert.deepEqual(runWithRegistry(prepare, recordAndFind), [[`/run/user/0/${registryName}`], 'true'])
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, recordAndFind), [[`/tmp/${name}`], 'true'])
+    const prepare = `touch /dev/shm/${name}; mkdir -p -m 700 /run/user/0`
+    assert.deepEqual(inNewPlaces(prepare, recordAndFind), [[`/run/user/0/${name}`], 'true'])
   })
 
   test('is recorded in the next directory when one is full', () => {
-    const prepare = `mkdir -m 700 /dev/shm/${registryName}; mount -t tmpfs -o nr_inodes=1,mode=700 none /dev/shm/${registryName}`
-    assert.deepEqual(runWithRegistry(prepare, recordAndFind), [[`/tmp/${registryName}`], 'true'])
+    const prepare = `mkdir -m 700 /dev/shm/${name}; mount -t tmpfs -o nr_inodes=1,mode=700 none /dev/shm/${name}`
+    assert.deepEqual(inNewPlaces(prepare, recordAndFind), [[`/tmp/${name}`], 'true'])
   })
 
   for (const [what, prepare] of [
-    ['a link and a file', `ln -s other /dev/shm/${registryName}; touch /tmp/${registryName}`],
+    ['a link and a file', `ln -s other /dev/shm/${name}; touch /tmp/${name}`],
     [
       `directories ${isRoot ? 'of another user and ' : ''}that others can write to`,
-      `mkdir /dev/shm/${registryName} /tmp/${registryName}; chmod 777 /tmp/${registryName}
-       ${isRoot ? 'chown 1' : 'chmod 777'} /dev/shm/${registryName}`
+      `mkdir /dev/shm/${name} /tmp/${name}; chmod 777 /tmp/${name}
+       ${isRoot ? 'chown 1' : 'chmod 777'} /dev/shm/${name}`
     ]
   ] as const) {
     test(`is recorded under a random name, and found there, when all names are taken by ${what}`, () => {
-      const [folders, known] = runWithRegistry<[string[], string]>(prepare, recordAndFind)
+      const [folders, known] = inNewPlaces<[string[], string]>(prepare, recordAndFind)
       assert.equal(folders.length, 1)
-      assert.match(folders[0] as string, new RegExp(`^/dev/shm/${registryName}-\\w{6}$`))
+      assert.match(folders[0] as string, new RegExp(`^/dev/shm/${name}-\\w{6}$`))
       assert.equal(known, 'true')
     })
   }
@@ -74,39 +71,32 @@ suite('a release', { skip }, () => {
   test('that was recorded under a random name is still found when the usual name is free again', () => {
     const program = `
       noteRelease('${mark}')
-      execFileSync('rm', ['/dev/shm/${registryName}', '/tmp/${registryName}'])
+      execFileSync('rm', ['/dev/shm/${name}', '/tmp/${name}'])
       registry.noteRelease('${mark.replace('/1', '/2')}')
-      const [random] = readdirSync('/dev/shm').filter((one) => one.startsWith('${registryName}-'))
-      console.log(JSON.stringify([isReleased('${mark}'), existsSync('/dev/shm/${registryName}'), random !== undefined]))`
-    assert.deepEqual(runWithRegistry(`touch /dev/shm/${registryName} /tmp/${registryName}`, program), [
-      true,
-      true,
-      true
-    ])
+      const [random] = readdirSync('/dev/shm').filter((one) => one.startsWith('${name}-'))
+      console.log(JSON.stringify([isReleased('${mark}'), existsSync('/dev/shm/${name}'), random !== undefined]))`
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name} /tmp/${name}`, program), [true, true, true])
   })
 
   test('reports which names were taken', () => {
     const program = `console.log(JSON.stringify([noteRelease('${mark}'), noteRelease('${mark}').length]))`
-    assert.deepEqual(runWithRegistry(`touch /dev/shm/${registryName}`, program), [
-      [`/dev/shm/${registryName} is no folder`],
-      1
-    ])
-    assert.deepEqual(runWithRegistry('', program), [[], 0])
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, program), [[`/dev/shm/${name} is no folder`], 1])
+    assert.deepEqual(inNewPlaces('', program), [[], 0])
   })
 
   test('is ignored when another user recorded it', () => {
-    const prepare = `mkdir /dev/shm/${registryName}; touch /dev/shm/${registryName}/${file}; chmod 777 /dev/shm/${registryName}`
-    assert.equal(runWithRegistry(prepare, `console.log(isReleased('${mark}'))`), false)
+    const prepare = `mkdir /dev/shm/${name}; touch /dev/shm/${name}/${file}; chmod 777 /dev/shm/${name}`
+    assert.equal(inNewPlaces(prepare, `console.log(isReleased('${mark}'))`), false)
   })
 
   test('that cannot be recorded anywhere is refused, with the reasons', () => {
     const places = ['/dev/shm', '/tmp', '/tmp/own']
-    const message = runWithRegistry<string>(
+    const message = inNewPlaces<string>(
       `mount -t tmpfs -o ro none /tmp/own; for place in /tmp /dev/shm; do mount -o remount,bind,ro $place; done`,
       `try { noteRelease('${mark}') } catch (error) { console.log(JSON.stringify(error.message)) }`
     )
     for (const place of places) {
-      assert.ok(message.includes(`EROFS: read-only file system, mkdir '${place}/${registryName}'`), message)
+      assert.ok(message.includes(`EROFS: read-only file system, mkdir '${place}/${name}'`), message)
     }
   })
 
@@ -117,8 +107,8 @@ suite('a release', { skip }, () => {
         const found = isReleased(text)
         try { noteRelease(text) } catch ({ name }) { return [found, name] }
       })
-      console.log(JSON.stringify([tried, existsSync('/dev/shm/${registryName}')]))`
-    assert.deepEqual(runWithRegistry('', program), [texts.map(() => [false, 'RangeError']), false])
+      console.log(JSON.stringify([tried, existsSync('/dev/shm/${name}')]))`
+    assert.deepEqual(inNewPlaces('', program), [texts.map(() => [false, 'RangeError']), false])
   })
 })
 
@@ -131,13 +121,13 @@ suite('an entry', { skip }, () => {
    * kept.
    */
   function areKept(notes: [mark: string, ageSeconds: number][], prepare = ''): boolean[] {
-    return runWithRegistry(
+    return inNewPlaces(
       prepare,
       `const made = ${JSON.stringify(notes)}
        for (const [mark, ageSeconds] of made) {
          noteRelease(mark)
          const at = Date.now() / 1000 - ageSeconds
-         utimesSync('/dev/shm/${registryName}/' + mark.replace('/', '_'), at, at)
+         utimesSync('/dev/shm/${name}/' + mark.replace('/', '_'), at, at)
        }
        dropStaleNotes()
        console.log(JSON.stringify(made.map(([mark]) => isReleased(mark))))
@@ -176,14 +166,14 @@ suite('an entry', { skip }, () => {
       registry.noteReleasedProcess({ pid, startTick })
       // The pid was reused.
       registry.noteReleasedProcess({ pid, startTick: startTick - 1 })
-      const [own] = readdirSync('/dev/shm/${registryName}')
-      writeFileSync('/dev/shm/${registryName}/' + own.replace(/process_[^.]+/, 'process_0-0'), '')
-      writeFileSync('/dev/shm/${registryName}/' + own.replace(/\\.\\d+/, '.1'), '')
+      const [own] = readdirSync('/dev/shm/${name}')
+      writeFileSync('/dev/shm/${name}/' + own.replace(/process_[^.]+/, 'process_0-0'), '')
+      writeFileSync('/dev/shm/${name}/' + own.replace(/\\.\\d+/, '.1'), '')
       const released = registry.releasedProcesses()
       dropStaleNotes()
-      const kept = readdirSync('/dev/shm/${registryName}').map((file) => file.replace(/^process_[^.]+/, ''))
+      const kept = readdirSync('/dev/shm/${name}').map((file) => file.replace(/^process_[^.]+/, ''))
       console.log(JSON.stringify([released.map((of) => of === pid), kept.length, kept.some((of) => of.startsWith('.1.'))]))`
-    assert.deepEqual(runWithRegistry('', program), [[true], 2, true])
+    assert.deepEqual(inNewPlaces('', program), [[true], 2, true])
   })
 
   test('is dropped by later ones even while its worker lives, so that entries do not pile up', () => {
@@ -191,10 +181,10 @@ suite('an entry', { skip }, () => {
     const program = `
       for (const mark of ${JSON.stringify(marks.slice(1))}) {
         noteRelease(mark)
-        utimesSync('/dev/shm/${registryName}/' + mark.replace('/', '_'), 1, 1)
+        utimesSync('/dev/shm/${name}/' + mark.replace('/', '_'), 1, 1)
       }
       noteRelease('${marks[0]}')
-      console.log(readdirSync('/dev/shm/${registryName}').length)`
-    assert.equal(runWithRegistry('', program), 1)
+      console.log(readdirSync('/dev/shm/${name}').length)`
+    assert.equal(inNewPlaces('', program), 1)
   })
 })
