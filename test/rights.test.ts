@@ -51,7 +51,7 @@ suite('a server that starts as root and then gives it up', { skip }, () => {
     ['listen', 'register', 'change'],
     ['listen', 'change', 'register']
   ]) {
-    test(`runs commands as its present user: ${order}`, async (t) => {
+    test(`runs commands as its current user: ${order}`, async (t) => {
       const server = new Changing(t)
       for (const act of order) await server.ask(act, ...(act === 'change' ? ['user'] : []))
       await server.ask('open', 'scope')
@@ -64,7 +64,7 @@ suite('a server that starts as root and then gives it up', { skip }, () => {
     })
   }
 
-  test('runs commands as its present user in a scope that was open before', async (t) => {
+  test('runs commands as its current user in a scope that was open before', async (t) => {
     const { server, before } = await startAndDropRoot(t)
     for (const method of startMethods)
       assert.equal(await server.ask('run', 'scope', method, 'id -u; id -G'), nobody.repeat(2), method)
@@ -167,15 +167,15 @@ suite('a server that starts as root and then gives it up', { skip }, () => {
     assert.deepEqual(readdirSync(server.tmp), [])
   })
 
-  test('has its hooks run as its present user', async (t) => {
+  test('has its hooks run as its current user', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'h-'))
     t.after(() => rmSync(folder, { recursive: true }))
     chmodSync(folder, 0o777)
     const hooks = join(folder, 'hooks.mjs')
-    const writeMark = (what: string): string =>
+    const touchFlag = (what: string): string =>
       `writeFileSync(import.meta.dirname + '/${what}-' + process.getuid(), '')`
-    const hook = `export const workerExit = () => ${writeMark('called')}`
-    writeFileSync(hooks, `import { writeFileSync } from 'node:fs'\n${writeMark('loaded')}\n${hook}\n`)
+    const hook = `export const workerExit = () => ${touchFlag('called')}`
+    writeFileSync(hooks, `import { writeFileSync } from 'node:fs'\n${touchFlag('loaded')}\n${hook}\n`)
     const { server, before } = await startAndDropRoot(t, { hooks })
     // The worker notices the change without a launch.
     await server.until((keeper) => keeper !== before, 'keeper')
@@ -197,7 +197,7 @@ suite('a server that starts as root', { skip }, () => {
     'effective user': ['Gid', 'Groups', 'CapBnd'],
     capabilities: ['Uid', 'Gid', 'Groups', 'CapBnd']
   })) {
-    test(`runs commands with its present rights after a change of its ${what}`, async (t) => {
+    test(`runs commands with its current rights after a change of its ${what}`, async (t) => {
       const server = new Changing(t)
       await server.ask('register')
       const before = await server.keeper()

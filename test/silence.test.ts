@@ -41,7 +41,7 @@ async function startGuarded(t: TestContext, launch: 'keeper' | 'direct'): Promis
 }
 
 /** Resolves when both processes have announced themselves and written more than once. */
-async function bothWriting({ guarded, lines }: Writers): Promise<void> {
+async function untilBothWrite({ guarded, lines }: Writers): Promise<void> {
   await guarded.witness.present(2)
   await eventually('both processes write', () => lines().leader > 1 && lines().daemon > 1)
 }
@@ -59,7 +59,7 @@ for (const launch of ['keeper', 'direct'] as const) {
         const { guarded, path } = writers
         const scope = guarded.guard.open()
         guarded.run(scope, 'writes-for-ever.sh', [path])
-        await bothWriting(writers)
+        await untilBothWrite(writers)
         await end(scope, guarded)
         const before = readFileSync(path)
         // Checked at once, without a turn of the event loop: the promise resolves only after the proof.
@@ -76,7 +76,7 @@ test('without the guard an ended command leaves a daemon that keeps writing', as
   const writers = await startGuarded(t, 'keeper')
   const { guarded, path, lines } = writers
   const child = guarded.runApart('writes-for-ever.sh', [path])
-  await bothWriting(writers)
+  await untilBothWrite(writers)
   child.kill('SIGKILL')
   await once(child, 'exit')
   const { daemon } = lines()
