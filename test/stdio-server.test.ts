@@ -112,7 +112,8 @@ function moduleIn(folder: string): string {
   return join(folder, 'module.mjs')
 }
 
-// lstat() of a socket makes Node's next import resolve wrongly.
+// The worker stats the socket before launches. Without `bigint`, that would break Node's next import through
+// a link.
 test('a command does not change how Node resolves a module behind a symbolic link', async (t) => {
   const guarded = await start(t)
   const folder = mkdtempSync(join(parent, 'modules-'))
