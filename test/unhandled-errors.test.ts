@@ -25,7 +25,7 @@ afterEach(async () => {
   assert.deepEqual(fatal.splice(0), [])
 })
 
-const notHandledMessage = 'nobody listens'
+const unheard = 'nobody listens'
 const ends = {
   'its client leaves': ({ asked }) => asked.leave(),
   'its deadline passes': () => passDeadlines(),
@@ -65,7 +65,7 @@ async function assertLives(t: TestContext, kind: Kind, ending: keyof typeof ends
   await served.witness.present(6)
   await ends[ending]({ served, asked, answer })
   await assertGone(served)
-  const lines = (): unknown[] => served.log.filter(({ msg }) => msg.includes(notHandledMessage))
+  const lines = (): unknown[] => served.log.filter(({ msg }) => msg.includes(unheard))
   await eventually('each failure is logged', () => lines().length >= 5)
   await assert.rejects(
     late as Promise<unknown>,
@@ -125,9 +125,9 @@ suite('while another guard also uses the keeper', () => {
 
     /** Waits for the log line of a failure that is not handled. Asserts that it is the only one. */
     const lineOf = async (guarded: Guarded): Promise<Said> => {
-      await eventually('it is in the log', () => guarded.lines(notHandledMessage).length > 0)
+      await eventually('it is in the log', () => guarded.lines(unheard).length > 0)
       for (let turns = 0; turns < 10; turns++) await turn()
-      const [line, ...more] = guarded.lines(notHandledMessage)
+      const [line, ...more] = guarded.lines(unheard)
       assert.deepEqual(more, [])
       return line as Said
     }
@@ -190,7 +190,7 @@ suite('while another guard also uses the keeper', () => {
         await once(run.child, 'close')
         await assert.rejects(run, { code: 3 })
         await turn()
-        assert.deepEqual(guarded.lines(notHandledMessage), [])
+        assert.deepEqual(guarded.lines(unheard), [])
       })
 
       test('is logged with how its command failed, but not with all that the command wrote', async (t) => {
@@ -285,13 +285,13 @@ suite('while another guard also uses the keeper', () => {
       const bytes = Buffer.alloc(10_000_000)
       third?.write(bytes)
       fourth?.write(bytes)
-      await eventually('it is in the log', () => guarded.lines(notHandledMessage).length > 0)
-      assert.equal(guarded.lines(notHandledMessage)[0]?.level, 'error')
+      await eventually('it is in the log', () => guarded.lines(unheard).length > 0)
+      assert.equal(guarded.lines(unheard)[0]?.level, 'error')
       const isClosed = once(child, 'close')
       await scope.close()
       await isClosed
       assert.deepEqual(
-        guarded.lines(notHandledMessage).map(({ level }) => level),
+        guarded.lines(unheard).map(({ level }) => level),
         ['error', 'info']
       )
     })
@@ -307,8 +307,8 @@ suite('while another guard also uses the keeper', () => {
       await scope.close()
       await exited
       child.send?.('too late')
-      await eventually('it is in the log', () => guarded.lines(notHandledMessage).length === 1)
-      assert.equal(guarded.lines(notHandledMessage)[0]?.level, 'info')
+      await eventually('it is in the log', () => guarded.lines(unheard).length === 1)
+      assert.equal(guarded.lines(unheard)[0]?.level, 'info')
     })
   })
 })
