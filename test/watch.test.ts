@@ -331,7 +331,7 @@ suite('the failure of the watch thread', () => {
   })
 
   test('is reported when the thread throws', () => {
-    // The header is not writable. An error in the thread ends only the thread.
+    // A number cannot be written as the header. The error in the thread ends only the thread.
     const program = `WatchThread.start(${file}, (why) => process.exit(console.log(why))).attend('/nowhere', 1)
       setTimeout(() => {}, 20_000)`
     const { status, stdout, stderr } = run([], program)
