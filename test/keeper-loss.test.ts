@@ -276,7 +276,7 @@ suite('what a lost keeper was running ends', () => {
       giveBack()
     }
     await assertGone(guarded)
-    assert.equal(existsSync(folders[0] as string), false, "the lost keeper's folder is left")
+    assert.equal(existsSync(folders[0] as string), false, 'the directory of the lost keeper is left')
     await eventually('there is another keeper', () => guard.keeper !== 0)
     const { stdout } = await guard.run({}, (scope: Scope) => scope.execFile('echo', ['again']))
     assert.equal(stdout, 'again\n')

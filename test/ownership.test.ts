@@ -21,7 +21,8 @@ const launchMethods: readonly (readonly [method: string, setup: WorkerSetup])[] 
   ['where containment is "marks"', { env: { GUARD_PACKAGE: withoutKoffi.url } }]
 ]
 
-// The processes of `asks-service.sh` itself, and those with the program that the service starts for it.
+// The names of the processes of `asks-service.sh`; `allNames` adds the program that the service starts for
+// it.
 const ownNames = ['daemon', 'waits']
 const allNames = [...ownNames, 'served']
 
@@ -133,7 +134,10 @@ async function killBothAndSweep(worker: Worker): Promise<void> {
 }
 
 async function assertOwnGone(worker: Worker): Promise<void> {
-  await eventually('the scope’s own processes are gone', () => !namesOf(worker).some((name) => ownNames.includes(name)))
+  await eventually(
+    'the scope’s own processes are gone',
+    () => !namesOf(worker).some((name) => ownNames.includes(name))
+  )
   assert.deepEqual(namesOf(worker), ['served'])
 }
 
