@@ -54,7 +54,7 @@ function streamEvents(writeLast: (response: ServerResponse) => void): Write {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const child = scope.spawn('sh', ['-c', 'echo data: first; exec sleep 1000'])
     child.stdout.on('data', (chunk) => response.write(chunk))
-    // A handler that takes the end of the command for the end of the answer.
+    // Like many handlers, this one ends the response when the command exits.
     child.on('exit', () => response.end())
     scope.signal.addEventListener('abort', () => writeLast(response))
   }

@@ -1,6 +1,6 @@
 /**
- * The response rules: a request whose scope ends gets the error of that end, or its connection is cut. What
- * becomes of its commands never becomes the answer (docs/faults.md, 51, 52, 54 to 56, 60). Each run checks
+ * The response rules: a request whose scope ends early gets the error of that end, or its connection is cut;
+ * how its commands end never becomes the answer (docs/faults.md, 51, 52, 54 to 56, 60). Each run checks
  * another random sample of the matrix of servers, hooks, handlers and endings. `MATRIX_SEED` repeats a
  * sample; `MATRIX_CELL` runs the cells whose names contain it.
  */

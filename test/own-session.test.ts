@@ -40,7 +40,7 @@ forEachLauncher((launcher) => {
     ]
   ]
   for (const [name, start] of commands) {
-    test(`a command that is ${name} ends with the program that it executes, with the status of that`, async () => {
+    test(`a command that is ${name} ends when the program that it executes ends, with the same exit status`, async () => {
       const child = start()
       const events = eventsOf(child)
       assert.equal(await firstOutput(child), 'there')
