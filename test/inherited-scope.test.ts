@@ -1,4 +1,7 @@
-/** Code that has taken over a worker which was root can order nothing as root: `docs/security.md` tells (FAULTS 69). */
+/**
+ * After a worker has given up root, hostile code in it cannot act as root through the keeper: neither with
+ * orders of its own nor by an inherited scope (docs/security.md; docs/faults.md, 69).
+ */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -13,37 +16,37 @@ import { eventually } from './harness/expectations.js'
 import { startMarked } from './harness/marked.js'
 import { environmentOf, lives, statOf } from './harness/proc.js'
 
-// Not public: the compiled file itself.
+// Not exported by the package: import the compiled file.
 const protocol = new URL('../../dist/wire/messages.js', import.meta.url).href
 const { encode }: typeof Protocol = await import(protocol)
 
 const skip = process.getuid?.() !== 0 && 'only root can give up rights'
-// Above what the guard gives out.
+// Higher than any scope number that the guard assigns.
 const scope = 9_000
 const opening = { id: 'taken over', graceMs: 0, killSignal: 'SIGKILL' } as const
 
-/** What only root may do, and the orders to do it. */
-class Booty {
+/** Orders that need the rights of root, and a check of which of them were carried out. */
+class ForbiddenOrders {
   readonly #folder = mkdtempSync(join(tmpdir(), 'b-'))
   readonly #victim = spawn('sleep', ['1000'], { stdio: 'ignore' })
-  readonly #treasure = join(this.#folder, 'treasure')
-  readonly #made = join(this.#folder, 'made')
-  readonly #hooked = join(this.#folder, 'hooked')
+  readonly #rootFolder = join(this.#folder, 'root-folder')
+  readonly #idFile = join(this.#folder, 'made')
+  readonly #hookFile = join(this.#folder, 'hooked')
 
   constructor(t: TestContext) {
-    mkdirSync(this.#treasure)
-    writeFileSync(join(this.#folder, 'hooks.mjs'), hooksThatWrite(this.#hooked))
+    mkdirSync(this.#rootFolder)
+    writeFileSync(join(this.#folder, 'hooks.mjs'), hooksThatWrite(this.#hookFile))
     t.after(() => {
       this.#victim.kill('SIGKILL')
       rmSync(this.#folder, { recursive: true })
     })
   }
 
-  /** In a scope of their own and in one that there is. */
+  /** Orders for a new scope and for scope 1, which exists. */
   get orders(): string {
     const pid = this.#victim.pid as number
     const startTick = Number(statOf(pid)?.startTick)
-    const args = ['sh', '-c', `id -u > ${this.#made}`]
+    const args = ['sh', '-c', `id -u > ${this.#idFile}`]
     const request = {
       file: '/bin/sh',
       args,
@@ -58,7 +61,7 @@ class Booty {
       { type: 'open', scope, opening },
       { type: 'launch', id: scope, scope, request },
       { type: 'launch', id: scope + 1, scope: 1, request },
-      { type: 'folder', scope, folder: { path: this.#treasure } },
+      { type: 'folder', scope, folder: { path: this.#rootFolder } },
       { type: 'adopt', scope, process: { pid, startTick }, command: { number: scope + 2 } },
       { type: 'add-hooks', id: scope, url: new URL(`file://${this.#folder}/hooks.mjs`).href },
       { type: 'close', scope }
@@ -66,13 +69,13 @@ class Booty {
     return orders.map(encode).join('')
   }
 
-  /** What was done of the orders. */
-  get taken(): object {
+  /** Which of the orders were carried out. */
+  get effects(): object {
     return {
-      madeBy: existsSync(this.#made) ? readFileSync(this.#made, 'utf8') : undefined,
-      removedFolder: !existsSync(this.#treasure),
+      madeBy: existsSync(this.#idFile) ? readFileSync(this.#idFile, 'utf8') : undefined,
+      removedFolder: !existsSync(this.#rootFolder),
       endedProcess: !lives(this.#victim.pid),
-      ranHooks: existsSync(this.#hooked)
+      ranHooks: existsSync(this.#hookFile)
     }
   }
 }
@@ -81,40 +84,41 @@ function hooksThatWrite(path: string): string {
   return `import { writeFileSync } from 'node:fs'\nwriteFileSync('${path}', '')\nexport function workerExit() {}\n`
 }
 
-// A folder that has not the name of a scope's is nobody's to remove.
-const all = { madeBy: '0\n', removedFolder: false, endedProcess: true, ranHooks: true }
-const nothing = { madeBy: undefined, removedFolder: false, endedProcess: false, ranHooks: false }
+// The directory stays in any case: the keeper only removes directories that are named like those of a scope.
+const allEffects = { madeBy: '0\n', removedFolder: false, endedProcess: true, ranHooks: true }
+const noEffects = { madeBy: undefined, removedFolder: false, endedProcess: false, ranHooks: false }
 
-suite('code in a worker that was root', { skip }, () => {
+suite('hostile code in a worker that was root', { skip }, () => {
   for (const [when, program] of Object.entries({
-    'before its guard knows': undefined,
-    'when the keeper of root has still something to run': 'waits.sh',
-    'when the keeper of root has gone': undefined
+    'before the guard notices the change': undefined,
+    'while the keeper of root still runs a command': 'waits.sh',
+    'after the keeper of root has exited': undefined
   })) {
-    test(`gets nothing done as root, ${when}`, async (t) => {
-      const booty = new Booty(t)
+    test(`can do nothing as root ${when}`, async (t) => {
+      const forbidden = new ForbiddenOrders(t)
       const server = new Changing(t)
       await server.ask('register')
       const keeper = await server.keeper()
       await server.ask('open', 'old')
       if (program !== undefined) await server.ask('start', 'old', program)
       await server.ask('change', 'user')
-      if (when !== 'before its guard knows') await server.ask('run', 'old', 'spawn', 'true')
-      if (when === 'when the keeper of root has gone') {
+      if (when !== 'before the guard notices the change') await server.ask('run', 'old', 'spawn', 'true')
+      if (when === 'after the keeper of root has exited') {
         await server.ask('close', 'old')
-        await eventually('it has gone', () => !lives(keeper))
+        await eventually('the keeper of root has exited', () => !lives(keeper))
       }
-      await server.ask('attack', booty.orders)
-      // What a keeper had taken for an order is done by the time of a later one: each has the scope.
+      await server.ask('attack', forbidden.orders)
+      // Both keepers know this scope. An order that a keeper accepted is done by the time it answers a later
+      // one.
       await server.ask('list', 'old')
       await server.ask('end')
-      await eventually('the keeper of root has gone', () => !lives(keeper))
-      assert.deepEqual(booty.taken, nothing)
+      await eventually('the keeper of root has exited', () => !lives(keeper))
+      assert.deepEqual(forbidden.effects, noEffects)
     })
   }
 
-  test('gets nothing done as root by orders that are read when it is gone', async (t) => {
-    const booty = new Booty(t)
+  test('can do nothing as root by orders that the keeper reads after the worker has exited', async (t) => {
+    const forbidden = new ForbiddenOrders(t)
     const server = new Changing(t)
     await server.ask('register')
     const keeper = await server.keeper()
@@ -122,15 +126,18 @@ suite('code in a worker that was root', { skip }, () => {
     await server.ask('start', 'old', 'waits.sh')
     process.kill(keeper, 'SIGSTOP')
     await server.ask('change', 'user')
-    await server.ask('attack', booty.orders)
+    await server.ask('attack', forbidden.orders)
     server.process.kill('SIGKILL')
     await new Promise((resolve) => server.process.once('exit', resolve))
     process.kill(keeper, 'SIGCONT')
-    await eventually('the keeper has gone', () => !lives(keeper))
-    assert.deepEqual(booty.taken, nothing)
+    await eventually('the keeper has exited', () => !lives(keeper))
+    assert.deepEqual(forbidden.effects, noEffects)
   })
 
-  /** Whether an orphan lives on that carries the mark of a scope which the worker has the keeper of root take over. */
+  /**
+   * The worker orders the keeper of root to inherit a scope. Resolves to whether an orphan with the mark of
+   * that scope survives. With `change`, the worker changes its rights first.
+   */
   async function isOrphanSpared(t: TestContext, change?: string): Promise<boolean> {
     const server = new Changing(t)
     await server.ask('register')
@@ -147,28 +154,28 @@ suite('code in a worker that was root', { skip }, () => {
     ]
     await server.ask('attack', orders.map(encode).join(''))
     if (change === undefined) await orphan.gone()
-    // It does not end before what it has begun is done.
+    // The keeper finishes what it has begun before it exits.
     await server.ask('end')
-    await eventually('the keeper of root has gone', () => !lives(keeper))
+    await eventually('the keeper of root has exited', () => !lives(keeper))
     return lives(orphan.pid)
   }
 
-  test('cannot have the keeper of root take over a scope', async (t) => {
+  test('cannot have the keeper of root inherit a scope', async (t) => {
     assert.ok(await isOrphanSpared(t, 'user'))
   })
 
-  test('has the keeper of root take over a scope while it is root', async (t) => {
+  test('can have the keeper of root inherit a scope while it is still root', async (t) => {
     assert.ok(!(await isOrphanSpared(t)))
   })
 
-  test('gets the most of that done while it is root', async (t) => {
-    const booty = new Booty(t)
+  test('can do most of it while it is still root', async (t) => {
+    const forbidden = new ForbiddenOrders(t)
     const server = new Changing(t)
     await server.ask('register')
     await server.keeper()
     await server.ask('open', 'old')
     await server.ask('run', 'old', 'spawn', 'true')
-    await server.ask('attack', booty.orders)
-    await eventually('all is done', () => isDeepStrictEqual(booty.taken, all))
+    await server.ask('attack', forbidden.orders)
+    await eventually('the orders are carried out', () => isDeepStrictEqual(forbidden.effects, allEffects))
   })
 })

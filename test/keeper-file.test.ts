@@ -1,4 +1,7 @@
-/** The keeper's file as a running worker finds it: one for all guards, and looked at before each start (FAULTS 74). */
+/**
+ * The keeper's file while a worker runs: all guards of the worker use the same one, and its version is
+ * checked before each start of a keeper (docs/faults.md, 74).
+ */
 
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,16 +20,16 @@ interface Line {
   readonly err?: Error
 }
 
-/** Starts a guard that keeps what it logs. */
+/** Starts a guard, and records what it logs. */
 async function start(keeperPath: string): Promise<{ guard: Guard; lines: Line[] }> {
   const lines: Line[] = []
-  const keep = (fields: object, message: string): void => void lines.push({ ...fields, message })
-  const guard = await createGuard({ keeperPath, logger: { info: keep, warn: keep, error: keep } })
+  const log = (fields: object, message: string): void => void lines.push({ ...fields, message })
+  const guard = await createGuard({ keeperPath, logger: { info: log, warn: log, error: log } })
   return { guard, lines }
 }
 
 suite('the keeper’s file', () => {
-  test('is the same for all guards of a worker', async (t) => {
+  test('must be the same for all guards of a worker', async (t) => {
     const guard = await createGuard()
     t.after(() => guard.close())
     const same = await createGuard({ keeperPath: keeperFile })
@@ -39,7 +42,7 @@ suite('the keeper’s file', () => {
     })
   })
 
-  test('of another version is not started for a keeper that was lost, and the right one is as soon as it is there', async (t) => {
+  test('is not started after a keeper loss while it has another version, and is started once it has the right one', async (t) => {
     const path = join(folder, 'updated.mjs')
     copyFileSync(keeperFile, path)
     const { guard, lines } = await start(path)

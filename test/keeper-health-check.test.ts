@@ -1,4 +1,4 @@
-/** When a keeper that says nothing is given up (FAULTS 71). */
+/** When the worker gives up a keeper that sends nothing (docs/faults.md, 71). */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -10,15 +10,18 @@ import { eventually } from './harness/expectations.js'
 import { KeeperHealthCheck, passSilence } from './harness/keeper-silence.js'
 import { end } from './harness/proc.js'
 
-// Not public: the compiled file itself.
+// Not exported by the package: import the compiled file.
 const { processorWaitOf }: typeof WaitsModule = await compiled('platform/linux/process-waits')
 
-suite('a keeper that says nothing', () => {
-  /** Whether it is given up after so much silence, during that share of which it waits for a processor. */
+suite('a silent keeper', () => {
+  /**
+   * Whether the worker gives up the keeper after `silentMs` of silence. The keeper waits for a processor
+   * during `waitingShare` of that time; undefined where the system does not report it.
+   */
   function isGivenUp(silentMs: number, waitingShare: number | undefined): boolean {
     let isGivenUp = false
     let isWaiting = true
-    const vigil = new KeeperHealthCheck({
+    const healthCheck = new KeeperHealthCheck({
       isWaiting: () => isWaiting,
       isStarting: () => false,
       waitedMs: () => (waitingShare === undefined ? undefined : waitingShare * performance.now()),
@@ -27,7 +30,7 @@ suite('a keeper that says nothing', () => {
         isGivenUp = true
       }
     })
-    vigil.begin()
+    healthCheck.begin()
     passSilence(silentMs)
     isWaiting = false
     passSilence(2_000)
@@ -40,19 +43,19 @@ suite('a keeper that says nothing', () => {
     assert.ok(isGivenUp(14_000, undefined))
   })
 
-  test('is not given up while it waits for a processor, but for a minute at most', () => {
+  test('is not given up while it waits for a processor, for a minute at most', () => {
     assert.ok(!isGivenUp(40_000, 0.9))
     assert.ok(isGivenUp(40_000, 0.5))
     assert.ok(isGivenUp(64_000, 1))
   })
 })
 
-test('the time that a process waits for a processor is told', async (t) => {
-  // One more than there are processors.
+test('the time that a process has waited for a processor is read from /proc', async (t) => {
+  // One process more than there are processors, so that some process always waits.
   const spinning = Array.from({ length: availableParallelism() + 1 }, () => spin(t))
   const waitedMs = (): number => spinning.reduce((sum, pid) => sum + (processorWaitOf(pid) as number), 0)
   const before = waitedMs()
-  await eventually('they have waited for 100 ms', () => waitedMs() > before + 100)
+  await eventually('the processes have waited for 100 ms', () => waitedMs() > before + 100)
   assert.equal(processorWaitOf(0), undefined)
 })
 

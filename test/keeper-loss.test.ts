@@ -1,4 +1,7 @@
-/** The loss of the keeper: what it had running is ended, and there is another one (FAULTS 41). */
+/**
+ * When a keeper is lost, everything that it was running is ended, and another keeper starts (docs/faults.md,
+ * 41).
+ */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
@@ -38,7 +41,7 @@ async function startGuarded(t: TestContext): Promise<Guarded> {
   return guarded
 }
 
-/** Those of the keepers that have this folder for temporary files. */
+/** The socket directories of all keepers that use this TMPDIR. */
 function socketFolders(): string[] {
   const names = readdirSync(tmpdir()).filter((name) => name.startsWith('subprocess-guard-'))
   return names.map((name) => join(tmpdir(), name))
@@ -49,14 +52,14 @@ async function killKeeper(pid: number): Promise<void> {
   await eventually('the keeper is dead', () => !lives(pid))
 }
 
-/** What is started in a scope, and its number once it has one. */
-async function started(child: ChildProcess): Promise<number> {
+/** Resolves to the pid of a command once it has been started. */
+async function pidOf(child: ChildProcess): Promise<number> {
   if (child.pid === undefined) await once(child, 'spawn')
   return child.pid as number
 }
 
 for (const kind of kinds) {
-  test(`a keeper that is killed leaves nothing, its requests get 503, and it has a successor: ${kind.name}`, async (t) => {
+  test(`a killed keeper leaves nothing, its requests get 503, and another keeper starts: ${kind.name}`, async (t) => {
     const served = await kind.serve({}, (served) => {
       for (const { program } of cases) {
         served.get(`/${program}`, async (request) => {
@@ -77,13 +80,13 @@ for (const kind of kinds) {
     }
     await assertGone(served)
     await eventually('the scopes are closed', () => served.guard.scopes().length === 0)
-    const told = served.scopeLines.map(({ route, reason, processes }) => ({
+    const reported = served.scopeLines.map(({ route, reason, processes }) => ({
       ...{ route, reason, count: (processes as unknown[]).length }
     }))
     const byRoute = (one: { route: unknown }, other: { route: unknown }): number =>
       String(one.route).localeCompare(String(other.route))
     assert.deepEqual(
-      told.sort(byRoute),
+      reported.sort(byRoute),
       cases
         .map(({ program, count }) => ({ route: `GET /${program}`, reason: 'keeper-lost', count }))
         .sort(byRoute)
@@ -97,8 +100,8 @@ for (const kind of kinds) {
   })
 }
 
-test('a keeper that is killed while commands start answers with 503, whatever a request does with them', async (t) => {
-  const uses: Record<string, (request: GuardedRequest) => Promise<unknown>> = {
+test('when a keeper is killed while commands start, each request gets 503, whatever it does with its command', async (t) => {
+  const handlers: Record<string, (request: GuardedRequest) => Promise<unknown>> = {
     'returns-the-output': async (request) => request.spawn('echo', ['output']).stdout,
     'reads-the-output': async (request) => text(request.spawn('echo', ['output']).stdout as never),
     'waits-for-execFile': async (request) => (await request.subprocesses.execFile('echo', ['output'])).stdout,
@@ -110,31 +113,31 @@ test('a keeper that is killed while commands start answers with 503, whatever a 
     }
   }
   const served = await kinds[0]?.serve({}, (served) => {
-    for (const [use, handle] of Object.entries(uses)) served.get(`/${use}`, handle)
+    for (const [name, handle] of Object.entries(handlers)) served.get(`/${name}`, handle)
   })
   assert.ok(served)
   t.after(() => served.close())
   const { keeper } = served.guard
-  // It takes the connections, and does nothing with them.
+  // A stopped keeper still gets connections (the kernel queues them), but does nothing with them.
   process.kill(keeper, 'SIGSTOP')
-  const asked = Object.keys(uses).flatMap((use) =>
-    Array.from({ length: 5 }, () => ({ use, ...ask(served.port, `/${use}`) }))
+  const asked = Object.keys(handlers).flatMap((name) =>
+    Array.from({ length: 5 }, () => ({ name, ...ask(served.port, `/${name}`) }))
   )
-  await eventually('all have their scopes', () => served.guard.scopes().length === asked.length)
+  await eventually('every request has a scope', () => served.guard.scopes().length === asked.length)
   await killKeeper(keeper)
-  for (const { use, answer } of asked) {
+  for (const { name, answer } of asked) {
     const { status, body }: Answer = await answer
-    assert.equal(status, 503, `${use}: ${body}`)
-    assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_KEEPER_LOST', use)
+    assert.equal(status, 503, `${name}: ${body}`)
+    assert.equal(JSON.parse(body).code, 'ERR_SUBPROCESS_KEEPER_LOST', name)
   }
-  for (const use of Object.keys(uses)) {
-    const { status, body }: Answer = await ask(served.port, `/${use}`).answer
-    assert.deepEqual([status, body], [200, 'output\n'], use)
+  for (const name of Object.keys(handlers)) {
+    const { status, body }: Answer = await ask(served.port, `/${name}`).answer
+    assert.deepEqual([status, body], [200, 'output\n'], name)
   }
 })
 
-suite('with the keeper goes', () => {
-  test('what a scope has adopted, and its folder', async (t) => {
+suite('the loss of a keeper', () => {
+  test('ends what a scope has adopted, and removes its directory', async (t) => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
     const folder = scope.tempDir()
@@ -148,7 +151,7 @@ suite('with the keeper goes', () => {
     assert.equal(existsSync(folder), false)
   })
 
-  test('what a scope was just ending', async (t) => {
+  test('ends what a scope was just ending, with a new grace period', async (t) => {
     const guarded = await startGuarded(t)
     const { witness } = guarded
     const scope = guarded.guard.open({ grace: 60_000 })
@@ -164,10 +167,10 @@ suite('with the keeper goes', () => {
     await witness.heard('ready')
     await witness.present(4)
     const closed = scope.close('finished')
-    await eventually('it is asked to end', () => asked() === 1)
+    await eventually('a first SIGTERM', () => asked() === 1)
     await killKeeper(guarded.guard.keeper)
-    // The grace begins anew: who has ignored one signal is asked once more.
-    await eventually('it is asked again', () => asked() === 2)
+    // The grace period starts again: a process that ignored the first SIGTERM gets a second one.
+    await eventually('a second SIGTERM', () => asked() === 2)
     assert.equal(isClosed, false)
     assert.equal(witness.living().length, 4)
     for (const { pid } of witness.living()) process.kill(pid, 'SIGKILL')
@@ -176,7 +179,7 @@ suite('with the keeper goes', () => {
     assert.deepEqual(survivors, [])
   })
 
-  test('not what was released', async (t) => {
+  test('does not end what was released', async (t) => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
     const child = scope.spawn(...commandOf('background-child.sh'), {
@@ -186,7 +189,7 @@ suite('with the keeper goes', () => {
     await guarded.witness.present(2)
     scope.release(child)
     const other = scope.spawn('sleep', ['1000'], { stdio: 'ignore' })
-    const pid = await started(other)
+    const pid = await pidOf(other)
     await scope.list()
     await killKeeper(guarded.guard.keeper)
     const { processes } = await scope.closed
@@ -197,7 +200,7 @@ suite('with the keeper goes', () => {
     assert.equal(guarded.witness.living().length, 2)
   })
 
-  test('not what was released, either, when the worker is killed after that', async (t) => {
+  test('does not end what was released when the worker is killed after that', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     await worker.withScope('release')
@@ -207,23 +210,27 @@ suite('with the keeper goes', () => {
     const { body } = await ask(worker.port, '/echo').answer
     assert.equal(body, 'subreaper\n')
     worker.kill('SIGKILL')
-    // Its keeper has left.
+    // Resolves when the keeper has exited too.
     await worker.output()
     assert.equal(worker.witness.living().length, 2)
   })
 
-  test('nothing of a scope that its successor has', async (t) => {
+  test('does not end commands of the next keeper', async (t) => {
     const guarded = await startGuarded(t)
     const { guard } = guarded
-    // Longer than the successor takes to start something.
+    // Longer than the next keeper needs to start a command.
     const scope = guard.open({ grace: 60_000 })
     guarded.run(scope, 'tree-ignores-term.sh')
     await guarded.witness.present(4)
     await killKeeper(guard.keeper)
     await eventually('there is another keeper', () => guard.keeper !== 0 && scope.reason !== undefined)
     const next = guard.open()
-    const pid = await started(next.spawn('sleep', ['1000'], { stdio: 'ignore' }))
-    assert.equal(guarded.witness.living().length, 4, 'the successor has come too late to be mistaken')
+    const pid = await pidOf(next.spawn('sleep', ['1000'], { stdio: 'ignore' }))
+    assert.equal(
+      guarded.witness.living().length,
+      4,
+      'the next keeper started too late: the test proves nothing'
+    )
     for (const living of guarded.witness.living()) process.kill(living.pid, 'SIGKILL')
     const { processes } = await scope.closed
     assert.ok(processes.every((process) => process.pid !== pid))
@@ -233,7 +240,7 @@ suite('with the keeper goes', () => {
     )
   })
 
-  test('nothing that the worker started outside its scopes', async (t) => {
+  test('does not end what the worker has started outside its scopes', async (t) => {
     const guarded = await startGuarded(t)
     const apart = spawn('sleep', ['1000'], { stdio: 'ignore' })
     t.after(() => apart.kill('SIGKILL'))
@@ -247,8 +254,8 @@ suite('with the keeper goes', () => {
   })
 })
 
-suite('what a lost keeper had running ends', () => {
-  test('when the worker is out of descriptors, and there is another keeper when it has some again', async (t) => {
+suite('what a lost keeper was running ends', () => {
+  test('when the worker is out of descriptors, and another keeper starts when it has some again', async (t) => {
     const before = new Set(socketFolders())
     const guarded = await startGuarded(t)
     const folders = socketFolders().filter((path) => !before.has(path))
@@ -269,7 +276,7 @@ suite('what a lost keeper had running ends', () => {
       giveBack()
     }
     await assertGone(guarded)
-    assert.equal(existsSync(folders[0] as string), false, "the lost keeper's folder is left")
+    assert.equal(existsSync(folders[0] as string), false, 'the directory of the lost keeper is left')
     await eventually('there is another keeper', () => guard.keeper !== 0)
     const { stdout } = await guard.run({}, (scope: Scope) => scope.execFile('echo', ['again']))
     assert.equal(stdout, 'again\n')
@@ -281,19 +288,22 @@ suite('what a lost keeper had running ends', () => {
     assert.deepEqual(events, ['keeper-lost', 'SIGTERM', 'SIGTERM'])
   })
 
-  /** A worker whose keeper was lost, and whose next one waits for a command that goes on to the end of the grace. */
+  /**
+   * A worker that has lost its keeper. The next keeper waits for a command that runs to the end of the grace
+   * period.
+   */
   async function loseKeeper(t: TestContext): Promise<Worker> {
     const worker = await Worker.start({ options: { grace: 2_000 } })
     t.after(() => worker.close())
     worker.run('heeds-no-term.sh')
     await worker.witness.present(2)
     process.kill(worker.keeper as number, 'SIGKILL')
-    // The leader goes on, to the end of the grace.
+    // The leader runs on to the end of the grace period.
     await worker.witness.heard('tidied')
     return worker
   }
 
-  test('by the next keeper, though the worker is stopped meanwhile', async (t) => {
+  test('by the next keeper, although the worker is stopped meanwhile', async (t) => {
     const worker = await loseKeeper(t)
     worker.kill('SIGSTOP')
     await assertGone(worker)
@@ -310,14 +320,14 @@ suite('what a lost keeper had running ends', () => {
   })
 })
 
-suite('a keeper that is killed again and again', () => {
-  test('has successors, later and later, and a spawn meanwhile is refused with 503', async (t) => {
+suite('a keeper that is killed repeatedly', () => {
+  test('is replaced after growing pauses, during which a spawn is refused with 503', async (t) => {
     const guarded = await startGuarded(t)
     const { guard } = guarded
-    // After a loss that follows another one, the worker does without for a while.
+    // The pause of the worker before it starts the next keeper, for each loss in a row.
     const pausesMs = [0, 500, 1_000, 2_000]
     for (const [loss, pauseMs] of pausesMs.entries()) {
-      // Before the worker can know of the loss.
+      // Taken before the worker can notice the loss.
       const startedAt = performance.now()
       await killKeeper(guard.keeper)
       await eventually('the loss is known', () => guarded.lines('the keeper was lost').length === loss + 1)
@@ -328,8 +338,8 @@ suite('a keeper that is killed again and again', () => {
       }
       await eventually('there is another keeper', () => guard.keeper !== 0)
       const ms = performance.now() - startedAt
-      // A timer may be early by the fraction of a millisecond that its clock does not show.
-      assert.ok(ms > pauseMs - 2, `another one after ${ms} ms, not ${pauseMs}`)
+      // A timer may fire a fraction of a millisecond early.
+      assert.ok(ms > pauseMs - 2, `another keeper after ${ms} ms, not ${pauseMs}`)
       const { stdout } = await guard.run({}, (scope: Scope) => scope.execFile('echo', ['again']))
       assert.equal(stdout, 'again\n')
     }
@@ -349,8 +359,8 @@ suite('a keeper that is killed again and again', () => {
   })
 })
 
-suite('a keeper that is stopped, and answers nothing', () => {
-  test('is given up when a scope closes, whose processes end all the same', async (t) => {
+suite('a stopped keeper', () => {
+  test('is given up when a scope closes, and the processes of the scope end anyway', async (t) => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
     guarded.run(scope, 'tree-ignores-term.sh')
@@ -358,7 +368,7 @@ suite('a keeper that is stopped, and answers nothing', () => {
     const { keeper } = guarded.guard
     process.kill(keeper, 'SIGSTOP')
     const closed = scope.close()
-    // It may only be slow.
+    // Not given up yet: it may only be slow.
     passSilence(6_000)
     assert.equal(guarded.guard.keeper, keeper)
     assert.ok(lives(keeper))
@@ -369,12 +379,12 @@ suite('a keeper that is stopped, and answers nothing', () => {
     assert.notEqual(guarded.guard.keeper, keeper)
   })
 
-  const waits = {
+  const waitingCalls = {
     'a command': [(scope: Scope) => scope.execFile('true'), 'ERR_SUBPROCESS_KEEPER_LOST'],
     'a list()': [(scope: Scope) => scope.list(), []]
   } as const
-  for (const [what, [ask, expected]] of Object.entries(waits)) {
-    test(`is given up when ${what} is waited for in a scope without a deadline, and the next one serves`, async (t) => {
+  for (const [what, [ask, expected]] of Object.entries(waitingCalls)) {
+    test(`is given up when a scope without a deadline waits for ${what}, and the next keeper serves`, async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open({ timeout: false })
       guarded.run(scope, 'background-child.sh')
@@ -382,7 +392,7 @@ suite('a keeper that is stopped, and answers nothing', () => {
       const { keeper } = guarded.guard
       process.kill(keeper, 'SIGSTOP')
       const answered = ask(scope).catch((error: NodeJS.ErrnoException) => error.code)
-      // By then it is asked.
+      // By then the message has been sent.
       await new Promise((resolve) => setImmediate(resolve))
       passSilence(12_000)
       assert.deepEqual(await answered, expected)
@@ -419,7 +429,7 @@ suite('a listener that throws', () => {
     console.log(JSON.stringify({ uncaught, reason, isSame: guard.keeper === keeper }))
     await guard.close()`
 
-  test('keeps nothing else from being told, and is uncaught as with Node', () => {
+  test('causes an uncaught exception as in Node, and all other events are still emitted', () => {
     const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
       cwd: root,
       encoding: 'utf8',

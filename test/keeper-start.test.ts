@@ -1,4 +1,7 @@
-/** Machines on which the keeper cannot start, or that lack what others have (FAULTS 43 and 46). */
+/**
+ * Machines where the keeper cannot start, or where `ps`, a writable directory or parts of /proc are missing
+ * (docs/faults.md, 43 and 46).
+ */
 
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
@@ -15,7 +18,7 @@ import { Worker, type WorkerSetup } from './harness/worker.js'
 
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0
-// Short names: the path of a socket has 107 bytes at most.
+// Short names: the path of a Unix socket is limited to 107 bytes (unix(7)).
 const folder = mkdtempSync(join(tmpdir(), 'ks-'))
 const withoutKoffi = await installWithoutKoffi()
 after(() => {
@@ -27,34 +30,40 @@ const processCount = 1 + 2 + 4
 const missing = join(folder, 'missing')
 const pathWithoutPs = `PATH=${makePathWithoutPs()}`
 
-/** Runs a worker in a mount namespace of its own, after a script that changes what is mounted there. */
-function mounted(script: string, then = '"$@"'): string[] {
+/**
+ * A command prefix that runs a worker in its own mount namespace, after a script has changed the mounts
+ * there.
+ */
+function inMountNamespace(script: string, then = '"$@"'): string[] {
   const user = isRoot ? [] : ['--user', '--map-root-user']
   return ['unshare', '--mount', ...user, 'sh', '-c', `${script} && exec ${then}`, 'sh']
 }
 
-/** Whether a script may change what is mounted in such a namespace. */
+/** Whether this machine lets a script change the mounts of such a namespace. */
 function canMount(script: string): boolean {
-  const [command, ...args] = mounted(script, 'true') as [string, ...string[]]
+  const [command, ...args] = inMountNamespace(script, 'true') as [string, ...string[]]
   return spawnSync(command, args).status === 0
 }
 
-const noMounts = canMount('mount -t tmpfs tmpfs /mnt') ? false : 'no mount namespace can be had here'
-// The worker's own folder for temporary files, so that the test keeps its.
-const withReadOnlyTmp = mounted('mount -t tmpfs -o ro tmpfs "$TMPDIR"')
-// No `ps` either. Where nothing can be mounted, that alone.
+const noMounts = canMount('mount -t tmpfs tmpfs /mnt') ? false : 'mount namespaces are not available here'
+// In the namespace of the worker alone: the test can still write to its TMPDIR.
+const withReadOnlyTmp = inMountNamespace('mount -t tmpfs -o ro tmpfs "$TMPDIR"')
+// Without `ps` in PATH, and with a read-only TMPDIR where mounting is possible.
 const onBareMachine = noMounts === false ? [...withReadOnlyTmp, 'env', pathWithoutPs] : ['env', pathWithoutPs]
-// Each sees the processes of its own user alone.
-const hideOthers = 'mount -t proc -o hidepid=2 proc /proc'
-const withHidepid = mounted(hideOthers, `setpriv --reuid=${nobody} --regid=${nobody} --clear-groups "$@"`)
+// Each user sees only its own processes.
+const mountHidepid = 'mount -t proc -o hidepid=2 proc /proc'
+const withHidepid = inMountNamespace(
+  mountHidepid,
+  `setpriv --reuid=${nobody} --regid=${nobody} --clear-groups "$@"`
+)
 const noHiding =
-  isRoot && canMount(hideOthers) ? (whyNoOther() ?? false) : 'only root can mount /proc anew, with hidepid'
+  isRoot && canMount(mountHidepid) ? (whyNoOther() ?? false) : 'only root can mount /proc with hidepid'
 
-/** Starts a worker with daemons and all, kills it, and proves that nothing is left. */
-async function assertGuards(setup: WorkerSetup, containment = 'subreaper'): Promise<void> {
+/** Starts a worker with several kinds of commands, kills it, and asserts that nothing is left. */
+async function assertNothingLeft(setup: WorkerSetup, containment = 'subreaper'): Promise<void> {
   const worker = await Worker.start(setup)
   try {
-    // By the keeper's socket.
+    // This answer needs the keeper's socket.
     assert.equal((await ask(worker.port, '/echo').answer).body, `${containment}\n`)
     for (const program of programs) worker.run(program)
     await worker.witness.present(processCount)
@@ -70,20 +79,20 @@ async function assertGuards(setup: WorkerSetup, containment = 'subreaper'): Prom
   }
 }
 
-/** Asserts that registration fails with the error of a keeper that cannot start, and that this was said. */
-async function assertNoStart(setup: WorkerSetup, said: RegExp): Promise<void> {
+/** Asserts that registration fails because the keeper cannot start, with this explanation. */
+async function assertStartFails(setup: WorkerSetup, explanation: RegExp): Promise<void> {
   const started = Worker.start(setup)
   started.then((worker) => worker.close()).catch(() => {})
   await assert.rejects(started, ({ message }: Error) => {
     assert.match(message, /ERR_SUBPROCESS_KEEPER_START/)
-    assert.match(message, said)
+    assert.match(message, explanation)
     return true
   })
 }
 
 for (const launch of ['keeper', 'direct'] as const) {
   suite(`a keeper that cannot start, launch: ${launch}`, () => {
-    test('for want of room for a process is an error at registration', {
+    test('because no process can be created is an error at registration', {
       skip: whyNoLimit() ?? false
     }, () => {
       const { error } = runNoRoom('start', launch)
@@ -92,17 +101,20 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.match(error?.cause ?? '', /EAGAIN/)
     })
 
-    test('for want of a folder for its socket is an error at registration, and its way out is told', {
+    test('because its socket has no directory is an error at registration that tells the way out', {
       skip: noMounts
     }, async () => {
-      const within = mounted('mount -t tmpfs -o ro tmpfs /dev/shm')
+      const within = inMountNamespace('mount -t tmpfs -o ro tmpfs /dev/shm')
       const env = { TMPDIR: missing, XDG_RUNTIME_DIR: missing }
-      await assertNoStart({ launch, within, env }, /no private folder.*EROFS.*set TMPDIR to a writable one/)
+      await assertStartFails(
+        { launch, within, env },
+        /no private folder.*EROFS.*set TMPDIR to a writable one/
+      )
     })
   })
 }
 
-suite('a folder for the keeper’s socket', () => {
+suite('a directory for the keeper’s socket', () => {
   test('that is read-only is not used where there is another one', { skip: noMounts }, async () => {
     const runtime = join(folder, 'run')
     mkdirSync(runtime)
@@ -122,7 +134,7 @@ suite('a folder for the keeper’s socket', () => {
   test('that has no room for a socket is not used where there is another one', {
     skip: noMounts
   }, async () => {
-    const within = mounted('mount -t tmpfs -o nr_inodes=2 tmpfs "$TMPDIR"')
+    const within = inMountNamespace('mount -t tmpfs -o nr_inodes=2 tmpfs "$TMPDIR"')
     const runtime = join(folder, 'run-2')
     mkdirSync(runtime, { mode: 0o700 })
     const worker = await Worker.start({ within, env: { XDG_RUNTIME_DIR: runtime } })
@@ -139,7 +151,7 @@ suite('a folder for the keeper’s socket', () => {
   test('in which other users may rename it is not used where there is another one', async () => {
     const [open, runtime] = [join(folder, 'open'), join(folder, 'run-3')]
     mkdirSync(open)
-    // Not sticky, as a mounted volume of a container.
+    // Without the sticky bit, like a volume mounted into a container.
     chmodSync(open, 0o777)
     mkdirSync(runtime, { mode: 0o700 })
     const worker = await Worker.start({ env: { TMPDIR: open, XDG_RUNTIME_DIR: runtime } })
@@ -161,7 +173,7 @@ suite('a folder for the keeper’s socket', () => {
     ]
   ] as const) {
     test(`${what} is not used where there is another one`, async () => {
-      await assertGuards({ env })
+      await assertNothingLeft({ env })
     })
   }
 })
@@ -172,27 +184,23 @@ for (const [containment, launch, env] of [
   ['marks', 'keeper', { GUARD_PACKAGE: withoutKoffi.url }]
 ] as const) {
   suite(`a worker that is killed, containment "${containment}", launch: ${launch}`, () => {
-    test('leaves nothing where there is no ps in PATH and the folder for temporary files is read-only', async () => {
-      await assertGuards({ launch, within: onBareMachine, env }, containment)
+    test('leaves nothing where PATH has no ps and TMPDIR is read-only', async () => {
+      await assertNothingLeft({ launch, within: onBareMachine, env }, containment)
     })
 
-    // It cannot see its own parent there, which is root's.
-    test('leaves nothing where /proc hides the processes of others (hidepid)', {
+    // The worker cannot even see its own parent there, which runs as root.
+    test('leaves nothing where /proc hides the processes of other users (hidepid)', {
       skip: noHiding
     }, async () => {
-      await assertGuards({ launch, user: nobody, within: withHidepid, env }, containment)
+      await assertNothingLeft({ launch, user: nobody, within: withHidepid, env }, containment)
     })
   })
 }
 
 suite('a worker without the guard that is killed', () => {
   for (const [where, setup, skip] of [
-    [
-      'there is no ps in PATH and the folder for temporary files is read-only',
-      { within: onBareMachine },
-      false
-    ],
-    ['/proc hides the processes of others', { user: nobody, within: withHidepid }, noHiding]
+    ['PATH has no ps and TMPDIR is read-only', { within: onBareMachine }, false],
+    ['/proc hides the processes of other users', { user: nobody, within: withHidepid }, noHiding]
   ] as const) {
     test(`leaves everything where ${where}`, { skip }, async (t) => {
       const worker = await Worker.start({ guard: false, ...setup })
@@ -207,7 +215,7 @@ suite('a worker without the guard that is killed', () => {
   }
 })
 
-/** A PATH with what the test's programs need and nothing else. */
+/** Makes a directory with only those commands that the test programs need, to be used as PATH. */
 function makePathWithoutPs(): string {
   const path = join(folder, 'path')
   mkdirSync(path)

@@ -1,4 +1,4 @@
-/** The keeper: one for each worker, small, private, and gone with its worker. */
+/** The keeper is one process for each worker, small, private to its user, and exits with its last guard. */
 
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
@@ -13,15 +13,15 @@ import { assertClean, eventually } from './harness/expectations.js'
 import { lives, statOf } from './harness/proc.js'
 import { serve } from './harness/server.js'
 
-/** The most that an idle keeper may have for itself, in kB. */
+/** The limit of an idle keeper's private memory, in kB. */
 const mostPrivateKb = 14 * 1024
 
-// The keepers of other tests make their folders elsewhere.
+// A TMPDIR of its own, so that keepers of other tests do not make their directories here.
 const parent = mkdtempSync(join(tmpdir(), 'keeper-test-'))
 process.env.TMPDIR = parent
 after(() => rmSync(parent, { recursive: true }))
 
-/** The private folder of the one keeper there is. */
+/** The private directory of the only keeper. */
 function onlyFolder(): string {
   const [folder, ...others] = readdirSync(parent).filter((name) => name.startsWith('subprocess-guard-'))
   assert.ok(folder !== undefined && others.length === 0)
@@ -29,7 +29,7 @@ function onlyFolder(): string {
 }
 
 suite('the keeper', () => {
-  test('is ready before the app is, leads a session of its own, and holds no folder of the worker', async (t) => {
+  test('is ready before the app is, leads its own session, and does not keep the worker’s directory in use', async (t) => {
     const served = await serve({}, () => {})
     t.after(() => served.close())
     const { keeper } = served.app.subprocessGuard
@@ -38,12 +38,12 @@ suite('the keeper', () => {
     assert.equal(statOf(keeper)?.parent, process.pid)
   })
 
-  test('survives every signal that can be caught, and is not that of a fault of its own', async (t) => {
+  test('survives every signal that can be caught and does not report a fault of its own', async (t) => {
     const served = await serve({}, () => {})
     t.after(() => served.close())
     const { keeper } = served.app.subprocessGuard
-    const leftOut = new Set([
-      // Node opens its inspector, on a port that other tests need.
+    const excluded = new Set([
+      // SIGUSR1 opens Node's inspector, on a port that other tests need.
       'USR1',
       'KILL',
       'STOP',
@@ -57,7 +57,7 @@ suite('the keeper', () => {
       'TRAP',
       'UNUSED'
     ])
-    const names = Object.keys(constants.signals).filter((name) => !leftOut.has(name.slice('SIG'.length)))
+    const names = Object.keys(constants.signals).filter((name) => !excluded.has(name.slice('SIG'.length)))
     assert.ok(names.length > 20, names.join())
     for (const name of names) process.kill(keeper, name)
     const output = await served.inRequest((request) => text(request.spawn('echo', ['alive']).stdout as never))
@@ -65,7 +65,7 @@ suite('the keeper', () => {
     await assertClean(served)
   })
 
-  test('is one for all guards of a worker, and ends with the last', async (t) => {
+  test('is shared by all guards of a worker, and exits with the last one', async (t) => {
     const [first, second] = [Fastify(), Fastify()]
     t.after(() => Promise.all([first.close(), second.close()]))
     await Promise.all([first.register(subprocessGuard), second.register(subprocessGuard)])
@@ -77,7 +77,7 @@ suite('the keeper', () => {
     await eventually('the keeper is gone', () => statOf(keeper) === undefined)
   })
 
-  test(`has at most ${mostPrivateKb / 1024} MB for itself when it is idle`, async (t) => {
+  test(`has at most ${mostPrivateKb / 1024} MB of private memory when it is idle`, async (t) => {
     const served = await serve({}, () => {})
     t.after(() => served.close())
     const rollup = readFileSync(`/proc/${served.app.subprocessGuard.keeper}/smaps_rollup`, 'utf8')
@@ -89,7 +89,7 @@ suite('the keeper', () => {
 })
 
 suite('the keeper’s socket', () => {
-  test('is in a folder that nobody else may enter, and that goes with the keeper', async () => {
+  test('is in a directory that no other user may enter and that is removed with the keeper', async () => {
     const served = await serve({}, () => {})
     const folder = onlyFolder()
     assert.equal(statSync(folder).mode & 0o777, 0o700)
@@ -97,7 +97,7 @@ suite('the keeper’s socket', () => {
     assert.equal(existsSync(folder), false)
   })
 
-  test('serves only its worker', async (t) => {
+  test('serves only the worker', async (t) => {
     const served = await serve({}, () => {})
     t.after(() => served.close())
     const path = join(onlyFolder(), 'stdio')

@@ -1,4 +1,7 @@
-/** How an answer ends that is cut short: by a last word, and never as if it were whole (FAULTS 53, 60, 84). */
+/**
+ * A response that is cut short may get a last word, and never looks complete to the client (docs/faults.md,
+ * 53, 60, 84).
+ */
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -26,7 +29,7 @@ import { shareKeeper } from './harness/shared-keeper.js'
 shareKeeper()
 
 type Server = Served | ExpressServed
-/** What writes to Node's own response. */
+/** Writes to Node's own response. */
 type Write = (response: ServerResponse, scope: Scope) => void
 
 const frameworks: Record<string, (write: Write, options?: object) => Promise<Server>> = {
@@ -43,15 +46,17 @@ const frameworks: Record<string, (write: Write, options?: object) => Promise<Ser
     })
 }
 
-/** Events from a command that never ends, and a last one when the scope's signal aborts. */
-function streamEvents(sayLast: (response: ServerResponse) => void): Write {
+/**
+ * Streams the output of a command that never ends, and writes a last event when the scope's signal aborts.
+ */
+function streamEvents(writeLast: (response: ServerResponse) => void): Write {
   return (response, scope) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const child = scope.spawn('sh', ['-c', 'echo data: first; exec sleep 1000'])
     child.stdout.on('data', (chunk) => response.write(chunk))
-    // The end of the command would be taken for the end of the answer.
+    // Like many handlers, this one ends the response when the command exits.
     child.on('exit', () => response.end())
-    scope.signal.addEventListener('abort', () => sayLast(response))
+    scope.signal.addEventListener('abort', () => writeLast(response))
   }
 }
 
@@ -62,23 +67,23 @@ const lastWords: Record<string, (response: ServerResponse) => void> = {
 }
 
 for (const [framework, start] of Object.entries(frameworks)) {
-  for (const [way, sayLast] of Object.entries(lastWords)) {
-    test(`${framework}: a last word by ${way} on the signal arrives before the deadline's cut`, async (t) => {
-      const served = await start(streamEvents(sayLast))
+  for (const [way, writeLast] of Object.entries(lastWords)) {
+    test(`${framework}: a last word by ${way} in a listener of the signal arrives before the cut at the deadline`, async (t) => {
+      const served = await start(streamEvents(writeLast))
       t.after(() => served.close())
       const asked = ask(served.port, '/')
       await asked.begun
       await passDeadlines()
       const { body, isCut } = await asked.answer
       assert.equal(body, 'data: first\ndata: last\n')
-      // What the handler ends by itself is whole.
+      // A response that the handler itself ends is complete.
       assert.equal(isCut, way !== 'end()')
       await assertClean(served)
     })
   }
 }
 
-test('HTTP/2: a last word on the signal arrives before the reset of the stream', async (t) => {
+test('HTTP/2: a last word in a listener of the signal arrives before the stream is reset', async (t) => {
   const write = streamEvents((response) => void response.write('data: last\n'))
   const served = await (frameworks.Fastify as (write: Write, options: object) => Promise<Server>)(write, {
     http2: true
@@ -99,16 +104,16 @@ test('HTTP/2: a last word on the signal arrives before the reset of the stream',
   assert.equal(body, 'data: first\ndata: last\n')
 })
 
-suite('an answer that ends with its connection', () => {
+suite('a response that ends with its connection', () => {
   const endless = ['-c', 'echo begun; exec sleep 1000']
   const failing = ['-c', 'echo begun; read line; exit 1']
-  let goOn = (): void => {}
+  let proceed = (): void => {}
 
-  /** Ends as the argument says, when it is told to. */
+  /** Responds with the output of a shell script, which reads a line when `proceed()` is called. */
   function stream(response: ServerResponse, scope: Scope, args: string[]): void {
     const output = scope.stream('sh', args)
-    goOn = () => output.write('go on\n')
-    // Otherwise an HTTP/1.1 answer would be chunked.
+    proceed = () => output.write('go on\n')
+    // Otherwise an HTTP/1.1 response would be chunked.
     response.removeHeader('transfer-encoding')
     response.writeHead(200)
     pipeline(output, response).catch(() => {})
@@ -129,26 +134,26 @@ suite('an answer that ends with its connection', () => {
         const served = await start((response, scope) => stream(response, scope, failing))
         t.after(() => served.close())
         const client = askWith(head, t, connect(served.port, '127.0.0.1'))
-        await assertReset(client, () => goOn())
+        await assertReset(client, () => proceed())
         await assertClean(served)
       })
     }
   }
 
-  test('Fastify: is reset when the stream fails that was returned', async (t) => {
+  test('Fastify: is reset when the returned stream fails', async (t) => {
     const served = await new Served({}).start((app) => {
       app.get('/', async (request) => {
         const output = request.subprocesses.stream('sh', failing)
-        goOn = () => output.write('go on\n')
+        proceed = () => output.write('go on\n')
         return output
       })
     })
     t.after(() => served.close())
     const client = askWith(heads['HTTP/1.0'], t, connect(served.port, '127.0.0.1'))
-    await assertReset(client, () => goOn())
+    await assertReset(client, () => proceed())
   })
 
-  test('is reset by TLS, too', async (t) => {
+  test('is reset over TLS too', async (t) => {
     const write: Write = (response, scope) => stream(response, scope, endless)
     const served = await (frameworks.Fastify as (write: Write, options: object) => Promise<Server>)(write, {
       https: certificate(t)
@@ -158,7 +163,7 @@ suite('an answer that ends with its connection', () => {
     await assertReset(client, () => passDeadlines())
   })
 
-  test('looks whole when its socket is only destroyed: the negative control', async (t) => {
+  test('looks complete when its socket is only destroyed: the negative control', async (t) => {
     const server = createServer((_request, response) => {
       response.writeHead(200)
       response.write('begun', () => response.destroy())
@@ -176,7 +181,7 @@ suite('an answer that ends with its connection', () => {
   })
 })
 
-/** Asserts that the connection is reset, and not ended, when the answer has begun and something has happened. */
+/** Asserts that the connection is reset, not ended, by `act` after the response has begun. */
 async function assertReset(client: Socket, act: () => unknown): Promise<void> {
   await once(client, 'data')
   const cut = assert.rejects(once(client, 'end'), { code: 'ECONNRESET' })
@@ -204,18 +209,18 @@ for (const [version, framework] of [
   ['4', express4],
   ['5', express]
 ] as const) {
-  suite(`Express ${version}: a handler that goes on after its deadline`, () => {
-    /** A route that does something with its response when it is told to. */
+  suite(`Express ${version}: a handler that continues after its deadline`, () => {
+    /** A route whose handler does `act` with its response when `proceed()` is called. */
     async function serveLate(
       t: TestContext,
       act: (response: express.Response, next: (e: Error) => void) => void
     ) {
-      let goOn = (): void => {}
+      let proceed = (): void => {}
       const inputs: PassThrough[] = []
       const served = await new ExpressServed(framework, { guard: { timeout: distantMs } }).start(
         ({ app }) => {
           app.get('/late', (_req, res, next) => {
-            goOn = () => act(res, next)
+            proceed = () => act(res, next)
           })
           app.get('/slow', (req, res) => {
             const input = new PassThrough()
@@ -225,7 +230,7 @@ for (const [version, framework] of [
         }
       )
       t.after(() => served.close())
-      return { served, inputs, goOn: () => goOn() }
+      return { served, inputs, proceed: () => proceed() }
     }
 
     const acts: Record<string, (response: express.Response, next: (e: Error) => void) => void> = {
@@ -238,17 +243,17 @@ for (const [version, framework] of [
       'res.destroy()': (res) => void res.destroy()
     }
     for (const [name, act] of Object.entries(acts)) {
-      test(`${name} throws nothing, and does not end the next request of its connection`, async (t) => {
-        const { served, inputs, goOn } = await serveLate(t, act)
+      test(`${name} does not throw and does not end the next request on its connection`, async (t) => {
+        const { served, inputs, proceed } = await serveLate(t, act)
         const agent = new Agent({ keepAlive: true, maxSockets: 1 })
         t.after(() => agent.destroy())
-        const late = askBy(agent, served.port, '/late')
+        const late = askThrough(agent, served.port, '/late')
         await passDeadlines()
         const first = await late
         assert.deepEqual([first.status, first.body.includes('ERR_SUBPROCESS_DEADLINE')], [503, true])
-        const slow = askBy(agent, served.port, '/slow')
-        await eventually('the next request is there', () => inputs.length === 1)
-        goOn()
+        const slow = askThrough(agent, served.port, '/slow')
+        await eventually('the next request has arrived', () => inputs.length === 1)
+        proceed()
         inputs[0]?.end('slow')
         assert.deepEqual(await slow, { status: 200, body: 'slow', port: first.port })
         await assertClean(served)
@@ -257,8 +262,8 @@ for (const [version, framework] of [
   })
 }
 
-/** Asks by a connection of the agent, and tells which one it was. */
-async function askBy(agent: Agent, port: number, path: string) {
+/** Sends a request through the agent. Resolves to the response and the local port of its connection. */
+async function askThrough(agent: Agent, port: number, path: string) {
   const sent = request({ port, path, agent }).end()
   const [response] = await once(sent, 'response')
   let body = ''

@@ -1,4 +1,7 @@
-/** Commands with bad luck in a request, by keeper and by direct launch (FAULTS 24 to 27, 56). */
+/**
+ * Commands that fail to start, are killed as they start, or leave their standard streams open, full or closed
+ * early; started by the keeper and by direct launch (docs/faults.md, 24 to 27, 56).
+ */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -19,12 +22,12 @@ import { shareKeeper } from './harness/shared-keeper.js'
 
 shareKeeper()
 
-// Longer than connections are waited for that nobody is late with.
+// Longer than the keeper waits for connections when the event loop of the worker is not blocked.
 const blockedMs = 11_000
 
 const never = (): Promise<never> => new Promise(() => {})
 
-/** A server with a route for each misfortune of standard streams. */
+/** A server with a route for each problem with standard streams. */
 function serveStreams(setup: Setup): Promise<Served> {
   return serve(setup, (app, served) => {
     app.get(
@@ -47,8 +50,8 @@ function serveStreams(setup: Setup): Promise<Served> {
   })
 }
 
-/** Waits until the command sleeps in a write: its pipe is full. */
-async function full(served: Served): Promise<void> {
+/** Resolves when the pipe of the command is full: the command then sleeps in its write. */
+async function pipeFull(served: Served): Promise<void> {
   const [chatty] = await served.witness.present(1)
   await eventually('the pipe is full', () => statOf(chatty?.pid as number)?.state === 'S')
 }
@@ -65,7 +68,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await assertClean(served)
     })
 
-    test('written to by a grandchild for ever: the answer ends, and so does the grandchild', async (t) => {
+    test('written to by a grandchild forever: the answer ends, and so does the grandchild', async (t) => {
       const served = await serve({ guard: { launch } }, (app, served) => {
         const env = served.witness.env
         const command = commandOf('talks-on.sh')
@@ -85,7 +88,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await assertClean(served)
     })
 
-    test('written to by a grandchild for ever: a slow reader gets all that the command wrote', async (t) => {
+    test('written to by a grandchild forever: a slow reader gets all that the command wrote', async (t) => {
       const served = await serve({ guard: { launch } }, () => {})
       t.after(() => served.close())
       const env = served.witness.env
@@ -108,18 +111,18 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.match(output, /^\0{2163840}whole\n(on\n)+$/)
     })
 
-    test('full at shutdown: the chatty command ends, and nothing is held up', async (t) => {
+    test('full at shutdown: the chatty command ends, and nothing is delayed', async (t) => {
       const served = await serveStreams({ guard: { launch } })
       t.after(() => served.close())
       const asked = ask(served.port, '/chatty')
-      await full(served)
+      await pipeFull(served)
       const closed = served.app.close()
       await assertGone(served)
       await closed
       assert.equal((await asked.answer).status, 503)
     })
 
-    test('closed early by the command: the worker is told of EPIPE, and serves on', async (t) => {
+    test('closed early by the command: the worker gets EPIPE and still serves', async (t) => {
       const served = await serveStreams({ guard: { launch } })
       t.after(() => served.close())
       assert.equal((await ask(served.port, '/closes-stdin').answer).body, 'EPIPE')
@@ -129,12 +132,12 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 
   suite(`a command that is ended in the tick of its spawn, launch: ${launch}`, () => {
-    test('by its scope: nothing of it is left', async (t) => {
+    test('by its scope leaves nothing', async (t) => {
       const served = await serve({ guard: { launch } }, (app, served) => {
         app.get('/run', async (request) => {
           for (let i = 0; i < 20; i++) served.run(request, 'daemon.sh')
           await request.subprocesses.close()
-          // One that had not come to the witness yet has its environment all the same.
+          // A process that has not opened the witness yet still has its environment.
           return served.witness.heirs().length
         })
       })
@@ -144,7 +147,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await assertClean(served)
     })
 
-    test('by its own SIGKILL: it is reported as that, and nothing of it is left', async (t) => {
+    test("by kill('SIGKILL') is reported as killed and leaves nothing", async (t) => {
       const served = await serve({ guard: { launch } }, (app, served) => {
         app.get('/run', async (request) => {
           const child = served.run(request, 'daemon.sh')
@@ -162,12 +165,12 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 
   suite(`a command that cannot be started, launch: ${launch}`, () => {
-    test('since the worker is out of descriptors (EMFILE)', async (t) => {
+    test('because the worker is out of descriptors (EMFILE) emits an error', async (t) => {
       const served = await serve({ guard: { launch } }, () => {})
       t.after(() => served.close())
       limitOwnDescriptors(t)
       const codes = await served.inRequest(async (request) => {
-        const giveBack = takeAllDescriptors()
+        const freeDescriptors = takeAllDescriptors()
         try {
           const child = request.spawn('echo', ['never'])
           const [error] = await once(child, 'error')
@@ -175,7 +178,7 @@ for (const launch of ['keeper', 'direct'] as const) {
           assert.equal(child.kill(), false)
           return [error.code, error.syscall]
         } finally {
-          giveBack()
+          freeDescriptors()
         }
       })
       assert.equal(codes[0], 'EMFILE')
@@ -185,7 +188,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await assertClean(served)
     })
 
-    test('since there is no room for a process (EAGAIN)', { skip: whyNoLimit() ?? false }, () => {
+    test('because no process can be created (EAGAIN) emits an error', { skip: whyNoLimit() ?? false }, () => {
       const { error, events, isGuardOpen } = runNoRoom(launch)
       assert.equal(error, undefined)
       assert.deepEqual(events, ['error EAGAIN'])
@@ -194,19 +197,19 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-test('a command starts though the event loop is blocked while its connections are made', async (t) => {
+test('a command starts although the event loop is blocked while its connections are made', async (t) => {
   const guarded = await Guarded.start()
   t.after(() => guarded.close())
   await guarded.guard.run({ timeout: false }, async (scope) => {
     const output = outputOf(scope.spawn('echo', ['soon']))
-    // The keeper has the order by then, and the connections are not there yet.
+    // By then the keeper has the order, but not yet the connections.
     await new Promise<void>(process.nextTick)
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, blockedMs)
     assert.equal(await output, 'soon\n')
   })
 })
 
-test('a command fails for want of descriptors in the keeper (EMFILE), and the next one starts when it has some', async (t) => {
+test('a command fails while the keeper is out of descriptors (EMFILE), and the next one starts when it has some again', async (t) => {
   const guarded = await Guarded.start()
   t.after(() => guarded.close())
   const { keeper } = guarded.guard
@@ -220,7 +223,7 @@ test('a command fails for want of descriptors in the keeper (EMFILE), and the ne
 })
 
 suite('without the guard', { concurrency: true }, () => {
-  test('a grandchild holds the answer open, and lives', async (t) => {
+  test('a grandchild keeps the answer open and lives on', async (t) => {
     const served = await serveStreams({ guard: false })
     t.after(() => served.close())
     const asked = ask(served.port, '/holds-stdout')
@@ -229,7 +232,7 @@ suite('without the guard', { concurrency: true }, () => {
     asked.leave()
   })
 
-  test('a grandchild that writes on holds the answer open, and lives', async (t) => {
+  test('a grandchild that keeps writing keeps the answer open and lives on', async (t) => {
     const served = await serve({ guard: false }, (app, served) => {
       app.get('/', async (request) => served.run(request, 'talks-on.sh', [], { stdio: 'pipe' }).stdout)
     })
@@ -241,18 +244,18 @@ suite('without the guard', { concurrency: true }, () => {
   })
 
   for (const path of ['/chatty', '/closes-stdin']) {
-    test(`what the end of the server leaves lives on: ${path}`, async (t) => {
+    test(`a command of ${path} lives on after the server has closed`, async (t) => {
       const served = await serveStreams({ guard: false })
       t.after(() => served.close())
       ask(served.port, path)
-      if (path === '/chatty') await full(served)
+      if (path === '/chatty') await pipeFull(served)
       await served.witness.present(1)
       await served.app.close()
       await assertLeft(served, 1)
     })
   }
 
-  test('a command that is killed leaves the daemon that it has started', async (t) => {
+  test('a killed command leaves its daemon', async (t) => {
     const served = await serve({ guard: false }, (app, served) => {
       app.get('/run', async (request) => {
         const child = served.run(request, 'daemon.sh')

@@ -1,4 +1,4 @@
-/** Many requests at once, ending in every way: nothing alive, no zombie, and descriptors as before. */
+/** Many concurrent requests that end in every way leave no process, no zombie and no descriptor. */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -13,10 +13,12 @@ const requests = 501
 const connections = 50
 const timeout = 400
 
-// How the clients leave that do: each when its request is under way.
+// By path: closes the client's connection. Called when its request is under way.
 const leave = new Map<string, () => void>()
 
-/** A server with one route for each way to end; every request starts a command and its background child. */
+/**
+ * A server with one route for each way to end. Every request starts a command that has a background child.
+ */
 function serveMixed(setup: Setup): Promise<Served> {
   return serve(setup, (_app, served) => {
     served.get('/finishes', async (request) => {
@@ -34,7 +36,7 @@ function serveMixed(setup: Setup): Promise<Served> {
     served.get('/left', async (request) => {
       const child = served.run(request, 'background-child.sh')
       const { url } = request.raw
-      // Half of them before their command runs, the others as soon as it does.
+      // Half of the clients leave before their command runs, the others as soon as it does.
       if (/[13579]$/.test(url as string)) await once(child, 'spawn')
       leave.get(url as string)?.()
       await new Promise(() => {})
@@ -42,7 +44,10 @@ function serveMixed(setup: Setup): Promise<Served> {
   })
 }
 
-/** Sends so many requests, a third of each way to end, and resolves when all have ended. */
+/**
+ * Sends `count` requests, a third for each way to end. Resolves when all have ended, to the number of
+ * requests for each end.
+ */
 async function load(served: Served, count: number): Promise<Record<string, number>> {
   const ends: Record<string, number> = {}
   let next = 0
@@ -62,10 +67,10 @@ async function load(served: Served, count: number): Promise<Record<string, numbe
   return ends
 }
 
-test(`${requests} requests at ${connections} connections leave nothing`, async (t) => {
+test(`${requests} requests on ${connections} connections leave nothing`, async (t) => {
   const served = await serveMixed({ guard: { timeout: distantMs } })
   t.after(() => served.close())
-  // What the first requests open once and for all is no leak.
+  // Warm-up: descriptors that the first requests open permanently are no leak.
   await load(served, 30)
   served.log.length = 0
   await assertClean(served)
@@ -77,7 +82,7 @@ test(`${requests} requests at ${connections} connections leave nothing`, async (
   assert.deepEqual(ends, { 200: requests / 3, 503: requests / 3, left: requests / 3 })
   await assertGone(served)
   await assertClean(served)
-  await eventually('as many descriptors as before', () =>
+  await eventually('no more descriptors than before', () =>
     count().every((now, index) => now <= (before[index] as number))
   )
   t.diagnostic(`descriptors of worker and keeper: ${before} before, ${count()} after`)
@@ -88,7 +93,7 @@ test('without the guard thirty requests leave their processes', async (t) => {
   const served = await serveMixed({ guard: false, server: { handlerTimeout: timeout } })
   t.after(() => served.close())
   await load(served, 30)
-  // Each request has started two.
+  // Each request has started two processes.
   await served.witness.present(60)
   await assertLeft(served, 60)
 })

@@ -1,6 +1,8 @@
 /**
- * The law of the answer, in a sample of the matrix that is another one each time: what ends a scope never becomes an answer
- * (FAULTS 51, 52, 54 to 56, 60). `MATRIX_SEED` repeats a sample, `MATRIX_CELL` runs the cells with that in their names.
+ * The response rules: a request whose scope ends early gets the error of that end, or its connection is cut;
+ * how its commands end never becomes the answer (docs/faults.md, 51, 52, 54 to 56, 60). Each run checks
+ * another random sample of the matrix of servers, hooks, handlers and endings. `MATRIX_SEED` repeats a
+ * sample; `MATRIX_CELL` runs the cells whose names contain it.
  */
 
 import assert from 'node:assert/strict'
@@ -12,11 +14,11 @@ import { newSeed, sampleOf } from './harness/matrix/sample.js'
 
 const { MATRIX_SEED: givenSeed, MATRIX_CELL: wanted } = process.env
 
-test('the law of the answer holds in a sample of the matrix', async (t) => {
+test('the response rules hold in a sample of the matrix', async (t) => {
   const all = allBatches()
   const seed = givenSeed === undefined ? newSeed() : Number(givenSeed)
   const batches = wanted === undefined ? sampleOf(all, seed) : onlyCells(all, (name) => name.includes(wanted))
-  assert.ok(batches.length > 0, `no cell has ${wanted} in its name`)
+  assert.ok(batches.length > 0, `no name of a cell contains ${wanted}`)
   const what = wanted === undefined ? `MATRIX_SEED=${seed}` : `MATRIX_CELL="${wanted}"`
   t.diagnostic(`${what}: ${cellsOf(batches).length} of ${cellsOf(all).length} cells`)
   const violations = await runBatches(batches, 1)
@@ -25,7 +27,7 @@ test('the law of the answer holds in a sample of the matrix', async (t) => {
 })
 
 test(
-  'a handler that breaks the law is found out',
-  { skip: wanted !== undefined && 'MATRIX_CELL asks for some cells only' },
+  'a handler that breaks the rules is detected',
+  { skip: wanted !== undefined && 'MATRIX_CELL selects some cells only' },
   () => assertFoundOut(false)
 )

@@ -1,4 +1,7 @@
-/** The MCP gateway of the examples with the official client: its calls are answered, and nothing is left (FAULTS 84). */
+/**
+ * The MCP gateway of the examples, used with the official client, answers calls and leaves nothing
+ * (docs/faults.md, 84).
+ */
 
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
@@ -23,7 +26,7 @@ shareKeeper()
 const never = (): Promise<never> => new Promise(() => {})
 
 suite('an MCP gateway', () => {
-  test('lists its tools and answers calls, and leaves nothing of npx, its shell and the server', async (t) => {
+  test('lists its tools, answers calls, and leaves no npx, shell or MCP server', async (t) => {
     const gateway = await startGateway(t)
     const client = await connectTo(t, gateway.port)
     const { tools } = await client.listTools()
@@ -35,7 +38,7 @@ suite('an MCP gateway', () => {
     await callAndLeaveNothing(t, 3)
   })
 
-  test('tells a call at its deadline, and leaves nothing', async (t) => {
+  test('answers a call with an error at its deadline and leaves nothing', async (t) => {
     const gateway = await startGateway(t)
     const client = await connectTo(t, gateway.port)
     const call = hang(client)
@@ -48,7 +51,7 @@ suite('an MCP gateway', () => {
     assert.deepEqual(content, [{ type: 'text', text: '2' }])
   })
 
-  test('leaves nothing of a call whose client goes away', async (t) => {
+  test('leaves nothing of a call whose client disconnects', async (t) => {
     const gateway = await startGateway(t)
     const client = await connectTo(t, gateway.port)
     const call = hang(client)
@@ -61,10 +64,10 @@ suite('an MCP gateway', () => {
   })
 })
 
-suite('a last word that a gateway says to an MCP client when its signal aborts', () => {
-  for (const how of ['write', 'end'] as const) {
+suite('a last word that a gateway writes to an MCP client when the scope’s signal aborts', () => {
+  for (const writeMethod of ['write', 'end'] as const) {
     for (const when of ['in the listener', 'in a promise that follows'] as const) {
-      test(`by ${how}(), ${when}, arrives`, async (t) => {
+      test(`by ${writeMethod}(), ${when}, arrives`, async (t) => {
         const served = await serve({ guard: { timeout: distantMs } }, (app, served) => {
           app.post('/mcp', async (request, reply) => {
             const { id, method } = request.body as { id?: number; method: string }
@@ -79,13 +82,13 @@ suite('a last word that a gateway says to an MCP client when its signal aborts',
             }
             reply.hijack()
             reply.raw.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
-            const say = (): void => {
+            const writeLast = (): void => {
               const last = { jsonrpc: '2.0', id, error: { code: -32001, message: 'the last word' } }
-              reply.raw[how](`event: message\ndata: ${JSON.stringify(last)}\n\n`)
+              reply.raw[writeMethod](`event: message\ndata: ${JSON.stringify(last)}\n\n`)
             }
             request.subprocesses.signal.addEventListener('abort', () => {
-              if (when === 'in the listener') say()
-              else void Promise.resolve().then(say)
+              if (when === 'in the listener') writeLast()
+              else void Promise.resolve().then(writeLast)
             })
             served.run(request, 'waits.sh')
             return never()

@@ -1,23 +1,23 @@
-/** What comes by the keeper's sockets, whole, in halves, or as garbage (FAULTS 44). */
+/** Input on the keeper's sockets: whole, in pieces, truncated and garbage (docs/faults.md, 44). */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { suite, type TestContext, test } from 'node:test'
-import type * as Door from '../lib/keeper/stdio-server.js'
-import type * as Protocol from '../lib/wire/messages.js'
+import type * as StdioServerModule from '../lib/keeper/stdio-server.js'
+import type * as MessagesModule from '../lib/wire/messages.js'
 import { compiled } from './harness/compiled.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { RawKeeper } from './harness/raw-keeper.js'
 
-// Not public: the compiled files themselves.
-const { connectionHeader, Decoder, encode }: typeof Protocol = await compiled('wire/messages')
-const { StdioServer }: typeof Door = await compiled('keeper/stdio-server')
+// Not exported by the package: import the compiled files.
+const { connectionHeader, Decoder, encode }: typeof MessagesModule = await compiled('wire/messages')
+const { StdioServer }: typeof StdioServerModule = await compiled('keeper/stdio-server')
 
-type Message = Protocol.WorkerMessage | Protocol.KeeperMessage
+type Message = MessagesModule.WorkerMessage | MessagesModule.KeeperMessage
 
 suite('a stream of messages', () => {
-  // Two bytes, three and four: a cut may go through a character.
+  // Characters of two, three and four bytes: a cut may split a character.
   const messages: Message[] = [
     { type: 'folder', scope: 1, folder: { path: '/é€𝄞\n"' } },
     { type: 'close', scope: 1 },
@@ -25,7 +25,7 @@ suite('a stream of messages', () => {
   ]
   const bytes = Buffer.from(messages.map(encode).join(''))
 
-  test('comes whole in one piece, and byte for byte', () => {
+  test('is decoded from one piece, and byte by byte', () => {
     assert.deepEqual(new Decoder<Message>().decode(bytes), messages)
     const decoder = new Decoder<Message>()
     assert.deepEqual(
@@ -34,7 +34,7 @@ suite('a stream of messages', () => {
     )
   })
 
-  test('comes whole wherever it is cut in two', () => {
+  test('is decoded wherever it is cut in two', () => {
     for (let cut = 0; cut <= bytes.length; cut++) {
       const decoder = new Decoder<Message>()
       const halves = [bytes.subarray(0, cut), bytes.subarray(cut)]
@@ -46,33 +46,33 @@ suite('a stream of messages', () => {
     }
   })
 
-  test('gives no message that has not come to its end', () => {
+  test('yields no incomplete message', () => {
     for (let cut = 1; cut < bytes.length; cut++) {
       const whole = bytes.subarray(0, cut).filter((byte) => byte === 0x0a).length
       assert.equal(new Decoder<Message>().decode(bytes.subarray(0, cut)).length, whole)
     }
   })
 
-  test('that is garbage is an error, and never a message', () => {
+  test('that is garbage is an error, never a message', () => {
     for (const garbage of ['GET / HTTP/1.1\r\n', '{"type":\n', '\0\xff\n', '\n', '}{\n']) {
       assert.throws(() => new Decoder<Message>().decode(Buffer.from(garbage, 'latin1')), SyntaxError)
     }
   })
 })
 
-// Each has a keeper of its own, and waits for its grace.
+// Concurrent: each test has its own keeper and waits for its grace period.
 suite('the control socket of a keeper', { concurrency: true }, () => {
-  test('takes orders that come byte for byte', async (t) => {
+  test('accepts orders that arrive byte by byte', async (t) => {
     const keeper = await RawKeeper.start(t)
     for (const byte of Buffer.from(keeper.open + keeper.launch('daemon.sh'))) {
       keeper.link.write(Buffer.from([byte]))
-      // A turn of the loop each, so that not all of it goes in one piece.
+      // One turn of the event loop for each byte, so that they are not sent in one piece.
       await new Promise((resolve) => setImmediate(resolve))
     }
     await keeper.witness.present(2)
     keeper.link.write(encode({ type: 'close', scope: 1 }))
     await assertGone(keeper)
-    await eventually('it says that the scope is closed', () =>
+    await eventually('the keeper reports that the scope is closed', () =>
       keeper.heard.some(({ type }) => type === 'closed')
     )
     keeper.link.end(encode({ type: 'dismiss' }))
@@ -81,7 +81,7 @@ suite('the control socket of a keeper', { concurrency: true }, () => {
   })
 
   for (const garbage of ['GET / HTTP/1.1\r\n\r\n', '{"type":"close"\n', '\0\n', 'null\n']) {
-    test(`with garbage on it ends all that runs, and the keeper, and says why: ${JSON.stringify(garbage)}`, async (t) => {
+    test(`that receives garbage ends all that runs and the keeper, which logs why: ${JSON.stringify(garbage)}`, async (t) => {
       const keeper = await RawKeeper.start(t)
       keeper.link.write(keeper.open + keeper.launch('tree-ignores-term.sh'))
       await keeper.witness.present(4)
@@ -94,7 +94,7 @@ suite('the control socket of a keeper', { concurrency: true }, () => {
     })
   }
 
-  test('that ends in the middle of an order starts nothing, and ends what runs', async (t) => {
+  test('that closes in the middle of an order starts nothing and ends what runs', async (t) => {
     const keeper = await RawKeeper.start(t)
     keeper.link.write(keeper.open + keeper.launch('daemon.sh'))
     await keeper.witness.present(2)
@@ -108,60 +108,60 @@ suite('the control socket of a keeper', { concurrency: true }, () => {
 })
 
 suite('the stdio socket of a keeper', () => {
-  async function openDoor(t: TestContext) {
+  async function openServer(t: TestContext) {
     const arrivals: number[] = []
-    const door = await StdioServer.open(
+    const server = await StdioServer.open(
       'test',
       (connection) => arrivals.push(connection),
       () => ({})
     )
-    t.after(() => door.close())
-    const call = (): Socket => connect(door.path).on('error', () => {})
-    return { door, arrivals, call }
+    t.after(() => server.close())
+    const connectClient = (): Socket => connect(server.path).on('error', () => {})
+    return { server, arrivals, connectClient }
   }
 
-  test('takes a header that comes byte for byte', async (t) => {
-    const { door, arrivals, call } = await openDoor(t)
-    const socket = call()
+  test('accepts a header that arrives byte by byte', async (t) => {
+    const { server, arrivals, connectClient } = await openServer(t)
+    const socket = connectClient()
     t.after(() => socket.destroy())
-    for (const byte of connectionHeader(door.secret, 5)) {
+    for (const byte of connectionHeader(server.secret, 5)) {
       socket.write(byte)
       await new Promise((resolve) => setImmediate(resolve))
     }
-    await eventually('the connection has come', () => arrivals.length > 0)
+    await eventually('the connection is accepted', () => arrivals.length > 0)
     assert.deepEqual(arrivals, [5])
-    door.take(5)?.destroy()
+    server.take(5)?.destroy()
   })
 
-  test('leaves a stream to the first client that names it, and turns the second away', async (t) => {
-    const { door, arrivals, call } = await openDoor(t)
-    const first = call()
+  test('assigns a stream to the first client that names it, and rejects the second', async (t) => {
+    const { server, arrivals, connectClient } = await openServer(t)
+    const first = connectClient()
     t.after(() => first.destroy())
-    first.write(connectionHeader(door.secret, 5))
-    await eventually('the connection has come', () => door.has(5))
-    const second = call()
-    second.write(connectionHeader(door.secret, 5))
+    first.write(connectionHeader(server.secret, 5))
+    await eventually('the connection is accepted', () => server.has(5))
+    const second = connectClient()
+    second.write(connectionHeader(server.secret, 5))
     await once(second.resume(), 'close')
     assert.deepEqual(arrivals, [5])
-    // The one that is there leads to the first.
-    const taken = door.take(5) as Socket
+    // The accepted connection is that of the first client.
+    const taken = server.take(5) as Socket
     taken.end('for the first')
     assert.equal(String((await once(first, 'data'))[0]), 'for the first')
     taken.destroy()
   })
 
-  test('turns a client away that ends in the middle of its header', async (t) => {
-    const { door, arrivals, call } = await openDoor(t)
-    const socket = call()
-    socket.end(connectionHeader(door.secret, 5).slice(0, -1))
+  test('rejects a client that ends in the middle of its header', async (t) => {
+    const { server, arrivals, connectClient } = await openServer(t)
+    const socket = connectClient()
+    socket.end(connectionHeader(server.secret, 5).slice(0, -1))
     await once(socket.resume(), 'close')
     assert.deepEqual(arrivals, [])
   })
 
-  test('turns a client away that says more than its header', async (t) => {
-    const { door, arrivals, call } = await openDoor(t)
-    const socket = call()
-    socket.write(`${connectionHeader(door.secret, 5)}more`)
+  test('rejects a client that sends more than its header', async (t) => {
+    const { server, arrivals, connectClient } = await openServer(t)
+    const socket = connectClient()
+    socket.write(`${connectionHeader(server.secret, 5)}more`)
     await once(socket.resume(), 'close')
     assert.deepEqual(arrivals, [])
   })

@@ -1,4 +1,4 @@
-/** Options are checked where they are given, and a mistake names option, value and the way out. */
+/** Options are validated where they are given. An error names the option, its value and the way out. */
 
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
@@ -75,7 +75,7 @@ suite('at a route', () => {
     })
   }
 
-  test('an override holds for a route that was declared before the guard was loaded', async (t) => {
+  test('an override applies to a route that was declared before the guard was loaded', async (t) => {
     const app = Fastify()
     t.after(() => app.close())
     app.register(subprocessGuard, { timeout: 60_000 })
@@ -97,7 +97,7 @@ suite('at a route', () => {
       return ended
     })
     const how = (await app.inject('/')).json()
-    // The shell needs longer than 1 ms for its handler on a busy machine: then SIGKILL is right, too.
+    // On a busy machine the shell may need more than 1 ms for its handler: then SIGKILL is also correct.
     assert.ok(how[0] === 7 || how[1] === 'SIGKILL', JSON.stringify(how))
   })
 })

@@ -1,4 +1,7 @@
-/** Other users and other machines can disturb neither the sweep nor the folders that servers use (FAULTS 67 and 68). */
+/**
+ * Other users and other machines cannot disturb a sweep or the directories that servers use (docs/faults.md,
+ * 67 and 68).
+ */
 
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
@@ -29,12 +32,12 @@ import { Worker } from './harness/worker.js'
 
 const nobody = 65_534
 const noOtherUser = isRoot ? (whyNoOther() ?? false) : 'only root can start processes of another user'
-const name = 'subprocess-guard-0'
+const ownFolderName = 'subprocess-guard-0'
 const folder = mkdtempSync(join(tmpdir(), 'own-'))
 chmodSync(folder, 0o755)
 after(() => rmSync(folder, { recursive: true }))
 
-const run = <Printed>(prepare: string, scenario: string): Printed =>
+const runScenario = <Printed>(prepare: string, scenario: string): Printed =>
   runMainInNewPlaces(prepare, 'lock-main.js', scenario)
 const readOnly =
   'mount -t tmpfs -o ro none /tmp/own; for p in /tmp /dev/shm; do mount -o remount,bind,ro $p; done'
@@ -43,29 +46,29 @@ suite('the lock of the sweep', { skip: noNewPlaces }, () => {
   for (const [where, prepare] of [
     ['', ''],
     [
-      ', also where others have made its folder first',
-      `mkdir /dev/shm/${name} /tmp/${name}; ${isRoot ? 'chown 1' : 'chmod 777'} /dev/shm/${name} /tmp/${name}`
+      ' also where another user made its directory first',
+      `mkdir /dev/shm/${ownFolderName} /tmp/${ownFolderName}; ${isRoot ? 'chown 1' : 'chmod 777'} /dev/shm/${ownFolderName} /tmp/${ownFolderName}`
     ],
     [
-      ', also where TMPDIR alone can be written to',
+      ' also where only TMPDIR is writable',
       'mount -t tmpfs none /tmp/own; for p in /tmp /dev/shm; do mount -o remount,bind,ro $p; done'
     ]
   ] as const) {
     test(`is held by one at a time${where}`, () => {
-      assert.deepEqual(run(prepare, 'one at a time'), [1, 2])
+      assert.deepEqual(runScenario(prepare, 'one at a time'), [1, 2])
     })
   }
 
-  test('is taken from a holder that was killed, and gone when it is given back', () => {
-    assert.deepEqual(run('', 'the first one is killed'), [1, 1, 0])
+  test('can be taken over from a killed holder, and is removed when it is released', () => {
+    assert.deepEqual(runScenario('', 'the first one is killed'), [1, 1, 0])
   })
 
-  test('is another one in each realm', () => {
-    assert.equal(run('', 'two realms'), true)
+  test('is separate for each realm', () => {
+    assert.equal(runScenario('', 'two realms'), true)
   })
 
-  test('is not waited for where there can be none', () => {
-    assert.equal(run(readOnly, 'two at once'), true)
+  test('is not waited for where it cannot be created', () => {
+    assert.equal(runScenario(readOnly, 'two at once'), true)
   })
 })
 
@@ -75,10 +78,9 @@ suite('another user', { skip: noOtherUser }, () => {
   chmodSync(setuid, 0o4755)
   const asNobody = { uid: nobody, gid: nobody } as const
   const rights = spawnSync(setuid, ['--print', 'process.geteuid()'], { ...asNobody, encoding: 'utf8' })
-  const noSetuid =
-    rights.stdout?.trim() === '0' ? false : 'the folder for temporary files is mounted with nosuid'
+  const noSetuid = rights.stdout?.trim() === '0' ? false : 'TMPDIR is mounted with nosuid'
 
-  test('who takes the name that the lock had in version 0.1.0 is not waited for', async (t) => {
+  test('that holds the name of the lock of version 0.1.0 is not waited for', async (t) => {
     const namespace = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
     const realm = process.env.SUBPROCESS_GUARD_REALM ?? ''
     let connections = 0
@@ -88,27 +90,27 @@ suite('another user', { skip: noOtherUser }, () => {
     t.after(() => squatter.close())
     const left = await startMarked(t, markOf())
     const swept = sweep()
-    // In version 0.1.0 the sweep waits until then.
+    // A sweep of version 0.1.0 would wait until then.
     squatter.once('connection', () => squatter.close())
     await swept
     assert.ok(!lives(left.pid))
     assert.equal(connections, 0)
   })
 
-  for (const [how, program, users] of [
-    ['waits with its own real user', 'setInterval(() => {}, 1000)', '65534 0'],
+  for (const [state, program, users] of [
+    ['keeps its own real user', 'setInterval(() => {}, 1000)', '65534 0'],
     [
-      'has taken on all rights of root',
+      'takes on all rights of root',
       'process.setgid(0); process.setuid(0); setInterval(() => {}, 1000)',
       '0 0'
     ]
   ] as const) {
     for (const variable of ['SUBPROCESS_GUARD_KEEPER', 'SUBPROCESS_GUARD_MARK']) {
-      test(`cannot shield what is left by a setuid program that ${how}, with ${variable}`, {
+      test(`cannot shield leftovers with a setuid program that ${state}, with ${variable}`, {
         skip: noSetuid
       }, async (t) => {
         const left = await startMarked(t, markOf())
-        // It names what is left as a worker that lives.
+        // The mark claims that the leftover is itself a living worker.
         const mark = markOfProcess(left.pid as number)
         const value = variable.endsWith('MARK') ? mark : (mark.split('/')[0] as string)
         const options = { env: { [variable]: value }, ...asNobody, stdio: 'ignore' } as const
@@ -116,8 +118,10 @@ suite('another user', { skip: noOtherUser }, () => {
         t.after(() => shield.kill('SIGKILL'))
         await once(shield, 'spawn')
         const { pid } = shield
-        await eventually('it has its rights', () => usersOf(pid as number) === users)
-        await eventually('it runs', () => environmentOf(pid as number).includes(`${variable}=${value}`))
+        await eventually('the program has its rights', () => usersOf(pid as number) === users)
+        await eventually('the program runs', () =>
+          environmentOf(pid as number).includes(`${variable}=${value}`)
+        )
         const { processes } = await sweep()
         assert.ok(processes.some((process) => process.pid === left.pid))
         assert.ok(!lives(left.pid))
@@ -126,16 +130,16 @@ suite('another user', { skip: noOtherUser }, () => {
   }
 })
 
-suite('a sweep where folders are shared', { skip: noNewPlaces }, () => {
-  /** What runs a command on a machine that has another boot id. */
-  const elsewhere = [
+suite('a sweep where TMPDIR is shared', { skip: noNewPlaces }, () => {
+  /** A command prefix that runs a command with another boot id, as on another machine. */
+  const onOtherMachine = [
     ...['unshare', '--mount', ...(isRoot ? [] : ['--user', '--map-root-user']), 'sh', '-c'],
     `mount --bind ${join(folder, 'boot-id')} /proc/sys/kernel/random/boot_id && exec "$@"`,
     'sh'
   ]
   writeFileSync(join(folder, 'boot-id'), '00000000-0000-4000-8000-000000000000\n')
 
-  test('leaves those of another machine or boot, and removes its own', async (t) => {
+  test('leaves the directories of another machine or boot and removes those of its own', async (t) => {
     const worker = await Worker.start({ options: { privateTmp: true } })
     t.after(() => worker.close())
     await worker.withScope('temp-dir')
@@ -144,13 +148,13 @@ suite('a sweep where folders are shared', { skip: noNewPlaces }, () => {
     const before = worker.temporaryFiles()
     assert.equal(before.length, 3)
     await worker.loseBoth()
-    await sweep({ wrapper: elsewhere, env })
+    await sweep({ wrapper: onOtherMachine, env })
     assert.deepEqual(worker.temporaryFiles(), before)
     await sweep({ env })
     assert.deepEqual(worker.temporaryFiles(), [])
   })
 
-  test('leaves those that version 0.1.0 has named', async () => {
+  test('leaves directories that are named as in version 0.1.0', async () => {
     const place = mkdtempSync(join(folder, 'old-'))
     const namespace = Number(readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')).toString(36)
     const names = [`subprocess-${namespace}_2yyio_1_abcdef`, `subprocess-guard-${namespace}_2yyio_1_abcdef`]
@@ -159,7 +163,7 @@ suite('a sweep where folders are shared', { skip: noNewPlaces }, () => {
     assert.deepEqual(readdirSync(place).sort(), names.sort())
   })
 
-  test('leaves those that a server uses which was started in a scope', async (t) => {
+  test('leaves the directory of a scope that is in use by a server that was started there', async (t) => {
     const worker = await Worker.start({ options: { privateTmp: true } })
     t.after(() => worker.close())
     await worker.withScope('temp-dir')
@@ -172,11 +176,13 @@ suite('a sweep where folders are shared', { skip: noNewPlaces }, () => {
     const mark = environmentOf(worker.witness.announced[0]?.pid as number)
       .find(isMark)
       ?.split('=')[1]
-    // In a session of its own, as the server would be that is started anew; it serves nobody.
+    // Stands for the server that a supervisor restarts: in its own session, but it serves nobody.
     const server = await startMarked(t, mark as string)
     await worker.loseBoth()
     await sweep({ dryRun: true })
-    const heir = await Worker.start({ env: { SUBPROCESS_GUARD_MARK: mark, TMPDIR: tmp?.split('=')[1] } })
+    const heir = await Worker.start({
+      env: { SUBPROCESS_GUARD_MARK: mark, TMPDIR: tmp?.split('=')[1] }
+    })
     t.after(() => heir.close())
     await eventually('it has swept', () => heir.errors.includes('leftovers of dead workers'))
     assert.ok(existsSync(tmp?.split('=')[1] as string))

@@ -1,4 +1,7 @@
-/** Commands that begin a session by themselves, which who leads a process group may not (FAULTS 90). */
+/**
+ * Commands that begin a session of their own. The leader of a process group may not call setsid(2), so such a
+ * command must not lead a group (docs/faults.md, 90).
+ */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync } from 'node:child_process'
@@ -13,34 +16,35 @@ import { shareKeeper } from './harness/shared-keeper.js'
 shareKeeper()
 
 const stdio = ['pipe', 'pipe', 'inherit'] as const
-// What it becomes says that it is there, waits to be told, and then has a status that nothing else has.
-const becomes = 'echo there; read -r _; exit 3'
+// The program that setsid(1) executes: prints a line, waits for input, and exits with a status that nothing
+// else has.
+const nextProgram = 'echo there; read -r _; exit 3'
 const hasPython = hasProgram('python3')
 
-/** Resolves when the command has said something. */
-async function said(child: ChildProcess): Promise<string> {
+/** Resolves to the first output of the command. */
+async function firstOutput(child: ChildProcess): Promise<string> {
   const [text] = await once(child.stdout as NonNullable<ChildProcess['stdout']>, 'data')
   return String(text).trim()
 }
 
 forEachLauncher((launcher) => {
-  const commands: [law: string, start: () => ChildProcess][] = [
-    ['setsid(1)', () => launcher.spawn('setsid', ['sh', '-c', becomes], { stdio: [...stdio] })],
+  const commands: [name: string, start: () => ChildProcess][] = [
+    ['setsid(1)', () => launcher.spawn('setsid', ['sh', '-c', nextProgram], { stdio: [...stdio] })],
     [
       'setsid(1) as the last command of a shell',
-      () => launcher.spawn(`exec setsid sh -c '${becomes}'`, { shell: true, stdio: [...stdio] })
+      () => launcher.spawn(`exec setsid sh -c '${nextProgram}'`, { shell: true, stdio: [...stdio] })
     ],
     [
       'setsid(1) by another command',
-      () => launcher.spawn('env', ['setsid', 'sh', '-c', becomes], { stdio: [...stdio] })
+      () => launcher.spawn('env', ['setsid', 'sh', '-c', nextProgram], { stdio: [...stdio] })
     ]
   ]
-  for (const [law, start] of commands) {
-    test(`a command that is ${law} ends with what it becomes, and with its status`, async () => {
+  for (const [name, start] of commands) {
+    test(`a command that is ${name} ends when the program that it executes ends, with the same exit status`, async () => {
       const child = start()
       const events = eventsOf(child)
-      assert.equal(await said(child), 'there')
-      assert.equal(statOf(child.pid as number)?.session, child.pid, 'it leads its session')
+      assert.equal(await firstOutput(child), 'there')
+      assert.equal(statOf(child.pid as number)?.session, child.pid, 'the command leads its session')
       child.stdin?.end('go\n')
       assert.deepEqual(
         (await events).filter(([name]) => name === 'exit'),
@@ -61,19 +65,19 @@ forEachLauncher((launcher) => {
     assert.equal(String(stdout), 'True\n')
   })
 
-  test('a script alone says that it is to be setsid(1)', async () => {
+  test('a script that executes setsid(1) is not recognized, since its command line does not show it', async () => {
     const child = launcher.spawn(...commandOf('begins-a-session.sh'), { stdio: 'ignore' })
     await closed(child)
     assert.equal(child.exitCode, launcher.does('status of a script that becomes `setsid`'))
-    // Where it has forked, what it runs is not over yet.
+    // Where setsid(1) has forked, the program that it runs has not exited yet.
     const { scope } = launcher
     while (scope !== undefined && (await scope.list()).length > 0);
   })
 })
 
 for (const launch of ['keeper', 'direct'] as const) {
-  suite(`by ${launch}, a command that begins a session`, () => {
-    test('ends with its scope, with all that it has started before and after', async (t) => {
+  suite(`a command that begins a session, launch: ${launch}`, () => {
+    test('ends with its scope, and so does all that it started before and after', async (t) => {
       const guarded = await Guarded.start({ launch })
       t.after(() => guarded.close())
       const scope = guarded.guard.open()
@@ -86,12 +90,12 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.deepEqual(survivors, [])
     })
 
-    test('and is released, is not ended with its scope', async (t) => {
+    test('outlives its scope when it is released', async (t) => {
       const guarded = await Guarded.start({ launch })
       t.after(() => guarded.close())
       const scope = guarded.guard.open()
-      const child = scope.spawn('setsid', ['sh', '-c', becomes], { stdio: [...stdio] })
-      assert.equal(await said(child), 'there')
+      const child = scope.spawn('setsid', ['sh', '-c', nextProgram], { stdio: [...stdio] })
+      assert.equal(await firstOutput(child), 'there')
       scope.release(child)
       assert.deepEqual((await scope.close()).processes, [])
       assert.equal(statOf(child.pid as number)?.session, child.pid)
@@ -102,19 +106,19 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-test('a command that names setsid and stays where it is may signal its group, which is nobody else’s', async (t) => {
+test('a command that names setsid but does not run it can signal its group, which contains no other command', async (t) => {
   const guarded = await Guarded.start({ launch: 'keeper' })
   t.after(() => guarded.close())
   const scope = guarded.guard.open()
-  const other = scope.spawn('sh', ['-c', becomes], { stdio: [...stdio] })
-  assert.equal(await said(other), 'there')
+  const other = scope.spawn('sh', ['-c', nextProgram], { stdio: [...stdio] })
+  assert.equal(await firstOutput(other), 'there')
   const child = scope.spawn('sh', ['-c', 'sleep 1000 & : setsid; kill -TERM 0; wait'], { stdio: 'ignore' })
   await closed(child)
   assert.equal(child.signalCode, 'SIGTERM')
   other.stdin?.end('go\n')
   await closed(other)
   assert.equal(other.exitCode, 3)
-  // What shared its group has had the signal, too, and ends in its own time.
+  // Its background child got the signal too, and needs a moment to end.
   while ((await scope.list()).length > 0);
 })
 

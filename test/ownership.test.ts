@@ -1,4 +1,7 @@
-/** Only what is surely ours is ended: a mark, or the number of a session, is no proof (FAULTS 64, 66 and 92). */
+/**
+ * Only processes that certainly belong to a scope are ended: a mark, or the id of a session, is no proof
+ * (docs/faults.md, 64, 66 and 92).
+ */
 
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
@@ -12,17 +15,18 @@ import { Worker, type WorkerSetup } from './harness/worker.js'
 const withoutKoffi = await installWithoutKoffi()
 process.once('exit', withoutKoffi.remove)
 
-const ways: readonly (readonly [way: string, setup: WorkerSetup])[] = [
+const launchMethods: readonly (readonly [method: string, setup: WorkerSetup])[] = [
   ['by its keeper', { launch: 'keeper' }],
   ['by direct launch', { launch: 'direct' }],
   ['where containment is "marks"', { env: { GUARD_PACKAGE: withoutKoffi.url } }]
 ]
 
-// What `asks-service.sh` is and starts, and what the service starts for it.
-const own = ['daemon', 'waits']
-const all = [...own, 'served']
+// The names of the processes of `asks-service.sh`; `allNames` adds the program that the service starts for
+// it.
+const ownNames = ['daemon', 'waits']
+const allNames = [...ownNames, 'served']
 
-/** What a worker does to end, and what ends its processes then. */
+/** The ways in which a scope ends. */
 const endings: readonly (readonly [when: string, end: (worker: Worker) => Promise<unknown>])[] = [
   ['its scope closes', closeScope],
   ['the worker is killed', killWorker],
@@ -30,10 +34,10 @@ const endings: readonly (readonly [when: string, end: (worker: Worker) => Promis
   ['both are killed, and a sweep follows', killBothAndSweep]
 ]
 
-for (const [way, setup] of ways) {
-  suite(`a program that a service has started for a command ${way}, with the environment of that`, () => {
+for (const [method, setup] of launchMethods) {
+  suite(`a program that a service has started for a command ${method}, with the command’s environment`, () => {
     for (const [when, end] of endings) {
-      test(`lives when ${when}, and a daemon of the command does not`, async (t) => {
+      test(`lives on when ${when}, unlike a daemon of the command`, async (t) => {
         const env = await startService(t)
         const worker = await startAsking(t, { ...setup, env: { ...setup.env, ...env } })
         await end(worker)
@@ -42,10 +46,10 @@ for (const [way, setup] of ways) {
     }
   })
 
-  // Of the supervisor, which is above the worker, no orphan is a child: so whatever is has been started by it.
-  suite(`a program that the worker's supervisor has started for a command ${way}`, () => {
+  // The supervisor is an ancestor of the worker but no subreaper: it started all of its children itself.
+  suite(`a program that the worker's supervisor has started for a command ${method}`, () => {
     for (const [when, end] of endings) {
-      test(`lives when ${when}, and a daemon of the command does not`, async (t) => {
+      test(`lives on when ${when}, unlike a daemon of the command`, async (t) => {
         const { command, env } = serviceAt(t)
         const worker = await startAsking(t, { ...setup, within: command, env: { ...setup.env, ...env } })
         await end(worker)
@@ -54,9 +58,9 @@ for (const [way, setup] of ways) {
     }
   })
 
-  suite(`below a subreaper, a daemon of a command ${way}`, () => {
+  suite(`below a subreaper, a daemon of a command ${method}`, () => {
     for (const [when, end] of endings.slice(0, 3)) {
-      test(`is gone when ${when}, and what a service has started lives`, async (t) => {
+      test(`ends when ${when}, unlike what a service has started`, async (t) => {
         const env = { ...setup.env, ...(await startService(t)), SUBREAPER: '' }
         const worker = await startAsking(t, { ...setup, within: serviceAt(t).command, env })
         await end(worker)
@@ -64,7 +68,7 @@ for (const [way, setup] of ways) {
       })
     }
 
-    test('is gone when both are killed and the subreaper has started another worker', async (t) => {
+    test('ends when both are killed and the subreaper has started another worker', async (t) => {
       const env = { ...setup.env, ...(await startService(t)), SUBREAPER: '', RESTARTS: '1' }
       const worker = await startAsking(t, { ...setup, within: serviceAt(t).command, env })
       await worker.loseBoth()
@@ -76,7 +80,7 @@ for (const [way, setup] of ways) {
   })
 }
 
-test('a worker that is killed counts each process that it had adopted once', async (t) => {
+test('after a worker was killed, each process that it had adopted is reported once', async (t) => {
   const worker = await Worker.start()
   t.after(() => worker.close())
   await worker.withScope('adopt-stubborn')
@@ -86,12 +90,12 @@ test('a worker that is killed counts each process that it had adopted once', asy
   assert.deepEqual(sorted(line?.processes.map(({ pid }) => pid)), sorted(announced.map(({ pid }) => pid)))
 })
 
-/** Starts a worker with a command that has asked the service for a program, and has a daemon. */
+/** Starts a worker with a command that has a daemon and has had the service start a program. */
 async function startAsking(t: TestContext, setup: WorkerSetup): Promise<Worker> {
   const worker = await Worker.start(setup)
   t.after(() => worker.close())
   worker.startWithScope('ask-service')
-  await worker.witness.present(all.length)
+  await worker.witness.present(allNames.length)
   return worker
 }
 
@@ -111,26 +115,29 @@ async function killKeeper(worker: Worker): Promise<void> {
   await assertClosed(worker)
 }
 
-/** The scope has ended what is its own, and so it says. */
+/** Asserts that the scope reports exactly its own processes as ended. */
 async function assertClosed(worker: Worker): Promise<void> {
   await eventually('the scope is closed', () => worker.said('closed').length === 1)
   const closed: number[] = JSON.parse(worker.said('closed')[0] as string)
   const { announced } = worker.witness
   const names = closed.map((pid) => announced.find((one) => one.pid === pid)?.name)
-  assert.deepEqual(names.sort(), own)
+  assert.deepEqual(names.sort(), ownNames)
 }
 
 async function killBothAndSweep(worker: Worker): Promise<void> {
   await worker.loseBoth()
   const { announced } = worker.witness
-  const ours = sorted(announced.filter(({ name }) => own.includes(name)).map(({ pid }) => pid))
+  const ours = sorted(announced.filter(({ name }) => ownNames.includes(name)).map(({ pid }) => pid))
   const { processes } = await sweep({ dryRun: true })
   assert.deepEqual(sorted(processes.map(({ pid }) => pid)), ours)
   assert.deepEqual(sorted((await sweep()).processes.map(({ pid }) => pid)), ours)
 }
 
 async function assertOwnGone(worker: Worker): Promise<void> {
-  await eventually('its own are gone', () => !namesOf(worker).some((name) => own.includes(name)))
+  await eventually(
+    'the scope’s own processes are gone',
+    () => !namesOf(worker).some((name) => ownNames.includes(name))
+  )
   assert.deepEqual(namesOf(worker), ['served'])
 }
 

@@ -1,4 +1,4 @@
-/** The package as it is published: packed, and installed in an empty project. */
+/** The published package: packed, and installed into an empty project. */
 
 import assert from 'node:assert/strict'
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
@@ -27,7 +27,10 @@ const sources = join(root, 'test', 'package')
 const name = 'fastify-subprocess-guard'
 const npmMs = 5 * patienceMs
 
-/** What each server prints: of a route that spawns, and of one that hangs past its deadline. */
+/**
+ * What each server prints: the answer of a route that spawns, then that of a route that hangs past its
+ * deadline.
+ */
 const answers = /^200 spawned\n\n503 \{.*"code":"ERR_SUBPROCESS_DEADLINE".*\}\n$/
 
 suite('the packed package', () => {
@@ -40,7 +43,7 @@ suite('the packed package', () => {
 
   before(() => {
     env = npmEnv(folder)
-    // Its scripts would build `dist` anew under the other tests.
+    // The package's scripts would rebuild `dist` while other tests use it.
     npm(['pack', '--ignore-scripts', '--pack-destination', folder], root, env)
     const tarball = readdirSync(folder).find((file) => file.endsWith('.tgz'))
     assert.ok(tarball)
@@ -50,23 +53,23 @@ suite('the packed package', () => {
     const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts']
     npm(['install', ...flags, join(folder, tarball)], project, env)
 
-    // What TypeScript projects with Express have, without another download.
+    // The dependencies of TypeScript projects with Express, linked to avoid another download.
     mkdirSync(join(project, 'node_modules/@types'), { recursive: true })
     for (const path of ['@types/node', '@types/express', 'express']) linkFromHere(path)
   })
 
-  test('holds the compiled sources, the README and the licence, and nothing else', () => {
+  test('contains only the compiled sources, the README and the licence', () => {
     const files = filesOf(installed)
     assert.ok(files.includes('dist/keeper/main.js'))
     const compiled = filesOf(join(root, 'lib'))
       .map((file) => file.replace(/\.ts$/, ''))
       .flatMap((file) => [`dist/${file}.js`, `dist/${file}.d.ts`])
-    // Whether a changelog goes along is for npm to say.
-    const given = files.filter((file) => file !== 'CHANGELOG.md')
-    assert.deepEqual(given, ['LICENSE', 'README.md', 'package.json', ...compiled].sort())
+    // Whether the changelog is included depends on the version of npm.
+    const listed = files.filter((file) => file !== 'CHANGELOG.md')
+    assert.deepEqual(listed, ['LICENSE', 'README.md', 'package.json', ...compiled].sort())
   })
 
-  test('gives out its entries and its package.json, and nothing within', () => {
+  test('exports its entry points and its package.json, and no internal module', () => {
     assert.deepEqual(runProgram('exports.mjs').split('\n'), [
       'package.json resolves',
       'package.json resolves',
@@ -118,7 +121,7 @@ suite('the packed package', () => {
 
     test('works from TypeScript with moduleResolution bundler', () => {
       compile(['--module', 'esnext', '--moduleResolution', 'bundler'], ['consumer.ts', 'express.ts'])
-      // What runs is what ran above.
+      // The output is the same as that of the programs that ran above.
       for (const program of ['consumer', 'express']) {
         const [compiled, ran] = ['js', 'mjs'].map((type) =>
           readFileSync(join(project, `${program}.${type}`), 'utf8')
@@ -128,17 +131,19 @@ suite('the packed package', () => {
     })
   })
 
-  /** Gives the project a package that this one has. */
+  /** Links a package from our own node_modules into the project. */
   function linkFromHere(path: string): void {
     symlinkSync(join(root, 'node_modules', path), join(project, 'node_modules', path))
   }
 
-  /** Compiles programs that are sources of the tests, under names that say what becomes of them. */
+  /**
+   * Compiles programs of `test/package`. Their extension in the project sets the module type of the output.
+   */
   function compile(flags: string[], files: string[]): void {
     for (const file of files) {
       copyFileSync(join(sources, file.replace(/\.[mc]?ts$/, '.mts')), join(project, file))
     }
-    // Our own declarations are checked too.
+    // skipLibCheck is off, so that our own declarations are checked too.
     const all = ['--strict', '--skipLibCheck', 'false', '--target', 'es2022', '--types', 'node']
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     const { status, stdout } = run(process.execPath, [tsc, ...all, ...flags, ...files], project)
@@ -151,11 +156,11 @@ suite('the packed package', () => {
     return runInProject(file)
   }
 
-  /** Runs a program to its end, and to that of every process that holds its stdout. */
+  /** Runs a program until it and every process that holds its stdout have ended. Returns its output. */
   function runInProject(file: string): string {
     const { status, stdout, stderr } = run(process.execPath, [file], project)
-    // No ExperimentalWarning either: of all versions that can require an ES module, only 22.12 and 23.0 to
-    // 23.4 give one.
+    // No ExperimentalWarning either: of all versions of Node that can require an ES module, only 22.12 and
+    // 23.0 to 23.4 emit one.
     assert.equal(stderr, '')
     assert.equal(status, 0)
     return stdout
@@ -164,7 +169,7 @@ suite('the packed package', () => {
 
 function npm(args: string[], cwd: string, env = process.env): string {
   const cli = process.env.npm_execpath
-  // Under another package manager, or npx, it names a program that does not know these commands.
+  // Under another package manager or npx, it points to a program without these commands.
   const isNpm = cli?.endsWith('npm-cli.js') === true
   const [command, first] = isNpm ? [process.execPath, [cli]] : ['npm', []]
   const { status, stdout, stderr } = run(command, [...first, ...args], cwd, env, npmMs)
@@ -172,18 +177,21 @@ function npm(args: string[], cwd: string, env = process.env): string {
   return stdout
 }
 
-/** The environment for npm: with the certificates for its registry, and a cache in that folder where its own cannot be written. */
+/**
+ * The environment for npm: with the certificates for its registry. Where npm's own cache is not writable, the
+ * cache is in `folder`.
+ */
 function npmEnv(folder: string): NodeJS.ProcessEnv {
   const certificates = process.env.NPM_CA_CERTS ?? process.env.NODE_EXTRA_CA_CERTS
   const env = { ...process.env, ...(certificates === undefined ? {} : { NODE_EXTRA_CA_CERTS: certificates }) }
-  // npm tells it to the scripts that it runs.
+  // npm sets this variable for the scripts that it runs.
   const cache = process.env.npm_config_cache ?? npm(['config', 'get', 'cache'], root).trim()
   try {
     mkdirSync(cache, { recursive: true })
     accessSync(cache, constants.W_OK)
     return env
   } catch {
-    // A user without rights may have no home of its own.
+    // An unprivileged user may have no home directory.
     return { ...env, npm_config_cache: join(folder, 'cache') }
   }
 }
@@ -196,7 +204,7 @@ function run(
   timeout = patienceMs
 ): SpawnSyncReturns<string> {
   const ended = spawnSync(command, args, { cwd, env, timeout, killSignal: 'SIGKILL', encoding: 'utf8' })
-  // Not started, or not ended in time.
+  // The program could not be started, or did not end in time.
   if (ended.error !== undefined) throw ended.error
   return ended
 }

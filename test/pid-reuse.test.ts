@@ -1,4 +1,7 @@
-/** Numbers of processes are reused: whoever has one now is not the one who had it (FAULTS 28 and 66). */
+/**
+ * PID reuse: the process that has a pid now is never taken for the one that had it before (docs/faults.md, 28
+ * and 66).
+ */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -6,13 +9,13 @@ import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { patienceMs } from './harness/patience.js'
 
-const [program, numbers] = ['reuse-main', 'number-main'].map((name) =>
+const [identityProgram, pidProgram] = ['reuse-main', 'number-main'].map((name) =>
   fileURLToPath(new URL(`./harness/${name}.js`, import.meta.url))
 ) as [string, string]
 const user = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
-// Not as its first process, which would have to reap all others.
+// Commands do not run as process 1 of the namespace, which would have to reap all others.
 const inNamespace = ['--pid', '--fork', '--mount-proc', ...user, 'sh', '-c', '"$@"; exit $?', 'sh']
-// It tries until both agree, by chance.
+// The programs retry until pid and start time are the same by chance.
 const longestMs = 5 * patienceMs
 
 function run(...command: string[]): { status: number | null; stdout: string; stderr: string } {
@@ -20,31 +23,39 @@ function run(...command: string[]): { status: number | null; stdout: string; std
 }
 
 const canChoose = run('sh', '-c', 'echo 100 > /proc/sys/kernel/ns_last_pid').status === 0
-const skip = canChoose ? false : 'no PID namespace with a next number to choose can be had here'
+const skip = canChoose ? false : 'no PID namespace is available here in which the next pid can be chosen'
 
-suite('a stranger with the number and the start time of a former process of the scope', { skip }, () => {
-  for (const how of ['adopted', 'direct', 'keeper']) {
-    test(`lives: ${how}`, () => {
-      const { stdout, stderr } = run(process.execPath, program, how)
+suite('an unrelated process with the pid and start time of a former process of the scope', { skip }, () => {
+  for (const scenario of ['adopted', 'direct', 'keeper']) {
+    test(`lives on: ${scenario}`, () => {
+      const { stdout, stderr } = run(process.execPath, identityProgram, scenario)
       assert.equal(stdout, 'the stranger lives\n', stderr)
     })
   }
 })
 
-suite('a number that a process of a scope once had', { skip }, () => {
-  const laws = [
-    ['session', 'is no proof: the daemon of a stranger who has it for a session lives', 'it lives'],
-    ['released', 'does not release the command that has it next: what that leaves ends', 'it was ended'],
+suite('a pid that a process of a scope once had', { skip }, () => {
+  const cases = [
+    [
+      'session',
+      'is no proof: the daemon of an unrelated process whose session has this id lives on',
+      'it lives'
+    ],
+    [
+      'released',
+      'does not release the next command with this pid: what that command leaves ends',
+      'it was ended'
+    ],
     [
       'released, keeper lost',
-      'does not release a later command of a scope whose keeper is lost',
+      'does not release a later command with this pid when the keeper is lost',
       'it was ended'
     ]
   ] as const
-  for (const [how, law, said] of laws) {
-    test(law, () => {
-      const { stdout, stderr } = run(process.execPath, numbers, how)
-      assert.equal(stdout, `${said}\n`, stderr)
+  for (const [scenario, title, expected] of cases) {
+    test(title, () => {
+      const { stdout, stderr } = run(process.execPath, pidProgram, scenario)
+      assert.equal(stdout, `${expected}\n`, stderr)
     })
   }
 })

@@ -1,4 +1,7 @@
-/** What programs leave in TMPDIR when they are ended goes with the scope, by the option privateTmp (FAULTS 91). */
+/**
+ * With the option privateTmp, what killed programs leave in TMPDIR is removed with their scope
+ * (docs/faults.md, 91).
+ */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -23,56 +26,56 @@ const nobody = 65_534
 const program = 'leaves-temporary-files.sh'
 const processCount = 2
 const withoutKoffi = await installWithoutKoffi()
-const before = process.env.TMPDIR
-// What is left is in here.
-const place = mkdtempSync(join(tmpdir(), 'p-'))
-chmodSync(place, 0o755)
+const originalTmpdir = process.env.TMPDIR
+// Contains the TMPDIR of each test, and whatever a test leaves.
+const testFolder = mkdtempSync(join(tmpdir(), 'p-'))
+chmodSync(testFolder, 0o755)
 after(() => {
-  if (before === undefined) delete process.env.TMPDIR
-  else process.env.TMPDIR = before
-  rmSync(place, { recursive: true, force: true })
+  if (originalTmpdir === undefined) delete process.env.TMPDIR
+  else process.env.TMPDIR = originalTmpdir
+  rmSync(testFolder, { recursive: true, force: true })
   withoutKoffi.remove()
 })
 
-/** A new folder for temporary files, as the worker's own TMPDIR. */
-let tmp = place
+/** A new directory for each test, used as the worker's own TMPDIR. */
+let tmp = testFolder
 beforeEach(() => {
-  process.env.TMPDIR = place
-  tmp = mkdtempSync(join(place, 't-'))
+  process.env.TMPDIR = testFolder
+  tmp = mkdtempSync(join(testFolder, 't-'))
   chmodSync(tmp, 0o755)
 })
 
-interface Way {
+interface Setup {
   readonly name: string
   readonly launch: 'keeper' | 'direct'
   readonly create: typeof createGuard
   readonly url: string | undefined
 }
 
-const ways: readonly Way[] = [
+const setups: readonly Setup[] = [
   { name: 'subreaper, keeper', launch: 'keeper', create: createGuard, url: undefined },
   { name: 'subreaper, direct', launch: 'direct', create: createGuard, url: undefined },
   { name: 'marks, keeper', launch: 'keeper', create: withoutKoffi.createGuard, url: withoutKoffi.url },
   { name: 'marks, direct', launch: 'direct', create: withoutKoffi.createGuard, url: withoutKoffi.url }
 ]
 
-for (const way of ways) {
-  const { launch, create, url } = way
+for (const setup of setups) {
+  const { launch, create, url } = setup
   const env = url === undefined ? {} : { GUARD_PACKAGE: url }
 
   async function startGuarded(t: TestContext, options: GuardOptions = {}): Promise<Guarded> {
-    process.env.TMPDIR = place
+    process.env.TMPDIR = testFolder
     const guarded = await Guarded.start({ launch, timeout: false, privateTmp: true, ...options }, create)
     process.env.TMPDIR = tmp
     t.after(() => guarded.close())
     return guarded
   }
 
-  suite(`privateTmp (${way.name})`, () => {
-    test('gives the commands of a scope one private folder, which is removed with what they left', async (t) => {
+  suite(`privateTmp (${setup.name})`, () => {
+    test('gives the commands of a scope one private directory, which is removed with what they left', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
-      assert.deepEqual(readdirSync(tmp), [], 'it is made when a command needs it')
+      assert.deepEqual(readdirSync(tmp), [], 'the directory is made when a command needs it')
       guarded.run(scope, program)
       await guarded.witness.present(processCount)
       const [path] = foldersOf(guarded)
@@ -86,7 +89,7 @@ for (const way of ways) {
       assert.deepEqual(readdirSync('/').length > 0, true)
     })
 
-    test('is off by default: then the files are left', async (t) => {
+    test('when it is off leaves the files', async (t) => {
       const guarded = await startGuarded(t, { privateTmp: false })
       const scope = guarded.guard.open()
       guarded.run(scope, program)
@@ -96,7 +99,7 @@ for (const way of ways) {
       chmodSync(join(tmp, 'closed'), 0o700)
     })
 
-    test('may be set for one command alone, and off for one', async (t) => {
+    test('can be turned on or off for a single command', async (t) => {
       for (const [privateTmp, other] of [
         [false, true],
         [true, false]
@@ -112,15 +115,15 @@ for (const way of ways) {
       }
     })
 
-    test('leaves alone what the environment of a command sets to another value than the worker has', async (t) => {
+    test('keeps variables that the environment of a command sets to another value than the worker’s', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open()
-      const told = async (env: NodeJS.ProcessEnv): Promise<string[]> =>
+      const tmpVariables = async (env: NodeJS.ProcessEnv): Promise<string[]> =>
         (await scope.execFile('sh', ['-c', 'echo "$TMPDIR:$TMP:$TEMP"'], { env })).stdout.trim().split(':')
-      const [path] = await told({ ...process.env, OTHER: '1' })
+      const [path] = await tmpVariables({ ...process.env, OTHER: '1' })
       assert.equal(dirname(path as string), tmp)
-      assert.deepEqual(await told({ TMPDIR: '/own', PATH: process.env.PATH }), ['/own', path, path])
-      assert.deepEqual(await told({ TMPDIR: '/1', TMP: '/2', TEMP: '/3', PATH: process.env.PATH }), [
+      assert.deepEqual(await tmpVariables({ TMPDIR: '/own', PATH: process.env.PATH }), ['/own', path, path])
+      assert.deepEqual(await tmpVariables({ TMPDIR: '/1', TMP: '/2', TEMP: '/3', PATH: process.env.PATH }), [
         '/1',
         '/2',
         '/3'
@@ -128,13 +131,13 @@ for (const way of ways) {
       await scope.close()
     })
 
-    test('holds for fork and for stream', async (t) => {
+    test('applies to fork and to stream', async (t) => {
       const guarded = await startGuarded(t, { privateTmp: false })
       const scope = guarded.guard.open()
       const options: ForkOptions = { privateTmp: true, env: guarded.witness.env, stdio: 'ignore' }
       const child = scope.fork(new URL('./harness/forked.js', import.meta.url), [], options)
       await once(child, 'spawn')
-      await eventually('it runs', () => variableOf(child.pid as number, 'TMPDIR') !== undefined)
+      await eventually('the child runs', () => variableOf(child.pid as number, 'TMPDIR') !== undefined)
       const path = variableOf(child.pid as number, 'TMPDIR')
       assert.equal(dirname(path as string), tmp)
       const chunks = await scope.stream('sh', ['-c', 'echo $TEMP'], { privateTmp: true }).toArray()
@@ -143,7 +146,7 @@ for (const way of ways) {
       assert.deepEqual(readdirSync(tmp), [])
     })
 
-    test('removes the folder when the worker is killed', async (t) => {
+    test('removes the directory when the worker is killed', async (t) => {
       const worker = await Worker.start({ launch, options: { privateTmp: true }, env })
       t.after(() => worker.close())
       worker.run(program)
@@ -155,7 +158,7 @@ for (const way of ways) {
       assert.deepEqual(worker.temporaryFiles(), [])
     })
 
-    test('removes the folder when the keeper is killed', async (t) => {
+    test('removes the directory when the keeper is killed', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       guarded.run(scope, program)
@@ -166,7 +169,7 @@ for (const way of ways) {
       assert.equal(existsSync(path as string), false)
     })
 
-    test('leaves it to the next sweep when both are killed', async (t) => {
+    test('leaves the directory to the next sweep when both are killed', async (t) => {
       const worker = await Worker.start({ launch, options: { privateTmp: true }, env })
       t.after(() => worker.close())
       worker.run(program)
@@ -179,7 +182,7 @@ for (const way of ways) {
       assert.deepEqual(worker.temporaryFiles(), [])
     })
 
-    test('leaves the folder to what was released, until that has ended', async (t) => {
+    test('leaves the directory to a released process until that has ended', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const child = scope.release(guarded.run(scope, program))
@@ -189,15 +192,15 @@ for (const way of ways) {
       assert.deepEqual(leftFolders, [])
       const [path] = foldersOf(guarded)
       assert.equal(readFileSync(join(path as string, 'more'), 'utf8'), 'more\n')
-      // Its child first, which carries the mark too.
+      // First its child, which also carries the mark.
       for (const { pid, name } of guarded.witness.announced) if (name === 'child') process.kill(pid)
-      await eventually('one is left', () => guarded.witness.living().length === 1)
+      await eventually('one process is left', () => guarded.witness.living().length === 1)
       assert.ok(existsSync(path as string))
       child.kill()
-      await eventually('it is removed', () => !existsSync(path as string))
+      await eventually('the directory is removed', () => !existsSync(path as string))
     })
 
-    test('leaves it to the sweep after the end of what was released, where worker and keeper are gone', async (t) => {
+    test('leaves the directory of a released process to the sweep after its end when worker and keeper are gone', async (t) => {
       const worker = await Worker.start({ launch, options: { privateTmp: true }, env })
       t.after(() => worker.close())
       await worker.withScope('release')
@@ -213,7 +216,7 @@ for (const way of ways) {
       assert.deepEqual(worker.temporaryFiles(), [])
     })
 
-    test('gives commands of another user a folder of theirs', {
+    test('gives commands of another user a directory of that user', {
       skip:
         process.getuid?.() === 0 ? (whyNoOther() ?? false) : 'only root can start commands of another user'
     }, async (t) => {
@@ -222,19 +225,19 @@ for (const way of ways) {
       const script =
         'echo secret >"$TMPDIR/file"; mkdir "$TMPDIR/d"; chmod 000 "$TMPDIR/d"; echo "$TMPDIR"; id -u'
       const run = (options: object) => scope.execFile('sh', ['-c', script], options)
-      const [theirs, uid] = (await run({ uid: nobody, gid: nobody })).stdout.split('\n')
-      const [ours] = (await run({})).stdout.split('\n')
+      const [otherUsers, uid] = (await run({ uid: nobody, gid: nobody })).stdout.split('\n')
+      const [ownUsers] = (await run({})).stdout.split('\n')
       assert.equal(uid, String(nobody))
-      assert.notEqual(theirs, ours)
-      const { uid: owner, gid, mode } = statSync(theirs as string)
+      assert.notEqual(otherUsers, ownUsers)
+      const { uid: owner, gid, mode } = statSync(otherUsers as string)
       assert.deepEqual([owner, gid, mode & 0o777], [nobody, nobody, 0o700])
-      // Its owner can put nothing in its place.
-      assert.equal(statSync(dirname(theirs as string)).uid, 0)
+      // The other user does not own the parent directory, so it cannot replace its own.
+      assert.equal(statSync(dirname(otherUsers as string)).uid, 0)
       const { leftFolders } = await scope.close()
       assert.deepEqual([leftFolders, readdirSync(tmp)], [[], []])
     })
 
-    test('runs commands with the TMPDIR of the worker where no folder can be made, and says so once', async (t) => {
+    test('leaves commands the TMPDIR of the worker where no directory can be made, and logs that once', async (t) => {
       const guarded = await startGuarded(t)
       process.env.TMPDIR = '/nowhere'
       const scope = guarded.guard.open()
@@ -253,7 +256,7 @@ for (const way of ways) {
       await scope.close()
     })
 
-    test('takes no value but true and false', async (t) => {
+    test('accepts only true and false', async (t) => {
       await assert.rejects(
         Guarded.start({ privateTmp: 'yes' as never }),
         /privateTmp is "yes": set it to true or false/
@@ -282,7 +285,7 @@ print(folder.name, flush=True)
 time.sleep(1000)`
 
   for (const privateTmp of [true, false]) {
-    test(`${privateTmp ? 'go with the scope' : 'are left without privateTmp'}`, async (t) => {
+    test(`${privateTmp ? 'are removed with the scope' : 'are left without privateTmp'}`, async (t) => {
       const guarded = await Guarded.start({ timeout: false, privateTmp })
       process.env.TMPDIR = tmp
       t.after(() => guarded.close())
@@ -297,7 +300,7 @@ time.sleep(1000)`
 })
 
 for (const kind of kinds) {
-  test(`a route may have privateTmp for itself, up to its deadline (${kind.name})`, async (t) => {
+  test(`a route can have privateTmp of its own, until its deadline (${kind.name})`, async (t) => {
     const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
       const handle = async (request: Parameters<Parameters<typeof served.get>[1]>[0]): Promise<never> => {
         served.run(request, program)
@@ -314,13 +317,13 @@ for (const kind of kinds) {
     await passDeadlines({ count: 2 })
     for (const { answer } of asked) assert.equal((await answer).status, 503)
     await assertGone(served)
-    await eventually('it is removed', () => readdirSync(tmp).length === 3)
+    await eventually('the directory is removed', () => readdirSync(tmp).length === 3)
     assert.deepEqual(readdirSync(tmp).sort(), ['closed', 'more', 'profile'])
     chmodSync(join(tmp, 'closed'), 0o700)
   })
 }
 
-/** What the programs have said of their folders: the same in each variable. */
+/** The temporary directories that the programs report: TMPDIR, TMP and TEMP are the same. */
 function foldersOf({ witness }: Pick<Guarded, 'witness'>): string[] {
   return witness.said
     .filter((line) => line.startsWith('tmp '))

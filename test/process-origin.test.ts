@@ -1,4 +1,4 @@
-/** What tells whose a process is, and for how long it does (FAULTS 64 and 66). */
+/** The evidence for where a process comes from, and how long it is valid (docs/faults.md, 64 and 66). */
 
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
@@ -15,7 +15,7 @@ import { markOf, startMarked } from './harness/marked.js'
 import { startOrphan } from './harness/orphan.js'
 import { statOf } from './harness/proc.js'
 
-// Not public: the compiled files themselves.
+// Not exported by the package: import the compiled files.
 const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/orphan-adopter')
 const { KnownProcesses }: typeof KnownModule = await compiled('containment/known-processes')
 const { originOf }: typeof OriginModule = await compiled('containment/process-origin')
@@ -23,10 +23,10 @@ const { ProcessTree }: typeof TreeModule = await compiled('containment/process-t
 const { ReleasedMarks }: typeof ReleasedModule = await compiled('containment/released-marks')
 const { findOrphanAdopter, ticksNow }: typeof PlatformModule = await compiled('platform/current')
 
-// Above what Linux gives out: no process has such a number.
+// Above the maximum pid of Linux: no process has such a pid.
 const firstPid = 5_000_000
 
-function process_(parts: Partial<ProcessStat>): ProcessStat {
+function statWith(parts: Partial<ProcessStat>): ProcessStat {
   return {
     ...{ pid: firstPid, name: '', state: 'S', parent: 1, group: 0, session: 0, startTick: 1, cpuTicks: 0 },
     ...{ threads: 1, image: '', alive: true, ending: false },
@@ -38,17 +38,17 @@ suite('a marked process', () => {
   const kinds = ['ours', 'foreign', 'marked', 'unmarked', 'adopter', 'unknown adopter', 'ending'] as const
   type Kind = (typeof kinds)[number]
 
-  /** What the first ancestor says that says something; without one it is an orphan of ours. */
-  function expected(ancestors: readonly Kind[]): string {
+  /** The nearest ancestor without the mark decides. Without one, the process is an orphan of ours. */
+  function expectedOrigin(ancestors: readonly Kind[]): string {
     const [nearest] = ancestors.filter((kind) => kind !== 'marked')
     if (nearest === undefined || nearest === 'ours' || nearest === 'adopter') return 'ours'
     return nearest === 'ending' || nearest === 'unknown adopter' ? 'unclear' : 'foreign'
   }
 
-  function found(ancestors: readonly Kind[]): string {
-    // Nearest first, so the last one is the oldest and the child of process 1.
+  function actualOrigin(ancestors: readonly Kind[]): string {
+    // Nearest ancestor first: the last one is the oldest, and a child of process 1.
     const line = ['marked' as Kind, ...ancestors].map((kind, i, { length }) =>
-      process_({
+      statWith({
         pid: firstPid + i,
         parent: i + 1 < length ? firstPid + i + 1 : 1,
         startTick: length - i,
@@ -67,21 +67,21 @@ suite('a marked process', () => {
     return originOf(line[0] as ProcessStat, new ProcessTree(line), adopter, verdictOn)
   }
 
-  test('is what the nearest ancestor without the mark makes it, and ours without one', () => {
+  test('has the origin that its nearest unmarked ancestor shows, and is ours without one', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...kinds), { maxLength: 6 }), (ancestors) => {
-        assert.equal(found(ancestors), expected(ancestors), ancestors.join(' < '))
+        assert.equal(actualOrigin(ancestors), expectedOrigin(ancestors), ancestors.join(' < '))
       })
     )
   })
 
-  test('is ours at the end of ten thousand others', () => {
-    assert.equal(found(new Array<Kind>(10_000).fill('marked')), 'ours')
+  test('is ours below ten thousand marked ancestors', () => {
+    assert.equal(actualOrigin(new Array<Kind>(10_000).fill('marked')), 'ours')
   })
 })
 
-suite('the number of a session', () => {
-  test('tells only of what was born in it while it was held', () => {
+suite('the id of a session', () => {
+  test('identifies only processes that were born in it while a process of the scope held it', () => {
     const age = fc.integer({ min: 1_000, max: 100_000 })
     fc.assert(
       fc.property(
@@ -91,11 +91,11 @@ suite('the number of a session', () => {
         (ageTicks, bornAfter, isSame) => {
           const known = new KnownProcesses()
           const now = ticksNow()
-          const founder = process_({ session: firstPid, group: firstPid, startTick: now - ageTicks })
+          const founder = statWith({ session: firstPid, group: firstPid, startTick: now - ageTicks })
           known.remember(founder)
           const startTick = founder.startTick + bornAfter
           const session = isSame ? firstPid : firstPid + 1
-          const other = process_({ pid: firstPid + 2, session, group: firstPid, startTick })
+          const other = statWith({ pid: firstPid + 2, session, group: firstPid, startTick })
           const isUndecided = Math.abs(startTick - now) < 50
           if (isUndecided) return
           assert.equal(known.wasBornInGroup(other), isSame && bornAfter >= 0 && startTick < now)
@@ -107,17 +107,17 @@ suite('the number of a session', () => {
   })
 })
 
-test('what is noted of processes does not grow with those that are gone', () => {
+test('the record of known processes does not grow with processes that have exited', () => {
   const known = new KnownProcesses()
   for (let i = 0; i < 10_000; i++) {
     const pid = firstPid + i
-    known.remember(process_({ pid, group: pid, session: pid }))
+    known.remember(statWith({ pid, group: pid, session: pid }))
     known.prune()
   }
   assert.ok(known.seen.size + known.groups.size < 500, `${known.seen.size} ${known.groups.size}`)
 })
 
-test('the marks of releases are forgotten when nobody carries them', async (t) => {
+test('the mark of a release is forgotten when no process carries it', async (t) => {
   const carried = markOf({ scope: 7 })
   await startMarked(t, carried)
   const marks = new ReleasedMarks()
@@ -127,13 +127,13 @@ test('the marks of releases are forgotten when nobody carries them', async (t) =
   assert.ok(marks.has(carried))
 })
 
-suite('who takes in orphans', () => {
+suite('the process that adopts orphans', () => {
   test('is found by a trial', async (t) => {
     const { pid } = await startOrphan(t, ['sleep', '1000'], process.env)
     assert.equal(await findOrphanAdopter(), statOf(pid)?.parent)
   })
 
-  test('is nobody who is not above, for which there is no trial', async (t) => {
+  test('is no process that is not an ancestor, which needs no trial', async (t) => {
     const other = await startOrphan(t, ['sleep', '1000'], process.env)
     let trials = 0
     const find = async (): Promise<undefined> => {
@@ -141,17 +141,17 @@ suite('who takes in orphans', () => {
     }
     const adopter = new OrphanAdopter({ place: process.pid, find })
     const startTick = Number(statOf(other.pid)?.startTick)
-    assert.equal(adopter.adopts(process_({ pid: other.pid, startTick })), false)
+    assert.equal(adopter.adopts(statWith({ pid: other.pid, startTick })), false)
     assert.equal(trials, 0)
   })
 
-  test('is nobody where a trial cannot be made, which is not tried again at once', async () => {
+  test('is unknown where a trial fails, which is not repeated at once', async () => {
     let trials = 0
     const find = async (): Promise<undefined> => {
       trials++
     }
     const adopter = new OrphanAdopter({ place: process.pid, find })
-    const parent = process_({ pid: process.ppid, startTick: Number(statOf(process.ppid)?.startTick) })
+    const parent = statWith({ pid: process.ppid, startTick: Number(statOf(process.ppid)?.startTick) })
     assert.equal(adopter.adopts(parent), undefined)
     await adopter.settled()
     assert.equal(adopter.adopts(parent), false)

@@ -1,4 +1,4 @@
-/** Every code block of the README and of the pages of docs is a program that runs, or a part of one: copied into a file, and run. */
+/** Every code block of the README and of docs is a program that runs, or a part of one: it is copied into a file and run. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -26,7 +26,7 @@ import { Witness } from './harness/witness.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-// The module of a pool of processes, which announces itself, too.
+// The worker module of a process pool. It announces itself, too.
 const poolWorker = `
   import { appendFileSync } from 'node:fs'
   import workerpool from 'workerpool'
@@ -43,21 +43,21 @@ const programs = {
   soffice: 'echo "alive $$ soffice" >&9; exec sleep 1000'
 }
 
-/** What is asked of a server: method and path, and the answer. */
-type Question = [path: string, status: number, body: string | RegExp, ask?: Ask]
+/** A request to a server, and the expected answer. */
+type Exchange = [path: string, status: number, body: string | RegExp, ask?: Ask]
 
 const video = { method: 'POST', headers: { 'content-type': 'video/mp4', 'content-length': 0 } }
 
-/** A block of a page, by a line that only that block has on it. A block that no entry knows fails the test. */
+/** A code block of a page, identified by a line that no other block of the page has. A block without an entry fails the test. */
 interface Block {
   readonly page: string
   readonly line: string
-  readonly expected: Question[] | { prints: string } | { tellsOf: RegExp }
-  /** What makes a program of a block that is a part of one. */
+  readonly expected: Exchange[] | { prints: string } | { logs: RegExp }
+  /** Completes a block that is only a part of a program. */
   readonly around?: (code: string) => string
 }
 
-/** A part of a program that registers the plugin. */
+/** Completes a block that registers the plugin. */
 const registering = (code: string): string => `
   import Fastify from 'fastify'
   import subprocessGuard from 'fastify-subprocess-guard'
@@ -71,7 +71,7 @@ const registering = (code: string): string => `
   await app.listen({ port: Number(process.env.PORT) })
   process.once('SIGTERM', () => app.close())`
 
-/** A part of a program that adds routes to a server. */
+/** Completes a block that adds routes to a server. */
 const routing = (code: string): string =>
   registering(`await app.register(subprocessGuard, { capture: true })\n${code}`).replace(
     'import {',
@@ -116,7 +116,7 @@ const blocks: Block[] = [
   {
     page: 'docs/options.md',
     line: 'export async function workerAbort',
-    expected: { tellsOf: /^worker \d+ hung for \d+ ms in no route\n(?: {4}at hang |undefined\n)/ }
+    expected: { logs: /^worker \d+ hung for \d+ ms in no route\n(?: {4}at hang |undefined\n)/ }
   },
   {
     page: 'docs/capture.md',
@@ -128,7 +128,7 @@ const blocks: Block[] = [
     page: 'docs/capture.md',
     line: '{ capture: { except: [',
     expected: [['/', 200, 'started']],
-    // It runs another command than the one that is left out, and so outlives the test.
+    // It runs another command: one that is not captured would outlive the test.
     around: (code) => registering(code).replace("execFile('soffice')", "execFile('indexer')")
   },
   {
@@ -159,7 +159,7 @@ const blocks: Block[] = [
     page: 'docs/deployment.md',
     line: 'process.setuid',
     expected: { prints: 'setgroups setgid setuid\n' },
-    // What these calls do is shown by the tests of rights.
+    // test/rights.test.ts shows what these calls do.
     around: (code) => `
       const app = { listen: async () => {} }
       const called = []
@@ -183,12 +183,12 @@ const blocks: Block[] = [
   }
 ]
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)].filter(
-  // Made from the docstrings, which are types and no programs.
+  // Generated from the docstrings: declarations, not programs.
   (page) => page.endsWith('.md') && page !== 'docs/api.md'
 )
 
-/** A worker that hangs, with a block of the README as its hooks. */
-const hangs = `
+/** A worker that hangs. Its hooks are a block of the README. */
+const hungWorker = `
   import { createGuard } from 'fastify-subprocess-guard'
   const hooks = new URL(process.argv[2], import.meta.url)
   const guard = await createGuard({ workerTimeout: 1_000, hooks })
@@ -218,12 +218,12 @@ suite('the pages', () => {
     const found = codeBlocksOf(readFileSync(join(root, page), 'utf8'))
     const known = blocks.filter((block) => block.page === page)
 
-    test(`${page} has no code block that is not run here`, () => {
+    test(`${page} has no code block that is not tested here`, () => {
       assert.equal(found.length, known.length)
     })
 
     for (const { line, expected, around = (code: string) => code } of known) {
-      test(`${page} shows a program that runs: ${line}`, async (t) => {
+      test(`${page} has a code block that runs: ${line}`, async (t) => {
         const code = found.filter((block) => block.includes(line))
         assert.equal(code.length, 1, `${code.length} blocks have this line`)
         const file = join(
@@ -234,7 +234,7 @@ suite('the pages', () => {
         const witness = new Witness()
         t.after(() => witness.close())
         if (Array.isArray(expected)) await askServer(t, file, witness, expected)
-        else if ('tellsOf' in expected) assert.match(await hangWith(t, file, witness), expected.tellsOf)
+        else if ('logs' in expected) assert.match(await hangWith(t, file, witness), expected.logs)
         else assert.equal(await text(start(t, file, witness).stdout as never), expected.prints)
       })
     }
@@ -244,7 +244,7 @@ suite('the pages', () => {
     t: TestContext,
     file: string,
     witness: Witness,
-    questions: Question[]
+    exchanges: Exchange[]
   ): Promise<void> {
     const port = await freePort()
     const server = start(t, file, witness, port)
@@ -253,12 +253,12 @@ suite('the pages', () => {
       output += text
     })
     await eventually('the server listens', () => server.exitCode !== null || isListening(port))
-    for (const [path, status, body, given] of questions) {
-      const answer = await ask(port, path, given).answer
+    for (const [path, status, body, options] of exchanges) {
+      const answer = await ask(port, path, options).answer
       assert.equal(answer.status, status, answer.body)
       assert.match(answer.body, typeof body === 'string' ? new RegExp(`^${asPattern(body)}$`) : body)
     }
-    // What ends with its request may do so before it has announced itself: then the log tells of it.
+    // A command may end with its request before it has announced itself. Then the log mentions it.
     const hasRun = (): boolean => witness.announced.length > 0 || output.includes('ended 1 processes')
     await eventually('a command has run', hasRun)
     server.kill('SIGTERM')
@@ -266,18 +266,18 @@ suite('the pages', () => {
     assert.ok(await witness.goneWithin(patienceMs), JSON.stringify(witness.living()))
   }
 
-  /** What the hooks say on standard error before the keeper does. */
+  /** Resolves to what the hooks write to standard error, without the log lines of the keeper. */
   async function hangWith(t: TestContext, hooks: string, witness: Witness): Promise<string> {
     const file = join(project, 'hangs.js')
-    writeFileSync(file, hangs)
+    writeFileSync(file, hungWorker)
     const worker = spawn(process.execPath, [file, hooks], {
       cwd: project,
       env: witness.env,
       stdio: ['ignore', 'ignore', 'pipe']
     })
     t.after(() => worker.kill('SIGKILL'))
-    const said = await text(worker.stderr)
-    return said
+    const errors = await text(worker.stderr)
+    return errors
       .split('\n')
       .filter((line) => !line.startsWith('{'))
       .join('\n')
@@ -295,7 +295,7 @@ function codeBlocksOf(markdown: string): string[] {
   return [...markdown.matchAll(/^```(?:js|ts|cjs)\n(.*?)^```$/gms)].map(([, code]) => code as string)
 }
 
-/** By the kernel's own table, in which state 0A is LISTEN (proc_pid_net(5)). */
+/** Reads the kernel's socket table, where state 0A is LISTEN (proc_pid_net(5)). */
 function isListening(port: number): boolean {
   const hex = port.toString(16).toUpperCase().padStart(4, '0')
   return ['tcp', 'tcp6'].some((table) => {

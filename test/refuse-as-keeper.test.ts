@@ -1,4 +1,7 @@
-/** No other program takes the keeper's place (FAULTS 74, 93): whatever has the keeper's variable and is none refuses. */
+/**
+ * No other program runs in place of the keeper (docs/faults.md, 74 and 93): a program that has the keeper's
+ * environment variable but is not the keeper refuses to go on.
+ */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -8,7 +11,7 @@ import { patienceMs } from './harness/patience.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 
 shareKeeper()
-const name = 'SUBPROCESS_GUARD_KEEPER'
+const variable = 'SUBPROCESS_GUARD_KEEPER'
 
 function runProgram(program: string, env = {}): { status: number | null; stdout: string; stderr: string } {
   const args = ['--input-type=module', '--eval', program]
@@ -23,20 +26,20 @@ suite('a program that was started in place of a keeper', () => {
   for (const entry of ['fastify-subprocess-guard', 'fastify-subprocess-guard/express']) {
     test(`ends when it imports ${entry}`, () => {
       const program = `console.log('it has started'); await import('${entry}'); console.log('it goes on')`
-      const { status, stdout, stderr } = runProgram(program, { [name]: 'mark' })
+      const { status, stdout, stderr } = runProgram(program, { [variable]: 'mark' })
       assert.equal(stdout, 'it has started\n')
       assert.match(
         stderr,
-        new RegExp(`was started as the keeper of process ${process.pid} \\(${name} is in its env`)
+        new RegExp(`was started as the keeper of process ${process.pid} \\(${variable} is in its env`)
       )
       assert.match(stderr, /see "Bundling" in docs\/deployment\.md/)
       assert.equal(status, 1)
     })
   }
 
-  test('cannot register the guard either', async (t) => {
-    process.env[name] = 'mark'
-    t.after(() => delete process.env[name])
+  test('cannot register the guard', async (t) => {
+    process.env[variable] = 'mark'
+    t.after(() => delete process.env[variable])
     await assert.rejects(createGuard(), {
       code: 'ERR_SUBPROCESS_KEEPER_START',
       message: /was started as the keeper of process/
@@ -44,14 +47,14 @@ suite('a program that was started in place of a keeper', () => {
   })
 })
 
-test('the keeper’s file refuses where no guard has started it', () => {
+test('the keeper’s file refuses to run when no guard has started it', () => {
   const { status, stderr } = runProgram(`await import('fastify-subprocess-guard/keeper')`)
   assert.match(stderr, /this is the file of the keeper: the guard starts it/)
   assert.equal(status, 1)
 })
 
-suite('registration names the program that could not run the keeper', () => {
-  test('when that has ended', () => {
+suite('registration names what could not run the keeper', () => {
+  test('when that program has exited', () => {
     const program = `process.execPath = '/bin/true'
       const { createGuard } = await import('fastify-subprocess-guard')
       await createGuard().catch(({ code, message }) => console.log(code, message))`
@@ -63,7 +66,7 @@ suite('registration names the program that could not run the keeper', () => {
     )
   })
 
-  for (const [what, preload, said] of [
+  for (const [what, preload, runtime] of [
     ['Bun', "Object.defineProperty(process.versions, 'bun', { value: '1.4.5' })", 'Bun 1\\.4\\.5'],
     ['Deno', "Object.defineProperty(process.versions, 'deno', { value: '2.9.6' })", 'Deno 2\\.9\\.6'],
     [
@@ -80,21 +83,21 @@ suite('registration names the program that could not run the keeper', () => {
       'a single executable application'
     ]
   ] as const) {
-    test(`when that is ${what}`, () => {
+    test(`when that program is ${what}`, () => {
       const program = `${preload}
         const { createGuard } = await import('fastify-subprocess-guard')
         await createGuard().catch(({ code, message }) => console.log(code, message))`
       const { stdout, stderr } = runProgram(program)
       assert.match(
         stdout,
-        new RegExp(`^ERR_SUBPROCESS_KEEPER_START .*: ${process.execPath} is ${said} and cannot`),
+        new RegExp(`^ERR_SUBPROCESS_KEEPER_START .*: ${process.execPath} is ${runtime} and cannot`),
         stderr
       )
       assert.match(stdout, /run the server with `node`/)
     })
   }
 
-  test('or its file, with Yarn Plug’n’Play', () => {
+  test('when that is Yarn Plug’n’Play', () => {
     const program = `Object.defineProperty(process.versions, 'pnp', { value: '3' })
       const { createGuard } = await import('fastify-subprocess-guard')
       await createGuard().catch(({ code, message }) => console.log(code, message))`
@@ -107,7 +110,7 @@ suite('registration names the program that could not run the keeper', () => {
   })
 })
 
-suite('a server that a command of another server starts', () => {
+suite('a server that is started as a command of another server', () => {
   for (const launch of ['keeper', 'direct'] as const) {
     test(`guards its own commands, launch: ${launch}`, async () => {
       const guard = await createGuard({ launch })
@@ -115,7 +118,7 @@ suite('a server that a command of another server starts', () => {
         import 'fastify-subprocess-guard/express'
         const guard = await createGuard()
         const scope = guard.open()
-        console.log((await scope.exec('echo "said, $${name}"')).stdout)
+        console.log((await scope.exec('echo "said, $${variable}"')).stdout)
         await scope.close()
         await guard.close()`
       const args = ['--input-type=module', '--eval', program]

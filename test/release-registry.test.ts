@@ -1,76 +1,84 @@
-/** What was released is noted where only its user can write, and no longer than it matters. */
+/**
+ * The registry of releases: entries are written where only their user can write, and are removed when they
+ * are stale.
+ */
 
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { markOf, markOfProcess } from './harness/marked.js'
-import { distThere, isRoot, runInNewPlaces, noNewPlaces as whyNot } from './harness/new-places.js'
+import { distThere, isRoot, runInNewPlaces, noNewPlaces as skip } from './harness/new-places.js'
 
 const name = 'subprocess-guard-0'
 const mark = markOf()
 const file = mark.replace('/', '_')
 
-/** Runs a program with the functions of the notes in new places, and returns what it prints. */
+/**
+ * Runs a program with the functions of the registry in new, empty shared directories. Returns what it prints.
+ */
 function inNewPlaces<Printed>(prepare: string, program: string): Printed {
-  const imports = `import * as notes from '${distThere}/containment/release-notes.js'
+  const imports = `import * as registry from '${distThere}/containment/release-registry.js'
     import { execFileSync } from 'node:child_process'
     import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
-    const { noteRelease, isReleased, dropStaleNotes } = notes`
+    const { noteRelease, isReleased, dropStaleNotes } = registry`
   return runInNewPlaces(prepare, `${imports}\n${program}`)
 }
 
-/** Notes a release and tells in which folder the note is, and whether another process with another TMPDIR knows of it. */
-const note = `
+/**
+ * Records a release, and prints the directories that have an entry and whether a process with another TMPDIR
+ * finds it.
+ */
+const recordAndFind = `
   noteRelease('${mark}')
   const folders = ['/dev/shm', '/tmp', '/tmp/own', '/run/user/0'].filter(existsSync).flatMap((place) =>
     readdirSync(place).map((one) => place + '/' + one).filter((folder) => existsSync(folder + '/${file}')))
-  const program = "import { isReleased } from '${distThere}/containment/release-notes.js'; console.log(isReleased('${mark}'))"
+  const program = "import { isReleased } from '${distThere}/containment/release-registry.js'; console.log(isReleased('${mark}'))"
   const env = { ...process.env, TMPDIR: '/nowhere' }
   const known = execFileSync('/dev/shm/node', ['--input-type=module', '--eval', program], { env, encoding: 'utf8' })
   console.log(JSON.stringify([folders, known.trim()]))`
 
-suite('a release', { skip: whyNot }, () => {
-  test('is noted in memory', () => {
-    assert.deepEqual(inNewPlaces('', note), [[`/dev/shm/${name}`], 'true'])
+suite('a release', { skip }, () => {
+  test('is recorded in memory', () => {
+    assert.deepEqual(inNewPlaces('', recordAndFind), [[`/dev/shm/${name}`], 'true'])
   })
 
-  test('is noted at the next place where one is taken', () => {
-    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, note), [[`/tmp/${name}`], 'true'])
+  test('is recorded in the next directory when the name in one is taken', () => {
+    assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, recordAndFind), [[`/tmp/${name}`], 'true'])
     const prepare = `touch /dev/shm/${name}; mkdir -p -m 700 /run/user/0`
-    assert.deepEqual(inNewPlaces(prepare, note), [[`/run/user/0/${name}`], 'true'])
+    assert.deepEqual(inNewPlaces(prepare, recordAndFind), [[`/run/user/0/${name}`], 'true'])
   })
 
-  test('is noted at the next place where one is full', () => {
+  test('is recorded in the next directory when one is full', () => {
     const prepare = `mkdir -m 700 /dev/shm/${name}; mount -t tmpfs -o nr_inodes=1,mode=700 none /dev/shm/${name}`
-    assert.deepEqual(inNewPlaces(prepare, note), [[`/tmp/${name}`], 'true'])
+    assert.deepEqual(inNewPlaces(prepare, recordAndFind), [[`/tmp/${name}`], 'true'])
   })
 
   for (const [what, prepare] of [
     ['a link and a file', `ln -s other /dev/shm/${name}; touch /tmp/${name}`],
     [
-      `folders ${isRoot ? 'of another user and ' : ''}that others can write to`,
+      `directories ${isRoot ? 'of another user and ' : ''}that others can write to`,
       `mkdir /dev/shm/${name} /tmp/${name}; chmod 777 /tmp/${name}
        ${isRoot ? 'chown 1' : 'chmod 777'} /dev/shm/${name}`
     ]
   ] as const) {
-    test(`is noted under a random name where there are ${what} in the way everywhere, and others find it`, () => {
-      const [folders, known] = inNewPlaces<[string[], string]>(prepare, note)
+    test(`is recorded under a random name, and found there, when all names are taken by ${what}`, () => {
+      const [folders, known] = inNewPlaces<[string[], string]>(prepare, recordAndFind)
       assert.equal(folders.length, 1)
       assert.match(folders[0] as string, new RegExp(`^/dev/shm/${name}-\\w{6}$`))
       assert.equal(known, 'true')
     })
   }
 
-  test('that had a random name is known when what was in the way is gone', () => {
+  test('that was recorded under a random name is still found when the usual name is free again', () => {
     const program = `
       noteRelease('${mark}')
       execFileSync('rm', ['/dev/shm/${name}', '/tmp/${name}'])
-      notes.noteRelease('${mark.replace('/1', '/2')}')
+      registry.noteRelease('${mark.replace('/1', '/2')}')
       const [random] = readdirSync('/dev/shm').filter((one) => one.startsWith('${name}-'))
       console.log(JSON.stringify([isReleased('${mark}'), existsSync('/dev/shm/${name}'), random !== undefined]))`
     assert.deepEqual(inNewPlaces(`touch /dev/shm/${name} /tmp/${name}`, program), [true, true, true])
   })
 
-  test('tells where somebody was in the way', () => {
+  test('reports which names were taken', () => {
     const program = `console.log(JSON.stringify([noteRelease('${mark}'), noteRelease('${mark}').length]))`
     assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, program), [
       [`/dev/shm/${name} is not a directory`],
@@ -79,12 +87,12 @@ suite('a release', { skip: whyNot }, () => {
     assert.deepEqual(inNewPlaces('', program), [[], 0])
   })
 
-  test('is not believed to be noted by others', () => {
+  test('is ignored when another user recorded it', () => {
     const prepare = `mkdir /dev/shm/${name}; touch /dev/shm/${name}/${file}; chmod 777 /dev/shm/${name}`
     assert.equal(inNewPlaces(prepare, `console.log(isReleased('${mark}'))`), false)
   })
 
-  test('that can be noted nowhere is refused, with the reasons', () => {
+  test('that cannot be recorded anywhere is refused, with the reasons', () => {
     const places = ['/dev/shm', '/tmp', '/tmp/own']
     const message = inNewPlaces<string>(
       `mount -t tmpfs -o ro none /tmp/own; for place in /tmp /dev/shm; do mount -o remount,bind,ro $place; done`,
@@ -95,7 +103,7 @@ suite('a release', { skip: whyNot }, () => {
     }
   })
 
-  test('of what is no scope is refused, and was never noted', () => {
+  test('of something that is no scope is refused and not found', () => {
     const texts = ['', '../x', 'worker', `${mark}/1`]
     const program = `
       const tried = ${JSON.stringify(texts)}.map((text) => {
@@ -107,12 +115,15 @@ suite('a release', { skip: whyNot }, () => {
   })
 })
 
-suite('a note', { skip: whyNot }, () => {
+suite('an entry', { skip }, () => {
   const anHour = 3_600
   const alive = process.pid
 
-  /** Makes notes of marks, each so many seconds old, drops stale notes, and tells which were kept. */
-  function kept(notes: [mark: string, ageSeconds: number][], prepare = ''): boolean[] {
+  /**
+   * Records marks with the given ages, drops stale entries, and returns for each mark whether its entry was
+   * kept.
+   */
+  function areKept(notes: [mark: string, ageSeconds: number][], prepare = ''): boolean[] {
     return inNewPlaces(
       prepare,
       `const made = ${JSON.stringify(notes)}
@@ -127,16 +138,16 @@ suite('a note', { skip: whyNot }, () => {
     )
   }
 
-  test('of a mark that somebody carries is kept, even of a dead worker', () => {
-    // Started there, since a user namespace hides the environments outside it. It has become the program that
-    // carries the mark once that can be read.
+  test('of a mark that a process carries is kept, even when its worker is dead', () => {
+    // The process is started inside the user namespace, which hides the environments outside it. It has
+    // executed its program once the mark can be read.
     const carried = `SUBPROCESS_GUARD_MARK=${mark} sleep 1000 >/dev/null 2>&1 &
       export CARRIER=$!
       until tr '\\0' '\\n' </proc/$!/environ | grep -q ${mark}; do :; done`
-    assert.deepEqual(kept([[mark, anHour]], carried), [true])
+    assert.deepEqual(areKept([[mark, anHour]], carried), [true])
   })
 
-  test('that nobody carries is dropped, save while what was released may still be starting or cannot be seen', () => {
+  test('of a mark that no process carries is dropped, unless the released process may be starting or is not visible', () => {
     const notes: [what: string, mark: string, ageSeconds: number, isKept: boolean][] = [
       ['of a dead worker', mark, 0, false],
       ['of a living worker, new', markOfProcess(alive, 1), 0, true],
@@ -144,31 +155,31 @@ suite('a note', { skip: whyNot }, () => {
       ['of another boot', markOf({ boot: '0-0' }), 0, false],
       ['of another PID namespace', markOf({ namespace: '1' }), anHour, true]
     ]
-    const found = kept(notes.map(([, mark, ageSeconds]) => [mark, ageSeconds]))
+    const found = areKept(notes.map(([, mark, ageSeconds]) => [mark, ageSeconds]))
     assert.deepEqual(
       notes.map(([what], i) => [what, found[i]]),
       notes.map(([what, , , isKept]) => [what, isKept])
     )
   })
 
-  test('of a process that was taken in is kept while that lives, or cannot be seen', () => {
+  test('of an adopted process is kept while the process lives or is not visible', () => {
     const program = `
       const { pid } = process
       const startTick = Number(readFileSync('/proc/self/stat', 'utf8').replace(/.*\\) /s, '').split(' ')[19])
-      notes.noteReleasedProcess({ pid, startTick })
-      // The number was given out again.
-      notes.noteReleasedProcess({ pid, startTick: startTick - 1 })
+      registry.noteReleasedProcess({ pid, startTick })
+      // The pid was reused.
+      registry.noteReleasedProcess({ pid, startTick: startTick - 1 })
       const [own] = readdirSync('/dev/shm/${name}')
       writeFileSync('/dev/shm/${name}/' + own.replace(/process_[^.]+/, 'process_0-0'), '')
       writeFileSync('/dev/shm/${name}/' + own.replace(/\\.\\d+/, '.1'), '')
-      const released = notes.releasedProcesses()
+      const released = registry.releasedProcesses()
       dropStaleNotes()
       const kept = readdirSync('/dev/shm/${name}').map((file) => file.replace(/^process_[^.]+/, ''))
       console.log(JSON.stringify([released.map((of) => of === pid), kept.length, kept.some((of) => of.startsWith('.1.'))]))`
     assert.deepEqual(inNewPlaces('', program), [[true], 2, true])
   })
 
-  test('is dropped by later ones while its worker lives, so that they do not come to many', () => {
+  test('is dropped by later ones even while its worker lives, so that entries do not pile up', () => {
     const marks = Array.from({ length: 1_000 }, (_, scope) => markOfProcess(alive, scope))
     const program = `
       for (const mark of ${JSON.stringify(marks.slice(1))}) {

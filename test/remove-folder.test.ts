@@ -1,4 +1,4 @@
-/** A folder of a scope is removed whatever commands have left in it, and nothing else is. */
+/** The directory of a scope is removed whatever commands have left in it, and nothing outside of it is. */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -24,14 +24,14 @@ const url = new URL('../../dist/platform/linux/remove-folder.js', import.meta.ur
 const { removeFolder } = (await import(url.href)) as typeof RemoveFolder
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0
-const place = mkdtempSync(join(tmpdir(), 'remove-'))
-chmodSync(place, 0o755)
-after(() => rmSync(place, { recursive: true, force: true }))
+const testFolder = mkdtempSync(join(tmpdir(), 'remove-'))
+chmodSync(testFolder, 0o755)
+after(() => rmSync(testFolder, { recursive: true, force: true }))
 
-const newFolder = (): string => mkdtempSync(join(place, 'folder-'))
+const newFolder = (): string => mkdtempSync(join(testFolder, 'folder-'))
 
-suite('a folder', () => {
-  test('is removed with all that is in it, and may not be there', async () => {
+suite('a directory', () => {
+  test('is removed with all of its content, and need not exist', async () => {
     const folder = newFolder()
     mkdirSync(join(folder, 'a/b/c'), { recursive: true })
     for (const file of ['1', 'a/2', 'a/b/3', 'a/b/c/4', '.5']) writeFileSync(join(folder, file), file)
@@ -40,7 +40,7 @@ suite('a folder', () => {
     await removeFolder(folder)
   })
 
-  test('is removed when it is deeper than any path is long', async () => {
+  test('is removed when it is deeper than a path can be long', async () => {
     const folder = newFolder()
     const program = `
       for (let i = 0; i < 1_200; i++) { fs.mkdirSync('deep'); process.chdir('deep') }
@@ -50,7 +50,7 @@ suite('a folder', () => {
     assert.ok(!existsSync(folder))
   })
 
-  test('is removed without what its links lead to, and so is a link in its place', async () => {
+  test('is removed without the targets of its links, and so is a link in its place', async () => {
     const [folder, other] = [newFolder(), newFolder()]
     writeFileSync(join(other, 'file'), 'kept')
     symlinkSync(other, join(folder, 'link'))
@@ -63,7 +63,7 @@ suite('a folder', () => {
     assert.deepEqual([existsSync(folder), readFileSync(join(other, 'file'), 'utf8')], [false, 'kept'])
   })
 
-  test('with 5,000 files is removed without a block of the event loop', async () => {
+  test('with 5,000 files is removed without blocking the event loop', async () => {
     const folder = newFolder()
     const script = 'i=0; while [ $i -lt 5000 ]; do : >file$i; i=$((i + 1)); done'
     spawnSync('sh', ['-c', script], { cwd: folder })
@@ -75,11 +75,11 @@ suite('a folder', () => {
     for (; !isDone; turns++) await turn()
     await removed
     assert.ok(!existsSync(folder))
-    // One for each few files.
+    // One turn for every few files.
     assert.ok(turns > 200, `${turns} turns`)
   })
 
-  test('that is one of hundreds is removed with few descriptors', () => {
+  test('is removed with few descriptors when hundreds are removed at once', () => {
     const folders = Array.from({ length: 300 }, newFolder)
     for (const folder of folders) mkdirSync(join(folder, 'a/b'), { recursive: true })
     const program = `import { removeFolder } from '${url.href}'
@@ -93,17 +93,17 @@ suite('a folder', () => {
   })
 })
 
-suite('as an unprivileged user, a folder', { skip: isRoot ? (whyNoOther() ?? false) : false }, () => {
+suite('as an unprivileged user, a directory', { skip: isRoot ? (whyNoOther() ?? false) : false }, () => {
   const user = isRoot ? { uid: nobody, gid: nobody } : {}
   const program = `import { removeFolder } from '${url.href}'
     try { await removeFolder(process.argv[1]); console.log('removed') }
     catch (error) { console.log([error.code, error.message].join(' ')) }`
 
-  /** Prepares a folder with a script of the shell and removes it, and returns what became of it. */
-  function prepared(script: string): [folder: string, said: string] {
+  /** Fills a directory by a shell script and removes it. Returns its path and what the removal printed. */
+  function prepareAndRemove(script: string): [folder: string, output: string] {
     const folder = newFolder()
     chmodSync(folder, 0o755)
-    if (isRoot) chownSync(place, nobody, nobody)
+    if (isRoot) chownSync(testFolder, nobody, nobody)
     if (isRoot) chownSync(folder, nobody, nobody)
     spawnSync('sh', ['-c', script], { cwd: folder, ...user })
     const args = ['--input-type=module', '--eval', program, folder]
@@ -117,24 +117,24 @@ suite('as an unprivileged user, a folder', { skip: isRoot ? (whyNoOther() ?? fal
       'mkdir -p a/b/c; touch a/b/c/file; chmod 000 a/b/c; chmod 000 a/b; chmod 000 a'
     ],
     [
-      'with one in it that may only be read',
+      'with one in it that is read-only',
       'mkdir -p a/b/c; touch a/b/c/file; chmod 500 a/b/c; chmod 400 a/b; chmod 555 a'
     ]
   ] as const) {
     test(`${what} is removed`, () => {
-      const [folder, said] = prepared(script)
-      assert.deepEqual([said, existsSync(folder)], ['removed', false])
+      const [folder, output] = prepareAndRemove(script)
+      assert.deepEqual([output, existsSync(folder)], ['removed', false])
     })
   }
 
-  test('with what is another user’s is emptied of the rest, and an error names it', {
-    skip: isRoot ? false : 'only root can make such a folder'
+  test('with content of another user loses everything else, and an error names what is left', {
+    skip: isRoot ? false : 'only root can make such a directory'
   }, () => {
     const folder = newFolder()
     mkdirSync(join(folder, 'a/b'), { recursive: true })
     for (const file of ['a/b/file', 'a/other', 'other']) writeFileSync(join(folder, file), '')
     for (const path of ['', 'a', 'a/other', 'other']) chownSync(join(folder, path), nobody, nobody)
-    chownSync(place, nobody, nobody)
+    chownSync(testFolder, nobody, nobody)
     const args = ['--input-type=module', '--eval', program, folder]
     const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8', ...user })
     assert.match(stdout, new RegExp(`^EACCES EACCES: permission denied, \\w+ '${folder}/a/b(/file)?'`))

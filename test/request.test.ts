@@ -1,4 +1,4 @@
-/** The end of a request, for any reason, is the end of what it started (FAULTS 1, 3, 5 to 11). */
+/** When a request ends, for any reason, all that it started ends (docs/faults.md, 1, 3, 5 to 11). */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -20,7 +20,7 @@ import { shareKeeper } from './harness/shared-keeper.js'
 
 shareKeeper()
 
-// For requests of which nothing must be there before their deadline.
+// For tests that need nothing to have started before the deadline.
 const timeout = 100
 const never = (): Promise<never> => new Promise(() => {})
 
@@ -43,7 +43,7 @@ for (const kind of kinds) {
         ['GET', undefined],
         ['POST', { a: 1 }]
       ] as const) {
-        test(`${method} is answered with 503, and its processes are gone`, async (t) => {
+        test(`${method} is answered with 503, and its processes end`, async (t) => {
           const served = await serveHanging(kind, { guard: { timeout: distantMs } })
           t.after(() => served.close())
           const { answer } = ask(served.port, '/hang', { json })
@@ -61,7 +61,7 @@ for (const kind of kinds) {
         })
       }
 
-      test('ends at its own deadline and not at that of another route', async (t) => {
+      test('ends at its own deadline, not at that of another route', async (t) => {
         const served = await kind.serve({ guard: { timeout: 2 * distantMs } }, (served) => {
           served.get(
             '/short',
@@ -89,8 +89,8 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('goes on for as long as it likes where the route has no deadline', async (t) => {
-        const finish: (() => void)[] = []
+      test('may take any time on a route without a deadline', async (t) => {
+        const finishHandlers: (() => void)[] = []
         const served = await kind.serve({ guard: { timeout } }, (served) => {
           for (const [url, subprocessGuard] of [
             ['/none', { timeout: false }],
@@ -99,7 +99,7 @@ for (const kind of kinds) {
             served.get(
               url,
               async () => {
-                await new Promise<void>((resolve) => finish.push(resolve))
+                await new Promise<void>((resolve) => finishHandlers.push(resolve))
                 return 'late'
               },
               subprocessGuard
@@ -116,10 +116,10 @@ for (const kind of kinds) {
         })
         t.after(() => served.close())
         const asked = ['/none', '/off'].map((path) => ask(served.port, path))
-        await eventually('both have begun', () => finish.length === 2)
-        // This one came later, so the deadline that the others would have had is over, too.
+        await eventually('both have begun', () => finishHandlers.length === 2)
+        // This request came later, so by now the deadline that the others would have had has passed too.
         assert.equal((await ask(served.port, '/hang').answer).status, 503)
-        for (const resolve of finish) resolve()
+        for (const resolve of finishHandlers) resolve()
         const answers = await Promise.all(asked.map(({ answer }) => answer))
         assert.deepEqual(
           answers.map(({ body }) => body),
@@ -131,22 +131,22 @@ for (const kind of kinds) {
 
       test('is answered once when it completes in the tick of its deadline', async (t) => {
         const count = 20
-        const complete: (() => void)[] = []
+        const completeHandlers: (() => void)[] = []
         const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.get('/tie', async (request) => {
             const child = request.spawn('sleep', ['1000'], { stdio: 'ignore' })
             if (child.pid === undefined) await once(child, 'spawn')
-            await new Promise<void>((resolve) => complete.push(resolve))
+            await new Promise<void>((resolve) => completeHandlers.push(resolve))
             return 'done'
           })
         })
         t.after(() => served.close())
         const asked = Array.from({ length: count }, () => ask(served.port, '/tie').answer)
-        await eventually('all have begun', () => complete.length === count)
+        await eventually('all have begun', () => completeHandlers.length === count)
         await passDeadlines({ count, inMs: 20 })
         for (const scope of served.guard.scopes()) scope.sendDeadline()
-        // Some just before the deadline, some in its tick and some just after it.
-        for (const [index, resolve] of complete.entries()) setTimeout(resolve, 18 + (index % 5))
+        // Some complete just before the deadline, some in its tick and some just after it.
+        for (const [index, resolve] of completeHandlers.entries()) setTimeout(resolve, 18 + (index % 5))
         const answers = await Promise.all(asked)
         for (const { status, body, isCut } of answers) {
           assert.ok((status === 200 && body === 'done') || (status === 503 && !isCut), `${status} ${body}`)
@@ -162,7 +162,7 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('is cut off when its answer has begun, and the worker lives', async (t) => {
+      test('is cut off when its answer has begun, and the worker lives on', async (t) => {
         const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.get(
             '/stream',
@@ -180,7 +180,7 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('is answered with 503 when its stream has not yet given a byte', async (t) => {
+      test('is answered with 503 when its stream has not produced a byte yet', async (t) => {
         const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.get(
             '/silent',
@@ -198,7 +198,7 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('is answered while its body still arrives, and its connection is closed', async (t) => {
+      test('is answered while its body is still arriving, and its connection is closed', async (t) => {
         const served = await kind.serve({ guard: { timeout } }, (served) => {
           served.route('POST', '/body', async () => 'never')
         })
@@ -215,7 +215,7 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('is cut off when even the error handler gives no answer', async (t) => {
+      test('is cut off when the error handler does not answer either', async (t) => {
         const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
           served.onError(never)
           served.get('/hang', async (request) => {
@@ -234,7 +234,7 @@ for (const kind of kinds) {
       })
     })
 
-    suite('a client that goes away', () => {
+    suite('a client that disconnects', () => {
       for (const method of ['GET', 'POST']) {
         const json = method === 'POST' ? { a: 1 } : undefined
 
@@ -245,7 +245,7 @@ for (const kind of kinds) {
               refused = once(request.raw.socket, 'close').then(() => {
                 try {
                   request.spawn('sleep', ['1000'])
-                  throw new Error('spawned for nobody')
+                  throw new Error('spawned without a client')
                 } catch (error) {
                   return error as SubprocessError
                 }
@@ -292,7 +292,7 @@ for (const kind of kinds) {
     })
 
     suite('a handler', () => {
-      test('that throws between two spawns leaves nothing, and starts nothing afterwards', async (t) => {
+      test('that throws between two spawns leaves nothing and cannot spawn afterwards', async (t) => {
         let second: unknown
         const served = await kind.serve({}, (served) => {
           served.get('/throws', async (request) => {
@@ -319,7 +319,7 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('that answers and leaves a subprocess: it ends with the answer', async (t) => {
+      test('that answers while its subprocess runs: the subprocess ends with the answer', async (t) => {
         const served = await kind.serve({}, (served) => {
           served.get('/leaves', async (request) => {
             served.run(request, 'daemon.sh')
@@ -338,7 +338,7 @@ for (const kind of kinds) {
         await assertClean(served)
       })
 
-      test('can spawn nothing while its scope closes, nor when it is closed', async (t) => {
+      test('cannot spawn while its scope closes or after it has closed', async (t) => {
         const errors: SubprocessError[] = []
         const served = await kind.serve({}, (served) => {
           served.get('/closes', async (request) => {
@@ -376,7 +376,7 @@ for (const kind of kinds) {
           if (path === '/hang') assert.ok(performance.now() - sentAt >= timeout - 10)
         }
         await assertClean(served)
-        // Its command may have been ended before it could announce itself.
+        // The command may have ended before it could announce itself.
         assert.deepEqual(served.witness.heirs(), [])
       })
 
@@ -397,10 +397,10 @@ for (const kind of kinds) {
   })
 }
 
-// A direct launch is no other server without the guard.
+// Without the guard, keeper and direct launch are the same.
 for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
   suite(`${kind.name} without the guard leaves the processes`, { concurrency: true }, () => {
-    test('of a request that it answers with 503 by itself', async (t) => {
+    test('of a request that the framework itself answers with 503', async (t) => {
       const served = await serveHanging(kind, { guard: false, answerAfter: timeout })
       t.after(() => served.close())
       const { status } = await ask(served.port, '/hang').answer
@@ -409,7 +409,7 @@ for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
       await assertLeft(served, 2)
     })
 
-    test('of a client that goes away', async (t) => {
+    test('of a client that disconnects', async (t) => {
       const served = await serveHanging(kind, { guard: false })
       t.after(() => served.close())
       const asked = ask(served.port, '/hang')
@@ -418,7 +418,7 @@ for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
       await assertLeft(served, 2)
     })
 
-    test('of a handler that answers and leaves them', async (t) => {
+    test('of a handler that answers while they run', async (t) => {
       const served = await kind.serve({ guard: false }, (served) => {
         served.get('/leaves', async (request) => {
           served.run(request, 'daemon.sh')
@@ -433,9 +433,9 @@ for (const kind of kinds.filter(({ launch }) => launch === 'keeper')) {
   })
 }
 
-// What only Fastify has: hooks, hijacked replies and HTTP/2.
-suite('a request whose Fastify hooks forbid an answer', () => {
-  test('is cut off when it comes while a hook of the framework forbids an answer', async (t) => {
+// From here on, features that only Fastify has: hooks, hijacked replies and HTTP/2.
+suite('a request past its deadline', () => {
+  test('is cut off while a Fastify hook prevents an answer', async (t) => {
     const served = await serve({ guard: { timeout } }, (app) => {
       app.get('/fails', { onError: never }, async () => {
         throw new Error('and its hook never ends')
@@ -447,7 +447,7 @@ suite('a request whose Fastify hooks forbid an answer', () => {
   })
 })
 
-suite('a request whose response is not Fastify’s', () => {
+suite('a request whose response Fastify does not send', () => {
   test('hijacked: its scope ends with the connection', async (t) => {
     const served = await serve({}, (app, served) => {
       app.get('/raw', (request, reply) => {
@@ -497,11 +497,11 @@ suite('a request whose response is not Fastify’s', () => {
     const asked = ask(served.port, '/events')
     const head = await asked.head
     await served.witness.present(2)
-    // This one came later, so the deadline of other routes is over for the events, too.
+    // This request came later, so by now the deadline of other routes has passed for the events too.
     assert.equal((await ask(served.port, '/hang').answer).status, 503)
     let events = 0
     head.on('error', () => {}).on('data', () => events++)
-    await eventually('events come past the deadline of other routes', () => events > 2)
+    await eventually('events arrive after the deadline of other routes', () => events > 2)
     asked.leave()
     await assertGone(served)
     await assertOneLine(served, 'disconnected')
@@ -583,7 +583,7 @@ suite('a stream of HTTP/2', () => {
 })
 
 suite('a request that spawns nothing', () => {
-  test('opens no scope, whatever becomes of it', async (t) => {
+  test('opens no scope, however it ends', async (t) => {
     const opened: FastifyRequest[] = []
     const served = await serve({}, (app) => {
       app.addHook('onResponse', async (request) => {
@@ -613,7 +613,7 @@ suite('a request that spawns nothing', () => {
     await assertClean(served)
   })
 
-  test('has its deadline all the same', async (t) => {
+  test('still has its deadline', async (t) => {
     const served = await serve({ guard: { timeout } }, (app) => {
       app.get('/hang', never)
     })
@@ -624,7 +624,7 @@ suite('a request that spawns nothing', () => {
 })
 
 for (const launch of ['keeper', 'direct'] as const) {
-  suite(`a request that has no handler of its own, launch: ${launch}`, () => {
+  suite(`a request that reaches no route handler, launch: ${launch}`, () => {
     test('that spawns in a 404 handler, or in a hook that rejects, leaves nothing', async (t) => {
       const served = await serve({ guard: { launch } }, (app, served) => {
         app.setNotFoundHandler(async (request, reply) => {
@@ -641,7 +641,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       })
       t.after(() => served.close())
       assert.equal((await ask(served.port, '/nowhere').answer).status, 404)
-      await eventually('its scope is closed', () => served.guard.scopes().length === 0)
+      await eventually('the scope is closed', () => served.guard.scopes().length === 0)
       assert.deepEqual(served.witness.living(), [])
       assert.equal((await ask(served.port, '/rejected').answer).status, 500)
       await assertGone(served)
@@ -663,7 +663,7 @@ function spawnError(scope: Scope): SubprocessError {
   assert.fail('the closed scope has spawned')
 }
 
-/** A server, and one connection to it that sends requests and reads the statuses of their answers. */
+/** A server, and a client on one connection that sends requests and reads the status codes of the answers. */
 async function serveConnection(kind: Kind, t: TestContext, timeout: number) {
   const served = await kind.serve({ guard: { timeout } }, (served) => {
     served.get('/quick', async () => 'quick')

@@ -1,4 +1,4 @@
-/** The runner of the tests: what it shows, and that it leaves nothing, also when it is broken off. */
+/** The test runner: what it prints, and that it leaves nothing, even when it is interrupted. */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -18,9 +18,9 @@ const suites = fileURLToPath(new URL('../../test/programs/suites/', import.meta.
 interface Run {
   readonly witness: Witness
   readonly child: ReturnType<typeof spawn>
-  /** The folder for the runner's own folders. */
+  /** The TMPDIR of the runner. */
   readonly folder: string
-  /** Resolves with its status and all that it prints. */
+  /** Resolves to the exit status of the runner and all that it printed. */
   readonly ended: Promise<{ status: number | null; printed: string }>
 }
 
@@ -43,7 +43,7 @@ function start(t: TestContext, ...names: string[]): Run {
 }
 
 suite('a run of test files', () => {
-  test('that pass has a line for each, a summary, and status 0', async (t) => {
+  test('that all pass prints a line for each and a summary, and exits with 0', async (t) => {
     const { folder, ended } = start(t, 'passes')
     const { status, printed } = await ended
     assert.match(printed, /^ok +\d+\.\d s +1 passed {2}passes$/m)
@@ -54,7 +54,7 @@ suite('a run of test files', () => {
     assert.deepEqual(readdirSync(folder), [])
   })
 
-  test('shows of a failure the assertion, what was alive, and how to run the file alone', async (t) => {
+  test('shows for a failure the assertion, the processes that were alive, and how to run the file alone', async (t) => {
     const { folder, ended } = start(t, 'fails', 'passes')
     const { status, printed } = await ended
     assert.match(printed, /^FAIL .* fails$/m)
@@ -67,7 +67,7 @@ suite('a run of test files', () => {
     assert.deepEqual(readdirSync(folder), [])
   })
 
-  test('fails where a file leaves a process, which is named and ended', async (t) => {
+  test('fails when a file leaves a process, which is named and ended', async (t) => {
     const { witness, ended } = start(t, 'leaves-a-daemon')
     const { status, printed } = await ended
     const [daemon] = witness.announced
@@ -76,26 +76,26 @@ suite('a run of test files', () => {
     await assertGone({ witness })
   })
 
-  test('fails where a file leaves a file', async (t) => {
+  test('fails when a test file leaves a file', async (t) => {
     const { status, printed } = await start(t, 'leaves-a-file').ended
     assert.match(printed, /it has left files: left$/m)
     assert.equal(status, 1)
   })
 
-  test('fails where a file ends before its tests do', async (t) => {
+  test('fails when a file ends before its tests do', async (t) => {
     const { status, printed } = await start(t, 'ends-early').ended
     assert.match(printed, /it ended with 3; last to begin: ends the process$/m)
     assert.equal(status, 1)
   })
 
-  test('refuses names that no file has', async (t) => {
+  test('refuses a name that matches no file', async (t) => {
     const { status, printed } = await start(t, 'no-such-file').ended
     assert.match(printed, /no test file .* no-such-file/)
     assert.equal(status, 2)
   })
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    test(`leaves nothing when it is broken off with ${signal}`, async (t) => {
+    test(`leaves nothing when it is interrupted by ${signal}`, async (t) => {
       const { witness, child, folder, ended } = start(t, 'hangs')
       await witness.present(1)
       child.kill(signal)

@@ -1,4 +1,4 @@
-/** What a scope can do beside starting commands, and what becomes of that when it closes. */
+/** The methods of a scope other than those that start commands, and their effect when the scope closes. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -38,11 +38,11 @@ function pidsOf(processes: readonly { pid: number }[]): number[] {
 const isTypeError = (error: Error): boolean => error instanceof TypeError
 const withReason = (reason: string) => (error: SubprocessError) => error.reason === reason
 
-suite('while another guard has the keeper, too', () => {
+suite('while another guard also uses the keeper', () => {
   shareKeeper()
 
   suite('adopt', () => {
-    const ways: Record<string, (guarded: Guarded) => { child: Parameters<Scope['adopt']>[0] }> = {
+    const adoptables: Record<string, (guarded: Guarded) => { child: Parameters<Scope['adopt']>[0] }> = {
       'a ChildProcess': (guarded) => ({ child: guarded.runApart('own-group.sh') }),
       'a process id': (guarded) => ({ child: guarded.runApart('own-group.sh').pid as number }),
       'an execa promise'({ witness: { env } }) {
@@ -50,14 +50,14 @@ suite('while another guard has the keeper, too', () => {
           env: env as Record<string, string>,
           stdio: 'ignore'
         })
-        // That it was ended is what the test is about.
+        // The test ends the process, so this rejection is expected.
         promise.catch(() => {})
         return { child: promise }
       }
     }
 
-    for (const [what, start] of Object.entries(ways)) {
-      test(`ends ${what} with the scope, and its grandchild in another group`, async (t) => {
+    for (const [what, start] of Object.entries(adoptables)) {
+      test(`ends ${what} with the scope, including its grandchild in another process group`, async (t) => {
         const guarded = await startGuarded(t)
         const scope = guarded.guard.open()
         const { child } = start(guarded)
@@ -70,7 +70,7 @@ suite('while another guard has the keeper, too', () => {
       })
     }
 
-    test('ends a child whose parent has ended since it was last seen', async (t) => {
+    test('ends a child whose parent has exited since the last scan', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const leader = scope.adopt(guarded.runApart('background-child.sh'))
@@ -83,7 +83,7 @@ suite('while another guard has the keeper, too', () => {
       await assertGone(guarded)
     })
 
-    test('ends it when the worker is killed', async (t) => {
+    test('ends the process when the worker is killed', async (t) => {
       const worker = await startWorker(t)
       await worker.withScope('adopt')
       await worker.witness.present(2)
@@ -92,7 +92,7 @@ suite('while another guard has the keeper, too', () => {
       await worker.keeperDead()
     })
 
-    test('refuses what the worker needs, and what is no process', async (t) => {
+    test('refuses processes that the worker needs, and values that are no process', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open()
       for (const pid of [process.pid, process.ppid, guard.keeper, 1, 0, -1, 1.5, Number.NaN]) {
@@ -105,7 +105,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual((await scope.close()).processes, [])
     })
 
-    test('takes a child that could not be started, and one that has ended, for what they are', async (t) => {
+    test('accepts a child that could not be started, and one that has exited', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const failed = spawn('/no/such/program')
@@ -118,7 +118,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual((await scope.close()).processes, [])
     })
 
-    test('in a closed scope throws, and ends the process all the same, and says so', async (t) => {
+    test('in a closed scope throws, but still ends the process and logs that', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       await scope.close('deadline')
@@ -134,7 +134,7 @@ suite('while another guard has the keeper, too', () => {
   })
 
   suite('release', () => {
-    test('before the start holds, though the scope closes at once', async (t) => {
+    test('before the start takes effect even if the scope closes at once', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const child = scope.release(guarded.run(scope, 'waits.sh'))
@@ -145,7 +145,7 @@ suite('while another guard has the keeper, too', () => {
       assert.equal(guarded.witness.living().length, 1)
     })
 
-    test('of a command that cannot be started holds nothing up', async (t) => {
+    test('of a command that cannot be started does not delay close()', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       scope.release(scope.spawn('/no/such/program', { stdio: 'ignore' }))
@@ -154,7 +154,7 @@ suite('while another guard has the keeper, too', () => {
       assert.equal(guarded.lines('its error was not handled').length, 1)
     })
 
-    test('lets it outlive a worker that is killed', async (t) => {
+    test('lets a command outlive a killed worker', async (t) => {
       const worker = await startWorker(t)
       await worker.withScope('release')
       await worker.witness.present(2)
@@ -166,7 +166,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(living.sort(), ['child', 'shell'])
     })
 
-    test('still tells when it ends', async (t) => {
+    test('still emits the events of the command', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const child = guarded.run(scope, 'waits.sh')
@@ -177,7 +177,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL'])
     })
 
-    test('refuses what is no running subprocess of this scope', async (t) => {
+    test('refuses anything but a running subprocess of this scope', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const other = guarded.guard.open()
@@ -186,14 +186,14 @@ suite('while another guard has the keeper, too', () => {
       const released = guarded.run(scope, 'waits.sh')
       await guarded.witness.present(1)
       scope.release(released)
-      const strangers: Record<string, ChildProcess> = {
+      const unreleasable: Record<string, ChildProcess> = {
         'of another scope': guarded.run(other, 'waits.sh'),
-        'of nobody': guarded.runApart('waits.sh'),
+        'of no scope': guarded.runApart('waits.sh'),
         ended,
         'released already': released
       }
       await guarded.witness.present(3)
-      for (const [what, child] of Object.entries(strangers)) {
+      for (const [what, child] of Object.entries(unreleasable)) {
         assert.throws(() => scope.release(child), isTypeError, what)
       }
       assert.throws(() => scope.release(undefined as never), isTypeError)
@@ -202,7 +202,7 @@ suite('while another guard has the keeper, too', () => {
   })
 
   suite('defer', () => {
-    test('runs the last one first, each after the one before, when the tree is gone', async (t) => {
+    test('runs functions in reverse order, one after the other, when the process tree has ended', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       guarded.run(scope, 'tree-ignores-term.sh')
@@ -221,7 +221,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(order, ['third, with 0 alive', 'second begins', 'second ends', 'first'])
     })
 
-    test('logs one that fails, and runs the others', async (t) => {
+    test('logs a function that fails, and runs the others', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       let ran = 0
@@ -239,7 +239,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(messages, ['thrown', 'rejected'])
     })
 
-    test('runs what is deferred while it closes, and at once in a scope that is closed', async (t) => {
+    test('runs what is deferred while the scope closes, and runs it at once in a closed scope', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open()
       const order: string[] = []
@@ -254,8 +254,8 @@ suite('while another guard has the keeper, too', () => {
     })
   })
 
-  suite('the time of a scope', () => {
-    test('a request past its old deadline is still served', async (t) => {
+  suite('the deadline of a scope', () => {
+    test('can be extended: a request is served after its original deadline', async (t) => {
       let answer = (): void => {}
       const served = await serve({ guard: { timeout: 100 } }, (app) => {
         app.get('/extended', async (request) => {
@@ -269,14 +269,17 @@ suite('while another guard has the keeper, too', () => {
       })
       t.after(() => served.close())
       const extended = ask(served.port, '/extended')
-      await eventually('the first request is there', () => served.app.subprocessGuard.scopes().length === 1)
-      // It came later, so that when its time is over, so is that of the first.
+      await eventually(
+        'the first request has arrived',
+        () => served.app.subprocessGuard.scopes().length === 1
+      )
+      // This request came later: after its deadline, the original deadline of the first has passed too.
       assert.equal((await ask(served.port, '/not-extended').answer).status, 503)
       answer()
       assert.deepEqual(await extended.answer.then(({ status, body }) => [status, body]), [200, 'served'])
     })
 
-    test('several with different extensions end in the order of their deadlines', async (t) => {
+    test('determines the order in which scopes with different extensions end', async (t) => {
       const { guard } = await startGuarded(t)
       const order: number[] = []
       const isEarly: boolean[] = []
@@ -293,19 +296,19 @@ suite('while another guard has the keeper, too', () => {
         return scope
       })
       const reports = await Promise.all(scopes.map((scope) => scope.closed))
-      // A machine that pauses between two of them may have changed the order.
+      // If the machine paused while they were opened, their deadlines are in another order.
       const byDeadline = [...dueAt].sort(([, one], [, other]) => one - other).map(([ms]) => ms)
       assert.deepEqual(order, byDeadline)
       for (const { reason } of reports) assert.equal(reason, 'deadline')
       assert.deepEqual(isEarly, [false, false, false, false])
     })
 
-    test('is told, and adds up', async (t) => {
+    test('is readable, and extensions add up', async (t) => {
       const { guard } = await startGuarded(t)
       const isAbout = (ms: number, expected: number): boolean => ms <= expected && ms > expected - patienceMs
       const scope = guard.open({ timeout: distantMs })
       const leftMs = scope.deadline - Date.now()
-      // The two clocks may be a millisecond apart.
+      // Date.now() and performance.now() may differ by a millisecond.
       assert.ok(isAbout(leftMs - 1, distantMs), `${leftMs}`)
       assert.ok(isAbout(scope.remaining, distantMs), `${scope.remaining}`)
       scope.extend(distantMs)
@@ -319,7 +322,7 @@ suite('while another guard has the keeper, too', () => {
       assert.throws(() => scope.extend(1), withReason('closed'))
     })
 
-    test('is endless without a deadline', async (t) => {
+    test('is infinite when there is no timeout', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open({ timeout: false })
       scope.extend(1)
@@ -327,7 +330,7 @@ suite('while another guard has the keeper, too', () => {
       assert.equal(scope.remaining, Number.POSITIVE_INFINITY)
     })
 
-    test('is over at 0 and not below', async (t) => {
+    test('leaves a remaining time of 0, never less, when it has passed', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open({ timeout: 1 })
       await scope.closed
@@ -350,7 +353,7 @@ suite('while another guard has the keeper, too', () => {
       })
     }
 
-    test('is aborted where it is first asked for in a closed scope', async (t) => {
+    test('is aborted when it is first read in a closed scope', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open()
       await scope.close()
@@ -360,14 +363,14 @@ suite('while another guard has the keeper, too', () => {
   })
 
   suite('list', () => {
-    test('tells of every process that is alive, whatever started it', async (t) => {
+    test('contains every living process, whatever started it', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       guarded.run(scope, 'daemon.sh')
       await guarded.witness.present(2)
       scope.adopt(guarded.runApart('own-group.sh'))
       const announced = await guarded.witness.present(5)
-      await becomeTheirPrograms(announced)
+      await untilExecuted(announced)
       const processes = await scope.list()
       assert.deepEqual(pidsOf(processes), pidsOf(announced))
       for (const { pid, parent, command, ageMs, memoryBytes } of processes) {
@@ -380,7 +383,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(await scope.list(), [])
     })
 
-    test('tells of a daemon that had no environment when it was first looked at, as in the moment of its exec', async (t) => {
+    test('contains a daemon that had no environment at the first scan, as during exec', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const command = guarded.run(scope, 'daemon-finds-mark.sh', [], { stdio: ['pipe', 'ignore', 'ignore'] })
@@ -388,16 +391,16 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(
         pidsOf(await scope.list()),
         [command.pid],
-        'nothing says that the daemon is this scope’s'
+        'nothing shows that the daemon belongs to this scope'
       )
       command.stdin?.write('go on\n')
       const marked = (await guarded.witness.present(3)).at(-1)
       assert.deepEqual([marked?.name, marked?.pid], ['marked', bare?.pid])
-      await becomeTheirPrograms([marked as { pid: number }])
+      await untilExecuted([marked as { pid: number }])
       assert.deepEqual(pidsOf(await scope.list()), pidsOf([command, bare] as { pid: number }[]))
     })
 
-    test('does not tell of a process of another scope', async (t) => {
+    test('does not contain a process of another scope', async (t) => {
       const guarded = await startGuarded(t)
       const [one, other] = [guarded.guard.open(), guarded.guard.open()]
       guarded.run(one, 'waits.sh')
@@ -408,7 +411,7 @@ suite('while another guard has the keeper, too', () => {
   })
 
   suite('tempDir', () => {
-    test('is private, and is removed with all that is in it when the tree is gone', async (t) => {
+    test('is private, and is removed with its content when the process tree has ended', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       const path = scope.tempDir()
@@ -425,12 +428,12 @@ suite('while another guard has the keeper, too', () => {
       assert.throws(() => scope.tempDir(), withReason('closed'))
     })
 
-    test('is removed where the folder for temporary files is given by a relative path', async (t) => {
+    test('is removed even when TMPDIR is a relative path', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open()
       const before = process.env.TMPDIR
-      const there = scope.tempDir()
-      process.env.TMPDIR = relative(process.cwd(), dirname(there))
+      const otherPath = scope.tempDir()
+      process.env.TMPDIR = relative(process.cwd(), dirname(otherPath))
       t.after(() => {
         if (before === undefined) delete process.env.TMPDIR
         else process.env.TMPDIR = before
@@ -451,7 +454,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(worker.temporaryFiles(), [])
     })
 
-    test('names the folder that it cannot be made in, and the way out', async (t) => {
+    test('throws an error that names the parent directory and the way out when it cannot be made', async (t) => {
       const { guard } = await startGuarded(t)
       const scope = guard.open()
       const { TMPDIR } = process.env
@@ -464,15 +467,15 @@ suite('while another guard has the keeper, too', () => {
       assert.throws(() => scope.tempDir(), { code: 'ENOENT', message })
     })
 
-    test('that the keeper cannot remove when the worker is killed is in its line', async (t) => {
+    test('is logged by the keeper when it cannot be removed after the worker was killed', async (t) => {
       const worker = await startWorker(t)
       await worker.withScope('temp-dir')
       await worker.witness.present(1)
       const [path] = worker.said('folder')
-      const putBack = takeAway(dirname(path as string))
+      const restore = makeUnremovable(dirname(path as string))
       worker.kill('SIGKILL')
       await worker.keeperDead()
-      putBack()
+      restore()
       const [line] = await worker.keeperLines()
       assert.deepEqual(
         line?.leftFolders?.map(({ path }) => path),
@@ -480,18 +483,18 @@ suite('while another guard has the keeper, too', () => {
       )
     })
 
-    test('that cannot be removed is reported', async (t) => {
+    test('is reported when it cannot be removed', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
-      const place = mkdtempSync(join(tmpdir(), 'place-'))
+      const parent = mkdtempSync(join(tmpdir(), 'parent-'))
       const { TMPDIR } = process.env
-      process.env.TMPDIR = place
+      process.env.TMPDIR = parent
       const path = scope.tempDir()
       process.env.TMPDIR = TMPDIR
-      const putBack = takeAway(place)
+      const restore = makeUnremovable(parent)
       t.after(() => {
-        putBack()
-        rmSync(place, { recursive: true })
+        restore()
+        rmSync(parent, { recursive: true })
       })
       const { leftFolders } = await scope.close()
       assert.equal(leftFolders.length, 1)
@@ -503,7 +506,7 @@ suite('while another guard has the keeper, too', () => {
     })
   })
 
-  test('fork starts a program with a channel, which ends with the scope', async (t) => {
+  test('fork starts a program with an IPC channel, and the program ends with the scope', async (t) => {
     const { guard } = await startGuarded(t)
     const scope = guard.open()
     const child = scope.fork(new URL('./harness/forked.js', import.meta.url))
@@ -523,7 +526,7 @@ suite('while another guard has the keeper, too', () => {
   })
 
   suite('closed', () => {
-    test('tells what was alive, and how each of it ended', async (t) => {
+    test('reports which processes were alive and how each of them ended', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
       guarded.run(scope, 'sibling-ignores-term.sh')
@@ -541,22 +544,24 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(report.survivors, [])
     })
 
-    test('waits for a command that is in its own exit, and does not say that it ended it', async (t) => {
+    test('waits for a command that is already exiting, and does not report it as killed', async (t) => {
       const guarded = await startGuarded(t)
       const scope = guarded.guard.open()
-      // To give so much back takes the kernel a while. A program of one thread: another one's would hold the memory.
+      // Freeing so much memory takes the kernel a while. The program has only one thread: other threads would
+      // keep the memory in use.
       const hog = ['if=/dev/zero', 'of=/dev/null', 'bs=512M', 'count=1']
       const child = scope.spawn('dd', hog, { stdio: 'ignore' })
       if (child.pid === undefined) await once(child, 'spawn')
       const until = performance.now() + patienceMs
-      // In one turn: its exit takes less time than a pause.
-      while (statOf(child.pid as number)?.hasMemory) assert.ok(performance.now() < until, 'it does not end')
+      // Poll without yielding to the event loop: a pause would be longer than the exit.
+      while (statOf(child.pid as number)?.hasMemory)
+        assert.ok(performance.now() < until, 'the command does not exit')
       const { processes } = await scope.close()
       assert.equal(lives(child.pid), false)
       assert.deepEqual(processes, [])
     })
 
-    test('has nothing to tell of a scope that was not used', async (t) => {
+    test('has an empty report, and nothing is logged, when the scope was not used', async (t) => {
       const guarded = await startGuarded(t)
       const { processes, survivors, leftFolders } = await guarded.guard.open().close()
       assert.deepEqual(
@@ -566,7 +571,7 @@ suite('while another guard has the keeper, too', () => {
       assert.deepEqual(guarded.said, [])
     })
 
-    test('comes at the end of the block with `await using`', async (t) => {
+    test('resolves at the end of the block with `await using`', async (t) => {
       const guarded = await startGuarded(t)
       {
         await using scope = guarded.guard.open()
@@ -579,7 +584,7 @@ suite('while another guard has the keeper, too', () => {
   })
 })
 
-suite('at the end of the keeper', () => {
+suite('when the keeper ends', () => {
   for (const launch of ['keeper', 'direct'] as const) {
     test(`release lets a subprocess and its children outlive scope and guard (launch: ${launch})`, async (t) => {
       const guarded = await startGuarded(t, { launch })
@@ -600,7 +605,7 @@ suite('at the end of the keeper', () => {
     })
   }
 
-  test('adopt in a closed scope whose guard is closed, too, ends the process where there is no keeper', async (t) => {
+  test('adopt in a scope whose guard is closed ends the process without a keeper', async (t) => {
     const guarded = await startGuarded(t)
     const scope = guarded.guard.open()
     await guarded.guard.close()
@@ -626,15 +631,20 @@ suite('at the end of the keeper', () => {
   })
 })
 
-/** Resolves when no process is the shell any more that announced it: until then its memory and its parent may change. */
-async function becomeTheirPrograms(processes: readonly { pid: number }[]): Promise<void> {
+/**
+ * Resolves when each process has executed its program. Until then it may still be the shell that announced
+ * it, and its memory and its parent may change.
+ */
+async function untilExecuted(processes: readonly { pid: number }[]): Promise<void> {
   const isProgram = ({ pid }: { pid: number }): boolean =>
     /(^|\/)(sleep|timeout)$/.test(argumentsOf(pid)[0] ?? '') && statOf(pid)?.state === 'S'
-  await eventually('every process is its program, and waits', () => processes.every(isProgram))
+  await eventually('every process has executed its program', () => processes.every(isProgram))
 }
 
-/** Puts a file in the place of a folder, in which nothing can be removed then. Returns how to take that back. */
-function takeAway(folder: string): () => void {
+/**
+ * Replaces a directory by a file, so that nothing in it can be removed. Returns a function that restores it.
+ */
+function makeUnremovable(folder: string): () => void {
   renameSync(folder, `${folder}-away`)
   writeFileSync(folder, '')
   return () => {

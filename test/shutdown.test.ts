@@ -1,4 +1,4 @@
-/** The end of the server: requests in flight are drained, then closed (FAULTS 39). */
+/** Server shutdown: requests in flight are drained, then closed (docs/faults.md, 39). */
 
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
@@ -14,7 +14,7 @@ import { Witness } from './harness/witness.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 
-/** A server with a route that ends when it is told to, and one that never does. */
+/** A server with a route that answers when `release()` is called, and one that never answers. */
 async function serveShutdown(setup: Setup) {
   let release = (): void => {}
   const released = new Promise<void>((resolve) => {
@@ -44,7 +44,7 @@ async function assertKeeperGone(keeper: number): Promise<void> {
 
 for (const launch of ['keeper', 'direct'] as const) {
   suite(`app.close(), launch: ${launch}`, () => {
-    test('lets a request in flight finish, and spawn, within its drain', async (t) => {
+    test('lets a request in flight finish, and even spawn, within the drain period', async (t) => {
       const served = await serveShutdown({ guard: { launch, drain: 60_000 } })
       t.after(() => served.close())
       const asked = ask(served.port, '/slow')
@@ -60,7 +60,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await assertKeeperGone(keeper)
     })
 
-    test('lets requests by inject() and jobs of run() finish within its drain', async (t) => {
+    test('lets requests by inject() and jobs of run() finish within the drain period', async (t) => {
       const served = await serveShutdown({ guard: { launch, drain: 60_000 } })
       t.after(() => served.close())
       const injected = served.app.inject('/slow')
@@ -77,7 +77,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       await closed
     })
 
-    test('ends requests by inject() and jobs of run() after its drain', async (t) => {
+    test('ends requests by inject() and jobs of run() after the drain period', async (t) => {
       const served = await serveShutdown({ guard: { launch, drain: 100 } })
       t.after(() => served.close())
       const injected = served.app.inject('/hang')
@@ -95,13 +95,13 @@ for (const launch of ['keeper', 'direct'] as const) {
     })
 
     for (const path of ['/hang', '/hang-without-scope']) {
-      test(`answers a handler that hangs with 503 after its drain (${path})`, async (t) => {
+      test(`answers the request of a hanging handler with 503 after the drain period (${path})`, async (t) => {
         const served = await serveShutdown({ guard: { launch, drain: 100 } })
         t.after(() => served.close())
         const asked = ask(served.port, path)
         if (path === '/hang') await served.witness.present(2)
         else
-          await eventually('the request is there', () =>
+          await eventually('the request has arrived', () =>
             served.log.some(({ msg }) => msg === 'incoming request')
           )
         const { keeper } = served.guard
@@ -117,7 +117,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       })
     }
 
-    test('may be called twice, at once and afterwards', async (t) => {
+    test('may be called twice, concurrently and again later', async (t) => {
       const served = await serveShutdown({ guard: { launch } })
       t.after(() => served.close())
       ask(served.port, '/hang')
@@ -131,18 +131,18 @@ for (const launch of ['keeper', 'direct'] as const) {
       await served.app.subprocessGuard.close()
     })
 
-    test('during the start leaves no keeper', async () => {
+    test('during startup leaves no keeper', async () => {
       const app = Fastify()
       app.register(subprocessGuard, { launch })
       const ready = app.ready()
       await app.close()
       await ready
       assert.equal(app.subprocessGuard.keeper, 0)
-      // The guard tells no number any more.
+      // The guard no longer reports the pid of its keeper, so look for any child.
       await eventually('this process has no child', () => childrenOf(process.pid).length === 0)
     })
 
-    test('during the start leaves nothing that an onReady hook has started', async (t) => {
+    test('during startup leaves nothing that an onReady hook has started', async (t) => {
       const witness = new Witness()
       t.after(() => witness.close())
       const app = Fastify()
@@ -162,11 +162,11 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-suite('app.close(), while another guard has the keeper, too', () => {
+suite('app.close() while another guard also uses the keeper', () => {
   shareKeeper()
 
   for (const launch of ['keeper', 'direct'] as const) {
-    test(`refuses to spawn once the drain is over, launch: ${launch}`, async (t) => {
+    test(`refuses to spawn after the drain period, launch: ${launch}`, async (t) => {
       let code = ''
       const served = await serve({ guard: { launch, drain: 0 } }, (app) => {
         app.get('/late', async (request, reply) => {
@@ -180,10 +180,12 @@ suite('app.close(), while another guard has the keeper, too', () => {
       })
       t.after(() => served.close())
       const asked = ask(served.port, '/late')
-      await eventually('the request is there', () => served.log.some(({ msg }) => msg === 'incoming request'))
+      await eventually('the request has arrived', () =>
+        served.log.some(({ msg }) => msg === 'incoming request')
+      )
       await served.app.close()
       assert.equal((await asked.answer).status, 503)
-      await eventually('the handler has tried', () => code !== '')
+      await eventually('the handler has tried to spawn', () => code !== '')
       assert.equal(code, 'ERR_SUBPROCESS_SHUTDOWN')
     })
   }

@@ -1,4 +1,4 @@
-/** When the end of a scope is told, nothing of it writes any more (FAULTS 50). */
+/** After close() has resolved, no process of the scope writes any more (docs/faults.md, 50). */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -15,16 +15,16 @@ import { shareKeeper } from './harness/shared-keeper.js'
 
 shareKeeper()
 
-interface Written {
+interface Writers {
   readonly guarded: Guarded
   readonly path: string
-  /** How often each of the two has written. */
+  /** How many lines each of the two processes has written. */
   lines(): { leader: number; daemon: number }
 }
 
-async function startGuarded(t: TestContext, launch: 'keeper' | 'direct'): Promise<Written> {
+async function startGuarded(t: TestContext, launch: 'keeper' | 'direct'): Promise<Writers> {
   const folder = mkdtempSync(join(tmpdir(), 'silence-'))
-  // Neither of the two heeds the first signal, and they write in all the time until the second.
+  // Both processes ignore SIGTERM, and write until SIGKILL after the grace period.
   const guarded = await Guarded.start({ launch, grace: 50 })
   t.after(async () => {
     await guarded.close()
@@ -40,10 +40,10 @@ async function startGuarded(t: TestContext, launch: 'keeper' | 'direct'): Promis
   return { guarded, path, lines }
 }
 
-/** Resolves when both have announced themselves and written more than once. */
-async function writing({ guarded, lines }: Written): Promise<void> {
+/** Resolves when both processes have announced themselves and written more than once. */
+async function untilBothWrite({ guarded, lines }: Writers): Promise<void> {
   await guarded.witness.present(2)
-  await eventually('both write', () => lines().leader > 1 && lines().daemon > 1)
+  await eventually('both processes write', () => lines().leader > 1 && lines().daemon > 1)
 }
 
 const ends: [string, (scope: Scope, guarded: Guarded) => Promise<unknown>][] = [
@@ -52,19 +52,19 @@ const ends: [string, (scope: Scope, guarded: Guarded) => Promise<unknown>][] = [
 ]
 
 for (const launch of ['keeper', 'direct'] as const) {
-  suite(`what is written when the end has been told, launch: ${launch}`, () => {
-    for (const [how, end] of ends) {
-      test(`is all that is ever written: ${how}`, async (t) => {
-        const written = await startGuarded(t, launch)
-        const { guarded, path } = written
+  suite(`what a scope has written when its close has resolved, launch: ${launch}`, () => {
+    for (const [method, end] of ends) {
+      test(`is all that is ever written: ${method}`, async (t) => {
+        const writers = await startGuarded(t, launch)
+        const { guarded, path } = writers
         const scope = guarded.guard.open()
         guarded.run(scope, 'writes-for-ever.sh', [path])
-        await writing(written)
+        await untilBothWrite(writers)
         await end(scope, guarded)
         const before = readFileSync(path)
-        // At once, without a turn of the loop: the proof came before the promise.
+        // Checked at once, without a turn of the event loop: the promise resolves only after the proof.
         assert.deepEqual(guarded.witness.living(), [])
-        // The pipe's end is that of whoever could have written.
+        // The end of the witness pipe proves that no possible writer is alive.
         assert.ok(await guarded.witness.goneWithin(patienceMs))
         assert.ok(readFileSync(path).equals(before), 'something was written after the end')
       })
@@ -72,16 +72,16 @@ for (const launch of ['keeper', 'direct'] as const) {
   })
 }
 
-test('without the guard a command that has ended leaves a daemon that writes on', async (t) => {
-  const written = await startGuarded(t, 'keeper')
-  const { guarded, path, lines } = written
+test('without the guard an ended command leaves a daemon that keeps writing', async (t) => {
+  const writers = await startGuarded(t, 'keeper')
+  const { guarded, path, lines } = writers
   const child = guarded.runApart('writes-for-ever.sh', [path])
-  await writing(written)
+  await untilBothWrite(writers)
   child.kill('SIGKILL')
   await once(child, 'exit')
   const { daemon } = lines()
-  await eventually('it writes on', () => lines().daemon > daemon)
-  // Dead before its folder is removed, or it might write into that.
+  await eventually('the daemon keeps writing', () => lines().daemon > daemon)
+  // The daemon must be dead before the directory is removed: it could write into it.
   for (const { pid } of guarded.witness.living()) end(pid)
   assert.ok(await guarded.witness.goneWithin(patienceMs))
 })

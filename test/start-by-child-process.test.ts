@@ -1,4 +1,4 @@
-/** Commands that the keeper starts by Node, on a libc as musl is (FAULTS 94). */
+/** Commands that the keeper starts through Node, on a libc like musl (docs/faults.md, 94). */
 
 import assert from 'node:assert/strict'
 import childProcess from 'node:child_process'
@@ -19,7 +19,7 @@ import { after, afterEach, beforeEach, suite, test } from 'node:test'
 import type * as StartByChildProcess from '../lib/keeper/start-by-child-process.js'
 import { compiled } from './harness/compiled.js'
 
-// Not public: the compiled file itself.
+// Not exported by the package: import the compiled file.
 const { startByChildProcess }: typeof StartByChildProcess = await compiled('keeper/start-by-child-process')
 
 const folder = mkdtempSync(join(tmpdir(), 'start-by-node-test-'))
@@ -30,7 +30,7 @@ const [empty, first, second] = ['empty', 'first', 'second'].map((name) => join(f
   string
 ]
 for (const path of [empty, first, second]) mkdirSync(path)
-// What execvp(3) passes over.
+// The directory `says` and the non-executable file `says` are skipped by execvp(3).
 mkdirSync(join(empty, 'says'))
 writeFileSync(join(first, 'says'), 'echo "first, $1"')
 writeFileSync(join(second, 'says'), 'echo "second, $0, $1"')
@@ -39,7 +39,10 @@ writeFileSync(join(second, 'leaves'), 'exit 7')
 chmodSync(join(second, 'leaves'), 0o755)
 const PATH = [join(folder, 'missing'), empty, first, second, '/usr/bin', '/bin'].join(':')
 
-/** Starts it with a file as its output. Resolves with what is in it, and with how the command ended. */
+/**
+ * Starts a command with a file as its output. Resolves to the content of the file and to how the command
+ * ended.
+ */
 async function outcomeOf(file: string, arg: string, cwd = folder): Promise<{ output: string; end: unknown }> {
   const output = join(folder, 'output')
   const descriptor = openSync(output, 'w')
@@ -61,14 +64,14 @@ async function outcomeOf(file: string, arg: string, cwd = folder): Promise<{ out
   return { output: readFileSync(output, 'utf8'), end }
 }
 
-suite('where execvp(3) runs no script that names no interpreter', () => {
+suite('where execvp(3) does not run scripts without an interpreter line', () => {
   const { spawn } = childProcess
   const refused: string[] = []
   const unknown = 'Unknown system error -8'
 
   beforeEach(() => {
     refused.length = 0
-    // As Node throws it there.
+    // The error that Node throws there.
     childProcess.spawn = ((file: string, ...rest: [never, never]) => {
       if (!file.endsWith('says') && !file.endsWith('leaves')) return spawn(file, ...rest)
       refused.push(file)
@@ -82,22 +85,22 @@ suite('where execvp(3) runs no script that names no interpreter', () => {
     syncBuiltinESMExports()
   })
 
-  for (const [how, file, name, cwd] of [
+  for (const [place, file, name, cwd] of [
     ['in its PATH', 'says', join(second, 'says'), folder],
     ['by its path', join(second, 'says'), join(second, 'says'), folder],
     ['by a relative path', './says', './says', second]
   ] as const) {
-    test(`the shell runs one that is found ${how}`, async () => {
+    test(`such a script that is found ${place} is run by the shell`, async () => {
       assert.deepEqual(await outcomeOf(file, 'said', cwd), { output: `second, ${name}, said\n`, end: 0 })
       assert.deepEqual(refused, [file])
     })
   }
 
-  test('its status is that of the script', async () => {
+  test('the exit status is that of the script', async () => {
     assert.deepEqual(await outcomeOf('leaves', ''), { output: '', end: 7 })
   })
 
-  test('what the shell could not find either is refused as before', async () => {
+  test('a file that the shell would not find either is still refused', async () => {
     assert.deepEqual(await outcomeOf('no-such-says', ''), { output: '', end: unknown })
   })
 })

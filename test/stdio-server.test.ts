@@ -1,4 +1,7 @@
-/** The keeper's socket or its folder is removed from outside, as tools that tidy up /tmp do: it opens another one (FAULTS 72). */
+/**
+ * When the keeper's socket or its directory is removed from outside, for example by a cleanup of /tmp, the
+ * keeper opens another one (docs/faults.md, 72).
+ */
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -11,16 +14,16 @@ import { pathToFileURL } from 'node:url'
 import type { Scope } from 'fastify-subprocess-guard'
 import { Guarded } from './harness/guarded.js'
 
-const outer = tmpdir()
-const parent = mkdtempSync(join(outer, 'door-'))
+const originalTmpdir = tmpdir()
+const parent = mkdtempSync(join(originalTmpdir, 'door-'))
 process.env.TMPDIR = parent
 after(() => {
-  process.env.TMPDIR = outer
+  process.env.TMPDIR = originalTmpdir
   rmSync(parent, { recursive: true, force: true })
 })
 
-/** The folder of the keeper there is. */
-function folder(): string {
+/** The socket directory of the only keeper. */
+function socketFolder(): string {
   const [name, ...others] = readdirSync(parent).filter((name) => name.startsWith('subprocess-guard-'))
   assert.ok(name !== undefined && others.length === 0)
   return join(parent, name)
@@ -32,20 +35,20 @@ async function start(t: TestContext): Promise<Guarded> {
   return guarded
 }
 
-const removals: Record<string, () => void> = {
-  'the folder is removed': () => rmSync(folder(), { recursive: true }),
-  'the socket is removed': () => rmSync(join(folder(), 'stdio')),
-  'the folder is renamed': () => renameSync(folder(), join(parent, 'renamed')),
-  'the folder of all temporary files is removed': () => rmSync(parent, { recursive: true }),
-  'somebody else has taken its place': () => {
-    rmSync(join(folder(), 'stdio'))
-    mkdirSync(join(folder(), 'stdio'))
+const disturbances: Record<string, () => void> = {
+  'its directory is removed': () => rmSync(socketFolder(), { recursive: true }),
+  'it is removed': () => rmSync(join(socketFolder(), 'stdio')),
+  'its directory is renamed': () => renameSync(socketFolder(), join(parent, 'renamed')),
+  'TMPDIR is removed': () => rmSync(parent, { recursive: true }),
+  'something else has taken its path': () => {
+    rmSync(join(socketFolder(), 'stdio'))
+    mkdirSync(join(socketFolder(), 'stdio'))
   }
 }
 
 suite('the keeper’s socket', () => {
-  for (const [what, remove] of Object.entries(removals)) {
-    test(`is another one when ${what}`, async (t) => {
+  for (const [what, remove] of Object.entries(disturbances)) {
+    test(`is replaced when ${what}`, async (t) => {
       t.after(() => {
         rmSync(parent, { recursive: true, force: true })
         mkdirSync(parent)
@@ -55,14 +58,14 @@ suite('the keeper’s socket', () => {
       const running = guarded.guard.open()
       const cat = running.execFile('cat', { input: 'still\n' })
       assert.equal((await cat).stdout, 'still\n')
-      const lasting = running.spawn('cat')
-      await new Promise((resolve) => lasting.once('spawn', resolve))
+      const longLived = running.spawn('cat')
+      await new Promise((resolve) => longLived.once('spawn', resolve))
       remove()
-      // Some in one turn, with and without input, some later.
+      // Many commands in one turn of the event loop, with and without input, and more of them later.
       for (let round = 0; round < 3; round++) {
         await guarded.guard.run({}, async (scope) => {
           const outputs = await Promise.all([
-            ...Array.from({ length: 20 }, (_, index) => echoed(scope, `${index}`)),
+            ...Array.from({ length: 20 }, (_, index) => echo(scope, `${index}`)),
             endedEarly(scope)
           ])
           assert.deepEqual(outputs, [...Array.from({ length: 20 }, (_, index) => `${index}`), 'null 0'])
@@ -70,22 +73,22 @@ suite('the keeper’s socket', () => {
       }
       assert.equal(guarded.guard.keeper, keeper)
       assert.equal(guarded.lines('socket was removed').length, 1)
-      lasting.stdin.end('and on\n')
-      let said = ''
-      for await (const chunk of lasting.stdout) said += chunk
-      assert.equal(said, 'and on\n')
+      longLived.stdin.end('and on\n')
+      let output = ''
+      for await (const chunk of longLived.stdout) output += chunk
+      assert.equal(output, 'and on\n')
       await running.close()
     })
   }
 
-  test('is missed by no command, and blames none, when there can be no other one', async (t) => {
+  test('that cannot be replaced fails commands with an error that does not blame them', async (t) => {
     const guarded = await start(t)
     const { keeper } = guarded.guard
     const limit = (most: number): void =>
       void execFileSync('prlimit', ['--pid', `${keeper}`, `--nofile=${most}:`], { encoding: 'utf8' })
-    // None is free, so that it can open no socket.
+    // The keeper has no free descriptor, so it cannot open a socket.
     limit(3)
-    rmSync(folder(), { recursive: true })
+    rmSync(socketFolder(), { recursive: true })
     await guarded.guard.run({}, async (scope) => {
       await assert.rejects(scope.execFile('echo'), {
         code: 'ERR_SUBPROCESS_KEEPER_LOST',
@@ -102,18 +105,19 @@ suite('the keeper’s socket', () => {
   })
 })
 
-/** A module that says where it is, in a folder of its own. Returns that. */
+/** Makes a directory with a module that exports its own URL. Returns the path of the module. */
 function moduleIn(folder: string): string {
   mkdirSync(folder)
   writeFileSync(join(folder, 'module.mjs'), 'export default import.meta.url')
   return join(folder, 'module.mjs')
 }
 
-// A look at a socket leads Node's next import astray.
-test('a command leaves alone how Node finds a module behind a symbolic link', async (t) => {
+// The worker stats the socket before launches. Without `bigint`, that would break Node's next import through
+// a link.
+test('a command does not change how Node resolves a module behind a symbolic link', async (t) => {
   const guarded = await start(t)
   const folder = mkdtempSync(join(parent, 'modules-'))
-  // What Node has found out of the folder above it remembers.
+  // Node caches what it found out about the parent directory.
   await import(moduleIn(join(folder, 'first')))
   const path = moduleIn(join(folder, 'second'))
   symlinkSync(join(folder, 'second'), join(folder, 'link'))
@@ -125,11 +129,11 @@ test('a command leaves alone how Node finds a module behind a symbolic link', as
   await scope.close()
 })
 
-async function echoed(scope: Scope, input: string): Promise<string> {
+async function echo(scope: Scope, input: string): Promise<string> {
   return (await scope.execFile('cat', { input })).stdout
 }
 
-/** A command whose streams its user has ended before it was there. */
+/** Runs a command whose streams are destroyed before it has started. */
 async function endedEarly(scope: Scope): Promise<string> {
   const child = scope.spawn('cat', [], { stdio: ['pipe', 'ignore', 'pipe'] })
   child.stdin.destroy()

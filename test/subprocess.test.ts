@@ -1,4 +1,7 @@
-/** The handle: starting, talking to and ending one command (FAULTS 25 to 27; more in `launch.test.ts`). */
+/**
+ * The handle of one command: how it starts, its streams, its signals and its end (docs/faults.md, 25 to 27;
+ * more of them in `launch.test.ts`).
+ */
 
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -19,7 +22,7 @@ import { descriptorsOf } from './harness/proc.js'
 import { type Served, serve } from './harness/server.js'
 
 let served: Served
-/** How many descriptors the keeper has open when it has nothing to do. */
+/** How many descriptors the idle keeper has open. */
 let idleDescriptors: number
 const folder = mkdtempSync(join(tmpdir(), 'subprocess-test-'))
 
@@ -34,7 +37,7 @@ after(async () => {
 })
 
 async function countIdleDescriptors(): Promise<number> {
-  // The first launch opens some that stay.
+  // The first launch opens descriptors that stay open.
   await served.inRequest((request) => closeOf(request.spawn('true')))
   await assertClean(served)
   const counts: number[] = []
@@ -42,11 +45,11 @@ async function countIdleDescriptors(): Promise<number> {
     counts.push(descriptorsOf(served.app.subprocessGuard.keeper))
     return counts.length > 10 && new Set(counts.slice(-10)).size === 1
   }
-  await eventually('the number is steady', isSteady)
+  await eventually('the number of descriptors is stable', isSteady)
   return counts.at(-1) as number
 }
 
-/** The arguments of each event, in the order they came, until `'close'`. */
+/** The events until `'close'` with their arguments, in order. */
 async function eventsOf(subprocess: Subprocess): Promise<[string, ...unknown[]][]> {
   const events: [string, ...unknown[]][] = []
   for (const name of ['spawn', 'error', 'exit', 'close'] as const) {
@@ -56,13 +59,15 @@ async function eventsOf(subprocess: Subprocess): Promise<[string, ...unknown[]][
   return events
 }
 
-/** Resolves at `'close'`. Unlike `once`, it does not listen to `'error'`, which would change what is tested. */
+/**
+ * Resolves at `'close'`. Unlike `once`, it adds no listener of `'error'`, which would change what is tested.
+ */
 function closeOf(subprocess: Subprocess): Promise<void> {
   return new Promise((resolve) => subprocess.once('close', () => resolve()))
 }
 
 suite('a command', () => {
-  test('has its input, gives its output and its status', async () => {
+  test('gets its input, and returns its output and exit status', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('sh', ['-c', 'cat; echo errors >&2; exit 3'])
       subprocess.stdin?.end('input')
@@ -79,7 +84,7 @@ suite('a command', () => {
     })
   })
 
-  test('passes megabytes of binary data through, whole', async () => {
+  test('passes through megabytes of binary data unchanged', async () => {
     const data = Buffer.alloc(8 * 1024 * 1024, Buffer.from(Array.from({ length: 251 }, (_, byte) => byte)))
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -88,7 +93,7 @@ suite('a command', () => {
     })
   })
 
-  test('loses nothing of its output where the reader is slow', async () => {
+  test('loses no output when the reader is slow', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('head', ['-c', '300000', '/dev/zero'], {
         stdio: ['ignore', 'pipe', 'inherit']
@@ -96,14 +101,15 @@ suite('a command', () => {
       let bytes = 0
       for await (const chunk of subprocess.stdout as AsyncIterable<Buffer>) {
         bytes += chunk.length
-        // Slower than the silence after which a stream that a stranger holds is ended.
+        // The pauses are longer than the idle time after which a stream is ended that only a leftover process
+        // still holds.
         if (bytes < 140_000) await new Promise((resolve) => setTimeout(resolve, 300))
       }
       assert.equal(bytes, 300_000)
     })
   })
 
-  test('inherits the worker’s own streams and environment, folder and name as it is told', async () => {
+  test('inherits the worker’s streams when asked to, and gets the given environment, directory and argv0', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('sleep', ['1000'], { stdio: ['ignore', 'inherit', 'inherit'] })
       await once(subprocess, 'spawn')
@@ -115,11 +121,11 @@ suite('a command', () => {
       }
       assert.equal(readlinkSync(`/proc/${subprocess.pid}/fd/0`), '/dev/null')
 
-      const say = 'echo "$0 $PWD $GIVEN $HOME"'
+      const script = 'echo "$0 $PWD $GIVEN $HOME"'
       const env = { GIVEN: 'given', PATH: process.env.PATH }
-      const told = request.spawn('sh', ['-c', say], { cwd: folder, env, argv0: 'named' })
-      assert.equal(await text(told.stdout as never), `named ${realpathSync(folder)} given \n`)
-      assert.equal(told.spawnargs[0], 'named')
+      const configured = request.spawn('sh', ['-c', script], { cwd: folder, env, argv0: 'named' })
+      assert.equal(await text(configured.stdout as never), `named ${realpathSync(folder)} given \n`)
+      assert.equal(configured.spawnargs[0], 'named')
       const inherited = request.spawn('pwd', [], { shell: true })
       assert.equal(await text(inherited.stdout as never), `${process.cwd()}\n`)
       assert.deepEqual(inherited.spawnargs, ['/bin/sh', '-c', 'pwd'])
@@ -149,7 +155,7 @@ suite('a command', () => {
     })
   })
 
-  test('starts a hundred at a time, each with streams of its own', async () => {
+  test('starts a hundred times concurrently, each with its own streams', async () => {
     await served.inRequest(async (request) => {
       const outputs = Array.from({ length: 100 }, async (_, index) => {
         const subprocess = request.spawn('cat', [], { stdio: ['pipe', 'pipe', 'inherit'] })
@@ -161,12 +167,12 @@ suite('a command', () => {
   })
 })
 
-suite('a command that is over', () => {
-  // Only so can a test have the garbage collected.
+suite('a command that has ended', () => {
+  // The only way to make the garbage collector available to a test.
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
 
-  test('is garbage, with its request', async () => {
+  test('is garbage-collected with its request', async () => {
     const handles: WeakRef<object>[] = []
     for (let i = 0; i < 10; i++) {
       await served.inRequest(async (request) => {
@@ -175,30 +181,30 @@ suite('a command that is over', () => {
         await closeOf(subprocess)
       })
     }
-    // The last request is held by what has just answered it.
-    const heldOfAll = (): number => handles.filter((handle) => handle.deref() !== undefined).length
-    await eventually('they are collected', () => {
+    // The last request is still referenced by the code that has just answered it.
+    const heldHandles = (): number => handles.filter((handle) => handle.deref() !== undefined).length
+    await eventually('the handles are collected', () => {
       collect()
-      return heldOfAll() <= 1
+      return heldHandles() <= 1
     })
   })
 })
 
 suite('a command that cannot be started', () => {
-  // By its path: with a name, a folder of PATH that may not be read makes it EACCES.
+  // By its path: when a name is looked up, an unreadable directory in PATH would make the error EACCES.
   const missing = join(folder, 'no-such-command')
-  const plain = join(folder, 'not-executable')
-  writeFileSync(plain, '#!/bin/sh\n')
-  chmodSync(plain, 0o644)
+  const notExecutable = join(folder, 'not-executable')
+  writeFileSync(notExecutable, '#!/bin/sh\n')
+  chmodSync(notExecutable, 0o644)
   const failures = [
     ['is not found', missing, [], {}, 'ENOENT'],
-    ['is not executable', plain, [], {}, 'EACCES'],
-    ['has no such folder', 'true', [], { cwd: join(folder, 'missing') }, 'ENOENT'],
+    ['is not executable', notExecutable, [], {}, 'EACCES'],
+    ['has a missing working directory', 'true', [], { cwd: join(folder, 'missing') }, 'ENOENT'],
     ['has too long an argument list', 'true', ['x'.repeat(4 * 1024 * 1024)], {}, 'E2BIG']
   ] as const
 
-  for (const [law, command, args, options, code] of failures) {
-    test(`since it ${law}: an 'error' and no signal to anybody`, async () => {
+  for (const [problem, command, args, options, code] of failures) {
+    test(`because it ${problem} emits 'error', and kill() sends no signal`, async () => {
       await served.inRequest(async (request) => {
         const subprocess = request.spawn(command, args, options)
         const [[name, error], ...rest] = (await eventsOf(subprocess)) as [[string, NodeJS.ErrnoException]]
@@ -213,7 +219,7 @@ suite('a command that cannot be started', () => {
     })
   }
 
-  test('does not bring the server down when nobody listens, and is in the log', async () => {
+  test('does not crash the server without an error listener, and is logged', async () => {
     const before = served.log.length
     await served.inRequest(async (request) => {
       const subprocess = request.spawn(missing)
@@ -224,7 +230,7 @@ suite('a command that cannot be started', () => {
     assert.match(JSON.stringify(line?.err), /ENOENT/)
   })
 
-  test('is no empty success to whom its output goes, when nobody listens', async () => {
+  test('without an error listener fails its output stream, which does not look like an empty success', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn(missing)
       await assert.rejects(finished(subprocess.stdout as never), { code: 'ENOENT' })
@@ -232,7 +238,7 @@ suite('a command that cannot be started', () => {
   })
 
   const skip = process.getuid?.() === 0 && 'root is exempt from RLIMIT_NPROC'
-  test('since there is no room for processes (EAGAIN)', { skip }, async (t) => {
+  test('because the keeper cannot create a process (EAGAIN) emits an error', { skip }, async (t) => {
     limit(t, 'nproc', 1)
     await served.inRequest(async (request) => {
       const [error] = await once(request.spawn('true'), 'error')
@@ -240,7 +246,7 @@ suite('a command that cannot be started', () => {
     })
   })
 
-  test('since the keeper is out of descriptors (EMFILE)', async (t) => {
+  test('because the keeper is out of descriptors (EMFILE) emits an error', async (t) => {
     const { keeper } = served.app.subprocessGuard
     await eventually('the keeper is idle', () => descriptorsOf(keeper) === idleDescriptors)
     const restore = limit(t, 'nofile', idleDescriptors)
@@ -255,7 +261,9 @@ suite('a command that cannot be started', () => {
   })
 })
 
-/** Sets a limit of the keeper, until the test is over or calls back. */
+/**
+ * Sets a resource limit of the keeper. Returns a function that restores it; the end of the test does so too.
+ */
 function limit(t: TestContext, resource: 'nproc' | 'nofile', most: number): () => void {
   const prlimit = (...args: string[]): string =>
     execFileSync('prlimit', ['--pid', `${served.app.subprocessGuard.keeper}`, ...args], { encoding: 'utf8' })
@@ -267,7 +275,7 @@ function limit(t: TestContext, resource: 'nproc' | 'nofile', most: number): () =
 }
 
 suite('a command that is ended', () => {
-  test('in the tick of its spawn has run and was ended by that signal', async () => {
+  test('in the tick of its spawn emits spawn, and then exit with that signal', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('sleep', ['1000'])
       assert.equal(subprocess.kill('SIGTERM'), true)
@@ -281,7 +289,7 @@ suite('a command that is ended', () => {
     })
   })
 
-  test('with its scope in the tick of its spawn was never started', async () => {
+  test('with its scope in the tick of its spawn is never started', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('sh', ['-c', 'exec sleep 1000'])
       const events = eventsOf(subprocess)
@@ -294,7 +302,7 @@ suite('a command that is ended', () => {
     })
   })
 
-  test('can be asked whether it is there, and by a signal’s number', async () => {
+  test('accepts signal 0 as a test for existence, and signals by number', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('sleep', ['1000'])
       assert.equal(subprocess.kill(0), true)
@@ -306,7 +314,7 @@ suite('a command that is ended', () => {
   })
 })
 
-suite('what spawn is given', () => {
+suite('of the arguments of spawn()', () => {
   const refused: [string, () => [string, (readonly string[])?, object?], RegExp][] = [
     ['an empty command', () => [''], /command is ""/],
     ['a command with a zero byte', () => ['a\0b'], /command is "a\\u0000b"/],
@@ -316,8 +324,8 @@ suite('what spawn is given', () => {
     ['an option that is no object', () => ['true', [], 'utf8' as never], /options is "utf8"/],
     ['a wrong user', () => ['true', [], { uid: 'root' }], /options\.uid is "root"/]
   ]
-  for (const [law, given, message] of refused) {
-    test(`${law} is a TypeError that names it`, async () => {
+  for (const [what, given, message] of refused) {
+    test(`${what} is a TypeError that names it`, async () => {
       await served.inRequest(async (request) => {
         const [command, args, options] = given()
         assert.throws(
@@ -334,7 +342,7 @@ suite('what spawn is given', () => {
 })
 
 suite('standard streams', () => {
-  test('closed by the command while the worker writes (EPIPE) leave the server up', async (t) => {
+  test('closed by the command while the worker writes (EPIPE) do not crash the server', async (t) => {
     const served = await serve({}, (app, served) => {
       app.get('/run', async (request) => {
         const subprocess = served.run(request, 'closes-stdin.sh', [], {
@@ -356,7 +364,7 @@ suite('standard streams', () => {
     await assertClean(served)
   })
 
-  test('destroyed by the user before the start are streams that have ended', async () => {
+  test('destroyed by the user before the start are ended streams for the command', async () => {
     await served.inRequest(async (request) => {
       const subprocess = request.spawn('sh', ['-c', 'cat; echo more >&2'])
       subprocess.stdin?.destroy()
@@ -366,7 +374,7 @@ suite('standard streams', () => {
     })
   })
 
-  test('leave no descriptor behind in worker and keeper', async () => {
+  test('leave no descriptor open in worker and keeper', async () => {
     const keeper = served.app.subprocessGuard.keeper
     const count = () => [descriptorsOf(process.pid), descriptorsOf(keeper)]
     await served.inRequest(async (request) => void (await once(request.spawn('true'), 'close')))
@@ -381,7 +389,7 @@ suite('standard streams', () => {
       await Promise.all(closed)
     })
     await assertClean(served)
-    await eventually('as many descriptors as before', () =>
+    await eventually('no more descriptors than before', () =>
       count().every((now, index) => now <= (before[index] ?? 0))
     )
   })

@@ -1,4 +1,7 @@
-/** A process that cannot be ended is waited for no longer than that takes to be sure, and named (FAULTS 29). */
+/**
+ * A process that cannot be ended does not hold up the keeper, which reports it as a survivor (docs/faults.md,
+ * 29).
+ */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -15,9 +18,9 @@ const folder = mkdtempSync(join(tmpdir(), 'survivor-'))
 after(() => rmSync(folder, { recursive: true }))
 const asRoot = join(folder, 'as-root')
 
-/** Why there is no process here that its keeper may not signal; undefined where there can be one. */
+/** Why no process can be made here that its keeper may not signal; undefined where it can. */
 function whyNot(): string | undefined {
-  if (process.getuid?.() !== 0) return 'only root can make a program that gives its rights to others'
+  if (process.getuid?.() !== 0) return 'only root can make a setuid program that runs as root'
   const setpriv = spawnSync('sh', ['-c', 'command -v setpriv'], { encoding: 'utf8' }).stdout.trim()
   if (setpriv === '') return 'setpriv(1) of util-linux is missing'
   copyFileSync(setpriv, asRoot)
@@ -25,14 +28,14 @@ function whyNot(): string | undefined {
   chmodSync(folder, 0o755)
   const user = { uid: nobody, gid: nobody }
   if (spawnSync(asRoot, ['--reuid=0', '--regid=0', '--clear-groups', 'true'], user).status !== 0)
-    return 'programs with the set-user-ID bit have no effect here'
+    return 'the set-user-ID bit has no effect here'
   const entry = fileURLToPath(new URL('./harness/worker-main.js', import.meta.url))
   if (spawnSync('test', ['-r', entry], user).status !== 0) return 'other users cannot read the tests'
   return undefined
 }
 
 suite('a process that its keeper may not signal', { skip: whyNot() ?? false }, () => {
-  test('is named as a survivor, and the keeper ends all the same', async (t) => {
+  test('is reported as a survivor, and the keeper still exits', async (t) => {
     const worker = await Worker.start({ user: nobody, env: { AS_ROOT: asRoot } })
     t.after(() => worker.close())
     worker.run('privileged.sh')

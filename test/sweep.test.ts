@@ -1,4 +1,7 @@
-/** What a worker and its keeper have left, killed together, is ended by a sweep, and nothing else is (FAULTS 42). */
+/**
+ * A sweep ends what a worker and its keeper left when both were killed, and nothing else (docs/faults.md,
+ * 42).
+ */
 
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
@@ -9,7 +12,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, before, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type * as ReleaseNotes from '../lib/containment/release-registry.js'
+import type * as ReleaseRegistryModule from '../lib/containment/release-registry.js'
 import { compiled } from './harness/compiled.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { markOf, markOfProcess, startCommand, startMarked } from './harness/marked.js'
@@ -19,13 +22,15 @@ import { goneMs } from './harness/server.js'
 import { run, type Swept, sweep, sweepCommandLine } from './harness/sweeper.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
 
-const { isReleased, noteRelease } = (await compiled('containment/release-registry')) as typeof ReleaseNotes
+const { isReleased, noteRelease } = (await compiled(
+  'containment/release-registry'
+)) as typeof ReleaseRegistryModule
 
 const nobody = 65_534
 const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']
 const isRoot = process.getuid?.() === 0
 
-/** Why no worker of another user can be had here; false where one can. */
+/** Why no worker can run as another user here; false where one can. */
 function whyNoOtherUser(): string | false {
   if (!isRoot) return 'only root can start processes of another user'
   const [node, entry] = sweepCommandLine as [string, string]
@@ -37,27 +42,27 @@ function whyNoOtherUser(): string | false {
 
 const noOtherUser = whyNoOtherUser()
 
-// Each runs in a request of its own.
+// Each program runs in its own request.
 const programs = ['waits.sh', 'daemon.sh', 'child-empty-environment.sh', 'tree-ignores-term.sh']
 const processCount = 1 + 2 + 2 + 4
 const ignoringCount = 4
 
 for (const launch of ['keeper', 'direct'] as const) {
   suite(`a worker that is killed with its keeper, by ${launch} launch`, () => {
-    test('leaves everything, which a dry run names, and a sweep ends all of it', async (t) => {
+    test('leaves everything; a dry run lists it, and a sweep ends it', async (t) => {
       const worker = await startBusy(t, { launch })
       await worker.loseBoth()
       assert.equal(await worker.witness.goneWithin(goneMs), false)
-      assert.equal(worker.witness.living().length, processCount, 'the negative control: nobody ends them')
+      assert.equal(worker.witness.living().length, processCount, 'the negative control: nothing ends them')
 
       const dryRun = await sweep({ dryRun: true })
-      assert.deepEqual(pidsOf(dryRun.processes), announcedBy(worker))
+      assert.deepEqual(pidsOf(dryRun.processes), announcedPids(worker))
       assert.equal(worker.witness.living().length, processCount)
       assert.equal(dryRun.status, 0)
 
       const { status, processes } = await sweep()
       assert.deepEqual(worker.witness.living(), [])
-      assert.deepEqual(pidsOf(processes), announcedBy(worker))
+      assert.deepEqual(pidsOf(processes), announcedPids(worker))
       const killed = processes.filter(({ ended }) => ended === 'SIGKILL')
       assert.equal(killed.length, ignoringCount)
       assert.ok(processes.every(({ worker: of }) => of === worker.pid))
@@ -65,7 +70,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.deepEqual(await sweep(), { status: 0, processes: [] })
     })
 
-    test('leaves nothing once the next worker has started, which says so', async (t) => {
+    test('leaves nothing once the next worker has started, which logs that', async (t) => {
       const worker = await startBusy(t, { launch })
       await worker.loseBoth()
       const living = await startBusy(t, { launch })
@@ -75,7 +80,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       assert.equal(living.witness.living().length, processCount)
     })
 
-    test('leaves folders, which a sweep removes, and no other one', async (t) => {
+    test('leaves directories, which a sweep removes, and no others', async (t) => {
       const [worker, other] = [await Worker.start({ launch }), await Worker.start({ launch })]
       for (const one of [worker, other]) {
         t.after(() => one.close())
@@ -93,18 +98,18 @@ for (const launch of ['keeper', 'direct'] as const) {
 }
 
 suite('a sweep ends nothing', () => {
-  test('of a worker that lives, with its keeper or without', async (t) => {
+  test('of a living worker, with or without its keeper', async (t) => {
     const [lost, kept, keeperless] = await Promise.all([startBusy(t), startBusy(t), startBusy(t)])
     await keeperless.loseKeeper()
     await lost.loseBoth()
     const { processes } = await sweep()
-    assert.deepEqual(pidsOf(processes), announcedBy(lost))
+    assert.deepEqual(pidsOf(processes), announcedPids(lost))
     for (const { witness } of [kept, keeperless]) assert.equal(witness.living().length, processCount)
   })
 
   test('of a dead worker whose keeper is about to end it', async (t) => {
     const worker = await startBusy(t)
-    // A grace that lasts as long as the test wants.
+    // The grace period lasts until the test continues the keeper.
     process.kill(worker.keeper as number, 'SIGSTOP')
     worker.kill('SIGKILL')
     await worker.dead()
@@ -117,8 +122,8 @@ suite('a sweep ends nothing', () => {
   })
 
   for (const keeperLives of [true, false]) {
-    const how = keeperLives ? 'with its keeper' : 'without its keeper'
-    test(`of a living worker that a dead one had started, ${how}`, async (t) => {
+    const state = keeperLives ? 'with its keeper' : 'without its keeper'
+    test(`of a living worker that a dead one had started, ${state}`, async (t) => {
       const mark = markOf()
       const heir = await startBusy(t, { env: { SUBPROCESS_GUARD_MARK: mark } })
       const other = await startMarked(t, mark)
@@ -142,8 +147,8 @@ suite('a sweep ends nothing', () => {
     await shell.gone()
   })
 
-  test('of the tree that it was started in itself', async (t) => {
-    // A server that is started anew through a shell, by one that is dead now.
+  test('of the process tree that the sweep itself runs in', async (t) => {
+    // As for a server that a now dead server has started through a shell.
     const script = 'sleep 1000 & "$@"; echo status $?; kill $!'
     const mark = markOf()
     const other = await startMarked(t, mark)
@@ -154,7 +159,7 @@ suite('a sweep ends nothing', () => {
     assert.equal(status, '0')
   })
 
-  test('that was released, and forgets the release with the last process of that mark', async (t) => {
+  test('that was released, and it forgets the release when the last process with that mark has ended', async (t) => {
     const released = markOf({ scope: 1 })
     const unreleased = markOf({ scope: 11 })
     const [spared, left] = [await startMarked(t, released), await startMarked(t, unreleased)]
@@ -168,7 +173,7 @@ suite('a sweep ends nothing', () => {
     assert.ok(!isReleased(released))
   })
 
-  test('that a worker has released, also with the start of the next one', async (t) => {
+  test('that a worker has released, even when the sweep is that of the next worker', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     await worker.withScope('release')
@@ -183,7 +188,8 @@ suite('a sweep ends nothing', () => {
     assert.ok(!names.includes('waits'))
   })
 
-  // Both make this process a worker that lives, which spares all that it has started: each has a sweep of its own.
+  // Each mark makes this process a living worker, which spares all that it has started: so each needs its own
+  // sweep.
   for (const [what, mark] of [
     ['this process', markOfProcess(process.pid)],
     ['a worker whose start could not be read', markOf({ pid: process.pid, startTick: '0' })]
@@ -198,20 +204,20 @@ suite('a sweep ends nothing', () => {
   test('of another user', { skip: noOtherUser }, async (t) => {
     const worker = await startBusy(t, { user: nobody })
     await worker.loseBoth()
-    const ours = await startMarked(t, markOf())
-    assert.deepEqual(pidsOf((await sweep()).processes), [ours.pid])
+    const own = await startMarked(t, markOf())
+    assert.deepEqual(pidsOf((await sweep()).processes), [own.pid])
     assert.equal(worker.witness.living().length, processCount)
 
     const more = await startMarked(t, markOf())
     const { processes } = await sweep({ wrapper: asNobody })
-    assert.deepEqual(pidsOf(processes), announcedBy(worker))
+    assert.deepEqual(pidsOf(processes), announcedPids(worker))
     assert.ok(lives(more.pid))
   })
 
-  test('of a worker that hidepid hides', { skip: noOtherUser }, async (t) => {
+  test('of a worker that is hidden by hidepid', { skip: noOtherUser }, async (t) => {
     const mount = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
     const hiding = ['unshare', '--mount', 'sh', '-c', mount, 'sh', ...asNobody]
-    // Of root, so that only its number can be asked for.
+    // This process runs as root, so the sweep can only check whether its pid exists.
     const { stdout } = await run([...hiding, 'ls', '/proc'])
     assert.ok(!stdout.split('\n').includes(String(process.pid)))
     const [hidden, left] = [
@@ -227,7 +233,7 @@ suite('a sweep ends nothing', () => {
     const user = isRoot ? [] : ['--user', '--map-root-user']
     const flags = ['--pid', '--fork', '--kill-child', '--mount-proc', ...user]
     const { status, stderr } = spawnSync('unshare', [...flags, 'true'], { encoding: 'utf8' })
-    if (status !== 0) return t.skip(`there is no other PID namespace to be had: ${stderr}`)
+    if (status !== 0) return t.skip(`no other PID namespace is available: ${stderr}`)
     // The shell is process 1 there.
     const script = `
       namespace=$(readlink /proc/self/ns/pid | tr -dc 0-9)
@@ -240,23 +246,23 @@ suite('a sweep ends nothing', () => {
     t.after(() => inside.kill('SIGKILL'))
     const output = text(inside.stdout)
     const init = await childOf(inside.pid as number)
-    const leftOnes = (): number[] => childrenOf(init).filter((pid) => hasMark(pid))
-    await eventually('something carries a mark', () => leftOnes().length === 1)
+    const markedChildren = (): number[] => childrenOf(init).filter((pid) => hasMark(pid))
+    await eventually('a process carries a mark', () => markedChildren().length === 1)
 
     assert.deepEqual(await sweep(), { status: 0, processes: [] })
-    assert.equal(leftOnes().length, 1)
+    assert.equal(markedChildren().length, 1)
     inside.stdin.end('go\n')
-    assert.equal(JSON.parse(await output)[0]?.ended, 'SIGTERM', 'a sweep in that namespace ends it')
+    assert.equal(JSON.parse(await output)[0]?.ended, 'SIGTERM', 'a sweep in that namespace ends the process')
   })
 })
 
-suite('one sweep ends nothing', () => {
-  const strange: [string, string][] = [
+suite('a single sweep ends nothing', () => {
+  const foreignMarks: [string, string][] = [
     ['another boot', markOf({ boot: '00000000-0000-4000-8000-000000000000' })],
     ['another PID namespace', markOf({ namespace: '1' })],
     ['another realm', markOf({ realm: 'another' })],
-    ['a number that is none', markOf({ pid: 99_999_999_999 })],
-    ['number 0', markOf({ pid: 0 })],
+    ['an impossible pid', markOf({ pid: 99_999_999_999 })],
+    ['pid 0', markOf({ pid: 0 })],
     ['a worker and no scope', markOf().split('/')[0] as string],
     ['a scope of another kind', `${markOf()}/stray`],
     ['nothing', ''],
@@ -271,9 +277,9 @@ suite('one sweep ends nothing', () => {
     for (const end of ends) end()
   })
   before(async () => {
-    // They end with the suite.
+    // The processes end with the suite.
     const t = { after: (end: () => void) => void ends.push(end) } as TestContext
-    for (const [what, mark] of strange) marked.set(what, await startMarked(t, mark))
+    for (const [what, mark] of foreignMarks) marked.set(what, await startMarked(t, mark))
     left = await startMarked(t, markOf())
     swept = await sweep()
   })
@@ -281,21 +287,22 @@ suite('one sweep ends nothing', () => {
     assert.deepEqual(pidsOf(swept.processes), [left.pid])
     assert.equal(swept.status, 0)
   })
-  for (const [what] of strange) {
+  for (const [what] of foreignMarks) {
     test(`whose mark names ${what}`, () => assert.ok(lives(marked.get(what)?.pid)))
   }
 })
 
 suite('a realm', () => {
-  // Part of what the test runner ends when it is broken off.
-  const theirs = `${process.env.SUBPROCESS_GUARD_REALM ?? ''}theirs`
-  test('is that of the worker, whose processes only a sweep of the same realm ends', async (t) => {
-    const worker = await startBusy(t, { env: { SUBPROCESS_GUARD_REALM: theirs } })
+  // Begins with the realm of this test, so that the test runner ends its processes too when it is
+  // interrupted.
+  const otherRealm = `${process.env.SUBPROCESS_GUARD_REALM ?? ''}other`
+  test('separates workers: their processes are ended only by a sweep in the same realm', async (t) => {
+    const worker = await startBusy(t, { env: { SUBPROCESS_GUARD_REALM: otherRealm } })
     await worker.loseBoth()
     assert.deepEqual(await sweep(), { status: 0, processes: [] })
     assert.equal(worker.witness.living().length, processCount)
-    const { processes } = await sweep({ env: { SUBPROCESS_GUARD_REALM: theirs } })
-    assert.deepEqual(pidsOf(processes), announcedBy(worker))
+    const { processes } = await sweep({ env: { SUBPROCESS_GUARD_REALM: otherRealm } })
+    assert.deepEqual(pidsOf(processes), announcedPids(worker))
   })
 
   test('that cannot be part of a mark is refused', async () => {
@@ -307,25 +314,25 @@ suite('a realm', () => {
 })
 
 suite('a sweep', () => {
-  test('ends what a worker has left that is dead and not yet reaped', async (t) => {
-    // Its parent does not wait for it, and is no shell any more that might.
+  test('ends what was left by a worker that is a zombie', async (t) => {
+    // The parent never waits for the worker: it executes sleep, since a shell might wait.
     const parent = spawn('sh', ['-c', 'sleep 1000 & exec sleep 1000'], { stdio: 'ignore' })
     t.after(() => parent.kill('SIGKILL'))
     const worker = await childOf(parent.pid as number)
     const left = await startMarked(t, markOfProcess(worker))
-    await eventually('its parent waits for nobody', () => argumentsOf(parent.pid as number)[0] === 'sleep')
+    await eventually('the parent has executed sleep', () => argumentsOf(parent.pid as number)[0] === 'sleep')
     assert.deepEqual((await sweep()).processes, [])
     process.kill(worker, 'SIGKILL')
-    await eventually('it is a zombie', () => statOf(worker)?.state === 'Z')
+    await eventually('the worker is a zombie', () => statOf(worker)?.state === 'Z')
     assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
   })
 
-  test('ends what a worker has left whose number is another one’s by now', async (t) => {
+  test('ends what was left by a worker whose pid has been reused', async (t) => {
     const left = await startMarked(t, markOf({ pid: process.pid, startTick: '1' }))
     assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
   })
 
-  test('waits for one that runs, so that nothing is asked to end twice', async (t) => {
+  test('waits for a running sweep, so that no process gets SIGTERM twice', async (t) => {
     const left = await Promise.all([startMarked(t, markOf()), startStubborn(t), startStubborn(t)])
     const both = await Promise.all([sweep(), sweep()])
     const processes = both.flatMap(({ processes }) => processes)
@@ -333,13 +340,13 @@ suite('a sweep', () => {
     assert.ok(!left.some(({ pid }) => lives(pid)))
   })
 
-  test('needs no koffi, and names what it could not end', async (t) => {
+  test('works without koffi and reports survivors', async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'sweep-'))
     t.after(() => rmSync(folder, { recursive: true }))
     const root = fileURLToPath(new URL('../../', import.meta.url))
     cpSync(join(root, 'dist'), join(folder, 'dist'), { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-    // All that Node finds from there.
+    // The only package that Node can resolve from this directory.
     mkdirSync(join(folder, 'node_modules'))
     symlinkSync(join(root, 'node_modules/commander'), join(folder, 'node_modules/commander'))
     const env = { SWEEP_DIST: `${pathToFileURL(join(folder, 'dist'))}/` }
@@ -365,7 +372,7 @@ suite('a sweep', () => {
     assert.equal(second.processes[0]?.ended, 'SIGTERM')
   })
 
-  test('says in words what it did', async (t) => {
+  test('prints what it did in readable text', async (t) => {
     const [node, entry] = sweepCommandLine as [string, string]
     assert.equal((await run([node, entry])).stdout, 'nothing to sweep\n')
     const { pid } = await startMarked(t, markOf())
@@ -374,7 +381,7 @@ suite('a sweep', () => {
     assert.match((await run([node, entry])).stdout, new RegExp(`^ended by SIGTERM {2}${facts}`))
   })
 
-  test('prints no name that a terminal would take for an order, or a person for a line of its own', async (t) => {
+  test('replaces characters in names that could control a terminal or fake another line', async (t) => {
     const [node, entry] = sweepCommandLine as [string, string]
     const name = '\x1b[2J\r\nended by SIGTERM  1\u202e'
     const child = await startCommand(t, markOf(), ['sh', '-c', 'echo ready; read line', name])
@@ -387,7 +394,7 @@ suite('a sweep', () => {
   })
 })
 
-/** Starts a worker with a request for each of the programs under way. */
+/** Starts a worker with one running request for each of the programs. */
 async function startBusy(t: TestContext, setup: WorkerSetup = {}): Promise<Worker> {
   const worker = await Worker.start(setup)
   t.after(() => worker.close())
@@ -396,14 +403,14 @@ async function startBusy(t: TestContext, setup: WorkerSetup = {}): Promise<Worke
   return worker
 }
 
-/** Starts a process that a dead worker has left, and that only SIGKILL ends. */
+/** Starts a process with the mark of a dead worker that only SIGKILL ends. */
 async function startStubborn(t: TestContext): Promise<Orphan> {
   const child = await startCommand(t, markOf(), ['sh', '-c', 'trap "" TERM; echo ready; exec sleep 1000'])
   await once(child.stdout, 'data')
   return child
 }
 
-function announcedBy({ witness }: Worker): number[] {
+function announcedPids({ witness }: Worker): number[] {
   return pidsOf(witness.announced)
 }
 
@@ -412,7 +419,7 @@ function pidsOf(processes: readonly { pid: number }[]): number[] {
 }
 
 async function childOf(pid: number): Promise<number> {
-  await eventually('it has a child', () => childrenOf(pid).length === 1)
+  await eventually(`process ${pid} has a child`, () => childrenOf(pid).length === 1)
   return childrenOf(pid)[0] as number
 }
 

@@ -1,4 +1,7 @@
-/** The kernel asks a client that is silent whether it is still there, while its request has subprocesses (FAULTS 63). */
+/**
+ * While a request has subprocesses, TCP keep-alive probes whether its silent client is still there
+ * (docs/faults.md, 63).
+ */
 
 import assert from 'node:assert/strict'
 import http2 from 'node:http2'
@@ -32,8 +35,8 @@ for (const kind of kinds) {
     t.after(() => client.destroy())
     client.write('GET /waits HTTP/1.1\r\nhost: test\r\n\r\n')
     const timer = () => tcpTimerOf(served.port, client.localPort as number)
-    await eventually('the request is there', () => start !== undefined)
-    await eventually('its connection has no timer', () => timer()?.name === 'none')
+    await eventually('the request has arrived', () => start !== undefined)
+    await eventually('the connection has no timer', () => timer()?.name === 'none')
     start?.()
     await served.witness.present(1)
     await eventually('keep-alive is on', () => timer()?.name === 'keep-alive')
@@ -42,7 +45,7 @@ for (const kind of kinds) {
 }
 
 suite('a connection', () => {
-  test('keeps the delay of a server that has keep-alive by itself', async (t) => {
+  test('keeps the delay of a server that has its own keep-alive', async (t) => {
     const http = { keepAlive: true, keepAliveInitialDelay: 600_000 }
     const served = await serve({ guard: { timeout: distantMs }, server: { http } }, (app, served) => {
       app.get('/waits', async (request) => {
@@ -60,7 +63,7 @@ suite('a connection', () => {
     assert.ok((timer() as TcpTimer).dueMs > 500_000)
   })
 
-  test('of HTTP/2 has keep-alive where the server is made with it', async (t) => {
+  test('of HTTP/2 has keep-alive when the server is created with it', async (t) => {
     const http2Options = { http2: true, http: { keepAlive: true, keepAliveInitialDelay: 30_000 } }
     const served = await serve({ guard: { timeout: distantMs }, server: http2Options }, (app, served) => {
       app.get('/waits', async (request) => {

@@ -1,4 +1,6 @@
-/** Guards in the threads of one process have each their own keeper, and end nothing of each other. */
+/**
+ * Guards in different threads of one process have their own keepers and do not end each other's processes.
+ */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -15,7 +17,7 @@ const inThread = `
     guard.open().spawn(...command, { stdio: 'ignore', env }).once('spawn', () => parentPort.postMessage('spawned'))
   })`
 
-test('a guard in a thread that is terminated ends what it ran, and nothing of the main thread', async (t) => {
+test('the guard of a terminated thread ends what the thread was running, and nothing of the main thread', async (t) => {
   const guarded = await Guarded.start()
   const witness = new Witness()
   t.after(() => guarded.close())

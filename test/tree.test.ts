@@ -1,4 +1,7 @@
-/** Every process of a scope ends, whatever the tree does to stay (FAULTS 12 to 14, 16 to 21, 24, 30, 36, 45, 48). */
+/**
+ * Every process of a scope ends, whatever its tree does to survive (docs/faults.md, 12 to 14, 16 to 21, 24,
+ * 30, 36, 45, 48).
+ */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -28,47 +31,47 @@ process.once('exit', withoutKoffi.remove)
 const serveWithoutKoffi: Kind['serve'] = (setup, routes) =>
   new FastifyServed({ ...setup, plugin: withoutKoffi.plugin }).start((_app, served) => routes(served))
 
-const ways: readonly (Pick<Kind, 'name' | 'serve'> & { readonly containment: string })[] = [
+const setups: readonly (Pick<Kind, 'name' | 'serve'> & { readonly containment: string })[] = [
   ...kinds.map((kind) => ({ ...kind, containment: 'subreaper' })),
   { name: 'Fastify, containment "marks"', serve: serveWithoutKoffi, containment: 'marks' }
 ]
 const [fastify] = kinds as [Kind]
 
 interface Case {
-  readonly law: string
+  readonly title: string
   readonly program: string
   readonly args?: string[]
   /** How many processes announce themselves. */
   readonly count: number
-  /** How each ended, as the log says. */
+  /** How many processes ended in each way, according to the log. */
   readonly ended: Record<string, number>
 }
 
 const cases: Case[] = [
   {
-    law: 'a shell with a child in the background',
+    title: 'a shell with a child in the background',
     program: 'background-child.sh',
     count: 2,
     ended: { SIGTERM: 2 }
   },
-  { law: 'a daemon that left its session', program: 'daemon.sh', count: 2, ended: { SIGTERM: 2 } },
-  { law: 'a child in a group of its own', program: 'own-group.sh', count: 3, ended: { SIGTERM: 3 } },
+  { title: 'a daemon that left its session', program: 'daemon.sh', count: 2, ended: { SIGTERM: 2 } },
+  { title: 'a child in a group of its own', program: 'own-group.sh', count: 3, ended: { SIGTERM: 3 } },
   {
-    law: 'a sibling that ignores SIGTERM when its leader has gone',
+    title: 'a sibling that ignores SIGTERM when its leader has exited',
     program: 'sibling-ignores-term.sh',
     count: 2,
     ended: { SIGTERM: 1, SIGKILL: 1 }
   },
   {
-    law: 'what a leader that exited with 0 has left',
+    title: 'a child that is left by a leader that exited with 0',
     program: 'leader-exits.sh',
     count: 1,
     ended: { SIGTERM: 1 }
   },
-  { law: 'a tree that ignores SIGTERM', program: 'tree-ignores-term.sh', count: 4, ended: { SIGKILL: 4 } },
-  { law: 'a stopped tree', program: 'stops-itself.sh', count: 2, ended: { SIGTERM: 2 } },
+  { title: 'a tree that ignores SIGTERM', program: 'tree-ignores-term.sh', count: 4, ended: { SIGKILL: 4 } },
+  { title: 'a stopped tree', program: 'stops-itself.sh', count: 2, ended: { SIGTERM: 2 } },
   {
-    law: 'a hundred processes side by side',
+    title: 'a hundred processes side by side',
     program: 'wide.sh',
     args: ['100'],
     count: 101,
@@ -77,13 +80,14 @@ const cases: Case[] = [
 ]
 
 /**
- * Cases whose point is the number of processes. How a command is launched and how its processes are found make a difference
- * to them, and the framework makes none: to it the end of ten processes is that of a thousand.
+ * Cases with many processes. They depend on how a command is launched and how its processes are found, but
+ * not on the framework, for which the end of ten processes is the same as that of a thousand.
  */
-const masses: Case[] = [
-  // More than are looked at before the first signal, and the last of them are in none of the groups that get it.
+const largeCases: Case[] = [
+  // More processes than are scanned before the first signal. The last of them are in none of the groups that
+  // get it.
   {
-    law: 'hundreds of processes, some of them in sessions of their own',
+    title: 'hundreds of processes, some of them in their own sessions',
     program: 'wide-scattered.sh',
     args: ['300'],
     count: 331,
@@ -92,7 +96,7 @@ const masses: Case[] = [
 ]
 const isFastify = ({ name }: Pick<Kind, 'name'>): boolean => name.startsWith('Fastify')
 
-/** A server whose route starts the program, waits for its processes, and answers. */
+/** A server whose route starts a program, waits for its processes, and then answers. */
 function serveProgram(
   { serve }: Pick<Kind, 'serve'>,
   setup: ServedSetup,
@@ -102,37 +106,37 @@ function serveProgram(
     served.get('/run', async (request) => {
       const subprocess = served.run(request, program, args)
       await served.witness.present(count)
-      // What exits by itself has done so before the scope closes.
+      // A leader that exits by itself has exited before the scope closes.
       if (program === 'leader-exits.sh' && subprocess.exitCode === null) await once(subprocess, 'exit')
       return 'answer'
     })
   })
 }
 
-for (const way of ways) {
-  suite(`${way.name}: the end of a request ends`, () => {
-    // The guards of another copy of the package have another keeper.
-    if (way.containment === 'marks') shareKeeper(() => withoutKoffi.createGuard({ logger: silent }))
+for (const setup of setups) {
+  suite(`${setup.name}: the end of a request ends`, () => {
+    // Guards of another copy of the package use another keeper.
+    if (setup.containment === 'marks') shareKeeper(() => withoutKoffi.createGuard({ logger: silent }))
 
-    for (const { law, ended, ...given } of isFastify(way) ? [...cases, ...masses] : cases) {
-      test(law, async (t) => {
-        const served = await serveProgram(way, {}, given)
+    for (const { title, ended, ...program } of isFastify(setup) ? [...cases, ...largeCases] : cases) {
+      test(title, async (t) => {
+        const served = await serveProgram(setup, {}, program)
         t.after(() => served.close())
-        assert.equal(served.guard.containment, way.containment)
+        assert.equal(served.guard.containment, setup.containment)
         await ask(served.port, '/run').answer
         await assertGone(served)
         const { processes } = await assertOneLine(served, 'finished')
         const counted: Record<string, number> = {}
         for (const { ended } of processes) counted[ended] = (counted[ended] ?? 0) + 1
-        // The log names at most fifty.
+        // The log lists at most fifty processes.
         if (processes.length < 50) assert.deepEqual(counted, ended)
         await assertClean(served)
       })
     }
 
-    test('a process that tidies up when asked, as soon as it has done so', async (t) => {
+    test('a process that cleans up on SIGTERM, without waiting for the full grace period', async (t) => {
       const program = { program: 'finishes-on-term.sh', count: 1 }
-      const served = await serveProgram(way, { guard: { grace: 30_000 } }, program)
+      const served = await serveProgram(setup, { guard: { grace: 30_000 } }, program)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
       await served.witness.heard('tidied')
@@ -140,9 +144,9 @@ for (const way of ways) {
       await assertClean(served)
     })
 
-    test('what was started by a handler of the first signal and outlives it', async (t) => {
+    test('a process that was started by a SIGTERM handler and outlives it', async (t) => {
       const program = { program: 'starts-another-on-term.sh', count: 1 }
-      const served = await serveProgram(way, { guard: { grace: 30_000 } }, program)
+      const served = await serveProgram(setup, { guard: { grace: 30_000 } }, program)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
       await served.witness.present(2)
@@ -150,13 +154,13 @@ for (const way of ways) {
       await assertClean(served)
     })
 
-    // The framework makes no difference to these.
-    if (isFastify(way)) {
-      test('a process that tidies up, and gives it the whole grace though the machine was paused', async (t) => {
+    // These do not depend on the framework.
+    if (isFastify(setup)) {
+      test('a process that cleans up, which gets its full grace period although the machine was paused', async (t) => {
         const done = join(mkdtempSync(join(tmpdir(), 'tidies-')), 'done')
         t.after(() => rmSync(dirname(done), { recursive: true }))
         const program = { program: 'tidies-slowly.sh', args: [done], count: 1 }
-        const served = await serveProgram(way, { guard: { grace: 2_000 } }, program)
+        const served = await serveProgram(setup, { guard: { grace: 2_000 } }, program)
         t.after(() => served.close())
         await ask(served.port, '/run').answer
         await served.witness.heard('asked')
@@ -164,7 +168,7 @@ for (const way of ways) {
         for (const pid of frozen) process.kill(pid, 'SIGSTOP')
         await pause(2_500)
         writeFileSync(done, '')
-        // The worst order: the keeper goes on first, and with it the others.
+        // The worst order: the keeper continues first.
         process.kill(served.guard.keeper, 'SIGCONT')
         await assertGone(served)
         assert.deepEqual(served.witness.said, ['asked', 'tidied'])
@@ -173,7 +177,7 @@ for (const way of ways) {
       })
 
       test('a thousand processes side by side', async (t) => {
-        const served = await serveProgram(way, {}, { program: 'wide.sh', args: ['1000'], count: 1001 })
+        const served = await serveProgram(setup, {}, { program: 'wide.sh', args: ['1000'], count: 1001 })
         t.after(() => served.close())
         await ask(served.port, '/run').answer
         await assertGone(served)
@@ -181,7 +185,7 @@ for (const way of ways) {
       })
 
       test('a chain of two hundred processes', async (t) => {
-        const served = await serveProgram(way, {}, { program: 'deep.sh', args: ['200'], count: 200 })
+        const served = await serveProgram(setup, {}, { program: 'deep.sh', args: ['200'], count: 200 })
         t.after(() => served.close())
         await ask(served.port, '/run').answer
         await assertGone(served)
@@ -189,13 +193,13 @@ for (const way of ways) {
       })
     }
 
-    test('a tree with a zombie in it, and does not wait for that', async (t) => {
-      const served = await way.serve({ guard: { grace: 30_000 } }, (served) => {
+    test('a tree that contains a zombie, without waiting for the zombie', async (t) => {
+      const served = await setup.serve({ guard: { grace: 30_000 } }, (served) => {
         served.get('/run', async (request) => {
           served.run(request, 'leaves-a-zombie.sh')
           const [parent] = await served.witness.present(1)
           const zombie = Number(parent?.name.split('-').at(-1))
-          await eventually('the shell is no shell any more', () => nameOf(parent?.pid as number) === 'sleep')
+          await eventually('the shell has executed sleep', () => nameOf(parent?.pid as number) === 'sleep')
           process.kill(zombie, 'SIGKILL')
           await eventually('the child is a zombie', () => statOf(zombie)?.state === 'Z')
           return 'answer'
@@ -209,20 +213,20 @@ for (const way of ways) {
       assert.deepEqual(
         processes.map(({ pid }) => pid),
         [parent?.pid],
-        'the zombie counts as alive'
+        'the zombie was counted as alive'
       )
       await assertClean(served)
     })
 
-    test('nothing of anybody else: neither a stranger with an empty or a similar mark, nor another scope', async (t) => {
+    test('nothing else: no process with an empty or similar mark, and no other scope', async (t) => {
       let mark = ''
-      const served = await way.serve({}, (served) => {
+      const served = await setup.serve({}, (served) => {
         served.get('/run', async (request) => {
           served.run(request, 'daemon.sh')
           const [announced] = await served.witness.present(2)
           mark = markOf(announced?.pid as number)
           for (const similar of ['', mark.slice(0, -1), `${mark}0`, mark.replace(/\d+$/, ''), '/']) {
-            strangers.push(spawnMarked(similar))
+            unrelated.push(spawnMarked(similar))
           }
           return 'answer'
         })
@@ -235,9 +239,9 @@ for (const way of ways) {
         })
       })
       const others: number[] = []
-      const strangers: ChildProcess[] = []
+      const unrelated: ChildProcess[] = []
       t.after(async () => {
-        for (const stranger of strangers) stranger.kill('SIGKILL')
+        for (const child of unrelated) child.kill('SIGKILL')
         await served.close()
       })
       const other = ask(served.port, '/other')
@@ -245,29 +249,29 @@ for (const way of ways) {
       await ask(served.port, '/run').answer
       await assertGone(served)
       await eventually('the scope is closed', () => served.guard.scopes().length === 1)
-      assert.equal(strangers.length, 5)
-      for (const pid of [...strangers.map(({ pid }) => pid), ...others]) assert.ok(lives(pid))
+      assert.equal(unrelated.length, 5)
+      for (const pid of [...unrelated.map(({ pid }) => pid), ...others]) assert.ok(lives(pid))
       other.leave()
       await assertClean(served)
     })
   })
 }
 
-test('a stranger with the very mark of a scope ends with it, where marks are what is looked for', async (t) => {
-  const strangers: ChildProcess[] = []
+test('where processes are found by marks, an unrelated process with the mark of a scope ends with it', async (t) => {
+  const unrelated: ChildProcess[] = []
   const served = await serveWithoutKoffi({}, (served) => {
     served.get('/run', async (request) => {
       served.run(request, 'waits.sh')
       const [announced] = await served.witness.present(1)
-      strangers.push(spawnMarked(markOf(announced?.pid as number)))
+      unrelated.push(spawnMarked(markOf(announced?.pid as number)))
       return 'answer'
     })
   })
   t.after(() => served.close())
   await ask(served.port, '/run').answer
-  const [stranger] = strangers as [ChildProcess]
-  if (stranger.signalCode === null) await once(stranger, 'exit')
-  assert.equal(stranger.signalCode, 'SIGTERM')
+  const [child] = unrelated as [ChildProcess]
+  if (child.signalCode === null) await once(child, 'exit')
+  assert.equal(child.signalCode, 'SIGTERM')
 })
 
 for (const [daemon, file] of [
@@ -277,7 +281,7 @@ for (const [daemon, file] of [
   suite(`a daemon that left its session and ${daemon}`, () => {
     const program = { program: file, count: 2 }
 
-    test('ends with its scope, where the keeper is a subreaper', async (t) => {
+    test('ends with its scope when the keeper is a subreaper', async (t) => {
       const served = await serveProgram(fastify, {}, program)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
@@ -286,7 +290,7 @@ for (const [daemon, file] of [
       await assertClean(served)
     })
 
-    test('lives for as long as a scope that could have started it, and no longer', async (t) => {
+    test('lives as long as a scope is open that could have started it, and no longer', async (t) => {
       const served = await serve({}, (app, served) => {
         app.get('/older', async (request) => {
           request.spawn('sleep', ['1000'], { stdio: 'ignore' })
@@ -305,14 +309,18 @@ for (const [daemon, file] of [
       await ask(served.port, '/run').answer
       await eventually('the scope of the request is closed', () => guard.scopes().length === 1)
       const daemon = served.witness.announced.find(({ name }) => name === 'daemon')
-      assert.deepEqual(served.witness.living(), [daemon], 'nothing says that it is not the older scope’s')
+      assert.deepEqual(
+        served.witness.living(),
+        [daemon],
+        'nothing shows that the daemon is not of the older scope'
+      )
       older.leave()
       await assertGone(served)
       await assertClean(served)
     })
 
-    // A direct launch may see it in time or not: the keeper looks at the tree as soon as it hears of it.
-    test('escapes where koffi is missing, as the README says', async (t) => {
+    // Not tested for direct launch, where the keeper may or may not scan the tree in time to see the daemon.
+    test('escapes without koffi, as the README says', async (t) => {
       const served = await serveProgram({ serve: serveWithoutKoffi }, {}, program)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
@@ -332,7 +340,7 @@ for (const [daemon, file] of [
   })
 }
 
-test('what a leader has left in its group, without an environment, ends with its scope beside an older one', async (t) => {
+test('a process without an environment that is left in the group of its leader ends with its scope, although an older scope is open', async (t) => {
   const guarded = await Guarded.start()
   t.after(() => guarded.close())
   const older = guarded.guard.open()
@@ -349,18 +357,18 @@ test('what a leader has left in its group, without an environment, ends with its
 })
 
 suite('without the guard', { concurrency: true }, () => {
-  for (const { law, ended: _, ...given } of [...cases, ...masses]) {
-    test(`${law}: all of it is left`, async (t) => {
-      const served = await serveProgram(fastify, { guard: false }, given)
+  for (const { title, ended: _, ...program } of [...cases, ...largeCases]) {
+    test(`${title}: everything is left`, async (t) => {
+      const served = await serveProgram(fastify, { guard: false }, program)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
-      await assertLeft(served, given.count)
+      await assertLeft(served, program.count)
     })
   }
 })
 
-suite('where koffi is missing', () => {
-  test('the log says so once, however many guards there are', async (t) => {
+suite('without koffi', () => {
+  test('the log says so once, regardless of the number of guards', async (t) => {
     const { plugin } = withoutKoffi
     const served = await serve({ guard: false }, (app) => {
       for (const _ of ['one context', 'another']) {
@@ -381,7 +389,8 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   let mark = ''
   const served = await serve({}, (app) => {
     app.get('/run', async (request) => {
-      // The kernel shows the environment of a process a moment after its start: when it answers, it is there.
+      // The kernel shows the environment of a process shortly after its start: it does when the process has
+      // answered.
       const subprocess = request.spawn('cat')
       subprocess.stdin.write('there')
       await once(subprocess.stdout, 'data')
@@ -397,7 +406,7 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   )
 })
 
-/** The name that the kernel has of a process: that of its program. */
+/** The kernel's name of a process, which is that of its program. */
 function nameOf(pid: number): string {
   return readFileSync(`/proc/${pid}/comm`, 'utf8').trim()
 }
@@ -409,7 +418,7 @@ function markOf(pid: number): string {
   return entry.slice(markName.length + 1)
 }
 
-/** A process of nobody's, with that mark. */
+/** Starts a process outside of all scopes, with this mark. */
 function spawnMarked(mark: string): ChildProcess {
   return spawn('sleep', ['1000'], { stdio: 'ignore', env: { ...process.env, [markName]: mark } })
 }

@@ -1,4 +1,4 @@
-/** What the types promise: this file is compiled, and that is its test. */
+/** Type tests: they pass if this file compiles. */
 
 import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
@@ -16,12 +16,12 @@ import subprocessGuard, {
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
-/** Compiles where the two types are one. */
+/** Compiles only if the two types are identical. */
 function same<A, B>(_isSame: Equal<A, B>): void {}
 
 type Streams<Child extends Subprocess> = [Child['stdin'], Child['stdout'], Child['stderr']]
 
-/** Never called. */
+/** Never called, only compiled. */
 export async function types(request: FastifyRequest, scope: Scope, guard: Guard): Promise<void> {
   const byDefault = request.spawn('command')
   same<Streams<typeof byDefault>, [Writable, Readable, Readable]>(true)
@@ -55,15 +55,15 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
   const unknownLength = request.spawn('command', [], { stdio })
   same<Streams<typeof unknownLength>, [Writable | null, Readable | null, Readable | null]>(true)
 
-  // What takes a ChildProcess takes a Subprocess.
+  // A Subprocess is accepted where a ChildProcess is.
   for (const child of [byDefault, ignored, unknown, longer] satisfies ChildProcess[]) scope.release(child)
   scope.adopt(byDefault)
   scope.adopt(1234)
-  // @ts-expect-error A name is no process.
+  // @ts-expect-error A string is no process.
   scope.adopt('1234')
-  // @ts-expect-error The command is a name.
+  // @ts-expect-error The command is a string.
   request.spawn(['command'])
-  // @ts-expect-error There is no such place for a stream.
+  // @ts-expect-error There is no such stdio option.
   request.spawn('command', [], { stdio: 'nowhere' })
 
   const text = scope.execFile('command', ['argument'])
@@ -76,7 +76,7 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
   same<typeof bytesWithoutArgs, PromiseWithChild<Output<Buffer>>>(true)
   const bytesOfShell = scope.exec('command', { encoding: 'buffer' })
   same<typeof bytesOfShell, PromiseWithChild<Output<Buffer>>>(true)
-  // @ts-expect-error Its standard streams are what it is for.
+  // @ts-expect-error execFile() needs the standard streams itself.
   scope.execFile('command', [], { stdio: 'ignore' })
 
   const stream = scope.stream('command', ['argument'], { input: request.raw, statusCode: 422 })
@@ -96,7 +96,7 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
     capture: true
   })
   await app.register(subprocessGuard, { capture: { except: ['soffice', /worker/] } })
-  // @ts-expect-error Commands are texts and regular expressions.
+  // @ts-expect-error Commands are strings and regular expressions.
   app.register(subprocessGuard, { capture: { except: [5] } })
   same<ReturnType<typeof guard.outside<Promise<number>>>, Promise<number>>(true)
   // @ts-expect-error Milliseconds are a number.

@@ -1,4 +1,4 @@
-/** A failure that nobody asks for is a line in the log, and no end of the server (FAULTS 51). */
+/** A failure that no code handles is logged, and does not crash the server (docs/faults.md, 51). */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -14,13 +14,13 @@ import { type Kind, kinds } from './harness/kinds.js'
 import type { Served } from './harness/served.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 
-// Each of these is the end of a server.
+// Without a handler, each of these events crashes a server.
 const fatal: unknown[] = []
 for (const event of ['unhandledRejection', 'uncaughtException']) {
   process.on(event, (error) => fatal.push(error))
 }
 afterEach(async () => {
-  // Node tells of an unhandled rejection when the turn is over.
+  // Node reports an unhandled rejection at the end of the turn.
   await turn()
   assert.deepEqual(fatal.splice(0), [])
 })
@@ -37,8 +37,10 @@ const ends = {
   (at: { served: Served; asked: ReturnType<typeof ask>; answer: () => void }) => unknown
 >
 
-/** A request with five runs that nobody asks for, at least not yet, and one that its handler waits for. */
-async function assertLives(t: TestContext, kind: Kind, how: keyof typeof ends): Promise<void> {
+/**
+ * A request with five runs whose promises are not handled, or only later, and one that its handler waits for.
+ */
+async function assertLives(t: TestContext, kind: Kind, ending: keyof typeof ends): Promise<void> {
   let answer = (): void => {}
   let late: Promise<unknown> | undefined
   const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
@@ -54,17 +56,17 @@ async function assertLives(t: TestContext, kind: Kind, how: keyof typeof ends): 
         answer = () => resolve('answer')
       })
       await Promise.race([first, answered])
-      await (how === 'it is answered' || second)
+      await (ending === 'it is answered' || second)
       return 'answer'
     })
   })
   t.after(() => served.close())
   const asked = ask(served.port, '/runs')
   await served.witness.present(6)
-  await ends[how]({ served, asked, answer })
+  await ends[ending]({ served, asked, answer })
   await assertGone(served)
   const lines = (): unknown[] => served.log.filter(({ msg }) => msg.includes(unheard))
-  await eventually('each is in the log', () => lines().length >= 5)
+  await eventually('each failure is logged', () => lines().length >= 5)
   await assert.rejects(
     late as Promise<unknown>,
     /Command failed|The keeper process ended|did not end within|shutting down/
@@ -73,8 +75,8 @@ async function assertLives(t: TestContext, kind: Kind, how: keyof typeof ends): 
   assert.equal(lines().length, 5)
 }
 
-/** A request that reads lines, for whose errors nobody listens: readline passes on those of the output. */
-async function assertLivesWithReadline(t: TestContext, kind: Kind, how: keyof typeof ends): Promise<void> {
+/** A request that reads lines and handles no errors. readline re-emits the errors of its input. */
+async function assertLivesWithReadline(t: TestContext, kind: Kind, ending: keyof typeof ends): Promise<void> {
   let answer = (): void => {}
   const served = await kind.serve({ guard: { timeout: distantMs } }, (served) => {
     served.get('/lines', async ({ subprocesses }) => {
@@ -91,25 +93,25 @@ async function assertLivesWithReadline(t: TestContext, kind: Kind, how: keyof ty
   t.after(() => served.close())
   const asked = ask(served.port, '/lines')
   await served.witness.present(2)
-  await ends[how]({ served, asked, answer })
+  await ends[ending]({ served, asked, answer })
   await assertGone(served)
-  await eventually('its scope is closed', () => served.guard.scopes().length === 0)
+  await eventually('the scope is closed', () => served.guard.scopes().length === 0)
   await turn()
 }
 
 const names = Object.keys(ends) as (keyof typeof ends)[]
-const isLost = (how: string): boolean => how === 'its keeper is lost'
+const isLost = (ending: string): boolean => ending === 'its keeper is lost'
 
-suite('while another guard has the keeper, too', () => {
+suite('while another guard also uses the keeper', () => {
   shareKeeper()
 
   for (const kind of kinds) {
     suite(kind.name, () => {
-      for (const how of names.filter((name) => !isLost(name))) {
-        test(`a server lives on when ${how}, whatever a request has not asked for yet`, (t) =>
-          assertLives(t, kind, how))
-        test(`a server lives on when ${how}, though the lines of an output are read`, (t) =>
-          assertLivesWithReadline(t, kind, how))
+      for (const ending of names.filter((name) => !isLost(name))) {
+        test(`a server lives on when ${ending}, whatever results a request has not awaited yet`, (t) =>
+          assertLives(t, kind, ending))
+        test(`a server lives on when ${ending} while a request reads the output by lines`, (t) =>
+          assertLivesWithReadline(t, kind, ending))
       }
     })
   }
@@ -121,7 +123,7 @@ suite('while another guard has the keeper, too', () => {
       return guarded
     }
 
-    /** The only line of its kind. */
+    /** Waits for the log line of a failure that is not handled. Asserts that it is the only one. */
     const lineOf = async (guarded: Guarded): Promise<Said> => {
       await eventually('it is in the log', () => guarded.lines(unheard).length > 0)
       for (let turns = 0; turns < 10; turns++) await turn()
@@ -131,7 +133,7 @@ suite('while another guard has the keeper, too', () => {
     }
 
     suite(`a promise of a command, launch: ${launch}`, () => {
-      test('that fails by itself, unasked, is one error in the log', async (t) => {
+      test('whose command fails is logged as one error when it is not handled', async (t) => {
         const guarded = await start(t)
         const run = guarded.guard.open().execFile('sh', ['-c', 'exit 3'])
         const { level, fields } = await lineOf(guarded)
@@ -140,7 +142,7 @@ suite('while another guard has the keeper, too', () => {
         await lineOf(guarded)
       })
 
-      test('that fails with its scope, unasked, is no error', async (t) => {
+      test('whose command ends with its scope is not logged as an error', async (t) => {
         const guarded = await start(t)
         const scope = guarded.guard.open()
         void scope.execFile('sleep', ['1000'])
@@ -148,14 +150,14 @@ suite('while another guard has the keeper, too', () => {
         assert.equal((await lineOf(guarded)).level, 'info')
       })
 
-      test('that could not be started is one error', async (t) => {
+      test('whose command could not be started is logged as one error', async (t) => {
         const guarded = await start(t)
         void guarded.guard.open().execFile('/no/such/program')
         const { level, fields } = await lineOf(guarded)
         assert.deepEqual([level, (fields.err as NodeJS.ErrnoException).code], ['error', 'ENOENT'])
       })
 
-      for (const [how, derive] of Object.entries({
+      for (const [method, derive] of Object.entries({
         'then()': (run: Promise<Output>) => run.then(() => 'never'),
         'catch()': (run: Promise<Output>) =>
           run.catch((error) => {
@@ -163,12 +165,12 @@ suite('while another guard has the keeper, too', () => {
           }),
         'finally()': (run: Promise<Output>) => run.finally(() => {}),
         'then() twice': (run: Promise<Output>) => run.then(() => 'never').then(() => 'never'),
-        'two of them': (run: Promise<Output>) => {
+        'two calls of then()': (run: Promise<Output>) => {
           void run.then(() => 'never')
           return run.then(() => 'never')
         }
       })) {
-        test(`is one line with what is derived from it by ${how}`, async (t) => {
+        test(`is logged once together with promises that are derived from it by ${method}`, async (t) => {
           const guarded = await start(t)
           const derived = derive(guarded.guard.open().execFile('sh', ['-c', 'exit 3']))
           assert.equal((await lineOf(guarded)).level, 'error')
@@ -176,7 +178,7 @@ suite('while another guard has the keeper, too', () => {
         })
       }
 
-      test('is no line when somebody asks for it in time', async (t) => {
+      test('is not logged when it is handled in time', async (t) => {
         const guarded = await start(t)
         const scope = guarded.guard.open()
         const fail = () => scope.execFile('sh', ['-c', 'exit 3'])
@@ -191,7 +193,7 @@ suite('while another guard has the keeper, too', () => {
         assert.deepEqual(guarded.lines(unheard), [])
       })
 
-      test('tells in its line how the command failed, and not all that it wrote', async (t) => {
+      test('is logged with how its command failed, but not with all that the command wrote', async (t) => {
         const guarded = await start(t)
         const command = 'head -c 100000 /dev/zero; head -c 100000 /dev/zero >&2; echo last words >&2; exit 3'
         void guarded.guard.open().exec(command, { encoding: 'buffer' })
@@ -201,7 +203,7 @@ suite('while another guard has the keeper, too', () => {
         assert.ok(JSON.stringify({ ...err }).length < 50_000)
       })
 
-      test('is a promise, whose command is at hand', async (t) => {
+      test('is a real promise with the command as its property `child`', async (t) => {
         const run = (await start(t)).guard.open().execFile('echo', ['out'])
         assert.ok(run instanceof Promise)
         assert.equal(run.child.spawnfile, 'echo')
@@ -212,19 +214,19 @@ suite('while another guard has the keeper, too', () => {
     })
 
     suite(`a job, launch: ${launch}`, () => {
-      test('that fails, unasked, is one error in the log', async (t) => {
+      test('that fails is logged as one error when it is not handled', async (t) => {
         const guarded = await start(t)
         const job = guarded.guard.run({}, async (scope) => scope.execFile('sh', ['-c', 'exit 3']))
         assert.equal((await lineOf(guarded)).level, 'error')
         await assert.rejects(job, { code: 3 })
       })
 
-      for (const [how, end] of Object.entries({
+      for (const [when, end] of Object.entries({
         'at its deadline': () => passDeadlines(),
         'at shutdown': (guarded: Guarded) => guarded.guard.close(),
         'at an abort': (_guarded: Guarded, controller: AbortController) => controller.abort()
       })) {
-        test(`that is cut short ${how}, unasked, is no error`, async (t) => {
+        test(`that is cut short ${when} is not logged as an error`, async (t) => {
           const guarded = await start(t)
           const controller = new AbortController()
           void guarded.guard.run({ timeout: distantMs, signal: controller.signal }, async (scope) => {
@@ -237,7 +239,7 @@ suite('while another guard has the keeper, too', () => {
         })
       }
 
-      test('that goes on after its end may start what it likes: that ends, and the worker lives', async (t) => {
+      test('that continues after its end may start processes: they end, and the worker lives on', async (t) => {
         const guarded = await start(t, { capture: true })
         const controller = new AbortController()
         const cut = guarded.guard.run({ signal: controller.signal }, async (scope) => {
@@ -252,14 +254,14 @@ suite('while another guard has the keeper, too', () => {
       })
     })
 
-    test(`a start that fails, unheard, is one line with its streams, launch: ${launch}`, async (t) => {
+    test(`a failed start without listeners is logged once, together with its streams, launch: ${launch}`, async (t) => {
       const guarded = await start(t)
       guarded.guard.open().spawn('/no/such/program')
       assert.equal((await lineOf(guarded)).level, 'error')
     })
 
     suite(`ready of a stream, launch: ${launch}`, () => {
-      test('is no line beside that of the stream, nor is what is derived from it', async (t) => {
+      test('and promises that are derived from it are not logged in addition to the stream', async (t) => {
         const guarded = await start(t)
         const stream = guarded.guard.open().stream('sh', ['-c', 'exit 3'])
         void stream.ready.then(() => 'never')
@@ -271,7 +273,7 @@ suite('while another guard has the keeper, too', () => {
   }
 
   suite('a command that the worker has started', () => {
-    test('closes a stream above descriptor 2 early: that is a line, and the worker lives', async (t) => {
+    test('and that closes a stream above descriptor 2 early is logged, and the worker lives on', async (t) => {
       const guarded = await Guarded.start()
       t.after(() => guarded.close())
       const scope = guarded.guard.open()
@@ -279,7 +281,7 @@ suite('while another guard has the keeper, too', () => {
         stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe']
       })
       const [, , , third, fourth] = child.stdio as unknown as NodeJS.WritableStream[]
-      // More than a pipe holds: the rest is still to be written when the other end is closed.
+      // More than a pipe holds: the rest is still unwritten when the other end is closed.
       const bytes = Buffer.alloc(10_000_000)
       third?.write(bytes)
       fourth?.write(bytes)
@@ -294,7 +296,7 @@ suite('while another guard has the keeper, too', () => {
       )
     })
 
-    test('is sent a message after its end: that is a line, and the worker lives', async (t) => {
+    test('and that is sent a message after its end is logged, and the worker lives on', async (t) => {
       const guarded = await Guarded.start()
       t.after(() => guarded.close())
       const scope = guarded.guard.open()
@@ -313,7 +315,7 @@ suite('while another guard has the keeper, too', () => {
 
 for (const kind of kinds.filter(({ name }) => name.startsWith('Fastify'))) {
   const [lost] = names.filter(isLost)
-  test(`a server lives on when ${lost}, whatever a request has not asked for yet: ${kind.name}`, async (t) => {
+  test(`a server lives on when ${lost}, whatever results a request has not awaited yet: ${kind.name}`, async (t) => {
     await assertLives(t, kind, lost as never)
   })
 }

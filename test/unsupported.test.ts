@@ -1,4 +1,7 @@
-/** Where no process can be found, the guard does not start, and says why (FAULTS 87). */
+/**
+ * On a system where processes cannot be found, the guard does not start, and its error says why
+ * (docs/faults.md, 87).
+ */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -7,7 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 
-const registers = `
+const registration = `
   import Fastify from 'fastify'
   import subprocessGuard from 'fastify-subprocess-guard'
   const app = Fastify()
@@ -18,8 +21,8 @@ const registers = `
     console.log(code, message)
   }`
 
-/** What a server says that registers the guard. It leaves no folder. */
-function said(t: TestContext, command: readonly string[], preload = ''): string {
+/** The output of a server that registers the guard. Asserts that it leaves nothing in TMPDIR. */
+function registrationOutput(t: TestContext, command: readonly string[], preload = ''): string {
   const folder = mkdtempSync(join(tmpdir(), 'unsupported-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const [program = '', ...args] = [
@@ -27,7 +30,7 @@ function said(t: TestContext, command: readonly string[], preload = ''): string 
     process.execPath,
     '--input-type=module',
     '-e',
-    preload + registers
+    preload + registration
   ]
   const env = { ...process.env, TMPDIR: folder }
   const { stdout, stderr, status } = spawnSync(program, args, { encoding: 'utf8', env, timeout: 60_000 })
@@ -47,17 +50,20 @@ const withoutProc = [
   'sh'
 ]
 const [program = '', ...args] = withoutProc
-const canHide = spawnSync(program, [...args, 'true']).status === 0
+const canHideProc = spawnSync(program, [...args, 'true']).status === 0
 
 suite('registration fails', () => {
-  test('without /proc', { skip: !canHide && 'nothing can be mounted on /proc here' }, (t) => {
-    assert.match(said(t, withoutProc), /^ERR_SUBPROCESS_KEEPER_START .*\/proc is missing.*mount -t proc/)
+  test('without /proc', { skip: !canHideProc && 'nothing can be mounted on /proc here' }, (t) => {
+    assert.match(
+      registrationOutput(t, withoutProc),
+      /^ERR_SUBPROCESS_KEEPER_START .*\/proc is missing.*mount -t proc/
+    )
   })
 
   for (const platform of ['darwin', 'win32', 'freebsd']) {
     test(`on ${platform}`, (t) => {
       const preload = `Object.defineProperty(process, 'platform', { value: '${platform}' });`
-      const output = said(t, ['env'], preload)
+      const output = registrationOutput(t, ['env'], preload)
       assert.match(
         output,
         new RegExp(`^ERR_SUBPROCESS_KEEPER_START .*${platform} is not supported.*on Linux`)

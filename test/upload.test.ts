@@ -1,4 +1,7 @@
-/** A client that leaves during an upload which nobody reads is noticed, and back-pressure holds all the same (FAULTS 88). */
+/**
+ * A client that disconnects during an unread upload is noticed, and back-pressure still works
+ * (docs/faults.md, 88).
+ */
 
 import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomInt } from 'node:crypto'
@@ -22,23 +25,23 @@ import { shareKeeper } from './harness/shared-keeper.js'
 shareKeeper()
 
 const mebibyte = 2 ** 20
-/** What is documented as noticed. */
+/** The documented size up to which a disconnect is noticed. */
 const noticedBytes = 8_000_000
 const perRequestBytes = 8 * mebibyte
 const perWorkerBytes = 64 * mebibyte
-/** What comes in one go beyond a limit: the read that reaches it. */
+/** A single read may exceed a limit by this much. */
 const readBytes = 64 * 1024
 const type = 'application/octet-stream'
 const never = (): Promise<never> => new Promise(() => {})
 
-/** Gives handlers the body as a stream. Express does so by itself. */
-function takeStreams(served: Served): void {
+/** Makes Fastify pass the body to handlers as a stream. Express does so anyway. */
+function acceptStreams(served: Served): void {
   if (!(served instanceof FastifyServed)) return
   served.app.addContentTypeParser(type, (_request, body, done) => done(null, body))
 }
 
-/** Starts a command that never reads, with the body of the request on its standard input. */
-function feedNobody(served: Served, request: GuardedRequest): void {
+/** Pipes the body of the request to the standard input of a command that never reads it. */
+function pipeToNonReader(served: Served, request: GuardedRequest): void {
   const child = served.run(request, 'waits.sh', [], { stdio: ['pipe', 'ignore', 'ignore'] })
   child.stdin?.on('error', () => {})
   request.raw.pipe(child.stdin as NodeJS.WritableStream)
@@ -47,11 +50,11 @@ function feedNobody(served: Served, request: GuardedRequest): void {
 interface Upload {
   readonly path?: string
   readonly socket?: Socket
-  /** How long the body is said to be. Default: as long as it is. */
+  /** The content-length, in bytes. Default: the length of the body. */
   readonly length?: number
 }
 
-/** Sends a request and its body, as far as the server takes it. */
+/** Sends a request and as much of its body as the server accepts. */
 function upload(port: number, body: Buffer, { path = '/upload', length, socket }: Upload = {}): Socket {
   const connection = socket ?? connect(port, '127.0.0.1')
   connection.on('error', () => {})
@@ -66,32 +69,35 @@ function upload(port: number, body: Buffer, { path = '/upload', length, socket }
   return connection
 }
 
-/** Whether the server has stopped taking what comes, or has it all. */
+/** Whether the server has stopped reading, or has read everything. */
 function isHeldBack({ complete, readableLength }: IncomingMessage): boolean {
   return complete || readableLength >= perRequestBytes - mebibyte
 }
 
-/** Notes the most bytes that a request ever held. Call it when its scope is open. */
+/**
+ * Records the maximum number of bytes that a request has buffered. Call it when the scope of the request is
+ * open.
+ */
 function watchBuffer(raw: IncomingMessage): { mostBytes: number } {
   const most = { mostBytes: 0 }
   const { push } = raw
   raw.push = (chunk, encoding) => {
-    const goesOn = push.call(raw, chunk, encoding)
+    const isBelowLimit = push.call(raw, chunk, encoding)
     most.mostBytes = Math.max(most.mostBytes, raw.readableLength)
-    return goesOn
+    return isBelowLimit
   }
   return most
 }
 
 for (const kind of kinds) {
-  suite(`${kind.name}: a client that leaves`, () => {
+  suite(`${kind.name}: a client that disconnects`, () => {
     for (const bytes of [100_000, 2 * mebibyte, noticedBytes]) {
-      test(`during an upload of ${bytes} bytes that nobody reads leaves nothing, without any deadline`, async (t) => {
+      test(`during an unread upload of ${bytes} bytes leaves nothing, even without a deadline`, async (t) => {
         let raw: IncomingMessage | undefined
         const served = await kind.serve({ guard: { timeout: false } }, (served) => {
-          takeStreams(served)
+          acceptStreams(served)
           served.route('POST', '/upload', async (request) => {
-            feedNobody(served, request)
+            pipeToNonReader(served, request)
             raw = request.raw
             await never()
           })
@@ -101,7 +107,7 @@ for (const kind of kinds) {
         await served.witness.present(1)
         const limit = Math.min(bytes / 2, raw?.readableHighWaterMark ?? 0)
         await eventually(
-          'it is held back',
+          'the upload is held back',
           () => (raw?.complete || (raw?.readableLength ?? 0) >= limit) ?? false
         )
         client.destroy()
@@ -111,24 +117,24 @@ for (const kind of kinds) {
       })
     }
 
-    test('when its upload was held back before the first subprocess leaves nothing', async (t) => {
+    test('when its upload was held back before the first spawn leaves nothing', async (t) => {
       let raw: IncomingMessage | undefined
       let start: (() => void) | undefined
       const served = await kind.serve({ guard: { timeout: false } }, (served) => {
-        takeStreams(served)
+        acceptStreams(served)
         served.route('POST', '/upload', async (request) => {
           raw = request.raw
           await new Promise<void>((resolve) => {
             start = resolve
           })
-          feedNobody(served, request)
+          pipeToNonReader(served, request)
           await never()
         })
       })
       t.after(() => served.close())
       const client = upload(served.port, Buffer.alloc(2 * mebibyte))
       await eventually(
-        'Node holds it back',
+        'Node holds the upload back',
         () => (raw?.readableLength ?? 0) >= (raw?.readableHighWaterMark ?? 1)
       )
       start?.()
@@ -142,12 +148,12 @@ for (const kind of kinds) {
 }
 
 suite('without the guard', () => {
-  test('a client that leaves during an upload that nobody reads is not noticed', async (t) => {
+  test('a client that disconnects during an unread upload is not noticed', async (t) => {
     let raw: IncomingMessage | undefined
     const served = await serve({ guard: false }, (app, served) => {
-      takeStreams(served)
+      acceptStreams(served)
       app.post('/upload', async (request) => {
-        feedNobody(served, request)
+        pipeToNonReader(served, request)
         raw = request.raw
         await never()
       })
@@ -161,40 +167,43 @@ suite('without the guard', () => {
   })
 })
 
-suite('a client that leaves', () => {
-  test('an upload over TLS that nobody reads leaves nothing', async (t) => {
-    // Without a certificate.
+suite('a client that disconnects', () => {
+  test('during an unread upload over TLS leaves nothing', async (t) => {
+    // Anonymous ciphers need no certificate.
     const anonymous: TlsOptions = { ciphers: 'aNULL:@SECLEVEL=0', maxVersion: 'TLSv1.2' }
     const guard = subprocessGuard({ timeout: false, grace: 300 })
-    const witnessing = await serve({}, () => {})
+    const witnessServer = await serve({}, () => {})
     let raw: IncomingMessage | undefined
     const server = createServer(anonymous, (req, res) => {
       guard(req, res, () => {
-        feedNobody(witnessing, { raw: req, ...bound(req as never) })
+        pipeToNonReader(witnessServer, { raw: req, ...guardMethods(req as never) })
         raw = req
       })
     }).listen(0, '127.0.0.1')
     t.after(async () => {
       server.close()
       await guard.close()
-      await witnessing.close()
+      await witnessServer.close()
     })
     await once(server, 'listening')
     const { port } = server.address() as { port: number }
     const socket = connectTls({ ...anonymous, port, host: '127.0.0.1', rejectUnauthorized: false } as never)
     await once(socket, 'secureConnect')
     upload(port, Buffer.alloc(2 * mebibyte), { socket })
-    await witnessing.witness.present(1)
-    await eventually('it is held back', () => (raw?.complete || (raw?.readableLength ?? 0) > 0) ?? false)
+    await witnessServer.witness.present(1)
+    await eventually(
+      'the upload is held back',
+      () => (raw?.complete || (raw?.readableLength ?? 0) > 0) ?? false
+    )
     socket.destroy()
-    await assertGone(witnessing)
+    await assertGone(witnessServer)
   })
 
-  test('an upload of HTTP/2 that nobody reads leaves nothing, however long it is', async (t) => {
+  test('during an unread upload over HTTP/2 leaves nothing, whatever the size of the upload', async (t) => {
     const served = await serve({ guard: { timeout: false }, server: { http2: true } }, (app, served) => {
-      takeStreams(served)
+      acceptStreams(served)
       app.post('/upload', async (request) => {
-        feedNobody(served, request)
+        pipeToNonReader(served, request)
         await never()
       })
     })
@@ -211,7 +220,7 @@ suite('a client that leaves', () => {
   })
 })
 
-/** The ways in which a handler may read a body, each to its end. */
+/** Different ways for a handler to read a body to its end. */
 const readings: Record<string, (raw: IncomingMessage, hash: (chunk: Buffer) => void) => Promise<void>> = {
   'by for await': async (raw, hash) => {
     for await (const chunk of raw) {
@@ -235,7 +244,7 @@ const readings: Record<string, (raw: IncomingMessage, hash: (chunk: Buffer) => v
       await turn()
     }
   },
-  "by 'readable', giving some back": async (raw, hash) => {
+  "by 'readable', with unshift()": async (raw, hash) => {
     raw.on('readable', () => {
       for (let chunk = raw.read(); chunk !== null; chunk = raw.read()) {
         const kept = Math.min(chunk.length, randomInt(1, 300_000))
@@ -248,17 +257,17 @@ const readings: Record<string, (raw: IncomingMessage, hash: (chunk: Buffer) => v
 }
 
 suite('a body that is read late and slowly', () => {
-  for (const [how, read] of Object.entries(readings)) {
+  for (const [method, read] of Object.entries(readings)) {
     for (const coding of ['with its length', 'in chunks'] as const) {
-      test(`${how}, sent ${coding}, arrives as it was sent, and no more than 8 MiB of it wait`, async (t) => {
+      test(`${method}, sent ${coding}, arrives unchanged, and at most 8 MiB of it are buffered`, async (t) => {
         let most = { mostBytes: 0 }
         const served = await serve({ guard: { timeout: distantMs } }, (app, served) => {
-          takeStreams(served)
+          acceptStreams(served)
           app.post('/upload', async (request) => {
             request.spawn('sleep', ['1000'])
             const { raw } = request
             most = watchBuffer(raw)
-            await eventually('it is held back', () => isHeldBack(raw))
+            await eventually('the body is held back', () => isHeldBack(raw))
             const hash = createHash('sha256')
             await read(raw, (chunk) => hash.update(chunk))
             return hash.digest('hex')
@@ -284,16 +293,16 @@ suite('a body that is read late and slowly', () => {
         assert.equal(answer.slice(-64), createHash('sha256').update(body).digest('hex'))
         const { mostBytes } = most
         assert.ok(mostBytes > mebibyte, `${mostBytes} bytes: nothing was read ahead`)
-        // Node's own limit, and the read that passes it, come before.
+        // Node's own limit and the read that exceeds it are added.
         assert.ok(mostBytes <= perRequestBytes + 3 * readBytes, `${mostBytes} bytes`)
         await assertClean(served)
       })
     }
   }
 
-  test('goes through a command as it was sent', async (t) => {
+  test('passes through a command unchanged', async (t) => {
     const served = await serve({ guard: { timeout: distantMs } }, (app, served) => {
-      takeStreams(served)
+      acceptStreams(served)
       app.post('/upload', async (request) => {
         const wait = 'for i in 1 2 3 4 5; do head -c 1000000; sleep 0.05; done | cat; exec cat'
         return request.subprocesses.stream('sh', ['-c', wait], { input: request.body as never })
@@ -311,12 +320,12 @@ suite('a body that is read late and slowly', () => {
   })
 })
 
-suite('uploads that nobody reads', () => {
-  /** A server that holds what is uploaded to it, and what it holds. */
-  async function serveHolding(t: TestContext) {
+suite('unread uploads', () => {
+  /** A server that does not read what is uploaded to it, and the requests that it has received. */
+  async function serveUnread(t: TestContext) {
     const held: IncomingMessage[] = []
     const served = await serve({ guard: { timeout: false } }, (app, served) => {
-      takeStreams(served)
+      acceptStreams(served)
       app.post('/upload', async (request) => {
         request.spawn('sleep', ['1000'])
         held.push(request.raw)
@@ -327,40 +336,40 @@ suite('uploads that nobody reads', () => {
     return { served, held }
   }
 
-  test('take 64 MiB of a worker at the most, and the others have their turn when these end', async (t) => {
-    const { served, held } = await serveHolding(t)
+  test('take at most 64 MiB of a worker, and waiting ones get their turn when others end', async (t) => {
+    const { served, held } = await serveUnread(t)
     const bytes = 7 * mebibyte
     const clients = Array.from({ length: 15 }, () => upload(served.port, Buffer.alloc(bytes)))
-    const whole = (): IncomingMessage[] => held.filter(({ complete }) => complete)
-    await eventually('all have come', () => held.length === clients.length)
-    await eventually('eight have been read ahead', () => whole().length === 8)
-    // Nothing more is read, however many turns of the loop pass.
+    const readAhead = (): IncomingMessage[] => held.filter(({ complete }) => complete)
+    await eventually('all requests have arrived', () => held.length === clients.length)
+    await eventually('eight uploads are read ahead', () => readAhead().length === 8)
+    // Nothing more is read, even after many turns of the event loop.
     for (let i = 0; i < 100; i++) await turn()
     const sum = held.reduce((sum, { readableLength }) => sum + readableLength, 0)
     assert.ok(sum <= perWorkerBytes + clients.length * 2 * readBytes, `${sum} bytes`)
-    const first = whole().map(({ socket }) => socket.remotePort)
+    const first = readAhead().map(({ socket }) => socket.remotePort)
     for (const client of clients.filter(({ localPort }) => first.includes(localPort))) client.destroy()
-    await eventually('those that waited are read ahead', () => whole().length === clients.length)
+    await eventually('the waiting uploads are read ahead', () => readAhead().length === clients.length)
     for (const client of clients) client.destroy()
-    await eventually('all are gone', () => served.guard.scopes().length === 0)
+    await eventually('all scopes are closed', () => served.guard.scopes().length === 0)
     await assertClean(served)
   })
 
-  test('give back what they took, however they end', async (t) => {
-    const { served, held } = await serveHolding(t)
+  test('return their share of the limit, however they end', async (t) => {
+    const { served, held } = await serveUnread(t)
     for (let i = 0; i < 12; i++) {
       const client = upload(served.port, Buffer.alloc(7 * mebibyte), { length: (7 + (i % 3)) * mebibyte })
-      await eventually('it was read ahead', () => (held[i]?.readableLength ?? 0) === 7 * mebibyte)
+      await eventually('the upload is read ahead', () => (held[i]?.readableLength ?? 0) === 7 * mebibyte)
       if (i % 2 === 0) client.destroy()
       else served.guard.scopes().forEach((scope) => void scope.close())
-      await eventually('its scope is closed', () => served.guard.scopes().length === 0)
+      await eventually('the scope is closed', () => served.guard.scopes().length === 0)
       client.destroy()
     }
     await assertClean(served)
   })
 
-  test('in chunks of a byte each are held back long before 8 MiB', async (t) => {
-    const { served, held } = await serveHolding(t)
+  test('in chunks of one byte are held back long before 8 MiB', async (t) => {
+    const { served, held } = await serveUnread(t)
     const client = connect(served.port, '127.0.0.1')
     client.on('error', () => {})
     client.write(
@@ -368,20 +377,20 @@ suite('uploads that nobody reads', () => {
     )
     const chunks = 300_000
     client.write('1\r\na\r\n'.repeat(chunks))
-    await eventually('it is held back', () => (held[0]?.readableLength ?? 0) > 45_000)
+    await eventually('the upload is held back', () => (held[0]?.readableLength ?? 0) > 45_000)
     for (let i = 0; i < 100; i++) await turn()
     assert.ok((held[0]?.readableLength ?? 0) < chunks / 2, `${held[0]?.readableLength} chunks`)
     client.destroy()
   })
 })
 
-suite('an answer to an upload that nobody has read', () => {
-  test('leaves the connection to the next request', async (t) => {
+suite('an answer to an unread upload', () => {
+  test('leaves the connection usable for the next request', async (t) => {
     const served = await serve({ guard: { timeout: distantMs } }, (app, served) => {
-      takeStreams(served)
+      acceptStreams(served)
       app.post('/upload', async (request) => {
         request.spawn('sleep', ['1000'])
-        await eventually('it was read ahead', () => isHeldBack(request.raw))
+        await eventually('the upload is read ahead', () => isHeldBack(request.raw))
         return 'unread'
       })
     })
@@ -393,7 +402,7 @@ suite('an answer to an upload that nobody has read', () => {
   })
 })
 
-/** What a request of a plain server has of the guard. */
-function bound(request: GuardedRequest): Pick<GuardedRequest, 'subprocesses' | 'spawn'> {
+/** What the guard adds to a request of a plain server. */
+function guardMethods(request: GuardedRequest): Pick<GuardedRequest, 'subprocesses' | 'spawn'> {
   return { subprocesses: request.subprocesses, spawn: (...args) => request.spawn(...(args as [string])) }
 }

@@ -1,4 +1,4 @@
-/** The end of a worker, however it comes, is the end of what it started (FAULTS 31, 32 and 47). */
+/** When a worker ends, for any reason, all that it started ends (docs/faults.md, 31, 32 and 47). */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -15,27 +15,27 @@ import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
 type Launch = 'keeper' | 'direct'
 
 interface Death {
-  readonly how: string
+  readonly cause: string
   readonly die: (worker: Worker) => void
-  /** What a shell tells of the worker then: it proves that it died of this and of nothing else. */
+  /** The exit status that a shell reports for the worker. It proves that the worker died of this cause. */
   readonly status?: number
   readonly nodeFlags?: readonly string[]
 }
 
 const killed: Death = {
-  how: 'is killed with SIGKILL',
+  cause: 'is killed with SIGKILL',
   die: (worker) => worker.kill('SIGKILL'),
   status: 128 + 9
 }
 
 const deaths: Death[] = [
   killed,
-  { how: 'is ended by SIGTERM', die: (worker) => worker.kill('SIGTERM'), status: 128 + 15 },
-  { how: 'calls process.exit()', die: (worker) => worker.end('exit'), status: 0 },
-  { how: 'throws what nobody catches', die: (worker) => worker.end('throw'), status: 1 },
-  { how: 'calls process.abort()', die: (worker) => worker.end('abort'), status: 128 + 6 },
+  { cause: 'is ended by SIGTERM', die: (worker) => worker.kill('SIGTERM'), status: 128 + 15 },
+  { cause: 'calls process.exit()', die: (worker) => worker.end('exit'), status: 0 },
+  { cause: 'throws an uncaught exception', die: (worker) => worker.end('throw'), status: 1 },
+  { cause: 'calls process.abort()', die: (worker) => worker.end('abort'), status: 128 + 6 },
   {
-    how: 'runs out of heap',
+    cause: 'runs out of heap',
     die: (worker) => worker.end('exhaust-heap'),
     status: 128 + 6,
     nodeFlags: ['--max-old-space-size=64']
@@ -43,27 +43,27 @@ const deaths: Death[] = [
 ]
 
 const deathsByTerminal: Death[] = [
-  { how: 'is interrupted by Ctrl-C', die: (worker) => worker.type('\x03'), status: 128 + 2 },
-  // Its shell goes as well: nobody is left to tell the status.
-  { how: 'loses its terminal', die: (worker) => worker.hangUp() }
+  { cause: 'is interrupted by Ctrl-C', die: (worker) => worker.type('\x03'), status: 128 + 2 },
+  // Its shell ends too, so there is no exit status.
+  { cause: 'loses its terminal', die: (worker) => worker.hangUp() }
 ]
 
-// Each runs in a request of its own. The daemon with an empty environment is at once an orphan of nobody we know: it escapes
-// a direct launch.
+// Each program runs in its own request. The daemon with an empty environment immediately becomes an orphan of
+// unknown origin, so it escapes a direct launch.
 const programs: Record<Launch, readonly string[]> = {
   keeper: ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh', 'daemon-empty-environment.sh'],
   direct: ['waits.sh', 'daemon.sh', 'tree-ignores-term.sh']
 }
-const programsCount: Record<Launch, number> = { keeper: 1 + 2 + 4 + 2, direct: 1 + 2 + 4 }
+const processCounts: Record<Launch, number> = { keeper: 1 + 2 + 4 + 2, direct: 1 + 2 + 4 }
 // The whole of one tree ignores SIGTERM.
 const ignoringCount = 4
-// What the worker starts behind the guard's back, a daemon each.
+// What the worker starts without the guard. Each has a daemon.
 const acts = ['start-apart', 'start-unannounced']
-const actsCount = 2 + 2
+const actProcessCount = 2 + 2
 
 const noTerminal = whyNoTerminal() ?? false
 
-// In a terminal, Ctrl-C goes to what the worker has started itself as well.
+// In a terminal, Ctrl-C also reaches the processes that the worker itself has started.
 for (const [where, launch, terminal] of [
   ['without a terminal', 'keeper', false],
   ['in a terminal', 'keeper', true],
@@ -71,19 +71,19 @@ for (const [where, launch, terminal] of [
 ] as const) {
   suite(`a worker ${where}`, { skip: terminal && noTerminal }, () => {
     for (const death of terminal ? [...deaths, ...deathsByTerminal] : deaths) {
-      test(`that ${death.how} leaves nothing`, async (t) => {
+      test(`that ${death.cause} leaves nothing`, async (t) => {
         const worker = await startBusy(t, { launch, terminal, nodeFlags: death.nodeFlags ?? [] })
         if (!terminal) for (const act of acts) await worker.withScope(act)
-        const count = programsCount[launch] + (terminal ? 0 : actsCount)
+        const count = processCounts[launch] + (terminal ? 0 : actProcessCount)
         await worker.witness.present(count)
         assert.match(worker.temporaryFiles().join(), /^subprocess-guard-\w+$/)
         death.die(worker)
         await worker.dead()
         await assertGone(worker)
         await assertKeeperGone(worker)
-        // The terminal's own programs are heirs, too.
+        // The programs of the terminal also have the worker's environment.
         if (!terminal) assert.deepEqual(worker.heirs(), [])
-        // With the terminal goes what would be shown there.
+        // Without the terminal its output is lost.
         if (death.status === undefined) return
         assert.equal(await worker.status(), death.status)
         await assertOneLine(worker, count)
@@ -92,8 +92,8 @@ for (const [where, launch, terminal] of [
   })
 }
 
-suite('what a worker has started behind the guard’s back', () => {
-  test('is gone with a worker that is killed while it waits for it (execFileSync)', async (t) => {
+suite('a command that a worker has started without the guard', () => {
+  test('ends with a worker that is killed while it waits for the command (execFileSync)', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     worker.startWithScope('wait-for-command')
@@ -104,7 +104,7 @@ suite('what a worker has started behind the guard’s back', () => {
     await assertKeeperGone(worker)
   })
 
-  test('is left where the worker has closed its guard', async (t) => {
+  test('is left when the worker has closed its guard', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     await worker.withScope('start-apart')
@@ -116,7 +116,7 @@ suite('what a worker has started behind the guard’s back', () => {
     assert.equal(worker.witness.living().length, 2)
   })
 
-  test('is left without the guard', async (t) => {
+  test('is left when the worker has no guard', async (t) => {
     const worker = await Worker.start({ guard: false })
     t.after(() => worker.close())
     await worker.withScope('start-apart')
@@ -133,7 +133,7 @@ test('a worker that is killed while its keeper starts leaves no keeper', async (
     import { createGuard } from 'fastify-subprocess-guard'
     createGuard()
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), Number(process.argv[1]))`
-  // A keeper takes a tenth of a second to start: at different moments of that.
+  // A keeper takes about 100 ms to start: kill the worker at different moments of the start.
   for (const ms of [0, 20, 40, 60, 80, 100, 150]) {
     const witness = new Witness()
     t.after(() => witness.close())
@@ -144,11 +144,11 @@ test('a worker that is killed while its keeper starts leaves no keeper', async (
     })
     const [, signal] = await once(worker, 'exit')
     assert.equal(signal, 'SIGKILL')
-    await eventually('its keeper is gone', () => witness.heirs().length === 0)
+    await eventually('the keeper is gone', () => witness.heirs().length === 0)
   }
 })
 
-test('a scope that was being closed is closed when its worker is killed', async (t) => {
+test('a scope that is closing is still closed when its worker is killed', async (t) => {
   const worker = await Worker.start()
   t.after(() => worker.close())
   await worker.withScope('begin-to-close')
@@ -158,24 +158,24 @@ test('a scope that was being closed is closed when its worker is killed', async 
   await assertKeeperGone(worker)
 })
 
-// Nothing here has to be quick.
+// Concurrent, since no test here measures time.
 suite('a worker without the guard', { concurrency: true }, () => {
-  for (const { how, die, nodeFlags = [] } of [...deaths, ...deathsByTerminal]) {
-    const terminal = deathsByTerminal.some((death) => death.how === how)
+  for (const { cause, die, nodeFlags = [] } of [...deaths, ...deathsByTerminal]) {
+    const terminal = deathsByTerminal.some((death) => death.cause === cause)
 
-    test(`that ${how} leaves everything`, { skip: terminal && noTerminal }, async (t) => {
+    test(`that ${cause} leaves everything`, { skip: terminal && noTerminal }, async (t) => {
       const worker = await startBusy(t, { terminal, nodeFlags, guard: false })
       die(worker)
       await worker.dead()
       assert.equal(await worker.witness.goneWithin(goneMs), false)
-      assert.equal(worker.witness.living().length, programsCount.keeper)
+      assert.equal(worker.witness.living().length, processCounts.keeper)
     })
   }
 })
 
 suite('a worker with a thousand subprocesses', () => {
-  for (const { how, die, nodeFlags = [] } of deaths) {
-    test(`that ${how} while it starts them leaves nothing`, async (t) => {
+  for (const { cause, die, nodeFlags = [] } of deaths) {
+    test(`that ${cause} while it starts them leaves nothing`, async (t) => {
       const worker = await startThousand({ nodeFlags })
       t.after(() => worker.close())
       await worker.witness.present(100)
@@ -183,8 +183,11 @@ suite('a worker with a thousand subprocesses', () => {
       await worker.dead()
       await assertGone(worker)
       await assertKeeperGone(worker)
-      assert.ok(worker.witness.announced.length < allOfThem, 'all had been started: that was no middle')
-      // One that had not come to the witness yet has the environment all the same.
+      assert.ok(
+        worker.witness.announced.length < allOfThem,
+        'all had been started already: the test proves nothing'
+      )
+      // A process that has not opened the witness yet still has the environment.
       assert.deepEqual(worker.heirs(), [])
     })
   }
@@ -203,7 +206,7 @@ suite('a worker whose Node has a preload, an inspector and a heap limit', () => 
       t.after(() => worker.close())
       worker.run('tells-node-options.sh')
       await worker.witness.present(1)
-      // The keeper has been ready for long: it would have said so before the command did.
+      // The keeper was ready before the command started: it would have announced the preload by now.
       assert.deepEqual(worker.said('preloaded'), [String(worker.pid)])
       const { keeper } = worker
       const variables = environmentOf(keeper as number).map((entry) => entry.split('=')[0])
@@ -213,8 +216,8 @@ suite('a worker whose Node has a preload, an inspector and a heap limit', () => 
         flags.filter((flag) => keeperArgs.includes(flag)),
         []
       )
-      const given = 'env' in setup ? setup.env.NODE_OPTIONS : (process.env.NODE_OPTIONS ?? '')
-      assert.deepEqual(worker.said('options'), [given])
+      const expected = 'env' in setup ? setup.env.NODE_OPTIONS : (process.env.NODE_OPTIONS ?? '')
+      assert.deepEqual(worker.said('options'), [expected])
       worker.kill('SIGKILL')
       await worker.dead()
       await assertGone(worker)
@@ -225,23 +228,23 @@ suite('a worker whose Node has a preload, an inspector and a heap limit', () => 
   }
 })
 
-/** Starts a worker with a request for each of the programs under way. */
+/** Starts a worker with one running request for each of the programs. */
 async function startBusy(t: TestContext, setup: WorkerSetup & { launch?: Launch }): Promise<Worker> {
   const worker = await Worker.start(setup)
   t.after(() => worker.close())
   const { launch = 'keeper' } = setup
   for (const program of programs[launch]) worker.run(program)
-  await worker.witness.present(programsCount[launch])
+  await worker.witness.present(processCounts[launch])
   return worker
 }
 
-/** Asserts that the keeper ends, and its folder with it. */
+/** Asserts that the keeper exits and removes its directory. */
 async function assertKeeperGone(worker: Worker): Promise<void> {
   await worker.keeperDead()
   assert.deepEqual(worker.temporaryFiles(), [])
 }
 
-/** Asserts that exactly one line tells of every process, and how it was ended. */
+/** Asserts that exactly one line reports every process and how it was ended. */
 async function assertOneLine(worker: Worker, count: number): Promise<void> {
   const lines = await worker.keeperLines()
   assert.equal(lines.length, 1, JSON.stringify(lines))

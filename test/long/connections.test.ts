@@ -1,4 +1,7 @@
-/** The law of the connection for 10,000 of them, after which the heap is what it was after the first 2,000 (FAULTS 61). */
+/**
+ * 10,000 generated connections, each of which must end its scopes. The heap afterwards is as large as after
+ * the first 2,000 (docs/faults.md, 61).
+ */
 
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'
@@ -11,7 +14,10 @@ import { seedOfRun } from '../harness/connections/property.js'
 const entry = fileURLToPath(new URL('../harness/connections/main.js', import.meta.url))
 const part = 2_000
 const parts = 5
-/** What may be added without being a leak: a heap needs some room to move in, and 100 bytes for each connection would be this. */
+/**
+ * Growth that is no leak: the size of a heap varies. A leak of 100 bytes for each connection would reach this
+ * limit.
+ */
 const roomBytes = 800_000
 
 test(`${part * parts} generated connections: each ends its scopes, and the heap does not grow`, async (t) => {
@@ -24,12 +30,12 @@ test(`${part * parts} generated connections: each ends its scopes, and the heap 
   })
   const sizes: number[] = []
   for (let index = 0; index < parts; index++) {
-    // A seed of its own for each, which a failure names.
+    // Each part has its own seed, which a failure names.
     server.send({ seed: seed + index, connections: part } satisfies Order)
-    const [told]: Told[] = (await once(server, 'message')) as never
-    if (told === undefined || 'broken' in told) assert.fail(told?.broken)
-    sizes.push(told.heapBytes)
-    t.diagnostic(`CONNECTIONS_SEED=${seed + index}: ${told.count} connections, ${told.heapBytes} bytes`)
+    const [result]: Told[] = (await once(server, 'message')) as never
+    if (result === undefined || 'broken' in result) assert.fail(result?.broken)
+    sizes.push(result.heapBytes)
+    t.diagnostic(`CONNECTIONS_SEED=${seed + index}: ${result.count} connections, ${result.heapBytes} bytes`)
   }
   const [first = 0] = sizes
   const grown = (sizes.at(-1) ?? 0) - first

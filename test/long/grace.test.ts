@@ -1,26 +1,29 @@
-/** A machine with so many processes that each look at them takes long: the keeper works then, and is not paused. */
+/**
+ * A machine with so many processes that each scan takes long. The keeper is then busy, and must not be taken
+ * for paused.
+ */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import type * as Members from '../../lib/containment/scope-record.js'
-import type * as Terminate from '../../lib/containment/terminate.js'
+import type * as ScopeRecordModule from '../../lib/containment/scope-record.js'
+import type * as TerminateModule from '../../lib/containment/terminate.js'
 import { compiled } from '../harness/compiled.js'
 
-const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
-const { terminate }: typeof Terminate = await compiled('containment/terminate')
+const { ScopeRecord }: typeof ScopeRecordModule = await compiled('containment/scope-record')
+const { terminate }: typeof TerminateModule = await compiled('containment/terminate')
 
-const lookMs = 150
-// Both together are 5.5 s, and each look takes its part of them.
-const most = 5_500 / lookMs
+const scanMs = 150
+// The grace period and the wait after SIGKILL are 5.5 s together, and each scan takes its part of them.
+const mostScans = 5_500 / scanMs
 
-test('slow looks at the processes extend neither the grace nor the wait after SIGKILL', async () => {
-  let looks = 0
-  const search: Members.Search = {
+test('slow scans of the processes extend neither the grace period nor the wait after SIGKILL', async () => {
+  let scans = 0
+  const search: ScopeRecordModule.Search = {
     members: () => [],
     isEmpty() {
-      looks++
-      work(lookMs)
+      scans++
+      compute(scanMs)
       return false
     },
     isStill: () => false,
@@ -28,11 +31,11 @@ test('slow looks at the processes extend neither the grace nor the wait after SI
   }
   const scope = new ScopeRecord(1, 'mark', { graceMs: 500, killSignal: 'SIGTERM' }, undefined)
   await terminate(search, scope, undefined)
-  assert.ok(looks > 0.5 * most && looks <= most, `${looks} looks`)
+  assert.ok(scans > 0.5 * mostScans && scans <= mostScans, `${scans} scans`)
 })
 
-/** Uses the processor for so many ms. */
-function work(ms: number): void {
+/** Uses the processor for `ms` milliseconds of processor time. */
+function compute(ms: number): void {
   const before = process.cpuUsage()
   for (;;) {
     const { user, system } = process.cpuUsage(before)

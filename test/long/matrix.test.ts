@@ -1,4 +1,7 @@
-/** The law of the answer, in every cell of the matrix: what ends a scope never becomes an answer (FAULTS 51, 52, 54 to 56, 60). */
+/**
+ * The response rules of `test/matrix.test.ts`, checked in every cell of the matrix (docs/faults.md, 51, 52,
+ * 54 to 56, 60).
+ */
 
 import assert from 'node:assert/strict'
 import { availableParallelism } from 'node:os'
@@ -9,9 +12,9 @@ import { runBatches } from '../harness/matrix/run.js'
 
 const { MATRIX_CELL: wanted, MATRIX_SEED: seed } = process.env
 const isNarrowed = wanted !== undefined || seed !== undefined
-const skip = isNarrowed && 'MATRIX_CELL or MATRIX_SEED asks for a part'
+const skip = isNarrowed && 'MATRIX_CELL or MATRIX_SEED selects some cells only'
 
-test('the law of the answer holds in every cell of the matrix', { skip }, async (t) => {
+test('the response rules hold in every cell of the matrix', { skip }, async (t) => {
   const batches = allBatches()
   t.diagnostic(`${cellsOf(batches).length} cells in ${batches.length} batches`)
   const violations = await runBatches(batches, availableParallelism())
@@ -19,4 +22,4 @@ test('the law of the answer holds in every cell of the matrix', { skip }, async 
   assert.equal(lines.length, 0, lines.join('\n'))
 })
 
-test('a handler that leaves something is found out', { skip }, () => assertFoundOut(true))
+test('a handler that leaves something is detected', { skip }, () => assertFoundOut(true))

@@ -1,15 +1,19 @@
-/** What a server has after many requests is what it had after few (FAULTS 49). */
+/**
+ * Memory, descriptors and listeners of worker and keeper do not grow with the number of requests
+ * (docs/faults.md, 49).
+ */
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { eventually } from '../harness/expectations.js'
 import { type Figures, LongWorker } from '../harness/long-worker.js'
 
-// What is compiled and cached by then is no growth. After that the heap moves by some 400 KB up and down, and no further in 60,000 requests.
+// Code that is compiled and data that is cached during the warm-up are no growth. After that the heap varies
+// by about 400 KB, also over 60,000 requests.
 const warmUp = 10_000
 const batch = 400
 
-/** By how much the median of the last quarter of a load is above that of the first. */
+/** For each figure, the median of the last quarter of a load minus that of the first quarter. */
 async function growth(t: TestContext, worker: LongWorker, requests: number): Promise<Figures> {
   const samples: Figures[] = []
   for (let sent = 0; sent < requests; sent += batch) {
@@ -30,7 +34,7 @@ function medianOf(figures: readonly number[]): number {
   return [...figures].sort((a, b) => a - b)[Math.floor(figures.length / 2)] as number
 }
 
-/** What may be added without being a leak: a heap needs some room to move in. */
+/** Growth that is no leak: the size of a heap varies. */
 const most: Figures = {
   residentBytes: 12 * 1024 * 1024,
   heapBytes: 1024 * 1024,
@@ -40,27 +44,27 @@ const most: Figures = {
   listeners: 0
 }
 
-/** The figures that have grown by more than that. */
+/** The figures that have grown by more than `most`. */
 function leaksIn(grown: Figures): string[] {
   return Object.keys(most).filter((name) => grown[name as keyof Figures] > most[name as keyof Figures])
 }
 
 const requests = 20_000
-test(`${requests} requests, a fifth late, a fifth left, every tenth with a command: nothing grows in worker and keeper`, async (t) => {
+test(`${requests} requests, a fifth timed out, a fifth disconnected, a tenth with a command: nothing grows in worker and keeper`, async (t) => {
   const worker = await LongWorker.start('sound')
   t.after(() => worker.close())
   const descriptorsBefore = worker.keeperDescriptors()
   await worker.load(warmUp)
   assert.deepEqual(leaksIn(await growth(t, worker, requests)), [])
   await eventually(
-    'the keeper has as many descriptors as before, but for those that the first launches open for good',
+    'the keeper has no more descriptors than before, except for those that the first launches open permanently',
     () => worker.keeperDescriptors() <= descriptorsBefore + 4
   )
   const all = warmUp + requests
   assert.deepEqual(worker.ends, { late: all / 5, left: all / 5, finishes: (all / 5) * 3 })
 })
 
-test('a worker that leaks is found out by the same figures', async (t) => {
+test('a worker that leaks is detected by the same figures', async (t) => {
   const worker = await LongWorker.start('leaky')
   t.after(() => worker.close())
   await worker.load(warmUp)

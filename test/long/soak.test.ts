@@ -1,4 +1,4 @@
-/** The soak, in a very short form: clean with the guard, not without it, and nothing left of either. */
+/** Very short soak runs: clean with the guard, not clean without it, and neither leaves anything. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -16,9 +16,9 @@ const endingCount = 22
 
 interface Soak {
   readonly child: ChildProcess
-  /** Everything that it prints. */
+  /** Resolves to everything that the soak prints. */
   readonly printed: Promise<string>
-  /** Its folder for temporary files. */
+  /** The TMPDIR of the soak. */
   readonly folder: string
 }
 
@@ -28,7 +28,7 @@ function startSoak(t: TestContext, ...options: string[]): Soak {
   const child = spawn(process.execPath, [entry, ...options], { env, stdio: ['ignore', 'pipe', 'ignore'] })
   const exited = once(child, 'exit')
   t.after(async () => {
-    // Twice: the first ends the load, the second what the soak has started.
+    // The first signal ends the load, the second ends what the soak has started.
     child.kill('SIGTERM')
     child.kill('SIGINT')
     await exited
@@ -37,7 +37,10 @@ function startSoak(t: TestContext, ...options: string[]): Soak {
   return { child, printed: text(child.stdout as NodeJS.ReadableStream), folder }
 }
 
-/** Waits for its end, and asserts that status, and that it has left no folder. Returns what it has printed. */
+/**
+ * Waits for the end of the soak. Asserts its exit status and that it left nothing in TMPDIR. Returns its
+ * output.
+ */
 async function endOf({ child, printed, folder }: Soak, status: number): Promise<string> {
   const all = await printed
   if (child.exitCode === null) await once(child, 'exit')
@@ -46,7 +49,7 @@ async function endOf({ child, printed, folder }: Soak, status: number): Promise<
   return all
 }
 
-/** The number that stands before those words. */
+/** The number that the output has before `words`. */
 function countOf(words: string, printed: string): number {
   const [, count] = new RegExp(`(\\d+) ${words}`).exec(printed) ?? []
   assert.ok(count !== undefined, `nothing says how many "${words}": ${printed}`)
@@ -60,14 +63,14 @@ suite('the soak', () => {
       printed,
       /^VERDICT {2}clean: \d+ requests, nothing alive, no zombie, no descriptor, no folder/m
     )
-    // It proves something only if there was load of every kind, and something was killed.
+    // This proves something only if there was load of every kind and processes were killed.
     const requests = printed.slice(printed.indexOf('REQUESTS'), printed.indexOf('PROCESSES'))
     assert.equal(requests.match(/^ {2}\w/gm)?.length, endingCount, printed)
     assert.ok(countOf('killed with SIGKILL\n', printed) > 0, printed)
     assert.ok(countOf('killed with SIGKILL, their workers not', printed) > 0, printed)
   })
 
-  test('is not clean without the guard, names what is left, and ends it', async (t) => {
+  test('is not clean without the guard, lists what is left, and ends it', async (t) => {
     const printed = await endOf(startSoak(t, '--seconds', '8', '--no-guard'), 1)
     assert.match(printed, /^VERDICT {2}\d+ alive after all requests; \d+ alive after all workers/m)
     const culprits = [...printed.matchAll(/^ +(\d+) +[\d.]+ s {2}SOAK_REQUEST=\S+ {2}(.+)$/gm)]
@@ -82,13 +85,13 @@ suite('the soak', () => {
 
   test('ends early, with the same checks, when it is interrupted', async (t) => {
     const soak = startSoak(t, '--no-keeper-kills')
-    // It says its first line when the load begins.
+    // The soak prints its first line when the load begins.
     await once(soak.child.stdout as NodeJS.ReadableStream, 'data')
     soak.child.kill('SIGINT')
     assert.match(await endOf(soak, 0), /^VERDICT {2}clean: \d+ requests/m)
   })
 
-  test('does not begin with options that are wrong', async (t) => {
+  test('does not start with invalid options', async (t) => {
     await endOf(startSoak(t, '--seconds', 'ten'), 2)
     await endOf(startSoak(t, '--minutes', '1'), 2)
   })

@@ -1,4 +1,4 @@
-/** Ten thousand processes of a keeper that is lost, and of a worker that is killed (FAULTS 65). */
+/** Ten thousand processes end when their keeper is lost or their worker is killed (docs/faults.md, 65). */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -9,7 +9,7 @@ import { Worker } from '../../harness/worker.js'
 
 const count = 10_000
 
-test('ten thousand processes, chain, are ended when the keeper is lost, and the worker serves on', async (t) => {
+test('a chain of ten thousand processes is ended when the keeper is lost, and the worker still serves', async (t) => {
   const guarded = await Guarded.start()
   t.after(() => guarded.close())
   const { keeper } = guarded.guard
@@ -25,7 +25,7 @@ test('ten thousand processes, chain, are ended when the keeper is lost, and the 
   assert.equal((await guarded.guard.open().execFile('echo', ['again'])).stdout, 'again\n')
 })
 
-test('ten thousand processes, chain, are ended when their worker is killed, launch: direct', async (t) => {
+test('a chain of ten thousand processes is ended when its worker is killed, launch: direct', async (t) => {
   const worker = await Worker.start({ launch: 'direct', options: { timeout: 2 * startMs } })
   t.after(() => worker.close())
   worker.run('sessions.sh', 1, [`${count}`, 'chain'])

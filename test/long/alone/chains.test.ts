@@ -1,4 +1,4 @@
-/** Ten thousand processes of one scope, and a keeper that cannot look at any of its processes (FAULTS 65). */
+/** Ten thousand processes of one scope, and a keeper that cannot scan its processes (docs/faults.md, 65). */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -14,7 +14,7 @@ import { lives } from '../../harness/proc.js'
 const count = 10_000
 
 forEachWay((start, way) => {
-  test('a keeper without descriptors fails to list, names what it knows as survivors, and serves on', async (t) => {
+  test('a keeper without descriptors fails to list, reports what it knows as survivors, and still serves', async (t) => {
     const guarded = await start(t)
     const { keeper } = guarded.guard
     const [listed, closed] = [await startWaiting(guarded), await startWaiting(guarded)]
@@ -34,11 +34,11 @@ forEachWay((start, way) => {
     assert.equal(guarded.guard.keeper, keeper)
   })
 
-  // In the other ways a look is the same for both shapes.
+  // With the other ways to find processes, a scan is the same for both shapes.
   const shapes =
     way === 'containment "subreaper", launch: keeper' ? (['chain', 'wide'] as const) : (['chain'] as const)
   for (const shape of shapes) {
-    test(`ten thousand processes, ${shape}, are listed and ended, and the keeper serves on`, async (t) => {
+    test(`ten thousand processes, ${shape}, are listed and ended, and the keeper still serves`, async (t) => {
       const guarded = await start(t)
       await assertListedAndEnded(guarded, count, shape)
     })

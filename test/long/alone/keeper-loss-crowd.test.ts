@@ -1,4 +1,7 @@
-/** With thousands of other processes on the machine the loss of a keeper does not block its worker's event loop (FAULTS 75). */
+/**
+ * With thousands of other processes on the machine, the loss of a keeper does not block the event loop of its
+ * worker (docs/faults.md, 75).
+ */
 
 import assert from 'node:assert/strict'
 import { after, before, suite, type TestContext, test } from 'node:test'
@@ -8,29 +11,30 @@ import { Crowd } from '../../harness/crowd.js'
 import { assertGone, eventually } from '../../harness/expectations.js'
 import { Guarded } from '../../harness/guarded.js'
 
-// What is promised.
+// The documented bound.
 const longestMs = 20
-// On a machine that has other work the start of the next keeper alone takes longer: then so many times what a loss takes otherwise.
+// On a busy machine the start of the next keeper alone may take longer. Then the bound is this many times the
+// block of a loss without the other processes.
 const timesAlone = 2
 const scopeCount = 10
 
-/** Who ends what the keeper had running. */
-type By = 'the next keeper' | 'the worker, where there is no next keeper'
-const all: readonly By[] = ['the next keeper', 'the worker, where there is no next keeper']
+/** Which process ends what the keeper was running. */
+type EndedBy = 'the next keeper' | 'the worker, where there is no next keeper'
+const endings: readonly EndedBy[] = ['the next keeper', 'the worker, where there is no next keeper']
 
 suite('with 6,000 other processes on the machine', () => {
-  const alone = new Map<By, number>()
+  const alone = new Map<EndedBy, number>()
   let crowd: Crowd
   before(async () => {
-    for (const by of all) alone.set(by, (await loseKeeper(by)).ownMs)
+    for (const endedBy of endings) alone.set(endedBy, (await loseKeeper(endedBy)).ownMs)
     crowd = await Crowd.start(60)
   })
   after(() => crowd.end())
 
-  for (const by of all) {
-    test(`the loss of a keeper blocks the event loop for 20 ms at most; what it had running is ended by ${by}`, async (t: TestContext) => {
-      const { ownMs, tookMs } = await loseKeeper(by)
-      const aloneMs = alone.get(by) as number
+  for (const endedBy of endings) {
+    test(`the loss of a keeper blocks the event loop for 20 ms at most; what it was running is ended by ${endedBy}`, async (t: TestContext) => {
+      const { ownMs, tookMs } = await loseKeeper(endedBy)
+      const aloneMs = alone.get(endedBy) as number
       t.diagnostic(`ended after ${tookMs} ms; longest block: ${ownMs} ms, ${aloneMs} ms without the others`)
       assert.ok(
         ownMs <= Math.max(longestMs, timesAlone * aloneMs),
@@ -40,13 +44,15 @@ suite('with 6,000 other processes on the machine', () => {
   }
 })
 
-/** Kills the keeper of scopes whose processes withstand the first signal, and waits for the end of all of them. */
-async function loseKeeper(by: By): Promise<{ ownMs: number; tookMs: number }> {
+/**
+ * Kills the keeper of scopes whose processes ignore SIGTERM, and waits until all of the processes have ended.
+ */
+async function loseKeeper(endedBy: EndedBy): Promise<{ ownMs: number; tookMs: number }> {
   const guarded = await Guarded.start()
   const { guard, witness } = guarded
   try {
-    // The second loss in a row is followed by a pause.
-    if (by !== 'the next keeper') {
+    // After a second loss in a row the worker pauses before it starts another keeper.
+    if (endedBy !== 'the next keeper') {
       process.kill(guard.keeper, 'SIGKILL')
       await eventually('there is another keeper', () => guarded.lines('another keeper').length === 1)
       await guard.run({}, (scope: Scope) => scope.execFile('true'))
@@ -59,7 +65,7 @@ async function loseKeeper(by: By): Promise<{ ownMs: number; tookMs: number }> {
     process.kill(guard.keeper, 'SIGKILL')
     const reports = await Promise.all(scopes.map(({ closed }) => closed))
     const tookMs = Math.round(performance.now() - lostAt)
-    // Not what others have had of the processors meanwhile.
+    // Without the time during which other processes used the processors.
     const { ownMs } = probe.longest('ownMs')
     probe.stop()
     assert.deepEqual(

@@ -1,6 +1,6 @@
 /**
- * A hundred keepers in a row are lost under load, in each way: the server is the same at the end, no request waits longer than its
- * bound, and nothing is left (FAULTS 71 to 73, 75).
+ * A hundred keepers are lost under load, for each way to lose one. The server still serves, no request waits
+ * longer than its bound, and nothing is left (docs/faults.md, 71 to 73, 75).
  */
 
 import assert from 'node:assert/strict'
@@ -14,57 +14,58 @@ import { assertGone, eventually } from '../../harness/expectations.js'
 import { lives } from '../../harness/proc.js'
 import { Worker } from '../../harness/worker.js'
 
-// Each loses its share, side by side: it takes ten seconds until a stopped keeper is given up.
+// Ten workers share the hundred losses, concurrently, since a stopped keeper is given up only after ten
+// seconds.
 const workerCount = 10
 const lossesOfEach = 10
-// Light, so that a slow machine with two cores has time for all of them.
+// A light load, which a slow machine with two cores can handle for all workers.
 const clientPauseMs = 500
 const timeoutMs = 5_000
-// For what the answer takes after the deadline, on a machine that has other work.
+// How long an answer may take after the deadline on a busy machine.
 const answerMs = 10_000
-// A keeper that lived this long has a successor at once. After the fourth loss in a row the pause would be of 4 s.
+// A keeper that lived this long is replaced at once. After the fourth loss in a row the pause would be 4 s.
 const longLifeMs = 10_000
 const quickLosses = 4
 
-// Fewer than any keeper has open.
+// Fewer descriptors than any keeper has open.
 const noDescriptors = 8
 
-interface Way {
-  /** Makes the keeper useless. */
+interface LossMethod {
+  /** Makes the keeper unusable. */
   readonly lose: (worker: Losing) => Promise<void> | void
-  /** What the worker then says, when another keeper or another socket serves. */
+  /** What the worker logs when another keeper or another socket serves. */
   readonly line: string
 }
 
 const another = 'another keeper is starting'
-const ways: Record<string, Way> = {
+const lossMethods: Record<string, LossMethod> = {
   SIGSTOP: { lose: ({ keeper }) => void process.kill(keeper, 'SIGSTOP'), line: another },
   SIGKILL: { lose: ({ keeper }) => void process.kill(keeper, 'SIGKILL'), line: another },
-  'its folder removed': {
+  'the removal of its directory': {
     lose: ({ worker }) => {
       for (const name of socketFolders(worker))
         rmSync(join(worker.temporaryFolder, name), { recursive: true })
     },
     line: 'it has opened another one'
   },
-  'its descriptors exhausted, and then SIGKILL': {
+  'a lack of descriptors, and then SIGKILL': {
     async lose(losing) {
       const { keeper, worker } = losing
       execFileSync('prlimit', ['--pid', `${keeper}`, `--nofile=${noDescriptors}:`])
       const { status, body } = await losing.request('/echo')
       assert.notEqual(status, 200, body)
       assert.ok(lives(worker.pid))
-      // It may have been given up already.
+      // The keeper may have been given up already.
       if (lives(keeper)) process.kill(keeper, 'SIGKILL')
     },
     line: another
   }
 }
 
-/** A worker under load that loses one keeper after the other. */
+/** A worker under load that loses one keeper after another. */
 class Losing {
   readonly worker: Worker
-  /** How long the requests have waited for their answers, in ms. */
+  /** How long each request has waited for its answer, in ms. */
   readonly waitsMs: number[] = []
   readonly statuses = new Map<number, number>()
   #isOver = false
@@ -79,13 +80,13 @@ class Losing {
     this.worker = worker
   }
 
-  /** Process id of the keeper there is now. */
+  /** The pid of the current keeper. */
   get keeper(): number {
     const numbers = [...this.worker.errors.matchAll(/"keeper":(\d+),"msg":"another keeper is starting"/g)]
     return Number(numbers.at(-1)?.[1] ?? this.worker.keeper)
   }
 
-  async loseAll({ lose, line }: Way): Promise<void> {
+  async loseAll({ lose, line }: LossMethod): Promise<void> {
     const load = this.#load()
     for (let loss = 1; loss <= lossesOfEach; loss++) {
       const servesAt = performance.now()
@@ -97,7 +98,7 @@ class Losing {
         await this.#serves()
       }
       await lose(this)
-      await eventually('it is replaced', () => this.worker.errors.split(line).length > loss)
+      await eventually('the keeper is replaced', () => this.worker.errors.split(line).length > loss)
       assert.equal((await held).status, 503)
     }
     await this.#serves()
@@ -110,7 +111,7 @@ class Losing {
     assert.ok(lives(worker.pid))
     assert.ok(Math.max(...this.waitsMs) < timeoutMs + answerMs, `${Math.max(...this.waitsMs)} ms`)
     await assertGone(worker)
-    await eventually('worker and keeper are alone', () => worker.heirs().length === 2)
+    await eventually('only worker and keeper are left', () => worker.heirs().length === 2)
     assert.equal(socketFolders(worker).length, 1)
     worker.end('close')
     await worker.keeperDead()
@@ -125,7 +126,7 @@ class Losing {
     return answer
   }
 
-  /** Resolves when a command can be run. */
+  /** Resolves when commands can run. */
   async #serves(): Promise<void> {
     while ((await this.request('/echo')).status !== 200) await pause(50)
   }
@@ -138,16 +139,16 @@ class Losing {
   }
 }
 
-/** The folders of keepers' sockets in the worker's folder for temporary files. */
+/** The socket directories of keepers in the TMPDIR of the worker. */
 function socketFolders(worker: Worker): string[] {
   return worker.temporaryFiles().filter((name) => name.startsWith('subprocess-guard-'))
 }
 
-suite('a hundred keepers in a row are lost under load', { concurrency: 2 }, () => {
-  for (const [name, way] of Object.entries(ways)) {
+suite('a server survives the loss of a hundred keepers under load', { concurrency: 2 }, () => {
+  for (const [name, method] of Object.entries(lossMethods)) {
     test(`by ${name}`, async (t) => {
       const all = await Promise.all(Array.from({ length: workerCount }, () => Losing.start(t)))
-      await Promise.all(all.map((losing) => losing.loseAll(way)))
+      await Promise.all(all.map((losing) => losing.loseAll(method)))
       for (const losing of all) await losing.assertSound()
       const waits = all.flatMap(({ waitsMs }) => waitsMs)
       const statuses = all.map(({ statuses }) => JSON.stringify([...statuses])).join(' ')
