@@ -46,16 +46,16 @@ test('a look that always fails by a fault is told of, and what is known is a sur
   const { pid, child } = await startStranger(t)
   const scope = new ScopeRecord(1, 'mark', { graceMs: 10, killSignal: 'SIGKILL' }, undefined)
   scope.addLeader(pid, 'sleep 1000')
-  scope.seeLeader(pid)
+  scope.inspectLeader(pid)
   const fail = (): never => {
     throw new RangeError('a fault')
   }
-  const search = { members: fail, isEmpty: () => false, isStill: fail, changeWithin: () => pause(1) }
+  const search = { members: fail, isEmpty: () => false, confirmIdentity: fail, waitForChange: () => pause(1) }
   const why = 'it could not be looked at: a fault'
   assert.deepEqual(await terminate(search, scope, undefined), [
     { pid, command: 'sleep 1000', ended: 'survived', why }
   ])
-  assert.match(scope.whyUnseen ?? '', /RangeError: a fault\n +at/)
+  assert.match(scope.scanFailure ?? '', /RangeError: a fault\n +at/)
   child.kill('SIGKILL')
   await once(child, 'exit')
   assert.deepEqual(await terminate(search, scope, undefined), [], 'one that has ended is a survivor')

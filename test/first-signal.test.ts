@@ -196,7 +196,7 @@ suite('at containment "marks", what is born after a look', () => {
 
   const parts = {
     isWorker: (pid: number) => pid === process.pid,
-    adopter: new OrphanAdopter({ place: process.pid, find: async () => 1 })
+    adopter: new OrphanAdopter({ pid: process.pid, findAdopter: async () => 1 })
   }
 
   async function assertTwoEnd(census: ScanModule.MarksCensus, scope: MembersModule.ScopeRecord) {
@@ -212,7 +212,7 @@ suite('at containment "marks", what is born after a look', () => {
     const [other, scope] = [openIn(census, 1), openIn(census, 2)]
     // The shell has handled the signal, and exits, when what it waits for has ended.
     const { stat, giveBirth } = await startShell(t, 'trap : TERM;')
-    scope.foreign.adopt(stat)
+    scope.external.adopt(stat)
     census.members(other)
     giveBirth()
     await assertTwoEnd(census, scope)
@@ -232,7 +232,7 @@ suite('at containment "marks", what is born after a look', () => {
     }
     const census = new LateCensus(parts)
     const scope = openIn(census, 1)
-    scope.foreign.adopt(stat)
+    scope.external.adopt(stat)
     await assertTwoEnd(census, scope)
   })
 })

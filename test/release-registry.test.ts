@@ -11,19 +11,19 @@ const file = mark.replace('/', '_')
 
 /** Runs a program with the functions of the notes in new places, and returns what it prints. */
 function inNewPlaces<Printed>(prepare: string, program: string): Printed {
-  const imports = `import * as notes from '${distThere}/containment/release-notes.js'
+  const imports = `import * as notes from '${distThere}/containment/release-registry.js'
     import { execFileSync } from 'node:child_process'
     import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
-    const { noteRelease, isReleased, dropStaleNotes } = notes`
+    const { recordRelease, isReleased, removeStaleRecords } = notes`
   return runInNewPlaces(prepare, `${imports}\n${program}`)
 }
 
 /** Notes a release and tells in which folder the note is, and whether another process with another TMPDIR knows of it. */
 const note = `
-  noteRelease('${mark}')
+  recordRelease('${mark}')
   const folders = ['/dev/shm', '/tmp', '/tmp/own', '/run/user/0'].filter(existsSync).flatMap((place) =>
     readdirSync(place).map((one) => place + '/' + one).filter((folder) => existsSync(folder + '/${file}')))
-  const program = "import { isReleased } from '${distThere}/containment/release-notes.js'; console.log(isReleased('${mark}'))"
+  const program = "import { isReleased } from '${distThere}/containment/release-registry.js'; console.log(isReleased('${mark}'))"
   const env = { ...process.env, TMPDIR: '/nowhere' }
   const known = execFileSync('/dev/shm/node', ['--input-type=module', '--eval', program], { env, encoding: 'utf8' })
   console.log(JSON.stringify([folders, known.trim()]))`
@@ -62,16 +62,16 @@ suite('a release', { skip: whyNot }, () => {
 
   test('that had a random name is known when what was in the way is gone', () => {
     const program = `
-      noteRelease('${mark}')
+      recordRelease('${mark}')
       execFileSync('rm', ['/dev/shm/${name}', '/tmp/${name}'])
-      notes.noteRelease('${mark.replace('/1', '/2')}')
+      notes.recordRelease('${mark.replace('/1', '/2')}')
       const [random] = readdirSync('/dev/shm').filter((one) => one.startsWith('${name}-'))
       console.log(JSON.stringify([isReleased('${mark}'), existsSync('/dev/shm/${name}'), random !== undefined]))`
     assert.deepEqual(inNewPlaces(`touch /dev/shm/${name} /tmp/${name}`, program), [true, true, true])
   })
 
   test('tells where somebody was in the way', () => {
-    const program = `console.log(JSON.stringify([noteRelease('${mark}'), noteRelease('${mark}').length]))`
+    const program = `console.log(JSON.stringify([recordRelease('${mark}'), recordRelease('${mark}').length]))`
     assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, program), [[`/dev/shm/${name} is no folder`], 1])
     assert.deepEqual(inNewPlaces('', program), [[], 0])
   })
@@ -85,7 +85,7 @@ suite('a release', { skip: whyNot }, () => {
     const places = ['/dev/shm', '/tmp', '/tmp/own']
     const message = inNewPlaces<string>(
       `mount -t tmpfs -o ro none /tmp/own; for place in /tmp /dev/shm; do mount -o remount,bind,ro $place; done`,
-      `try { noteRelease('${mark}') } catch (error) { console.log(JSON.stringify(error.message)) }`
+      `try { recordRelease('${mark}') } catch (error) { console.log(JSON.stringify(error.message)) }`
     )
     for (const place of places) {
       assert.ok(message.includes(`EROFS: read-only file system, mkdir '${place}/${name}'`), message)
@@ -97,7 +97,7 @@ suite('a release', { skip: whyNot }, () => {
     const program = `
       const tried = ${JSON.stringify(texts)}.map((text) => {
         const found = isReleased(text)
-        try { noteRelease(text) } catch ({ name }) { return [found, name] }
+        try { recordRelease(text) } catch ({ name }) { return [found, name] }
       })
       console.log(JSON.stringify([tried, existsSync('/dev/shm/${name}')]))`
     assert.deepEqual(inNewPlaces('', program), [texts.map(() => [false, 'RangeError']), false])
@@ -114,11 +114,11 @@ suite('a note', { skip: whyNot }, () => {
       prepare,
       `const made = ${JSON.stringify(notes)}
        for (const [mark, ageSeconds] of made) {
-         noteRelease(mark)
+         recordRelease(mark)
          const at = Date.now() / 1000 - ageSeconds
          utimesSync('/dev/shm/${name}/' + mark.replace('/', '_'), at, at)
        }
-       dropStaleNotes()
+       removeStaleRecords()
        console.log(JSON.stringify(made.map(([mark]) => isReleased(mark))))
        if (process.env.CARRIER !== undefined) process.kill(Number(process.env.CARRIER), 'SIGKILL')`
     )
@@ -152,14 +152,14 @@ suite('a note', { skip: whyNot }, () => {
     const program = `
       const { pid } = process
       const startTick = Number(readFileSync('/proc/self/stat', 'utf8').replace(/.*\\) /s, '').split(' ')[19])
-      notes.noteReleasedProcess({ pid, startTick })
+      notes.recordReleasedProcess({ pid, startTick })
       // The number was given out again.
-      notes.noteReleasedProcess({ pid, startTick: startTick - 1 })
+      notes.recordReleasedProcess({ pid, startTick: startTick - 1 })
       const [own] = readdirSync('/dev/shm/${name}')
       writeFileSync('/dev/shm/${name}/' + own.replace(/process_[^.]+/, 'process_0-0'), '')
       writeFileSync('/dev/shm/${name}/' + own.replace(/\\.\\d+/, '.1'), '')
-      const released = notes.releasedProcesses()
-      dropStaleNotes()
+      const released = notes.releasedPids()
+      removeStaleRecords()
       const kept = readdirSync('/dev/shm/${name}').map((file) => file.replace(/^process_[^.]+/, ''))
       console.log(JSON.stringify([released.map((of) => of === pid), kept.length, kept.some((of) => of.startsWith('.1.'))]))`
     assert.deepEqual(inNewPlaces('', program), [[true], 2, true])
@@ -169,10 +169,10 @@ suite('a note', { skip: whyNot }, () => {
     const marks = Array.from({ length: 1_000 }, (_, scope) => markOfProcess(alive, scope))
     const program = `
       for (const mark of ${JSON.stringify(marks.slice(1))}) {
-        noteRelease(mark)
+        recordRelease(mark)
         utimesSync('/dev/shm/${name}/' + mark.replace('/', '_'), 1, 1)
       }
-      noteRelease('${marks[0]}')
+      recordRelease('${marks[0]}')
       console.log(readdirSync('/dev/shm/${name}').length)`
     assert.equal(inNewPlaces('', program), 1)
   })

@@ -19,7 +19,7 @@ import { goneMs } from './harness/server.js'
 import { run, type Swept, sweep, sweepCommandLine } from './harness/sweeper.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
 
-const { isReleased, noteRelease } = (await compiled('containment/release-registry')) as typeof ReleaseNotes
+const { isReleased, recordRelease } = (await compiled('containment/release-registry')) as typeof ReleaseNotes
 
 const nobody = 65_534
 const asNobody = ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups']
@@ -158,7 +158,7 @@ suite('a sweep ends nothing', () => {
     const released = markOf({ scope: 1 })
     const unreleased = markOf({ scope: 11 })
     const [spared, left] = [await startMarked(t, released), await startMarked(t, unreleased)]
-    noteRelease(released)
+    recordRelease(released)
     assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
     assert.ok(lives(spared.pid))
     assert.ok(isReleased(released))

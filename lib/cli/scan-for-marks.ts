@@ -62,14 +62,14 @@ export function lookForMarks(): Look {
   const above = new Set<number>()
   const keepers = [...workers.values()].flatMap((signs) => signs.keepers)
   for (const from of [processes.get(process.ppid), ...keepers]) {
-    if (from !== undefined) for (const { pid } of tree.lineOf(from)) above.add(pid)
+    if (from !== undefined) for (const { pid } of tree.lineage(from)) above.add(pid)
   }
   // What all of a chain have above them is looked for once: it may be thousands long.
   const unmarkedAbove = new Map<number, ProcessStat | undefined>()
   for (const { stat, signs, scope } of carriers) {
     const line: number[] = []
     let unmarked: ProcessStat | undefined
-    for (const at of tree.lineOf(stat)) {
+    for (const at of tree.lineage(stat)) {
       unmarked = markOf.has(at.pid) ? unmarkedAbove.get(at.pid) : at
       if (unmarked !== undefined || unmarkedAbove.has(at.pid)) break
       line.push(at.pid)

@@ -37,7 +37,7 @@ export function sweepCommand(): Command {
       } catch (error) {
         command.error(`error: ${(error as Error).message}`)
       }
-      const adopter = new OrphanAdopter({ place: process.pid, find: parentOfOrphans })
+      const adopter = new OrphanAdopter({ pid: process.pid, findAdopter: parentOfOrphans })
       const found = await lookFor(adopter)
       if (options.dryRun) print(found, options, toEndLine)
       else await sweepAndPrint(found, options, adopter)

@@ -3,7 +3,7 @@
 import type { FirstSignalTo } from '../options.js'
 import { environmentTextOf, type ProcessStat, statOf, variableIn } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
-import { type Founding, isEmptyGroup, KnownProcesses } from './known-processes.js'
+import { isEmptyGroup, KnownProcesses, type OwnGroup } from './known-processes.js'
 
 interface Running {
   /** The process that leads the command. */
@@ -34,7 +34,7 @@ export class CommandRegistry {
   }
 
   /** The leader has ended. `left` are its groups and sessions that have members, which are known by that from now on. */
-  leaderEnded(pid: number, left: ReadonlyMap<number, Founding>): void {
+  leaderEnded(pid: number, left: ReadonlyMap<number, OwnGroup>): void {
     const number = this.#numberByLeader.get(pid)
     if (number === undefined) return
     this.#numberByLeader.delete(pid)
@@ -63,7 +63,7 @@ export class CommandRegistry {
   }
 
   /** Whether one of them is to get the first signal alone, whatever its scope says. */
-  get areAnyAlone(): boolean {
+  get hasLeaderFirst(): boolean {
     return this.#alone > 0
   }
 
@@ -78,7 +78,7 @@ export class CommandRegistry {
     if (leads !== undefined) return leads
     for (const [number, known] of this.#watched) if (known.hasSeen(stat)) return number
     const number = this.#numberIn(stat) ?? this.#numberOfSession(stat)
-    if (number !== undefined) this.note(number, stat)
+    if (number !== undefined) this.noteMember(number, stat)
     return number
   }
 
@@ -112,19 +112,19 @@ export class CommandRegistry {
   }
 
   /** The command is about to be ended. */
-  watch(number: number): void {
+  startEnding(number: number): void {
     if (!this.#watched.has(number)) {
       this.#watched.set(number, this.#left.get(number)?.known ?? new KnownProcesses())
     }
   }
 
   /** A process of a command that is being ended was seen: it is known when its parent is gone. */
-  note(number: number, stat: ProcessStat): void {
+  noteMember(number: number, stat: ProcessStat): void {
     this.#watched.get(number)?.remember(stat)
   }
 
   /** The command is ended. */
-  forget(number: number): void {
+  finishEnding(number: number): void {
     this.#watched.delete(number)
     this.#left.delete(number)
   }
@@ -140,8 +140,8 @@ export class CommandRegistry {
   #numberOfSession(stat: ProcessStat): number | undefined {
     const leads = this.#numberByLeader.get(stat.session) ?? this.#numberByLeader.get(stat.group)
     if (leads !== undefined) return leads
-    for (const [number, known] of this.#watched) if (known.holdsGroupOf(stat)) return number
-    for (const [number, { known }] of this.#left) if (known.holdsGroupOf(stat)) return number
+    for (const [number, known] of this.#watched) if (known.ownsGroupOf(stat)) return number
+    for (const [number, { known }] of this.#left) if (known.ownsGroupOf(stat)) return number
     return undefined
   }
 }

@@ -1,7 +1,7 @@
 /** The processes that do not get the first signal before their command has got it and gone. */
 
 import { hasDefaultAction, type ProcessStat, statOf } from '../platform/current.js'
-import { keyOf } from './known-processes.js'
+import { processKey } from './known-processes.js'
 import type { Member, ScopeRecord } from './scope-record.js'
 
 interface Held {
@@ -25,20 +25,20 @@ export class DelayedSignals {
   }
 
   has(stat: ProcessStat): boolean {
-    return this.#held.has(keyOf(stat))
+    return this.#held.has(processKey(stat))
   }
 
   /** Of all that live, those that get the signal at once. The others are held back from now on. */
-  split(living: readonly Member[]): readonly Member[] {
+  holdBack(living: readonly Member[]): readonly Member[] {
     const { commands, firstSignalTo } = this.#scope
-    if (firstSignalTo !== 'command' && !commands.areAnyAlone) return living
+    if (firstSignalTo !== 'command' && !commands.hasLeaderFirst) return living
     const numbers = commands.numbersOf(living)
     const others = living.filter(({ stat }) => !commands.isLeader(stat.pid))
     const led = this.#ledAmong(living, new Set(others.map(({ stat }) => numbers.get(stat.pid))))
     return living.filter(({ stat }) => {
       const command = numbers.get(stat.pid)
       if (command === undefined || !led.has(command) || commands.isLeader(stat.pid)) return true
-      this.#held.set(keyOf(stat), { command, stat })
+      this.#held.set(processKey(stat), { command, stat })
       return false
     })
   }
@@ -47,7 +47,7 @@ export class DelayedSignals {
    * The groups of commands that have gone, in each of which an orphan of theirs is a child of this process, with those that were held
    * back in them and are no longer: known without a look at the whole tree.
    */
-  takeGroupsOfGone(): Map<number, ProcessStat[]> {
+  takeGroupsOfEndedCommands(): Map<number, ProcessStat[]> {
     const groups = new Map<number, ProcessStat[]>()
     for (const { command, stat } of this.#held.values()) {
       if (groups.has(stat.group) || this.#scope.commands.isRunning(command)) continue
@@ -65,14 +65,14 @@ export class DelayedSignals {
   }
 
   /** Of all that live, those that were held back and are no longer: their command has gone, or the time is up. */
-  take(living: readonly Member[], isTimeUp: boolean): Member[] {
+  takeDue(living: readonly Member[], isTimeUp: boolean): Member[] {
     const led = this.#ledAmong(living, new Set([...this.#held.values()].map(({ command }) => command)))
     const taken = living.filter(({ stat }) => {
-      const held = this.#held.get(keyOf(stat))
+      const held = this.#held.get(processKey(stat))
       return held !== undefined && (isTimeUp || !led.has(held.command))
     })
     if (isTimeUp) this.#held.clear()
-    else for (const { stat } of taken) this.#held.delete(keyOf(stat))
+    else for (const { stat } of taken) this.#held.delete(processKey(stat))
     return taken
   }
 

@@ -29,7 +29,7 @@ export class ExternalProcesses {
   }
 
   /** Whether there ever was one: it may have left something when it ended. */
-  get any(): boolean {
+  get hadAny(): boolean {
     return this.firstTick !== Number.POSITIVE_INFINITY
   }
 
@@ -39,7 +39,7 @@ export class ExternalProcesses {
   }
 
   /** There may be some that nobody has told of, none older than that, in clock ticks since boot. */
-  suspectSince(startTick: number): void {
+  mayExistSince(startTick: number): void {
     this.firstTick = Math.min(this.firstTick, startTick)
   }
 
@@ -49,11 +49,11 @@ export class ExternalProcesses {
     this.firstTick = Math.min(this.firstTick, startTick)
     // What cannot be read of it now, for want of descriptors, another look will tell.
     this.#known.seen.set(pid, startTick)
-    this.look()
+    this.scan()
   }
 
   /** Forgets those that have ended, and notes what the others have started, so that it is known as an orphan. */
-  look(): void {
+  scan(): void {
     try {
       this.forgetEnded()
       for (const [pid, { startTick }] of this.#roots) {
@@ -75,8 +75,8 @@ export class ExternalProcesses {
   }
 
   /** It was collected a moment ago, and its number may be anybody's from now on. What it left is still the scope's. */
-  forget(pid: number): void {
-    this.#known.founderEnded(pid)
+  reaped(pid: number): void {
+    this.#known.groupLeaderEnded(pid)
     this.#drop(pid)
   }
 

@@ -4,7 +4,7 @@
  * one must without a subreaper.
  */
 
-import { MarksCensus, type ScanParts } from './marks-census.js'
+import { MarksCensus, type MarksCensusParts } from './marks-census.js'
 import type { Census, Member, ScopeRecord } from './scope-record.js'
 import type { SubreaperCensus } from './subreaper-census.js'
 
@@ -13,12 +13,12 @@ export class HybridCensus implements Census {
   readonly #adoption: SubreaperCensus
   readonly #scan: MarksCensus
 
-  constructor(adoption: SubreaperCensus, parts: ScanParts) {
+  constructor(adoption: SubreaperCensus, parts: MarksCensusParts) {
     this.#adoption = adoption
     this.#scan = new MarksCensus({
       ...parts,
       isSubreaper: true,
-      isOthers: (pid) => adoption.isLeader(pid)
+      isElsewhere: (pid) => adoption.isLeader(pid)
     })
   }
 
@@ -27,8 +27,8 @@ export class HybridCensus implements Census {
     this.#scan.open(scope)
   }
 
-  launched(scope: ScopeRecord, pid: number, command: string): void {
-    this.#adoption.launched(scope, pid, command)
+  leaderStarted(scope: ScopeRecord, pid: number, command: string): void {
+    this.#adoption.leaderStarted(scope, pid, command)
   }
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
@@ -37,7 +37,7 @@ export class HybridCensus implements Census {
 
   members(scope: ScopeRecord, most?: number, command?: number): Member[] {
     const members = this.#adoption.members(scope, most, command)
-    if (!scope.foreign.any) return members
+    if (!scope.external.hadAny) return members
     const known = new Set(members.map(({ stat }) => stat.pid))
     return [
       ...members,
@@ -47,22 +47,22 @@ export class HybridCensus implements Census {
 
   isEmpty(scope: ScopeRecord, command?: number): boolean {
     if (!this.#adoption.isEmpty(scope, command)) return false
-    return !scope.foreign.any || this.#scan.isEmpty(scope, command)
+    return !scope.external.hadAny || this.#scan.isEmpty(scope, command)
   }
 
-  isStill(scope: ScopeRecord, member: Member): boolean {
-    if (scope.foreign.any && this.#scan.isStill(scope, member)) return true
-    return this.#adoption.isStill(scope, member)
+  confirmIdentity(scope: ScopeRecord, member: Member): boolean {
+    if (scope.external.hadAny && this.#scan.confirmIdentity(scope, member)) return true
+    return this.#adoption.confirmIdentity(scope, member)
   }
 
-  async changeWithin(scope: ScopeRecord, ms: number): Promise<void> {
-    const changes = [this.#adoption.changeWithin(scope, ms)]
-    if (scope.foreign.any) changes.push(this.#scan.changeWithin(scope, ms))
+  async waitForChange(scope: ScopeRecord, ms: number): Promise<void> {
+    const changes = [this.#adoption.waitForChange(scope, ms)]
+    if (scope.external.hadAny) changes.push(this.#scan.waitForChange(scope, ms))
     await Promise.race(changes)
   }
 
-  collectLater(ms: number): void {
-    this.#adoption.collectLater(ms)
+  delayReaping(ms: number): void {
+    this.#adoption.delayReaping(ms)
   }
 
   release(scope: ScopeRecord, pid: number): void {
@@ -70,13 +70,13 @@ export class HybridCensus implements Census {
     this.#adoption.release(scope, pid)
   }
 
-  letGo(scope: ScopeRecord, pid: number): void {
-    this.#scan.letGo(scope, pid)
-    this.#adoption.letGo(scope, pid)
+  releaseExternal(scope: ScopeRecord, pid: number): void {
+    this.#scan.releaseExternal(scope, pid)
+    this.#adoption.releaseExternal(scope, pid)
   }
 
-  forget(scope: ScopeRecord, hasSurvivors: boolean): void {
-    this.#adoption.forget(scope)
-    this.#scan.forget(scope, hasSurvivors)
+  close(scope: ScopeRecord, hasSurvivors: boolean): void {
+    this.#adoption.close(scope)
+    this.#scan.close(scope, hasSurvivors)
   }
 }

@@ -2,7 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { eachPid } from '../platform/current.js'
-import { type Look, MarksCensus } from './marks-census.js'
+import { MarksCensus, type ProcessSnapshot } from './marks-census.js'
 import type { ScopeRecord } from './scope-record.js'
 
 // With what a turn has to do besides, in ms.
@@ -17,7 +17,7 @@ export class IncrementalCensus extends MarksCensus {
   #turns: Promise<unknown> = Promise.resolve()
 
   /** A look for all who ask before it begins: one that had begun may have missed what they know of. */
-  async lookAhead(): Promise<void> {
+  async prepareScan(): Promise<void> {
     this.#next ??= this.#running.then(() => {
       this.#next = undefined
       this.#running = this.#lookInSlices()
@@ -29,10 +29,10 @@ export class IncrementalCensus extends MarksCensus {
     await this.#turns
   }
 
-  override forget(scope: ScopeRecord, hasSurvivors: boolean): void {
-    super.forget(scope, hasSurvivors)
+  override close(scope: ScopeRecord, hasSurvivors: boolean): void {
+    super.close(scope, hasSurvivors)
     // It holds all processes of the machine.
-    if (this.isIdle) this.lastLook = undefined
+    if (this.isIdle) this.lastSnapshot = undefined
   }
 
   /** To ask all of a large tree would take long, and there is a look. */
@@ -40,9 +40,9 @@ export class IncrementalCensus extends MarksCensus {
     return false
   }
 
-  protected override look(): Look {
-    if (this.lastLook === undefined) throw this.#failure
-    return this.lastLook
+  protected override snapshot(): ProcessSnapshot {
+    if (this.lastSnapshot === undefined) throw this.#failure
+    return this.lastSnapshot
   }
 
   async #lookInSlices(): Promise<void> {
@@ -52,7 +52,7 @@ export class IncrementalCensus extends MarksCensus {
       let until = performance.now() + sliceMs
       for (let step = steps.next(); ; step = steps.next()) {
         if (step.done) {
-          this.lastLook = step.value
+          this.lastSnapshot = step.value
           break
         }
         if (performance.now() < until) continue
@@ -60,9 +60,9 @@ export class IncrementalCensus extends MarksCensus {
         until = performance.now() + sliceMs
       }
     } catch (error) {
-      this.lastLook = undefined
+      this.lastSnapshot = undefined
       this.#failure = error
     }
-    this.lookMs = performance.now() - beganAt
+    this.scanMs = performance.now() - beganAt
   }
 }

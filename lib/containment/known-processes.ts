@@ -3,11 +3,11 @@
 import { isOutOfDescriptors, type ProcessStat, statOf, ticksNow } from '../platform/current.js'
 
 /** A group or session that began here, by the process that gave it its number. */
-export interface Founding {
+export interface OwnGroup {
   readonly startTick: number
   readonly session: number
   /** Until then a process of ours surely held the number, in clock ticks since boot. It may have been given out again since. */
-  heldUntil: number
+  heldUntilTick: number
 }
 
 // The clock may be late by some ticks. No number is given out again as soon as that.
@@ -20,7 +20,7 @@ export class KnownProcesses {
   /** Start time by pid of every process that was once seen to belong here. */
   readonly seen = new Map<number, number>()
   /** The groups and sessions that began here, by number. */
-  readonly groups = new Map<number, Founding>()
+  readonly groups = new Map<number, OwnGroup>()
   #pruneAt = 2 * fewEntries
 
   /** Notes a process, so that it is known when its parent is gone. */
@@ -28,21 +28,22 @@ export class KnownProcesses {
     const { pid, startTick, group, session } = stat
     const heldUntil = ticksNow()
     this.seen.set(pid, startTick)
-    if (pid === group || pid === session) this.groups.set(pid, { startTick, session, heldUntil })
+    if (pid === group || pid === session)
+      this.groups.set(pid, { startTick, session, heldUntilTick: heldUntil })
     for (const number of [group, session]) {
       const founding = this.groups.get(number)
-      if (founding !== undefined) founding.heldUntil = heldUntil
+      if (founding !== undefined) founding.heldUntilTick = heldUntil
     }
   }
 
   /** Notes that a group or session of that number begins here, or may begin. */
-  found(number: number, { startTick, session }: Pick<ProcessStat, 'startTick' | 'session'>): void {
-    this.groups.set(number, { startTick, session, heldUntil: ticksNow() })
+  addGroup(number: number, { startTick, session }: Pick<ProcessStat, 'startTick' | 'session'>): void {
+    this.groups.set(number, { startTick, session, heldUntilTick: ticksNow() })
   }
 
   /** Of those numbers, the groups and sessions that began here. */
-  foundingsOf(numbers: readonly number[]): Map<number, Founding> {
-    const foundings = new Map<number, Founding>()
+  ownGroupsAmong(numbers: readonly number[]): Map<number, OwnGroup> {
+    const foundings = new Map<number, OwnGroup>()
     for (const number of numbers) {
       const founding = this.groups.get(number)
       if (founding !== undefined) foundings.set(number, founding)
@@ -58,7 +59,7 @@ export class KnownProcesses {
    * Whether the process is in a group or session whose number was given here. It is no proof where strangers are looked
    * at, too: the number may be another one's by now.
    */
-  holdsGroupOf(stat: ProcessStat): boolean {
+  ownsGroupOf(stat: ProcessStat): boolean {
     return this.#isOwnGroup(stat.session, stat) || this.#isOwnGroup(stat.group, stat)
   }
 
@@ -71,18 +72,18 @@ export class KnownProcesses {
     return [stat.session, stat.group].some((number) => {
       const founding = this.groups.get(number)
       if (founding === undefined || founding.session !== stat.session) return false
-      return founding.startTick <= startTick && startTick <= founding.heldUntil + slackTicks
+      return founding.startTick <= startTick && startTick <= founding.heldUntilTick + slackTicks
     })
   }
 
   /** A process that gave its number to a group has ended just now; others may be in the group. */
-  founderEnded(pid: number): void {
+  groupLeaderEnded(pid: number): void {
     const founding = this.groups.get(pid)
-    if (founding !== undefined) founding.heldUntil = ticksNow()
+    if (founding !== undefined) founding.heldUntilTick = ticksNow()
   }
 
   /** A new process has that number: whatever had it is gone, and so are its group and session. */
-  forgetNumber(pid: number): void {
+  forgetPid(pid: number): void {
     this.seen.delete(pid)
     this.groups.delete(pid)
   }
@@ -114,7 +115,7 @@ export class KnownProcesses {
 }
 
 /** Names one process: its number alone may be another's later. */
-export function keyOf({ pid, startTick }: Pick<ProcessStat, 'pid' | 'startTick'>): string {
+export function processKey({ pid, startTick }: Pick<ProcessStat, 'pid' | 'startTick'>): string {
   return `${pid}:${startTick}`
 }
 

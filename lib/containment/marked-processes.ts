@@ -17,14 +17,14 @@ export interface MarkedProcesses {
   /** The mark of its worker for each living keeper, by pid. */
   readonly keepers: ReadonlyMap<number, string>
   /** The processes of `marks` that another user may have started: what they say of themselves protects nobody. */
-  readonly strangers: ReadonlySet<number>
+  readonly untrusted: ReadonlySet<number>
 }
 
 // Both variables begin with it: most environments need not be searched twice.
 const prefix = 'SUBPROCESS_GUARD_'
 
 /** Reads the environment of every process of this user, and of no other one. */
-export function lookForMarks(): MarkedProcesses {
+export function findMarkedProcesses(): MarkedProcesses {
   const uid = process.geteuid?.()
   const marks = new Map<number, string>()
   const keepers = new Map<number, string>()
@@ -39,11 +39,11 @@ export function lookForMarks(): MarkedProcesses {
     if (!isByThisUser(pid)) strangers.add(pid)
     else if (keeperMark !== undefined) keepers.set(pid, keeperMark)
   }
-  return { marks, keepers, strangers }
+  return { marks, keepers, untrusted: strangers }
 }
 
 /** Whether a living process of that user carries that mark. Two looks: one may miss a process that is born during it. */
-export function isCarried(mark: string, user: number): boolean {
+export function isMarkInUse(mark: string, user: number): boolean {
   const isByIt = (pid: number): boolean => ownerOf(pid) === user && environmentOf(pid, markName) === mark
   return allPids().some(isByIt) || allPids().some(isByIt)
 }

@@ -8,28 +8,28 @@ import { allPids, childrenOf, environmentOf, type ProcessStat, statOf } from '..
 import { markName, workerMarkIn } from '../wire/mark.js'
 import { isEmptyGroup, KnownProcesses } from './known-processes.js'
 import type { OrphanAdopter } from './orphan-adopter.js'
-import { originOf, type Verdict } from './process-origin.js'
+import { type AncestorKind, originOf } from './process-origin.js'
 import { ProcessTree, visitTree } from './process-tree.js'
-import { type Census, letGoTree, type Member, type ScopeRecord } from './scope-record.js'
-import { isTaken } from './worker-liveness.js'
+import { type Census, type Member, releaseTree, type ScopeRecord } from './scope-record.js'
+import { pidExists } from './worker-liveness.js'
 
 // With no event for the death of a stranger, there is nothing but to look again.
 const longestPauseMs = 50
 
-export interface ScanParts {
+export interface MarksCensusParts {
   /** Whether it is the worker: what carries a mark of it may be its child. */
   readonly isWorker: (pid: number) => boolean
   /** Who takes in the orphans of the worker. */
   readonly adopter: OrphanAdopter
   /** Owns the marks that no other scope owns, and no process that is known to another one. */
-  readonly rest?: ScopeRecord
+  readonly fallback?: ScopeRecord
   /** Whether another census has the descendants of this process. */
   readonly isSubreaper?: boolean
   /** Which processes need not be looked at, since another census has them. */
-  readonly isOthers?: (pid: number) => boolean
+  readonly isElsewhere?: (pid: number) => boolean
 }
 
-export interface Look {
+export interface ProcessSnapshot {
   readonly tree: ProcessTree
   readonly marks: ReadonlyMap<number, string>
   /** What was let go, and what descends from it. */
@@ -38,17 +38,17 @@ export interface Look {
 
 export class MarksCensus implements Census {
   readonly containment = 'marks'
-  readonly #parts: ScanParts
+  readonly #parts: MarksCensusParts
   /** What was let go: nobody's, and never ended. */
   readonly #released = new KnownProcesses()
   readonly #scopes = new Set<ScopeRecord>()
   /** The closed ones that could not end all their processes. */
   readonly #survived = new Set<ScopeRecord>()
-  protected lastLook: Look | undefined
+  protected lastSnapshot: ProcessSnapshot | undefined
   /** How long the last one took, in ms. */
-  protected lookMs = 0
+  protected scanMs = 0
 
-  constructor(parts: ScanParts) {
+  constructor(parts: MarksCensusParts) {
     this.#parts = parts
   }
 
@@ -56,14 +56,14 @@ export class MarksCensus implements Census {
     this.#scopes.add(scope)
   }
 
-  launched(scope: ScopeRecord, pid: number, command: string): void {
-    this.#released.forgetNumber(pid)
+  leaderStarted(scope: ScopeRecord, pid: number, command: string): void {
+    this.#released.forgetPid(pid)
     scope.addLeader(pid, command)
-    scope.seeLeader(pid)
+    scope.inspectLeader(pid)
   }
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
-    scope.founderEnded(pid)
+    scope.groupLeaderEnded(pid)
     scope.removeLeader(pid, isEmptyGroup)
     if (scope.state === 'open') scope.prune()
   }
@@ -78,7 +78,7 @@ export class MarksCensus implements Census {
     return !isUnclear && ofCommand(scope, members, command).length === 0
   }
 
-  isStill(scope: ScopeRecord, { stat }: Member): boolean {
+  confirmIdentity(scope: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     const isOfScope =
@@ -88,25 +88,25 @@ export class MarksCensus implements Census {
   }
 
   release(scope: ScopeRecord, pid: number): void {
-    this.letGo(scope, pid)
+    this.releaseExternal(scope, pid)
   }
 
-  letGo(scope: ScopeRecord, pid: number): void {
+  releaseExternal(scope: ScopeRecord, pid: number): void {
     this.#released.prune()
-    letGoTree(scope, this.#released, pid)
+    releaseTree(scope, this.#released, pid)
     // Whoever has looked in this turn has not seen that.
-    this.lastLook = undefined
+    this.lastSnapshot = undefined
   }
 
-  changeWithin(_scope: ScopeRecord, ms: number): Promise<void> {
+  waitForChange(_scope: ScopeRecord, ms: number): Promise<void> {
     // No more than half of the time is for looks: this process has other work.
-    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, Math.max(longestPauseMs, this.lookMs))))
+    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, Math.max(longestPauseMs, this.scanMs))))
   }
 
-  forget(scope: ScopeRecord, hasSurvivors: boolean): void {
+  close(scope: ScopeRecord, hasSurvivors: boolean): void {
     this.#scopes.delete(scope)
     for (const closed of this.#survived) if (!hasLiving(closed)) this.#survived.delete(closed)
-    if (hasSurvivors && scope !== this.#parts.rest) this.#survived.add(scope)
+    if (hasSurvivors && scope !== this.#parts.fallback) this.#survived.add(scope)
   }
 
   /** Whether there is no scope whose processes it is to find. */
@@ -117,7 +117,7 @@ export class MarksCensus implements Census {
   /** Whether it takes no look at all processes to tell that some of the scope are left. */
   protected knowsLiving(scope: ScopeRecord): boolean {
     // Of the rest, those that were seen may be another scope's by now.
-    return scope !== this.#parts.rest && hasLiving(scope)
+    return scope !== this.#parts.fallback && hasLiving(scope)
   }
 
   /**
@@ -134,9 +134,9 @@ export class MarksCensus implements Census {
   /** What belongs to the scope. `isUnclear`: a later look may find more. */
   #find(scope: ScopeRecord): { members: Member[]; isUnclear: boolean } {
     const found = new Map<number, Member>()
-    const look = this.look()
+    const look = this.snapshot()
     const { tree, marks, released } = look
-    scope.foreign.forgetEnded()
+    scope.external.forgetEnded()
     const add = (root: ProcessStat): void =>
       visitTree(root, (stat) => {
         if (found.has(stat.pid) || released.has(stat.pid) || this.#isKept(stat, scope)) return []
@@ -162,7 +162,7 @@ export class MarksCensus implements Census {
 
   /** Whether another scope has the process: the rest is what nobody else has. */
   #isKept(stat: ProcessStat, scope: ScopeRecord): boolean {
-    return scope === this.#parts.rest && this.#isKnownToOthers(stat, scope)
+    return scope === this.#parts.fallback && this.#isKnownToOthers(stat, scope)
   }
 
   #isKnownToOthers(stat: ProcessStat, scope: ScopeRecord): boolean {
@@ -172,8 +172,8 @@ export class MarksCensus implements Census {
     return false
   }
 
-  #verdictOn(ancestor: ProcessStat, scope: ScopeRecord, { marks, released }: Look): Verdict {
-    const { isWorker, isSubreaper = false, isOthers } = this.#parts
+  #verdictOn(ancestor: ProcessStat, scope: ScopeRecord, { marks, released }: ProcessSnapshot): AncestorKind {
+    const { isWorker, isSubreaper = false, isElsewhere: isOthers } = this.#parts
     const { pid } = ancestor
     if (pid === process.pid) return isSubreaper ? 'foreign' : 'ours'
     if (isWorker(pid) || isKnown(scope, ancestor)) return 'ours'
@@ -185,23 +185,23 @@ export class MarksCensus implements Census {
   }
 
   /** One look for all scopes, for one turn of the loop: two looks in a row are two turns. */
-  protected look(): Look {
-    if (this.lastLook !== undefined) return this.lastLook
+  protected snapshot(): ProcessSnapshot {
+    if (this.lastSnapshot !== undefined) return this.lastSnapshot
     const beganAt = performance.now()
     const steps = this.steps(allPids())
     let step = steps.next()
     while (!step.done) step = steps.next()
-    this.lookMs = performance.now() - beganAt
+    this.scanMs = performance.now() - beganAt
     setImmediate(() => {
-      this.lastLook = undefined
+      this.lastSnapshot = undefined
     })
-    this.lastLook = step.value
+    this.lastSnapshot = step.value
     return step.value
   }
 
   /** The steps of a look, none of which takes long. */
-  protected *steps(pids: Iterable<number>): Generator<void, Look> {
-    const { isOthers } = this.#parts
+  protected *steps(pids: Iterable<number>): Generator<void, ProcessSnapshot> {
+    const { isElsewhere: isOthers } = this.#parts
     const processes: ProcessStat[] = []
     for (const pid of pids) {
       if (pid === process.pid || isOthers?.(pid)) continue
@@ -256,7 +256,7 @@ function isKnown(scope: ScopeRecord, stat: ProcessStat): boolean {
 
 function hasLiving({ seen }: KnownProcesses): boolean {
   for (const [pid, startTick] of seen) {
-    const stat = isTaken(pid) ? statOf(pid) : undefined
+    const stat = pidExists(pid) ? statOf(pid) : undefined
     if (stat?.alive && stat.startTick === startTick) return true
   }
   return false

@@ -11,11 +11,11 @@ const retryAfterMs = 10_000
 
 export interface OrphanAdopterParts {
   /** Process id of whose orphans are meant. Only who is above it can take them in. */
-  readonly place: number
+  readonly pid: number
   /** Finds out who it is, and takes as long as the start of a process. Undefined where it cannot be told. */
-  readonly find: () => Promise<number | undefined>
+  readonly findAdopter: () => Promise<number | undefined>
   /** Who it is, where that is known already. */
-  readonly known?: () => number | undefined
+  readonly knownAdopter?: () => number | undefined
 }
 
 export class OrphanAdopter {
@@ -29,10 +29,10 @@ export class OrphanAdopter {
   }
 
   /** Whether it is that process. Undefined while a trial runs, which this begins where it is needed. */
-  adopts({ pid, startTick }: ProcessStat): boolean | undefined {
-    const known = this.#parts.known?.()
+  isAdopter({ pid, startTick }: ProcessStat): boolean | undefined {
+    const known = this.#parts.knownAdopter?.()
     if (known !== undefined) return pid === known
-    if (!isAbove(pid, this.#parts.place)) return false
+    if (!isAbove(pid, this.#parts.pid)) return false
     if (this.#finding !== undefined) return undefined
     if (this.#failedAt !== undefined && performance.now() - this.#failedAt < retryAfterMs) return false
     const found = this.#found
@@ -56,7 +56,7 @@ export class OrphanAdopter {
   }
 
   async #nameFound(): Promise<ProcessName | undefined> {
-    const pid = await this.#parts.find()
+    const pid = await this.#parts.findAdopter()
     const stat = pid === undefined ? undefined : statOf(pid)
     return stat === undefined ? undefined : { pid: stat.pid, startTick: stat.startTick }
   }

@@ -11,7 +11,7 @@ import type { ProcessTree } from './process-tree.js'
 export type Origin = 'ours' | 'foreign' | 'unclear'
 
 /** What an ancestor of a marked process tells: `marked` means to ask the next one, `unmarked` that it says nothing of us. */
-export type Verdict = 'ours' | 'foreign' | 'marked' | 'unmarked'
+export type AncestorKind = 'ours' | 'foreign' | 'marked' | 'unmarked'
 
 // Processes that end while they are looked at have their children pass on to others.
 const mostSteps = 100_000
@@ -24,7 +24,7 @@ export function originOf(
   marked: ProcessStat,
   tree: ProcessTree,
   adopter: OrphanAdopter,
-  verdictOn: (ancestor: ProcessStat) => Verdict
+  classify: (ancestor: ProcessStat) => AncestorKind
 ): Origin {
   let child = marked
   for (let steps = 0; steps < mostSteps; steps++) {
@@ -40,7 +40,7 @@ export function originOf(
       child = now
       continue
     }
-    const verdict = verdictOn(parent)
+    const verdict = classify(parent)
     if (verdict === 'ours' || verdict === 'foreign') return verdict
     if (verdict === 'unmarked') return originBelow(parent, adopter)
     child = parent
@@ -51,7 +51,7 @@ export function originOf(
 function originBelow(parent: ProcessStat, adopter: OrphanAdopter): Origin {
   // It has given its environment back, and its children are about to be others'.
   if (parent.ending) return 'unclear'
-  const isAdopter = adopter.adopts(parent)
+  const isAdopter = adopter.isAdopter(parent)
   if (isAdopter === undefined) return 'unclear'
   return isAdopter ? 'ours' : 'foreign'
 }

@@ -26,7 +26,7 @@ export class ProcessTree {
   }
 
   /** The process itself, its parent, and so on, as far as the look has shown them. */
-  *lineOf(stat: ProcessStat): Generator<ProcessStat> {
+  *lineage(stat: ProcessStat): Generator<ProcessStat> {
     yield stat
     let child = stat
     for (let at = this.#byPid.get(stat.parent); at !== undefined; at = this.#byPid.get(at.parent)) {

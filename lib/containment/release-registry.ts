@@ -12,8 +12,8 @@ import { join } from 'node:path'
 import { bootId, environmentOf, makeOwnFolder, ownFolders, pidNamespace } from '../platform/current.js'
 import { markName, ownRealm, type WorkerName, workerIn, workerMarkIn } from '../wire/mark.js'
 import type { ProcessName } from '../wire/messages.js'
-import { lookForMarks } from './marked-processes.js'
-import { isAlive, isOfHere } from './worker-liveness.js'
+import { findMarkedProcesses } from './marked-processes.js'
+import { isAlive, isLocal } from './worker-liveness.js'
 
 // A worker that lives for months may release a command with each request: the notes must not fill the memory.
 const notesBetweenDrops = 1_000
@@ -29,7 +29,7 @@ let notesSinceDrop = 0
  * `makeOwnFolder`). Throws an `Error` that says why when no folder for notes can be had, and a `RangeError` for what is not
  * the mark of a scope.
  */
-export function noteRelease(mark: string): readonly string[] {
+export function recordRelease(mark: string): readonly string[] {
   if (workerMarkIn(mark) === undefined) throw new RangeError(`not the mark of a scope: ${mark}`)
   return writeNote(fileOf(mark))
 }
@@ -38,17 +38,17 @@ export function noteRelease(mark: string): readonly string[] {
  * Notes that a process which a scope took in may outlive its worker. Returns where somebody else was in the way. Throws an
  * `Error` that says why when no folder for notes can be had.
  */
-export function noteReleasedProcess({ pid, startTick }: ProcessName): readonly string[] {
+export function recordReleasedProcess({ pid, startTick }: ProcessName): readonly string[] {
   const realm = ownRealm()
   const suffix = realm === '' ? '' : `~${realm}`
   return writeNote(`${processPrefix}${bootId()}.${pidNamespace()}.${pid}.${startTick}${suffix}`)
 }
 
 /** The processes that were released and live, or those of them that carry a mark of that worker. */
-export function releasedProcesses(workerMark?: string): number[] {
+export function releasedPids(workerMark?: string): number[] {
   const found: number[] = []
   for (const { process } of processNotes()) {
-    if (!isOfHere(process) || !isAlive(process)) continue
+    if (!isLocal(process) || !isAlive(process)) continue
     const mark = workerMark === undefined ? undefined : environmentOf(process.pid, markName)
     if (workerMark === undefined || workerMarkIn(mark ?? '') === workerMark) found.push(process.pid)
   }
@@ -58,7 +58,7 @@ export function releasedProcesses(workerMark?: string): number[] {
 function writeNote(file: string): readonly string[] {
   try {
     const { squatted } = makeOwnFolder((folder) => writeFileSync(join(folder, file), '', { mode: 0o600 }))
-    if (++notesSinceDrop >= notesBetweenDrops) dropStaleNotes()
+    if (++notesSinceDrop >= notesBetweenDrops) removeStaleRecords()
     return squatted
   } catch (error) {
     const what = 'A release could not be noted, so that the next keeper would end what was released'
@@ -76,17 +76,17 @@ export function isReleased(mark: string): boolean {
  * Removes the notes that spare nothing any more: those of another boot, and those whose mark no process of this user
  * carries and whose worker is dead, or lives and made them more than a minute ago, and those of processes that have ended.
  */
-export function dropStaleNotes(): void {
+export function removeStaleRecords(): void {
   notesSinceDrop = 0
   try {
     for (const { path, process } of processNotes()) {
-      if (process.bootId !== bootId() || (isOfHere(process) && !isAlive(process)))
+      if (process.bootId !== bootId() || (isLocal(process) && !isAlive(process)))
         rmSync(path, { force: true })
     }
     let stale = notes().filter(mayBeStale)
     // Two looks: while a process becomes another program, its environment shows empty.
     for (let look = 0; look < 2 && stale.length > 0; look++) {
-      const carried = new Set(lookForMarks().marks.values())
+      const carried = new Set(findMarkedProcesses().marks.values())
       stale = stale.filter(({ mark }) => !carried.has(mark))
     }
     for (const { path } of stale) rmSync(path, { force: true })

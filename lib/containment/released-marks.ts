@@ -1,6 +1,6 @@
 /** The marks of scopes that let something go: once such a scope is closed, all that carries its mark was let go. */
 
-import { lookForMarks } from './marked-processes.js'
+import { findMarkedProcesses } from './marked-processes.js'
 
 // A worker that lives for months may release a command with each request.
 const marksBetweenDrops = 1_000
@@ -26,7 +26,10 @@ export class ReleasedMarks {
   #drop(): void {
     try {
       // Two looks: while a process becomes another program, its environment shows empty.
-      const carried = new Set([...lookForMarks().marks.values(), ...lookForMarks().marks.values()])
+      const carried = new Set([
+        ...findMarkedProcesses().marks.values(),
+        ...findMarkedProcesses().marks.values()
+      ])
       for (const mark of this.#marks) if (!carried.has(mark)) this.#marks.delete(mark)
     } catch {
       // For want of descriptors: they are kept, and the next look is as far away as this one was.

@@ -19,7 +19,7 @@ export interface Member {
 }
 
 /** Looks for processes that are to end together, until there are none. A look that fails for want of descriptors throws. */
-export interface Search {
+export interface Scanner {
   /** Every process of the scope, its own unreaped zombies included; about so many of them where that can be told early. */
   members(scope: ScopeRecord, most?: number): Member[]
   /** Whether a look finds no process of the scope. */
@@ -28,17 +28,17 @@ export interface Search {
    * Whether this is still the process that was looked at: its number may have been reused since. To be asked right before each
    * signal: where an orphan cannot be found by its origin, the children of the process are noted.
    */
-  isStill(scope: ScopeRecord, member: Member): boolean
+  confirmIdentity(scope: ScopeRecord, member: Member): boolean
   /** Prepares a look where that takes long: the answers that follow are by it. Left out where each answer is by a look of its own. */
-  lookAhead?(): Promise<void>
+  prepareScan?(): Promise<void>
   /** Resolves when something may have changed for the scope, after `ms` at the latest. */
-  changeWithin(scope: ScopeRecord, ms: number): Promise<void>
+  waitForChange(scope: ScopeRecord, ms: number): Promise<void>
   /** Many are about to end: they are to be collected together, after `ms`. Left out where nobody is collected here. */
-  collectLater?(ms: number): void
+  delayReaping?(ms: number): void
 }
 
 /** Finds the processes of each scope of a keeper. How, is the containment level. */
-export interface Census extends Search {
+export interface Census extends Scanner {
   readonly containment: Containment
   /** With the number of a command: of that one alone. */
   members(scope: ScopeRecord, most?: number, command?: number): Member[]
@@ -46,15 +46,15 @@ export interface Census extends Search {
   /** A scope whose processes it is to find from now on. */
   open(scope: ScopeRecord): void
   /** A command was started for the scope. */
-  launched(scope: ScopeRecord, pid: number, command: string): void
+  leaderStarted(scope: ScopeRecord, pid: number, command: string): void
   /** That process has ended and is reaped; what it started may live on. */
   leaderEnded(scope: ScopeRecord, pid: number): void
   /** A command that was the scope's is nobody's any more, nor is what descends from it, nor what carries its mark later. */
   release(scope: ScopeRecord, pid: number): void
   /** The same for a process that the keeper did not start. Its mark is not the scope's own, and tells nothing. */
-  letGo(scope: ScopeRecord, pid: number): void
+  releaseExternal(scope: ScopeRecord, pid: number): void
   /** The scope is closed; what it still has are survivors. */
-  forget(scope: ScopeRecord, hasSurvivors: boolean): void
+  close(scope: ScopeRecord, hasSurvivors: boolean): void
 }
 
 /** How the processes of a scope are ended. */
@@ -76,7 +76,7 @@ export class ScopeRecord extends KnownProcesses {
   readonly firstSignalTo: FirstSignalTo
   readonly commands: CommandRegistry
   /** The processes that have got their first signal, by pid and start time: a second one may mean something else. */
-  readonly asked = new Set<string>()
+  readonly firstSignalled = new Set<string>()
   /** The running processes that the keeper started: their commands by pid. */
   readonly leaders = new Map<number, string>()
   /** The groups that were made for leaders of no group, by the leader's number. */
@@ -88,11 +88,11 @@ export class ScopeRecord extends KnownProcesses {
   /** Whether something was let go that may use the TMPDIR of the scope. */
   hasReleased = false
   /** Why its processes could not be looked at when it was ended, where that is so. */
-  whyUnseen: string | undefined
+  scanFailure: string | undefined
   /** No process that the keeper started for the scope, nor what these started, is older, in clock ticks since boot. */
   firstStartTick = Number.POSITIVE_INFINITY
   /** Those that the keeper did not start: their orphans do not come to it. */
-  readonly foreign: ExternalProcesses
+  readonly external: ExternalProcesses
   state: 'open' | 'closing' | 'closed' = 'open'
 
   constructor(
@@ -109,7 +109,7 @@ export class ScopeRecord extends KnownProcesses {
     this.killSignal = killSignal
     this.firstSignalTo = firstSignalTo
     this.commands = new CommandRegistry(mark)
-    this.foreign = new ExternalProcesses(this, libc)
+    this.external = new ExternalProcesses(this, libc)
   }
 
   /** Whether what carries that mark belongs here. */
@@ -126,16 +126,16 @@ export class ScopeRecord extends KnownProcesses {
   }
 
   /** Notes when a leader started, so that what it leaves is known. */
-  seeLeader(pid: number): void {
+  inspectLeader(pid: number): void {
     try {
       const stat = statOf(pid)
       if (stat === undefined) return
       this.firstStartTick = Math.min(this.firstStartTick, stat.startTick)
       this.remember(stat)
       // It may begin its session only after this.
-      this.found(pid, { startTick: stat.startTick, session: pid })
+      this.addGroup(pid, { startTick: stat.startTick, session: pid })
       if (stat.group === pid) return
-      this.found(stat.group, stat)
+      this.addGroup(stat.group, stat)
       this.#madeGroups.set(pid, stat.group)
     } catch (error) {
       if (!isOutOfDescriptors(error)) throw error
@@ -152,7 +152,7 @@ export class ScopeRecord extends KnownProcesses {
     const isOpen = this.state === 'open'
     const groups = this.groupsOf(pid)
     const left = isOpen ? groups.filter((group) => !isEmpty(group)) : []
-    this.commands.leaderEnded(pid, this.foundingsOf(left))
+    this.commands.leaderEnded(pid, this.ownGroupsAmong(left))
     if (!isOpen) return
     for (const group of groups) if (!left.includes(group)) this.groups.delete(group)
     this.#madeGroups.delete(pid)
@@ -160,13 +160,13 @@ export class ScopeRecord extends KnownProcesses {
 
   /** Nothing that carries the mark is older. */
   get firstMarkedTick(): number {
-    return Math.min(this.firstStartTick, this.foreign.firstTick)
+    return Math.min(this.firstStartTick, this.external.firstTick)
   }
 
   /** Lets a process go. Returns whether it belonged here. */
   release(pid: number): boolean {
     for (const group of this.groupsOf(pid)) this.groups.delete(group)
-    this.foreign.release(pid)
+    this.external.release(pid)
     this.commands.leaderEnded(pid, new Map())
     const wasLeader = this.leaders.delete(pid)
     return this.seen.delete(pid) || wasLeader
@@ -183,7 +183,7 @@ export class ScopeRecord extends KnownProcesses {
  * Moves a process of a scope, with its tree as it is now, to those that were let go: a daemon that it starts later is known
  * by its session, or not at all. Returns their numbers.
  */
-export function letGoTree(scope: ScopeRecord, released: KnownProcesses, root: number): number[] {
+export function releaseTree(scope: ScopeRecord, released: KnownProcesses, root: number): number[] {
   const letGo: number[] = []
   const stat = statOf(root)
   visitTree(root, (pid) => {
@@ -197,7 +197,7 @@ export function letGoTree(scope: ScopeRecord, released: KnownProcesses, root: nu
   // It may begin its session only after this.
   if (stat !== undefined) {
     for (const group of scope.groupsOf(root)) {
-      released.found(group, { startTick: stat.startTick, session: group === root ? root : stat.session })
+      released.addGroup(group, { startTick: stat.startTick, session: group === root ? root : stat.session })
     }
   }
   return letGo

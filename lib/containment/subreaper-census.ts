@@ -14,11 +14,11 @@ import {
   statOf
 } from '../platform/current.js'
 import { markName } from '../wire/mark.js'
-import { reapedByNode, reapedHere } from './child-reapers.js'
 import { KnownProcesses } from './known-processes.js'
 import { visitTree } from './process-tree.js'
+import { reapedByNode, reapedByWaitpid } from './reap-children.js'
 import type { ReleasedMarks } from './released-marks.js'
-import { type Census, letGoTree, type Member, type ScopeRecord } from './scope-record.js'
+import { type Census, type Member, releaseTree, type ScopeRecord } from './scope-record.js'
 
 // How long after an end the keeper looks for what it has left, in ms.
 const lookPauseMs = 25
@@ -89,15 +89,15 @@ export class SubreaperCensus implements Census {
     return this.#leaders.has(pid) && !this.#released.seen.has(pid)
   }
 
-  launched(scope: ScopeRecord, pid: number, command: string): void {
+  leaderStarted(scope: ScopeRecord, pid: number, command: string): void {
     // The number is a new process's, so that nobody has it for a group or session any more.
-    this.#released.forgetNumber(pid)
-    this.#strays.forgetNumber(pid)
-    for (const known of this.#scopes) known.forgetNumber(pid)
+    this.#released.forgetPid(pid)
+    this.#strays.forgetPid(pid)
+    for (const known of this.#scopes) known.forgetPid(pid)
     this.#leaders.add(pid)
     scope.addLeader(pid, command)
     // Node collects its own at any time.
-    if (reapedByNode.has(pid)) scope.seeLeader(pid)
+    if (reapedByNode.has(pid)) scope.inspectLeader(pid)
     else this.#unseen.set(pid, scope)
   }
 
@@ -141,7 +141,7 @@ export class SubreaperCensus implements Census {
     return true
   }
 
-  isStill(_scope: ScopeRecord, { stat }: Member): boolean {
+  confirmIdentity(_scope: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     // The same parent, or ours since that parent died: a stranger with the number has neither.
@@ -149,20 +149,20 @@ export class SubreaperCensus implements Census {
   }
 
   release(scope: ScopeRecord, pid: number): void {
-    if (this.#unseen.delete(pid)) scope.seeLeader(pid)
-    this.letGo(scope, pid)
+    if (this.#unseen.delete(pid)) scope.inspectLeader(pid)
+    this.releaseExternal(scope, pid)
   }
 
-  letGo(scope: ScopeRecord, pid: number): void {
+  releaseExternal(scope: ScopeRecord, pid: number): void {
     this.#prune(this.#released)
-    for (const released of letGoTree(scope, this.#released, pid)) {
+    for (const released of releaseTree(scope, this.#released, pid)) {
       if (!scope.orphans.delete(released)) continue
       this.#adopted.set(released, 'released')
       this.#changed.add(scope)
     }
   }
 
-  changeWithin(scope: ScopeRecord, ms: number): Promise<void> {
+  waitForChange(scope: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => {
       const waiting = this.#waiting.get(scope) ?? new Set()
       this.#waiting.set(scope, waiting)
@@ -176,7 +176,7 @@ export class SubreaperCensus implements Census {
     })
   }
 
-  collectLater(ms: number): void {
+  delayReaping(ms: number): void {
     const until = performance.now() + ms
     // A timer counts whole ms.
     if (ms < 1 || until <= this.#restingUntil) return
@@ -191,7 +191,7 @@ export class SubreaperCensus implements Census {
     }, ms)
   }
 
-  forget(scope: ScopeRecord): void {
+  close(scope: ScopeRecord): void {
     for (const pid of this.#rootsOf(scope)) {
       if (!this.#adopted.has(pid)) continue
       this.#adopted.set(pid, 'survivor')
@@ -307,7 +307,7 @@ export class SubreaperCensus implements Census {
 
   /** By a leader that is collected unseen nothing would be known of what it has left. */
   #collectEnded(): void {
-    for (const [pid, scope] of this.#unseen) scope.seeLeader(pid)
+    for (const [pid, scope] of this.#unseen) scope.inspectLeader(pid)
     this.#unseen.clear()
     if (reapedByNode.size === 0) {
       // Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect.
@@ -320,8 +320,8 @@ export class SubreaperCensus implements Census {
   #collect(pid: number): boolean {
     const collected = this.#libc.collect(pid)
     if (collected === undefined) return false
-    const awaiting = reapedHere.get(collected.pid)
-    reapedHere.delete(collected.pid)
+    const awaiting = reapedByWaitpid.get(collected.pid)
+    reapedByWaitpid.delete(collected.pid)
     if (awaiting === undefined) this.#drop(collected.pid)
     else awaiting.exited(collected.code, collected.signal)
     return true
@@ -382,13 +382,13 @@ export class SubreaperCensus implements Census {
   }
 
   #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {
-    if (this.#released.hasSeen(stat) || this.#released.holdsGroupOf(stat)) return 'released'
+    if (this.#released.hasSeen(stat) || this.#released.ownsGroupOf(stat)) return 'released'
     for (const scope of this.#scopes) if (scope.hasSeen(stat)) return scope
     const mark = stat.ending ? undefined : environmentOf(stat.pid, markName)
     const marked = mark === undefined ? undefined : this.#byMark.get(mark)
     if (marked !== undefined) return marked
     if (mark !== undefined && this.#releasedMarks.has(mark)) return 'released'
-    for (const scope of this.#scopes) if (scope.holdsGroupOf(stat)) return scope
+    for (const scope of this.#scopes) if (scope.ownsGroupOf(stat)) return scope
     return 'unknown'
   }
 }

@@ -14,9 +14,9 @@ import {
 } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { DelayedSignals } from './delayed-signals.js'
-import { keyOf } from './known-processes.js'
-import type { Member, ScopeEnding, ScopeRecord, Search } from './scope-record.js'
-import { isTaken } from './worker-liveness.js'
+import { processKey } from './known-processes.js'
+import type { Member, Scanner, ScopeEnding, ScopeRecord } from './scope-record.js'
+import { pidExists } from './worker-liveness.js'
 
 // How long a process may take to die of SIGKILL before it is called a survivor: one in uninterruptible sleep
 // never does, one with many gigabytes needs a while to give them back.
@@ -34,7 +34,7 @@ const pausedMs = 100
 const firstPauseMs = 100
 
 /** What the log says of a scope whose processes could not be looked at (`whyUnseen`). */
-export const unseenLine = 'the processes of a scope could not be looked at, and may be alive'
+export const scanFailedMessage = 'the processes of a scope could not be looked at, and may be alive'
 
 /**
  * Ends every process of a scope that the search finds, and resolves when none is left, or when what is left has withstood
@@ -42,7 +42,7 @@ export const unseenLine = 'the processes of a scope could not be looked at, and 
  * What could not be looked at is a survivor, too, and `scope.whyUnseen` says why. It never rejects.
  */
 export async function terminate(
-  search: Search,
+  search: Scanner,
   scope: ScopeRecord,
   libc: Libc | undefined,
   how: ScopeEnding = scope
@@ -62,12 +62,12 @@ export async function terminate(
  * Whether two looks in a row find nothing, a turn of the loop apart, since one may miss a process that is born during it. A
  * look that could not be taken finds nothing out.
  */
-export async function isOver(search: Search, scope: ScopeRecord): Promise<boolean> {
+export async function isConfirmedEmpty(search: Scanner, scope: ScopeRecord): Promise<boolean> {
   try {
-    await search.lookAhead?.()
+    await search.prepareScan?.()
     if (!search.isEmpty(scope)) return false
     await turn()
-    await search.lookAhead?.()
+    await search.prepareScan?.()
     return search.isEmpty(scope)
   } catch (error) {
     if (!isOutOfDescriptors(error)) throw error
@@ -85,7 +85,7 @@ async function end(ending: Ending, how: ScopeEnding): Promise<void> {
 }
 
 class Ending {
-  readonly #search: Search
+  readonly #search: Scanner
   readonly #scope: ScopeRecord
   readonly #libc: Libc | undefined
   readonly #killSignal: NodeJS.Signals
@@ -105,7 +105,7 @@ class Ending {
   /** Why the last look could not be taken, where that is so. */
   #blindness: Error | undefined
 
-  constructor(search: Search, scope: ScopeRecord, libc: Libc | undefined, killSignal: NodeJS.Signals) {
+  constructor(search: Scanner, scope: ScopeRecord, libc: Libc | undefined, killSignal: NodeJS.Signals) {
     this.#search = search
     this.#scope = scope
     this.#libc = libc
@@ -120,14 +120,14 @@ class Ending {
   askToEnd(): void {
     this.#attempt(() => {
       const living = this.#living(mostAtFirst)
-      this.#ask(this.#heldBack.split(living), living)
+      this.#ask(this.#heldBack.holdBack(living), living)
     })
   }
 
   /** Waits for the tree to go of itself, and asks again where the first signal cannot have been heard. */
   async isOverWithin(ms: number): Promise<boolean> {
     const allowance = new Allowance(ms)
-    this.#search.collectLater?.(
+    this.#search.delayReaping?.(
       Math.min(this.#signalledAt + this.#signalled.size * deathMs - performance.now(), ms)
     )
     if (this.#isPartial) {
@@ -163,9 +163,9 @@ class Ending {
 
   /** Asks members, but for those that the end of their command alone has asked. The others that live are not to hear it. */
   #ask(members: readonly Member[], living: readonly Member[]): void {
-    const unasked = members.filter(({ stat }) => !this.#scope.asked.has(keyOf(stat)))
+    const unasked = members.filter(({ stat }) => !this.#scope.firstSignalled.has(processKey(stat)))
     const texts = this.#argumentsOfAll(members)
-    for (const { stat } of unasked) this.#scope.asked.add(keyOf(stat))
+    for (const { stat } of unasked) this.#scope.firstSignalled.add(processKey(stat))
     const asked = new Set(unasked)
     const others = new Set(living.flatMap((member) => (asked.has(member) ? [] : [member.stat.group])))
     this.#send(unasked, this.#killSignal, others)
@@ -177,7 +177,7 @@ class Ending {
   /** Asks groups as a whole that were held back and are no longer. Returns whether there are any. */
   #askGroupsOfGone(): boolean {
     if (!this.#heldBack.any) return false
-    const groups = this.#heldBack.takeGroupsOfGone()
+    const groups = this.#heldBack.takeGroupsOfEndedCommands()
     for (const [group, held] of groups) {
       // One that is left out here, since its group is ours, is asked again later.
       if (!this.#signalGroup(group, this.#killSignal)) continue
@@ -190,7 +190,7 @@ class Ending {
   /** Those that were held back and are no longer. */
   #askHeldBack(isTimeUp: boolean): void {
     const living = this.#living()
-    const taken = this.#heldBack.take(living, isTimeUp)
+    const taken = this.#heldBack.takeDue(living, isTimeUp)
     this.#noteHeard(living.map(({ stat }) => stat))
     this.#ask(taken, living)
   }
@@ -198,9 +198,9 @@ class Ending {
   /** Whoever is in a group that was asked as a whole has heard it. */
   #noteHeard(stats: readonly ProcessStat[]): void {
     for (const stat of stats) {
-      if (!this.#askedGroups.has(stat.group) || this.#signalled.has(keyOf(stat))) continue
+      if (!this.#askedGroups.has(stat.group) || this.#signalled.has(processKey(stat))) continue
       this.#note(stat, this.#killSignal)
-      this.#scope.asked.add(keyOf(stat))
+      this.#scope.firstSignalled.add(processKey(stat))
     }
   }
 
@@ -209,7 +209,7 @@ class Ending {
     const living = this.#living()
     this.#noteHeard(living.map(({ stat }) => stat))
     this.#ask(
-      this.#heldBack.split(living).filter(({ stat }) => !this.#signalled.has(keyOf(stat))),
+      this.#heldBack.holdBack(living).filter(({ stat }) => !this.#signalled.has(processKey(stat))),
       living
     )
   }
@@ -228,20 +228,20 @@ class Ending {
       // Stopped since: what it was sent waits for it.
       if (isStopped(stat)) this.#signalOne(member, 'SIGCONT')
       if (this.#heldBack.has(stat)) continue
-      const wasAsked = this.#signalled.has(keyOf(stat))
+      const wasAsked = this.#signalled.has(processKey(stat))
       if (wasAsked ? this.#hasHeard(stat) : parents.has(stat.parent)) continue
-      const wasAskedByOther = !wasAsked && this.#scope.asked.has(keyOf(stat))
+      const wasAskedByOther = !wasAsked && this.#scope.firstSignalled.has(processKey(stat))
       // What it has started is orphaned with it. Parents come before their children.
       parents.delete(stat.pid)
       this.#note(stat, this.#killSignal)
       if (wasAskedByOther) continue
-      this.#scope.asked.add(keyOf(stat))
+      this.#scope.firstSignalled.add(processKey(stat))
       this.#signalOne(member, this.#killSignal)
     }
   }
 
   #hasHeard(stat: ProcessStat): boolean {
-    const key = keyOf(stat)
+    const key = processKey(stat)
     return !this.#asked.has(key) || this.#asked.get(key) === stat.image
   }
 
@@ -273,17 +273,17 @@ class Ending {
   }
 
   async #changeWithin(ms: number, allowance: Allowance): Promise<void> {
-    await this.#search.changeWithin(this.#scope, ms)
+    await this.#search.waitForChange(this.#scope, ms)
     allowance.now(ms)
   }
 
   /** Where that could not be told, the last attempt says why. */
   isOver(): Promise<boolean> {
-    return isOver(this.#search, this.#scope).catch(() => false)
+    return isConfirmedEmpty(this.#search, this.#scope).catch(() => false)
   }
 
   report(): EndedProcess[] {
-    for (const key of this.#signalled.keys()) this.#scope.asked.delete(key)
+    for (const key of this.#signalled.keys()) this.#scope.firstSignalled.delete(key)
     return [...this.#signalled.values()]
   }
 
@@ -317,7 +317,7 @@ class Ending {
   }
 
   #noteAll(members: readonly Member[], signal: NodeJS.Signals, texts: readonly (string | undefined)[]): void {
-    this.#leaving ??= new Set(members.flatMap(({ stat }) => (stat.ending ? [keyOf(stat)] : [])))
+    this.#leaving ??= new Set(members.flatMap(({ stat }) => (stat.ending ? [processKey(stat)] : [])))
     for (const [index, { stat }] of members.entries()) this.#note(stat, signal, texts[index])
   }
 
@@ -352,7 +352,7 @@ class Ending {
     if (member.isOwnChild) return signalByNumber(pid, signal, () => true)
     const isStill = (): boolean => {
       try {
-        return this.#search.isStill(this.#scope, member)
+        return this.#search.confirmIdentity(this.#scope, member)
       } catch (error) {
         if (!isOutOfDescriptors(error)) throw error
         // The others are to get their signals all the same.
@@ -365,7 +365,7 @@ class Ending {
 
   #note(stat: ProcessStat, signal: NodeJS.Signals, text = this.#argumentsOf(stat)): void {
     const { pid, image } = stat
-    const key = keyOf(stat)
+    const key = processKey(stat)
     if (this.#leaving?.has(key)) return
     const leader = this.#scope.leaders.get(pid)
     const command = this.#signalled.get(key)?.command ?? leader ?? commandIn(text) ?? nameOf(stat)
@@ -379,7 +379,7 @@ class Ending {
    * for theirs, and are not noted yet.
    */
   #argumentsOf(stat: ProcessStat, more = 0): string | undefined {
-    if (this.#scope.leaders.has(stat.pid) || this.#signalled.has(keyOf(stat))) return undefined
+    if (this.#scope.leaders.has(stat.pid) || this.#signalled.has(processKey(stat))) return undefined
     return this.#signalled.size + more < mostAtFirst ? argumentTextOf(stat.pid) : undefined
   }
 
@@ -391,19 +391,24 @@ class Ending {
         refused === undefined
           ? `in state ${stat.state} ${proofMs} ms after SIGKILL`
           : `SIGKILL was refused: ${refused}`
-      this.#signalled.set(keyOf(stat), { pid: stat.pid, command: commandOf(stat), ended: 'survived', why })
+      this.#signalled.set(processKey(stat), {
+        pid: stat.pid,
+        command: commandOf(stat),
+        ended: 'survived',
+        why
+      })
     }
   }
 
   /** Names all that is known of the scope and may be alive, since no look tells. */
   nameUnseen({ message, stack = message }: Error): void {
     const { seen, leaders, orphans } = this.#scope
-    this.#scope.whyUnseen = stack
+    this.#scope.scanFailure = stack
     const pids = new Set([...leaders.keys(), ...orphans, ...seen.keys()])
     for (const pid of pids) {
       const startTick = seen.get(pid)
       if (!mayLive(pid, startTick)) continue
-      const key = keyOf({ pid, startTick: startTick ?? 0 })
+      const key = processKey({ pid, startTick: startTick ?? 0 })
       const known = leaders.get(pid) ?? this.#signalled.get(key)?.command
       const command = known ?? `[started at tick ${startTick ?? 'unknown'}]`
       const why = `it could not be looked at: ${message}`
@@ -449,7 +454,7 @@ function mayLive(pid: number, startTick: number | undefined): boolean {
     const stat = statOf(pid)
     return stat?.alive === true && stat.startTick === (startTick ?? stat.startTick)
   } catch {
-    return isTaken(pid)
+    return pidExists(pid)
   }
 }
 

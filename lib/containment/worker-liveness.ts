@@ -4,7 +4,7 @@ import { bootId, pidNamespace, statOf } from '../platform/current.js'
 import type { WorkerName } from '../wire/mark.js'
 
 /** Whether the worker's number is one of this boot and this PID namespace: of others nothing can be said here. */
-export function isOfHere(worker: Pick<WorkerName, 'bootId' | 'pidNamespace'>): boolean {
+export function isLocal(worker: Pick<WorkerName, 'bootId' | 'pidNamespace'>): boolean {
   return worker.bootId === bootId() && worker.pidNamespace === pidNamespace()
 }
 
@@ -14,13 +14,13 @@ export function isOfHere(worker: Pick<WorkerName, 'bootId' | 'pidNamespace'>): b
  */
 export function isAlive({ pid, startTick }: Pick<WorkerName, 'pid' | 'startTick'>): boolean {
   const stat = statOf(pid)
-  if (stat === undefined) return isTaken(pid)
+  if (stat === undefined) return pidExists(pid)
   // A mark says 0 where the start could not be read, and nothing then against who has the number.
   return stat.alive && (stat.startTick === startTick || startTick === 0)
 }
 
 /** Whether there is a process of that number, be it a zombie. It needs no descriptor. */
-export function isTaken(pid: number): boolean {
+export function pidExists(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {

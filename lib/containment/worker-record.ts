@@ -12,10 +12,10 @@ import { ScopeRecord } from './scope-record.js'
 
 export class WorkerRecord extends ScopeRecord {
   /** The marks of the scopes that are not closed: what carries one is that scope's affair. */
-  readonly others = new Set<string>()
-  readonly released = new ReleasedMarks()
+  readonly openMarks = new Set<string>()
+  readonly releasedMarks = new ReleasedMarks()
   /** Whether the worker lives on without its keeper. */
-  isOnItsOwn = false
+  isDismissed = false
   readonly #workerMark: string
 
   constructor(workerMark: string, libc: Libc | undefined) {
@@ -24,18 +24,18 @@ export class WorkerRecord extends ScopeRecord {
   }
 
   /** As the worker wants it. */
-  follow({ graceMs, killSignal }: WorkerSettings): void {
+  applySettings({ graceMs, killSignal }: WorkerSettings): void {
     this.graceMs = graceMs
     this.killSignal = killSignal
   }
 
   /** Whoever is no child of the keeper is looked for, too. */
-  lookEverywhere(): void {
-    this.foreign.suspectSince(workerIn(this.#workerMark)?.startTick ?? 0)
+  includeExternal(): void {
+    this.external.mayExistSince(workerIn(this.#workerMark)?.startTick ?? 0)
   }
 
   override owns(mark: string): boolean {
-    if (workerMarkIn(mark) !== this.#workerMark || this.others.has(mark) || this.released.has(mark))
+    if (workerMarkIn(mark) !== this.#workerMark || this.openMarks.has(mark) || this.releasedMarks.has(mark))
       return false
     // By a keeper that this worker had before.
     return !isReleased(mark)

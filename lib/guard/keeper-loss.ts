@@ -5,10 +5,10 @@
 
 import { IncrementalCensus } from '../containment/incremental-census.js'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { noteRelease, noteReleasedProcess } from '../containment/release-registry.js'
-import { removeFolders } from '../containment/scope-folders.js'
+import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
+import { removeFolders } from '../containment/remove-scope-folders.js'
 import { ScopeRecord } from '../containment/scope-record.js'
-import { terminate, unseenLine } from '../containment/terminate.js'
+import { scanFailedMessage, terminate } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import { type Libc, loadLibc, type ProcessStat, parentOfOrphans, statOf } from '../platform/current.js'
@@ -52,7 +52,7 @@ export async function endLost(link: KeeperLink, given: LostScope, log: Logger): 
     if (report !== undefined) return report
   }
   const processes = await endHere(lost, log).catch((err: Error) => {
-    log.error({ err, scope: lost.opening.id }, unseenLine)
+    log.error({ err, scope: lost.opening.id }, scanFailedMessage)
     return lost.processes.map((process) => unseen(process, err))
   })
   return { processes, leftFolders: await removeFolders(lost.folders) }
@@ -97,32 +97,32 @@ async function endHere(
   const libc = await loading
   census ??= new IncrementalCensus({
     isWorker: (pid) => pid === process.pid,
-    adopter: new OrphanAdopter({ place: process.pid, find: () => captureIn(undefined, parentOfOrphans) })
+    adopter: new OrphanAdopter({ pid: process.pid, findAdopter: () => captureIn(undefined, parentOfOrphans) })
   })
   const record = new ScopeRecord(0, mark, opening, libc)
   // Nothing of the scope is older than its worker.
-  record.foreign.suspectSince(workerIn(mark)?.startTick ?? 0)
+  record.external.mayExistSince(workerIn(mark)?.startTick ?? 0)
   census.open(record)
   for (const name of released) if (isStill(name)) census.release(record, name.pid)
   // The keeper may have been lost before it heard of the release.
-  if (released.length > 0) noteAgain(() => noteRelease(mark))
+  if (released.length > 0) noteAgain(() => recordRelease(mark))
   for (const name of letGo) {
     if (!isStill(name)) continue
-    census.letGo(record, name.pid)
-    noteAgain(() => noteReleasedProcess(name))
+    census.releaseExternal(record, name.pid)
+    noteAgain(() => recordReleasedProcess(name))
   }
   for (const [index, name] of processes.entries()) {
-    record.foreign.adopt(name)
+    record.external.adopt(name)
     record.commands.started(commandNumber(index), name.pid)
   }
   const ended = await terminate(census, record, libc)
-  const { whyUnseen: why } = record
-  if (why !== undefined) log.error({ why, scope: opening.id }, unseenLine)
-  census.forget(
+  const { scanFailure: why } = record
+  if (why !== undefined) log.error({ why, scope: opening.id }, scanFailedMessage)
+  census.close(
     record,
     ended.some(({ ended }) => ended === 'survived')
   )
-  record.foreign.close()
+  record.external.close()
   return ended
 }
 

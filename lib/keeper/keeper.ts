@@ -7,11 +7,11 @@ import { CommandCensus } from '../containment/command-census.js'
 import { HybridCensus } from '../containment/hybrid-census.js'
 import { MarksCensus } from '../containment/marks-census.js'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { noteRelease, noteReleasedProcess, releasedProcesses } from '../containment/release-registry.js'
-import { KeptFolders, removeFolders } from '../containment/scope-folders.js'
+import { recordRelease, recordReleasedProcess, releasedPids } from '../containment/release-registry.js'
+import { RetainedFolders, removeFolders } from '../containment/remove-scope-folders.js'
 import { type Census, type Member, ScopeRecord } from '../containment/scope-record.js'
 import { SubreaperCensus } from '../containment/subreaper-census.js'
-import { terminate, unseenLine } from '../containment/terminate.js'
+import { scanFailedMessage, terminate } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
 import {
   isOutOfDescriptors,
@@ -77,7 +77,7 @@ export class Keeper {
   readonly #expecting = new Map<number, Launch>()
   /** What no scope can have started, and what the worker started behind the guard's back. */
   readonly #worker: WorkerRecord
-  readonly #keptFolders = new KeptFolders()
+  readonly #keptFolders = new RetainedFolders()
   readonly #deadlines = new ExpiryQueue<KeeperScope>(Number.POSITIVE_INFINITY)
   /** The worker's. */
   #environment: Readonly<Record<string, string>> = {}
@@ -96,10 +96,10 @@ export class Keeper {
     this.#parts = parts
     this.#worker = new WorkerRecord(workerMark, libc)
     this.adopter = new OrphanAdopter({
-      place: worker,
-      find: () => this.#askForAdopter(),
+      pid: worker,
+      findAdopter: () => this.#askForAdopter(),
       // With its worker gone, this process is an orphan of that place itself.
-      known: () => (isWorkerGone() ? process.ppid : undefined)
+      knownAdopter: () => (isWorkerGone() ? process.ppid : undefined)
     })
     const isWorker = (pid: number): boolean => pid === worker && !isWorkerGone()
     const scanParts = { isWorker, adopter: this.adopter, rest: this.#worker }
@@ -107,14 +107,14 @@ export class Keeper {
     this.census =
       libc !== undefined && isSubreaper
         ? new HybridCensus(
-            new SubreaperCensus(libc, this.#worker, this.#worker.released, onStrays),
+            new SubreaperCensus(libc, this.#worker, this.#worker.releasedMarks, onStrays),
             scanParts
           )
         : new MarksCensus(scanParts)
     this.#launchEvents = {
       spawned: (launch, pid) => {
         launch.scope.commands.started(launch.id, pid, launch.firstSignalTo)
-        this.census.launched(launch.scope, pid, launch.command)
+        this.census.leaderStarted(launch.scope, pid, launch.command)
         this.#expectNoMore(launch)
         send({ type: 'spawned', id: launch.id, pid })
       },
@@ -135,7 +135,7 @@ export class Keeper {
   receive(message: WorkerMessage): void {
     switch (message.type) {
       case 'settings':
-        this.#worker.follow(message.settings)
+        this.#worker.applySettings(message.settings)
         break
       case 'open':
         this.#open(message)
@@ -188,7 +188,7 @@ export class Keeper {
         break
       case 'dismiss':
         // The worker lives on, and what it started without the guard is its own affair.
-        this.#worker.isOnItsOwn = true
+        this.#worker.isDismissed = true
         break
       default:
       // Of the worker itself: see oversight.ts.
@@ -272,7 +272,7 @@ export class Keeper {
 
   /** Whether the worker has said that it needs its keeper no more. */
   get isDismissed(): boolean {
-    return this.#worker.isOnItsOwn
+    return this.#worker.isDismissed
   }
 
   /**
@@ -296,7 +296,7 @@ export class Keeper {
     // A second time: the worker may have died between the start of a command and its announcement, and what
     // carries the mark of a scope is that scope's affair until it is closed.
     reports.push(await this.#endWorker())
-    const leftFolders = await this.#keptFolders.letGoAll()
+    const leftFolders = await this.#keptFolders.removeAllUnused()
     return {
       processes: nameSurvivorsOnce(reports.flatMap(({ processes }) => processes)),
       leftFolders: [...leftFolders, ...reports.flatMap(({ leftFolders }) => leftFolders)]
@@ -311,10 +311,10 @@ export class Keeper {
     const onDeadline = (): void => void this.#ended(scope, 'deadline')
     const scope = new KeeperScope(record, opening, this.#deadlines, onDeadline)
     // Nothing of the scope is older than its worker.
-    if (isInherited) record.foreign.suspectSince(workerIn(workerMark)?.startTick ?? 0)
+    if (isInherited) record.external.mayExistSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
     this.census.open(record)
-    this.#worker.others.add(record.mark)
+    this.#worker.openMarks.add(record.mark)
     // A worker that hung, and goes on before it is aborted, starts no more.
     if (this.#isEnding) this.#gate(record)
   }
@@ -351,7 +351,7 @@ export class Keeper {
   #adopt({ scope: number, process, command }: WorkerMessage & { type: 'adopt' }): void {
     const scope = this.#scopes.get(number)?.record
     if (scope === undefined) return
-    scope.foreign.adopt(process)
+    scope.external.adopt(process)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#foreignLooks ??= setInterval(() => this.#lookAtForeign(), foreignLookMs)
   }
@@ -359,14 +359,16 @@ export class Keeper {
   #left({ scope: number, pid }: WorkerMessage & { type: 'left' }): void {
     const scope = this.#scopes.get(number)?.record
     if (scope === undefined) return
-    scope.foreign.forget(pid)
+    scope.external.reaped(pid)
     // Its session has members where its number is still known as that of one.
-    scope.commands.leaderEnded(pid, scope.foundingsOf([pid]))
+    scope.commands.leaderEnded(pid, scope.ownGroupsAmong([pid]))
   }
 
   #lookAtForeign(): void {
-    const scopes = [...this.#scopes.values()].map(({ record }) => record).filter(({ foreign }) => foreign.any)
-    for (const scope of scopes) if (scope.state === 'open') scope.foreign.look()
+    const scopes = [...this.#scopes.values()]
+      .map(({ record }) => record)
+      .filter(({ external }) => external.hadAny)
+    for (const scope of scopes) if (scope.state === 'open') scope.external.scan()
     if (scopes.length > 0) return
     clearInterval(this.#foreignLooks)
     this.#foreignLooks = undefined
@@ -377,18 +379,18 @@ export class Keeper {
     if (!scope?.release(pid)) return
     scope.hasReleased = true
     this.census.release(scope, pid)
-    this.#worker.released.add(scope.mark)
-    this.#note(pid, () => noteRelease(scope.mark))
+    this.#worker.releasedMarks.add(scope.mark)
+    this.#note(pid, () => recordRelease(scope.mark))
   }
 
   #letGo({ scope: number, process }: WorkerMessage & { type: 'let-go' }): void {
     const { pid, startTick } = process
     const scope = this.#scopes.get(number)?.record
     // It may have ended meanwhile, and its number be anybody's.
-    if (!scope?.foreign.has(pid) || statOf(pid)?.startTick !== startTick) return
+    if (!scope?.external.has(pid) || statOf(pid)?.startTick !== startTick) return
     scope.release(pid)
-    this.census.letGo(scope, pid)
-    this.#note(pid, () => noteReleasedProcess(process))
+    this.census.releaseExternal(scope, pid)
+    this.#note(pid, () => recordReleasedProcess(process))
   }
 
   #addFolder({ scope: number, folder }: WorkerMessage & { type: 'folder' }): void {
@@ -480,13 +482,13 @@ export class Keeper {
   ): Promise<readonly EndedProcess[]> {
     if (ending !== undefined) return (await ending).processes
     const { graceMs, firstSignalTo } = record
-    record.commands.watch(command)
+    record.commands.startEnding(command)
     try {
       const search = new CommandCensus(this.census, command)
       return await terminate(search, record, this.#parts.libc, { graceMs, killSignal, firstSignalTo })
     } finally {
       this.#sayUnseen(record)
-      record.commands.forget(command)
+      record.commands.finishEnding(command)
     }
   }
 
@@ -512,29 +514,34 @@ export class Keeper {
     this.#sayUnseen(scope)
     scope.state = 'closed'
     const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
-    this.census.forget(scope, hasSurvivors)
+    this.census.close(scope, hasSurvivors)
     // What could not be ended is named once.
-    if (!hasSurvivors) this.#worker.others.delete(scope.mark)
-    scope.foreign.close()
+    if (!hasSurvivors) this.#worker.openMarks.delete(scope.mark)
+    scope.external.close()
     const isKept = ({ user }: ScopeFolder): boolean => user !== undefined && scope.hasReleased
-    this.#keptFolders.keep(scope.number, scope.mark, scope.folders.filter(isKept))
+    this.#keptFolders.retain(scope.number, scope.mark, scope.folders.filter(isKept))
     const leftFolders = await removeFolders(scope.folders.filter((folder) => !isKept(folder)))
     // What was released may have ended before.
-    leftFolders.push(...(await this.#keptFolders.letGo(scope.number)))
+    leftFolders.push(...(await this.#keptFolders.removeUnused(scope.number)))
     return { processes, leftFolders }
   }
 
   /** Where nothing is known of a scope no survivor tells of it. */
   #sayUnseen(scope: ScopeRecord): void {
-    const { number, whyUnseen: why } = scope
+    const { number, scanFailure: why } = scope
     if (why === undefined) return
-    scope.whyUnseen = undefined
-    this.#parts.send({ type: 'say', level: 'error', fields: { scope: number, why }, message: unseenLine })
+    scope.scanFailure = undefined
+    this.#parts.send({
+      type: 'say',
+      level: 'error',
+      fields: { scope: number, why },
+      message: scanFailedMessage
+    })
   }
 
   /** What was released has ended. */
   async #letFoldersGo(scope: number): Promise<void> {
-    const leftFolders = await this.#keptFolders.letGo(scope)
+    const leftFolders = await this.#keptFolders.removeUnused(scope)
     if (leftFolders.length === 0) return
     const message = 'folders of a closed scope could not be removed'
     this.#parts.send({ type: 'say', level: 'error', fields: { leftFolders }, message })
@@ -542,16 +549,16 @@ export class Keeper {
 
   /** Ends what the worker has started behind the guard's back, and strays. */
   async #endWorker(): Promise<KeeperReport> {
-    if (!this.#worker.isOnItsOwn) this.#lookEverywhere()
+    if (!this.#worker.isDismissed) this.#lookEverywhere()
     this.census.open(this.#worker)
     return this.#end(this.#worker)
   }
 
   #lookEverywhere(): void {
-    this.#worker.lookEverywhere()
+    this.#worker.includeExternal()
     try {
       // By a keeper that this worker had before.
-      for (const pid of releasedProcesses(this.#parts.workerMark)) this.census.letGo(this.#worker, pid)
+      for (const pid of releasedPids(this.#parts.workerMark)) this.census.releaseExternal(this.#worker, pid)
     } catch {
       // For want of descriptors. What this keeper has let go itself it knows.
     }

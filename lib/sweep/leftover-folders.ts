@@ -4,7 +4,7 @@ import { lstatSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { lookForMarks } from '../containment/marked-processes.js'
+import { findMarkedProcesses } from '../containment/marked-processes.js'
 import { isAlive } from '../containment/worker-liveness.js'
 import {
   allPids,
@@ -47,11 +47,11 @@ export async function removeLeftFolders(): Promise<void> {
 
 /** The tags of workers whose keepers live, and with a number those of marks that somebody carries. */
 function usedFolders(): Set<string> {
-  const { marks, keepers, strangers } = lookForMarks()
+  const { marks, keepers, untrusted } = findMarkedProcesses()
   const used = new Set([...keepers.values()].map(folderTagOf))
   for (const [pid, mark] of marks) {
     const scope = scopeTagOf(mark)
-    if (scope !== undefined && !strangers.has(pid)) used.add(scope)
+    if (scope !== undefined && !untrusted.has(pid)) used.add(scope)
   }
   return used
 }

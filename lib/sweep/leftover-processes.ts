@@ -1,12 +1,12 @@
 /** Finds what dead workers have left: processes whose mark names a worker that nobody looks after any more. */
 
 import { KnownProcesses } from '../containment/known-processes.js'
-import { lookForMarks, type MarkedProcesses } from '../containment/marked-processes.js'
+import { findMarkedProcesses, type MarkedProcesses } from '../containment/marked-processes.js'
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { originOf, type Verdict } from '../containment/process-origin.js'
+import { type AncestorKind, originOf } from '../containment/process-origin.js'
 import { ProcessTree, visitTree } from '../containment/process-tree.js'
-import { isReleased, releasedProcesses } from '../containment/release-registry.js'
-import { isAlive, isOfHere } from '../containment/worker-liveness.js'
+import { isReleased, releasedPids } from '../containment/release-registry.js'
+import { isAlive, isLocal } from '../containment/worker-liveness.js'
 import { allProcesses, isOwnProc, type ProcessStat, usersOf } from '../platform/current.js'
 import { ownRealm, workerIn, workerMarkIn } from '../wire/mark.js'
 
@@ -44,7 +44,7 @@ export interface Left {
 export function findLeft(adopter: OrphanAdopter, known: KnownProcesses = new KnownProcesses()): Left {
   const nothing = { processes: [], isUnclear: false }
   if (!isOwnProc()) return nothing
-  const marked = lookForMarks()
+  const marked = findMarkedProcesses()
   const leftMarks = leftMarksOf(marked)
   // Environments tell that there is nothing: then no process need be looked at otherwise.
   if (leftMarks.size === 0 && known.seen.size === 0 && known.groups.size === 0) return nothing
@@ -56,12 +56,12 @@ export function findLeft(adopter: OrphanAdopter, known: KnownProcesses = new Kno
   }
   const isKnown = (stat: ProcessStat): boolean => known.hasSeen(stat) || known.wasBornInGroup(stat)
   const isLeft = (stat: ProcessStat): boolean => leftMarkOf(stat) !== undefined || isKnown(stat)
-  const verdictOn = (ancestor: ProcessStat): Verdict => {
+  const verdictOn = (ancestor: ProcessStat): AncestorKind => {
     if (isKnown(ancestor)) return 'ours'
     return leftMarkOf(ancestor) === undefined ? 'unmarked' : 'marked'
   }
   const spared = treesInUse(tree, marked, isLeft)
-  const released = new Set(releasedProcesses())
+  const released = new Set(releasedPids())
   const isLetGo = (stat: ProcessStat, mark: string | undefined): boolean =>
     released.size > 0 && isBelow(released, mark, stat, tree, marked)
   const found = new Map<number, LeftProcess>()
@@ -97,7 +97,7 @@ function leftMarksOf({ marks, keepers }: MarkedProcesses): Set<string> {
   const isWorkerLeft = (workerMark: string): boolean => {
     const worker = workerIn(workerMark)
     if (worker === undefined || worker.realm !== realm) return false
-    return isOfHere(worker) && !kept.has(workerMark) && !isAlive(worker)
+    return isLocal(worker) && !kept.has(workerMark) && !isAlive(worker)
   }
   const leftMarks = new Set<string>()
   for (const mark of new Set(marks.values())) {
@@ -117,7 +117,7 @@ function isBelow(
   tree: ProcessTree,
   { marks }: MarkedProcesses
 ): boolean {
-  for (const { pid } of tree.lineOf(stat)) {
+  for (const { pid } of tree.lineage(stat)) {
     if (released.has(pid) && (mark === undefined || mark === marks.get(pid))) return true
   }
   return false
@@ -141,20 +141,20 @@ function treesInUse(
     const stat = tree.find(pid)
     if (stat === undefined) continue
     let top = stat
-    for (const above of tree.lineOf(stat)) if (above.pid !== 1 && isLeft(above)) top = above
+    for (const above of tree.lineage(stat)) if (above.pid !== 1 && isLeft(above)) top = above
     spare(top)
   }
   return inUse
 }
 
 /** The workers that live, as keepers and marks tell of them. */
-function livingWorkers({ marks, keepers, strangers }: MarkedProcesses): Set<number> {
+function livingWorkers({ marks, keepers, untrusted }: MarkedProcesses): Set<number> {
   const workerMarks = new Set(keepers.values())
-  for (const [pid, mark] of marks) if (!strangers.has(pid)) workerMarks.add(workerMarkIn(mark) ?? '')
+  for (const [pid, mark] of marks) if (!untrusted.has(pid)) workerMarks.add(workerMarkIn(mark) ?? '')
   const living = new Set<number>()
   for (const workerMark of workerMarks) {
     const worker = workerIn(workerMark)
-    if (worker !== undefined && isOfHere(worker) && isAlive(worker)) living.add(worker.pid)
+    if (worker !== undefined && isLocal(worker) && isAlive(worker)) living.add(worker.pid)
   }
   return living
 }

@@ -1,9 +1,9 @@
 /** The sweep: ends what dead workers have left, once neither they nor their keepers can do it any more. */
 
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { dropStaleNotes } from '../containment/release-registry.js'
-import { type Member, ScopeRecord, type Search } from '../containment/scope-record.js'
-import { isOver, terminate } from '../containment/terminate.js'
+import { removeStaleRecords } from '../containment/release-registry.js'
+import { type Member, type Scanner, ScopeRecord } from '../containment/scope-record.js'
+import { isConfirmedEmpty, terminate } from '../containment/terminate.js'
 import { type Libc, squattedLine, statOf } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { removeLeftFolders } from './leftover-folders.js'
@@ -25,7 +25,7 @@ export async function sweep(
   adopter: OrphanAdopter,
   say: (message: string) => void = () => {}
 ): Promise<EndedProcess[]> {
-  dropStaleNotes()
+  removeStaleRecords()
   try {
     return await endLeft(libc, graceMs, adopter, say)
   } finally {
@@ -42,19 +42,19 @@ async function endLeft(
   const left = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, libc)
   const search = new LeftSearch(adopter)
   // Nearly every sweep ends here.
-  if (await isOver(search, left)) return []
+  if (await isConfirmedEmpty(search, left)) return []
   // Known before the first signal, so that all are asked together.
   await adopter.settled()
   const processes = await runAlone(
     () => terminate(search, left, libc),
     (squatted) => say(squattedLine(squatted))
   )
-  if (left.whyUnseen !== undefined)
-    say(`what dead workers have left could not be looked at: ${left.whyUnseen}`)
+  if (left.scanFailure !== undefined)
+    say(`what dead workers have left could not be looked at: ${left.scanFailure}`)
   return processes
 }
 
-class LeftSearch implements Search {
+class LeftSearch implements Scanner {
   readonly #adopter: OrphanAdopter
 
   constructor(adopter: OrphanAdopter) {
@@ -76,14 +76,14 @@ class LeftSearch implements Search {
     return members.length === 0 && !isUnclear
   }
 
-  isStill(_left: ScopeRecord, { stat }: Member): boolean {
+  confirmIdentity(_left: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     // One of both it has kept, unless it did much in that moment: then the next look finds it again.
     return now.parent === stat.parent || now.session === stat.session
   }
 
-  changeWithin(_left: ScopeRecord, ms: number): Promise<void> {
+  waitForChange(_left: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, Math.min(ms, longestPauseMs)))
   }
 

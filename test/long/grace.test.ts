@@ -16,15 +16,15 @@ const most = 5_500 / lookMs
 
 test('slow looks at the processes extend neither the grace nor the wait after SIGKILL', async () => {
   let looks = 0
-  const search: Members.Search = {
+  const search: Members.Scanner = {
     members: () => [],
     isEmpty() {
       looks++
       work(lookMs)
       return false
     },
-    isStill: () => false,
-    changeWithin: (_scope, ms) => pause(Math.min(ms, 50))
+    confirmIdentity: () => false,
+    waitForChange: (_scope, ms) => pause(Math.min(ms, 50))
   }
   const scope = new ScopeRecord(1, 'mark', { graceMs: 500, killSignal: 'SIGTERM' }, undefined)
   await terminate(search, scope, undefined)

@@ -2,7 +2,7 @@
 
 import { removeFolder } from '../platform/current.js'
 import type { LeftFolder, ScopeFolder } from '../wire/messages.js'
-import { isCarried } from './marked-processes.js'
+import { isMarkInUse } from './marked-processes.js'
 
 /** Removes folders. Resolves with those that could not be removed, and why. */
 export async function removeFolders(folders: readonly ScopeFolder[]): Promise<LeftFolder[]> {
@@ -20,26 +20,26 @@ export async function removeFolders(folders: readonly ScopeFolder[]): Promise<Le
 }
 
 /** The folders that stay with what a scope has released, until nothing carries its mark any more. */
-export class KeptFolders {
+export class RetainedFolders {
   readonly #folders = new Map<number, { readonly mark: string; readonly folders: readonly ScopeFolder[] }>()
 
-  keep(scope: number, mark: string, folders: readonly ScopeFolder[]): void {
+  retain(scope: number, mark: string, folders: readonly ScopeFolder[]): void {
     if (folders.length > 0) this.#folders.set(scope, { mark, folders })
   }
 
   /** Something of the scope has ended: removes its folders, if it was the last. Resolves with those that could not be removed. */
-  async letGo(scope: number): Promise<LeftFolder[]> {
+  async removeUnused(scope: number): Promise<LeftFolder[]> {
     const kept = this.#folders.get(scope)
     if (kept === undefined) return []
     const { mark, folders } = kept
-    if (folders.some(({ user }) => user !== undefined && isCarried(mark, user))) return []
+    if (folders.some(({ user }) => user !== undefined && isMarkInUse(mark, user))) return []
     this.#folders.delete(scope)
     return removeFolders(folders)
   }
 
   /** The same for all scopes. */
-  async letGoAll(): Promise<LeftFolder[]> {
-    const left = await Promise.all([...this.#folders.keys()].map((scope) => this.letGo(scope)))
+  async removeAllUnused(): Promise<LeftFolder[]> {
+    const left = await Promise.all([...this.#folders.keys()].map((scope) => this.removeUnused(scope)))
     return left.flat()
   }
 }

@@ -11,4 +11,4 @@ export interface ExitListener {
 export const reapedByNode = new Set<number>()
 
 /** Those that whoever looks at the children has to collect, and whom to tell. */
-export const reapedHere = new Map<number, ExitListener>()
+export const reapedByWaitpid = new Map<number, ExitListener>()
