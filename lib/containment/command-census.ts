@@ -1,6 +1,7 @@
-/** Looks for the processes of one command of a scope. */
+/** Finds the processes of one command of a scope. */
 
-import type { Census, Member, Scanner, ScopeRecord } from './scope-record.js'
+import type { Census, Member, Scanner } from './census.js'
+import type { ScopeRecord } from './scope-record.js'
 
 export class CommandCensus implements Scanner {
   readonly #census: Census

@@ -1,10 +1,10 @@
-/** The end of the folders of scopes. */
+/** Removes the directories of scopes: at once, or when no released process may use them any more. */
 
 import { removeFolder } from '../platform/current.js'
 import type { LeftFolder, ScopeFolder } from '../wire/messages.js'
 import { isMarkInUse } from './marked-processes.js'
 
-/** Removes folders. Resolves with those that could not be removed, and why. */
+/** Removes directories. Resolves with those that could not be removed, and why. */
 export async function removeFolders(folders: readonly ScopeFolder[]): Promise<LeftFolder[]> {
   const left = await Promise.all(
     folders.map(async ({ path }) => {
@@ -19,7 +19,10 @@ export async function removeFolders(folders: readonly ScopeFolder[]): Promise<Le
   return left.flat()
 }
 
-/** The folders that stay with what a scope has released, until nothing carries its mark any more. */
+/**
+ * The directories that stay for the released processes of a closed scope, until no process has its mark any
+ * more.
+ */
 export class RetainedFolders {
   readonly #folders = new Map<number, { readonly mark: string; readonly folders: readonly ScopeFolder[] }>()
 
@@ -27,11 +30,14 @@ export class RetainedFolders {
     if (folders.length > 0) this.#folders.set(scope, { mark, folders })
   }
 
-  /** Something of the scope has ended: removes its folders, if it was the last. Resolves with those that could not be removed. */
+  /**
+   * Call this when a process of the scope has ended. Removes the scope's directories if that was the last
+   * one. Resolves with those that could not be removed.
+   */
   async removeUnused(scope: number): Promise<LeftFolder[]> {
-    const kept = this.#folders.get(scope)
-    if (kept === undefined) return []
-    const { mark, folders } = kept
+    const retained = this.#folders.get(scope)
+    if (retained === undefined) return []
+    const { mark, folders } = retained
     if (folders.some(({ user }) => user !== undefined && isMarkInUse(mark, user))) return []
     this.#folders.delete(scope)
     return removeFolders(folders)

@@ -14,11 +14,13 @@ import {
   statOf
 } from '../platform/current.js'
 import { markName } from '../wire/mark.js'
+import type { Census, Member } from './census.js'
 import { KnownProcesses } from './known-processes.js'
 import { visitTree } from './process-tree.js'
 import { reapedByNode, reapedByWaitpid } from './reap-children.js'
+import { releaseTree } from './release-tree.js'
 import type { ReleasedMarks } from './released-marks.js'
-import { type Census, type Member, releaseTree, type ScopeRecord } from './scope-record.js'
+import type { ScopeRecord } from './scope-record.js'
 
 // How long after an end the keeper looks for what it has left, in ms.
 const lookPauseMs = 25
@@ -31,19 +33,22 @@ export class SubreaperCensus implements Census {
   /** The children that the keeper started. */
   readonly #leaders = new Set<number>()
   /**
-   * Those that were not looked at yet: that is done before any is collected, and not at once, since the kernel holds up who
-   * looks at a process that is becoming another program.
+   * Those that were not looked at yet: that is done before any is collected, and not at once, since the
+   * kernel holds up who looks at a process that is becoming another program.
    */
   readonly #unseen = new Map<number, ScopeRecord>()
-  /** Every child that the kernel gave us, with its scope. Invariant: none is collected between a look and what follows it. */
+  /**
+   * Every child that the kernel gave us, with its scope. Invariant: none is collected between a look and what
+   * follows it.
+   */
   readonly #adopted = new Map<number, ScopeRecord | 'unknown' | 'survivor' | 'released'>()
   /** The numbers that each of them may hold: its own, its group's and its session's. */
   readonly #numbers = new Map<number, readonly number[]>()
   /** The adopted children whose scope nothing tells, as they were when that was asked. */
   readonly #unknown = new Map<number, ProcessStat>()
   /**
-   * The start times of those that ended before they could be asked for their mark. Each may have left another one of any
-   * scope: none is over until they are collected, and there was a look after that.
+   * The start times of those that ended before they could be asked for their mark. Each may have left another
+   * one of any scope: none is over until they are collected, and there was a look after that.
    */
   readonly #passing = new Map<number, number>()
   /** Owns what no scope of the worker can have started. */
@@ -58,7 +63,10 @@ export class SubreaperCensus implements Census {
   /** The scopes that somebody has left since the last round of waking. */
   readonly #changed = new Set<ScopeRecord>()
   #looking: NodeJS.Timeout | undefined
-  /** Whether there was a look in this turn, and none was collected since: what it has left came after that look. */
+  /**
+   * Whether there was a look in this turn, and none was collected since: what it has left came after that
+   * look.
+   */
   #isFresh = false
   /** Why the last look failed, for want of descriptors: then nothing may be concluded from it. */
   #blindness: unknown
@@ -84,7 +92,9 @@ export class SubreaperCensus implements Census {
     this.#byMark.set(scope.mark, scope)
   }
 
-  /** Whether it is a process that the keeper started and nobody has collected: its number is surely its own. */
+  /**
+   * Whether it is a process that the keeper started and nobody has collected: its number is surely its own.
+   */
   isLeader(pid: number): boolean {
     return this.#leaders.has(pid) && !this.#released.seen.has(pid)
   }
@@ -252,7 +262,10 @@ export class SubreaperCensus implements Census {
     })
   }
 
-  /** What has ended may have left something. While a thousand end, to look for that takes the time that they need. */
+  /**
+   * What has ended may have left something. While a thousand end, to look for that takes the time that they
+   * need.
+   */
   #lookSoon(): void {
     this.#looking ??= setTimeout(() => {
       this.#looking = undefined
@@ -291,9 +304,9 @@ export class SubreaperCensus implements Census {
   }
 
   /**
-   * Gives each child that is new to its owner. Nobody collects the keeper's children while it reads their list, and an orphan
-   * comes to the end of that before its parent has ended. So a process and those that come after it are never all missed
-   * as long as the ended ones count, too, until they are collected.
+   * Gives each child that is new to its owner. Nobody collects the keeper's children while it reads their
+   * list, and an orphan comes to the end of that before its parent has ended. So a process and those that
+   * come after it are never all missed as long as the ended ones count, too, until they are collected.
    */
   #look(): void {
     // Before the look, so that it finds few that are dead.
@@ -310,7 +323,8 @@ export class SubreaperCensus implements Census {
     for (const [pid, scope] of this.#unseen) scope.inspectLeader(pid)
     this.#unseen.clear()
     if (reapedByNode.size === 0) {
-      // Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's to collect.
+      // Whoever has ended: that costs nothing for those who live. But it would take from Node what is Node's
+      // to collect.
       while (this.#collect(-1));
     } else {
       for (const pid of childrenOfMainThread(process.pid)) if (!reapedByNode.has(pid)) this.#collect(pid)
@@ -332,7 +346,10 @@ export class SubreaperCensus implements Census {
     if (stat !== undefined) this.#give(stat)
   }
 
-  /** In the moment of its exec a process has no environment for others to read: it is asked for its mark once more. */
+  /**
+   * In the moment of its exec a process has no environment for others to read: it is asked for its mark once
+   * more.
+   */
   #askAgain(pid: number, image: string): void {
     const stat = statOf(pid)
     if (stat?.alive && stat.image !== image) this.#give(stat)
@@ -393,7 +410,10 @@ export class SubreaperCensus implements Census {
   }
 }
 
-/** Whether a root of the scope comes from that command; without one, from any. What nothing tells of is the whole scope's affair. */
+/**
+ * Whether a root of the scope comes from that command; without one, from any. What nothing tells of is the
+ * whole scope's affair.
+ */
 function isOf(scope: ScopeRecord, pid: number, command: number | undefined): boolean {
   return command === undefined || scope.commands.numberOfPid(pid) === command
 }

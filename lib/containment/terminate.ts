@@ -13,33 +13,37 @@ import {
   statOf
 } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
+import type { Member, Scanner } from './census.js'
 import { DelayedSignals } from './delayed-signals.js'
-import { processKey } from './known-processes.js'
-import type { Member, Scanner, ScopeEnding, ScopeRecord } from './scope-record.js'
-import { pidExists } from './worker-liveness.js'
+import { pidExists, processKey } from './process-identity.js'
+import type { ScopeEnding, ScopeRecord } from './scope-record.js'
 
 // How long a process may take to die of SIGKILL before it is called a survivor: one in uninterruptible sleep
 // never does, one with many gigabytes needs a while to give them back.
 const proofMs = 5_000
 const longestPauseMs = 50
-// A look at a thousand processes takes as long as their end. So a large tree is signalled by its groups when so many of it
-// are known, and the rest of it is looked at when those have had this time to go.
+// A look at a thousand processes takes as long as their end. So a large tree is signalled by its groups when
+// so many of it are known, and the rest of it is looked at when those have had this time to go.
 const mostAtFirst = 128
 const restAfterMs = 25
-// What one process takes to die, in ms. The keeper leaves the cores to a tree for so long: to collect each at once slows the rest.
+// What one process takes to die, in ms. The keeper leaves the cores to a tree for so long: to collect each at
+// once slows the rest.
 const deathMs = 0.06
-// If the keeper neither waited nor worked for longer than this, in ms, it was paused, and its processes may have been, too.
+// If the keeper neither waited nor worked for longer than this, in ms, it was paused, and its processes may
+// have been, too.
 const pausedMs = 100
-// When to look, after the first signal, for those that cannot have heard it; then after twice that, and so on.
+// When to look, after the first signal, for those that cannot have heard it; then after twice that, and so
+// on.
 const firstPauseMs = 100
 
 /** What the log says of a scope whose processes could not be looked at (`whyUnseen`). */
 export const scanFailedMessage = 'the processes of a scope could not be looked at, and may be alive'
 
 /**
- * Ends every process of a scope that the search finds, and resolves when none is left, or when what is left has withstood
- * SIGKILL for 5 s. What it says of a process that could not be ended is in the report. `how` may differ from the scope's own way.
- * What could not be looked at is a survivor, too, and `scope.whyUnseen` says why. It never rejects.
+ * Ends every process of a scope that the search finds, and resolves when none is left, or when what is left
+ * has withstood SIGKILL for 5 s. What it says of a process that could not be ended is in the report. `how`
+ * may differ from the scope's own way. What could not be looked at is a survivor, too, and `scope.whyUnseen`
+ * says why. It never rejects.
  */
 export async function terminate(
   search: Scanner,
@@ -48,7 +52,8 @@ export async function terminate(
   how: ScopeEnding = scope
 ): Promise<EndedProcess[]> {
   const ending = new Ending(search, scope, libc, how.killSignal)
-  // Looks are shared within a turn of the event loop. One from before this order may lack a process that was born since.
+  // Looks are shared within a turn of the event loop. One from before this order may lack a process that was
+  // born since.
   await turn()
   try {
     await end(ending, how)
@@ -59,8 +64,8 @@ export async function terminate(
 }
 
 /**
- * Whether two looks in a row find nothing, a turn of the loop apart, since one may miss a process that is born during it. A
- * look that could not be taken finds nothing out.
+ * Whether two looks in a row find nothing, a turn of the loop apart, since one may miss a process that is
+ * born during it. A look that could not be taken finds nothing out.
  */
 export async function isConfirmedEmpty(search: Scanner, scope: ScopeRecord): Promise<boolean> {
   try {
@@ -114,8 +119,8 @@ class Ending {
   }
 
   /**
-   * The first signal to every process once, but for those that are held back, and SIGCONT to who is stopped: it cannot die of
-   * SIGTERM.
+   * The first signal to every process once, but for those that are held back, and SIGCONT to who is stopped:
+   * it cannot die of SIGTERM.
    */
   askToEnd(): void {
     this.#attempt(() => {
@@ -161,7 +166,10 @@ class Ending {
     }
   }
 
-  /** Asks members, but for those that the end of their command alone has asked. The others that live are not to hear it. */
+  /**
+   * Asks members, but for those that the end of their command alone has asked. The others that live are not
+   * to hear it.
+   */
   #ask(members: readonly Member[], living: readonly Member[]): void {
     const unasked = members.filter(({ stat }) => !this.#scope.firstSignalled.has(processKey(stat)))
     const texts = this.#argumentsOfAll(members)
@@ -216,9 +224,9 @@ class Ending {
 
   /**
    * Asks who has not heard it. That is, first, a child that was born later and whose parent is gone: with a
-   * parent, it was started by a handler of the first signal, and has the grace to finish. And second, a process
-   * that was just between fork and exec: the handler it had from its parent took the signal, and the program
-   * that it became knows nothing of it.
+   * parent, it was started by a handler of the first signal, and has the grace to finish. And second, a
+   * process that was just between fork and exec: the handler it had from its parent took the signal, and the
+   * program that it became knows nothing of it.
    */
   #askAgain(): void {
     const living = this.#living()
@@ -246,8 +254,8 @@ class Ending {
   }
 
   /**
-   * SIGKILL to all that is left, again and again, since what forks all the time escapes a single one. A look at a large tree
-   * takes the time in which it would die, so no more than half of the time is for looks.
+   * SIGKILL to all that is left, again and again, since what forks all the time escapes a single one. A look
+   * at a large tree takes the time in which it would die, so no more than half of the time is for looks.
    */
   async killUntilOver(): Promise<void> {
     const allowance = new Allowance(proofMs)
@@ -323,8 +331,8 @@ class Ending {
 
   /**
    * Signals groups first, since no fork escapes that, then each process that is in none of them. A group is
-   * signalled only while a child of ours is in it that has not been reaped: the number is then surely its own. Groups with a
-   * process that is not to hear it are left out.
+   * signalled only while a child of ours is in it that has not been reaped: the number is then surely its
+   * own. Groups with a process that is not to hear it are left out.
    */
   #send(members: readonly Member[], signal: NodeJS.Signals, others: ReadonlySet<number> = noGroups): void {
     this.#signalledAt = performance.now()
@@ -375,8 +383,8 @@ class Ending {
   }
 
   /**
-   * Of a large tree the first command lines tell what it was; each takes time in which all of it lives. `more` have been asked
-   * for theirs, and are not noted yet.
+   * Of a large tree the first command lines tell what it was; each takes time in which all of it lives.
+   * `more` have been asked for theirs, and are not noted yet.
    */
   #argumentsOf(stat: ProcessStat, more = 0): string | undefined {
     if (this.#scope.leaders.has(stat.pid) || this.#signalled.has(processKey(stat))) return undefined
@@ -418,8 +426,8 @@ class Ending {
 }
 
 /**
- * Time that is given to processes. While the keeper is paused (a frozen container, a virtual machine that gets no processor),
- * they cannot be expected to run either, so that time is not counted.
+ * Time that is given to processes. While the keeper is paused (a frozen container, a virtual machine that
+ * gets no processor), they cannot be expected to run either, so that time is not counted.
  */
 class Allowance {
   /** When it is over, by the clock of `performance.now()`, in ms. */
@@ -431,7 +439,10 @@ class Allowance {
     this.until = this.#lastAt + ms
   }
 
-  /** Returns the time. A pause since the last call puts the end off; `waitMs` is how long the keeper was to wait in between. */
+  /**
+   * Returns the time. A pause since the last call puts the end off; `waitMs` is how long the keeper was to
+   * wait in between.
+   */
   now(waitMs = 0): number {
     const [now, usedMs] = [performance.now(), processorMs()]
     const gapMs = now - this.#lastAt - waitMs - (usedMs - this.#usedMs)

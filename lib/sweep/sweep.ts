@@ -1,8 +1,9 @@
 /** The sweep: ends what dead workers have left, once neither they nor their keepers can do it any more. */
 
+import type { Member, Scanner } from '../containment/census.js'
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
 import { removeStaleRecords } from '../containment/release-registry.js'
-import { type Member, type Scanner, ScopeRecord } from '../containment/scope-record.js'
+import { ScopeRecord } from '../containment/scope-record.js'
 import { isConfirmedEmpty, terminate } from '../containment/terminate.js'
 import { type Libc, squattedLine, statOf } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Scanner } from '../../lib/containment/census.js'
 import type * as Members from '../../lib/containment/scope-record.js'
 import type * as Terminate from '../../lib/containment/terminate.js'
 import { compiled } from '../harness/compiled.js'
@@ -16,7 +17,7 @@ const most = 5_500 / lookMs
 
 test('slow looks at the processes extend neither the grace nor the wait after SIGKILL', async () => {
   let looks = 0
-  const search: Members.Scanner = {
+  const search: Scanner = {
     members: () => [],
     isEmpty() {
       looks++
