@@ -51,7 +51,7 @@ test('a look that always fails by a fault is told of, and what is known is a sur
     throw new RangeError('a fault')
   }
   const search = { members: fail, isEmpty: () => false, confirmIdentity: fail, waitForChange: () => pause(1) }
-  const why = 'it could not be looked at: a fault'
+  const why = 'it could not be inspected: a fault'
   assert.deepEqual(await terminate(search, scope, undefined), [
     { pid, command: 'sleep 1000', ended: 'survived', why }
   ])

@@ -113,6 +113,11 @@ export class KnownProcesses {
     this.#pruneAt = 2 * (fewEntries + this.seen.size + this.groups.size)
   }
 
+  /** Forgets the group if it is empty: its number may then be reused. */
+  forgetGroupIfEmpty(number: number, isEmpty: (group: number) => boolean): void {
+    if (this.groups.has(number) && isEmpty(number)) this.groups.delete(number)
+  }
+
   #isOwnGroup(number: number, stat: ProcessStat): boolean {
     const own = this.groups.get(number)
     if (own === undefined || stat.startTick < own.startTick) return false

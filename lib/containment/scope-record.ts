@@ -8,7 +8,7 @@ import { ExternalProcesses } from './external-processes.js'
 import { KnownProcesses } from './known-processes.js'
 
 /** How the processes of a scope are ended. */
-export interface ScopeEnding {
+export interface TerminateOptions {
   /** The time between the first signal and SIGKILL, in ms. */
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
@@ -50,7 +50,7 @@ export class ScopeRecord extends KnownProcesses {
   constructor(
     number: number,
     mark: string,
-    { graceMs, killSignal, firstSignalTo = 'tree' }: ScopeEnding,
+    { graceMs, killSignal, firstSignalTo = 'tree' }: TerminateOptions,
     libc: Libc | undefined
   ) {
     super()

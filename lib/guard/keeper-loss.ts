@@ -3,12 +3,13 @@
  * does it itself, a little in each turn of the loop.
  */
 
+import { scanFailedMessage, uninspected } from '../containment/ended-processes.js'
 import { IncrementalCensus } from '../containment/incremental-census.js'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
 import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
 import { removeFolders } from '../containment/remove-scope-folders.js'
 import { ScopeRecord } from '../containment/scope-record.js'
-import { scanFailedMessage, terminate } from '../containment/terminate.js'
+import { terminate } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import { type Libc, loadLibc, type ProcessStat, parentOfOrphans, statOf } from '../platform/current.js'
@@ -53,7 +54,7 @@ export async function endLost(link: KeeperLink, given: LostScope, log: Logger): 
   }
   const processes = await endHere(lost, log).catch((err: Error) => {
     log.error({ err, scope: lost.opening.id }, scanFailedMessage)
-    return lost.processes.map((process) => unseen(process, err))
+    return lost.processes.map(({ pid, startTick }) => uninspected(pid, startTick, err.message))
   })
   return { processes, leftFolders: await removeFolders(lost.folders) }
 }
@@ -124,12 +125,6 @@ async function endHere(
   )
   record.external.close()
   return ended
-}
-
-/** Of one that is known to this process alone. */
-function unseen({ pid, startTick }: ProcessName, { message }: Error): EndedProcess {
-  const why = `it could not be looked at: ${message}`
-  return { pid, command: `[started at tick ${startTick}]`, ended: 'survived', why }
 }
 
 /** Below 0: the numbers that their environments have are not known here, and must not seem to be another's. */

@@ -5,6 +5,7 @@ import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import pTimeout from 'p-timeout'
 import type { Census, Member } from '../containment/census.js'
 import { CommandCensus } from '../containment/command-census.js'
+import { scanFailedMessage } from '../containment/ended-processes.js'
 import { HybridCensus } from '../containment/hybrid-census.js'
 import { MarksCensus } from '../containment/marks-census.js'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
@@ -12,7 +13,7 @@ import { recordRelease, recordReleasedProcess, releasedPids } from '../containme
 import { RetainedFolders, removeFolders } from '../containment/remove-scope-folders.js'
 import { ScopeRecord } from '../containment/scope-record.js'
 import { SubreaperCensus } from '../containment/subreaper-census.js'
-import { scanFailedMessage, terminate } from '../containment/terminate.js'
+import { terminate } from '../containment/terminate.js'
 import { WorkerRecord } from '../containment/worker-record.js'
 import {
   isOutOfDescriptors,

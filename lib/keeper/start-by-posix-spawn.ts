@@ -1,4 +1,4 @@
-/** Starting a process by posix_spawn(3). Whoever looks at the keeper's children collects it (`containment/subreaper-census.ts`). */
+/** Starting a process by posix_spawn(3). Whoever looks at the keeper's children collects it (`containment/reap-children.ts`). */
 
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'

@@ -1,10 +1,11 @@
 /** The sweep: ends what dead workers have left, once neither they nor their keepers can do it any more. */
 
 import type { Member, Scanner } from '../containment/census.js'
+import { isConfirmedEmpty } from '../containment/confirm-empty.js'
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
 import { removeStaleRecords } from '../containment/release-registry.js'
 import { ScopeRecord } from '../containment/scope-record.js'
-import { isConfirmedEmpty, terminate } from '../containment/terminate.js'
+import { terminate } from '../containment/terminate.js'
 import { type Libc, squattedLine, statOf } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { removeLeftFolders } from './leftover-folders.js'
