@@ -1,4 +1,6 @@
-/** Signals process groups for whoever writes their numbers into its descriptor 3: the least that a keeper could do. */
+/**
+ * Sends SIGKILL to the process groups that it reads from file descriptor 3: the least that a keeper could do.
+ */
 
 import { Socket } from 'node:net'
 
