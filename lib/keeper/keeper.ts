@@ -104,7 +104,7 @@ export class Keeper {
       knownAdopter: () => (isWorkerGone() ? process.ppid : undefined)
     })
     const isWorker = (pid: number): boolean => pid === worker && !isWorkerGone()
-    const scanParts = { isWorker, adopter: this.adopter, rest: this.#worker }
+    const scanParts = { isWorker, adopter: this.adopter, fallback: this.#worker }
     const onStrays = (): void => void this.#endStrays()
     this.census =
       libc !== undefined && isSubreaper
