@@ -2,7 +2,7 @@
 # Each stage has its own sieve, and passes the numbers that none of its primes divides. Each stage prints
 # `computing <pid>` once it has begun; the last line is the result, some minutes later.
 
-# The standard output of a stage is the input of the next one. File descriptor 3 is that of the whole pipeline.
+# The standard output of a stage is the input of the next one. Descriptor 3 is that of the whole pipeline.
 exec 3>&1
 
 stage='
