@@ -1,6 +1,4 @@
-/**
- * How long the subprocesses of a worker live after it is killed with SIGKILL, and how many of them never end.
- */
+/** How long the subprocesses of a worker outlive it after SIGKILL, and how many of them never end. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { Actor } from './harness/actor.js'

@@ -1,7 +1,4 @@
-/**
- * How long the loss of a keeper blocks the event loop of its worker, with few and with thousands of other
- * processes.
- */
+/** How long the loss of a keeper blocks the worker's event loop, also beside thousands of processes. */
 
 import type { Loss } from './actors/keeper-loser.js'
 import { Actor } from './harness/actor.js'

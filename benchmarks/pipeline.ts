@@ -1,6 +1,4 @@
-/**
- * How much processor time a server needs for each request that is pipelined on one connection (FAULTS 62).
- */
+/** How much processor time a server needs for each pipelined request of one connection (FAULTS 62). */
 
 import type { Pipelined } from './actors/pipeliner.js'
 import { Actor } from './harness/actor.js'

@@ -1,6 +1,4 @@
-/**
- * How many requests per second a server answers on a route without subprocesses, with and without a deadline.
- */
+/** How many requests per second a server answers without subprocesses, with and without a deadline. */
 
 import type { Profile } from './actors/server.js'
 import { Actor } from './harness/actor.js'

@@ -1,7 +1,4 @@
-/**
- * How long one command takes, from the call until its output is read and it has ended, for workers of several
- * sizes.
- */
+/** How long one command takes until its output is read and it has ended, for workers of several sizes. */
 
 import { Benchmark } from './harness/benchmark.js'
 import type { Contestant } from './harness/contestants.js'

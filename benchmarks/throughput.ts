@@ -1,7 +1,4 @@
-/**
- * Sends bytes through standard input and output of `cat`. Every byte must arrive, in order, with bounded
- * memory.
- */
+/** Sends bytes through `cat`. Every byte must arrive, in order, and memory must stay bounded. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'

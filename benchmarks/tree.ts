@@ -20,10 +20,7 @@ const peerRounds = short ? 2 : 5
 const withinMs = 30_000
 // execa 10, which has killDescendants, needs it.
 const hasExeca = Number(process.versions.node.split('.')[0]) >= 22
-/**
- * These wait for the end: the guard for the whole tree, execa for its child. For the others, the signal is
- * the end.
- */
+/** These wait for the end: the guard for the tree, execa for its child. The others only send a signal. */
 const waiting: Contestant[] = [
   'guard',
   'guard, SIGKILL',

@@ -17,9 +17,7 @@ const grace = Number(process.env.GRACE_MS ?? 2_000)
  */
 export const stopWithinMs = drain + grace + 1_000
 
-/**
- * Resolves with the server when it listens. SIGTERM and SIGINT close it and end the process with status 0.
- */
+/** Resolves with the server when it listens. SIGTERM and SIGINT close it, with exit status 0. */
 export async function serve(): Promise<FastifyInstance> {
   const app = Fastify({ logger: process.env.LOG !== 'off' })
   await app.register(subprocessGuard, {

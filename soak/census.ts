@@ -19,10 +19,7 @@ interface Known {
   readonly pid: number
   readonly startTick: number
   readonly command: string
-  /**
-   * The request in which it was started; undefined for workers, keepers and processes that cleared their
-   * environment.
-   */
+  /** The request that started it; undefined for workers, keepers and cleared environments. */
   readonly request: string | undefined
   /** Whether it is a process of the soak. */
   readonly isOurs: boolean

@@ -1,6 +1,4 @@
-/**
- * The ways in which a request ends: what the route does, what the client does, and which response is right.
- */
+/** The ways in which a request ends: what route and client do, and which response is right. */
 
 import type { StdioOptions } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,4 @@
-/**
- * The soak: puts a cluster under load for minutes while workers and keepers are killed, then checks what is
- * left.
- */
+/** The soak: kills workers and keepers of a cluster under load for minutes, then checks what is left. */
 
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'

@@ -1,7 +1,4 @@
-/**
- * Reads processes from `/proc`, without the code of the library: the soak must not trust the code that it
- * tests.
- */
+/** Reads `/proc` without the code of the library: the soak must not trust the code that it tests. */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 

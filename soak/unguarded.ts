@@ -1,6 +1,4 @@
-/**
- * The negative control: what servers usually do, with plain `child_process` and `child.kill()` at the end.
- */
+/** The negative control: what servers usually do, `child_process` and `child.kill()` at the end. */
 
 import { type ChildProcess, exec, execFile, fork, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,9 +8,7 @@ import { promisify } from 'node:util'
 import type { FastifyReply } from 'fastify'
 import type { Starter } from './endings.js'
 
-/**
- * Starts programs for a route, answers at the deadline, and kills its children when the response has ended.
- */
+/** Starts programs for a route, answers at the deadline, and kills its children after the response. */
 export function startUnguarded(reply: FastifyReply, timeoutMs: number): Starter {
   const children: ChildProcess[] = []
   const folders: string[] = []

@@ -51,10 +51,7 @@ act({
 
   keeper: () => keeper,
 
-  /**
-   * The least that the machine needs: one signal for each group. Returns the time of the first, by the shared
-   * clock.
-   */
+  /** The least that the machine needs: one signal for each group. Returns the shared time of the first. */
   killGroups() {
     const startedAt = sharedNow()
     for (const group of groups) process.kill(-group, 'SIGKILL')

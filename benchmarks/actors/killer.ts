@@ -1,6 +1,4 @@
-/**
- * Sends SIGKILL to the process groups that it reads from file descriptor 3: the least that a keeper could do.
- */
+/** Sends SIGKILL to process groups whose numbers it reads from descriptor 3: the least a keeper can do. */
 
 import { Socket } from 'node:net'
 

@@ -58,8 +58,7 @@ async function guarded(killSignal: NodeJS.Signals): Promise<Start> {
 }
 
 /**
- * Starts the tree with `child_process`, in its own session like the guard, and ends it by the pid of its
- * leader.
+ * Starts the tree with `child_process` in its own session, like the guard, and ends it by its leader's pid.
  */
 function ending(end: (pid: number) => unknown): Start {
   return async (args, env) => {

@@ -1,7 +1,4 @@
-/**
- * A separate process for each contestant, controlled by messages, so that contestants take turns and share
- * nothing.
- */
+/** A separate process for each contestant, so that contestants take turns and share nothing. */
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -82,10 +79,7 @@ export class Actor {
   }
 }
 
-/**
- * In the actor: the parts that can be called. The actor ends when it is disconnected and has nothing else to
- * do.
- */
+/** In the actor: the parts that can be called. It ends when it is disconnected and idle. */
 export function act(parts: Record<string, (...args: never[]) => unknown>): void {
   const all: Record<string, (...args: never[]) => unknown> = { ready: () => undefined, ...parts }
   const answer = (message: Answer): void => {

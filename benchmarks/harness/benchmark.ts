@@ -44,10 +44,7 @@ export class Figures {
     return summaryOf(samples.values)
   }
 
-  /**
-   * The median of the ratios of samples from the same round: disturbances of the machine affect both samples
-   * of a round.
-   */
+  /** The median of the ratios of samples from the same round: disturbances affect both samples. */
   ratio(one: Contestant, other: Contestant, of = '', otherOf = of): number {
     const ones = this.#find(one, of)?.values ?? []
     const others = this.#find(other, otherOf)?.values ?? []
@@ -90,7 +87,7 @@ export class Benchmark {
   }
 
   /**
-   * Compares a figure with the project's aim. A missed aim is reported, but is no failure: machines differ.
+   * Compares a figure with the project's aim. A missed aim is reported, but does not fail: machines differ.
    */
   aim(what: string, value: number, unit: string, bound: Aim['bound']): void {
     const isReached = 'atMost' in bound ? value <= bound.atMost : value >= bound.atLeast

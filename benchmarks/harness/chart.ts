@@ -1,6 +1,4 @@
-/**
- * Draws a panel of a result: a dot for each median, a bar between the quartiles, one row for each contestant.
- */
+/** Draws a panel of a result: for each contestant, a dot for the median and a bar between the quartiles. */
 
 import * as Plot from '@observablehq/plot'
 import { JSDOM } from 'jsdom'

@@ -1,9 +1,6 @@
 /** The names of all contestants, each with the same colour in every chart. */
 
-/**
- * The palette by Okabe and Ito, which is distinguishable with any colour vision. The guard has the strongest
- * colour.
- */
+/** The palette by Okabe and Ito, distinguishable with any colour vision. The guard has the strongest. */
 const colours = {
   guard: '#d55e00',
   'guard, direct launch': '#e69f00',

@@ -1,7 +1,4 @@
-/**
- * A pipe that processes hold open until they die: each writes its pid into it, and its end proves that all
- * have ended.
- */
+/** A pipe that processes hold open: each writes its pid into it, and its end proves that all have ended. */
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,4 @@
-/**
- * Reads processes from `/proc`, without the code of the library: a benchmark must not trust the code that it
- * measures.
- */
+/** Reads `/proc` without the code of the library: a benchmark must not trust the code that it measures. */
 
 import { readFileSync } from 'node:fs'
 

@@ -9,8 +9,7 @@ import { Pipe } from './pipe.js'
 
 // If the contestant is done and no process dies for this long, the rest never ends.
 const stillMs = 500
-// How long to wait, after the end of the tree, for the contestant to notice it. Later it only polls now and
-// then.
+// How long to wait for the contestant to notice the end of its tree. Later it only polls now and then.
 const settleMs = 200
 
 const program = fileURLToPath(new URL('../../../benchmarks/programs/tree.sh', import.meta.url))

@@ -1,7 +1,4 @@
-/**
- * The demo: runs the same three scenes on a server without and with the guard, and shows what each leaves
- * behind.
- */
+/** The demo: three scenes on a server without and with the guard, and what each leaves behind. */
 
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:os'

@@ -1,6 +1,4 @@
-/**
- * The program that the routes start: Python with a process pool, or a shell pipeline if there is no Python.
- */
+/** The program that the routes start: Python with a process pool, else a shell pipeline. */
 
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'

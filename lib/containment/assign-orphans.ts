@@ -1,7 +1,7 @@
 /**
  * Assigns each orphan that became a child of the keeper to its scope: by a scan that has seen it before, by
- * its mark, or by its group or session. An orphan of unknown origin is assigned when only one scope can have
- * started it.
+ * its mark, or by its group or session. An orphan of unknown origin goes to a closing scope, once no open
+ * scope can have started it.
  */
 
 import { environmentOf, type ProcessStat, statOf } from '../platform/current.js'
@@ -83,14 +83,14 @@ export class OrphanAssignment {
   }
 
   /**
-   * During its exec the environment of a process cannot be read: look up again the owner of those that became
-   * another program.
+   * The environment of a process cannot be read during its exec: looks up the owners again of orphans that
+   * have become another program.
    */
   retryUnknown(): void {
     for (const [pid, { image }] of this.#unknown) this.#retry(pid, image)
   }
 
-  /** The process is an orphan of the scope no longer. Returns whether it was. */
+  /** The process was released. Returns whether it was an orphan of the scope. */
   release(scope: ScopeRecord, pid: number): boolean {
     if (!scope.orphans.delete(pid)) return false
     this.#owners.set(pid, 'released')
@@ -104,14 +104,14 @@ export class OrphanAssignment {
     if (this.#unknown.size === 0) return
     const { earliestOpen, oldestClosing } = this.#possibleOwners()
     for (const [pid, { startTick }] of this.#unknown) {
-      // An orphan of unknown origin waits for the last of all scopes to close that were open when it started.
+      // An orphan of unknown origin waits until all scopes close that were open when it started.
       if (earliestOpen <= startTick) continue
       const owner = oldestClosing.firstStartTick <= startTick ? oldestClosing : this.#parts.strays
       if (owner === scope) yield pid
     }
   }
 
-  /** Whether an orphan has ended unread that may have been the scope's, and may have left another one. */
+  /** Whether an orphan that may have been the scope's has ended unread: it may have left another one. */
   mayHaveMore(scope: ScopeRecord): boolean {
     for (const startTick of this.#endedUnread.values()) {
       if (scope === this.#parts.strays || scope.firstStartTick <= startTick) return true

@@ -1,6 +1,4 @@
-/**
- * What a census offers: it finds the processes of each scope. There is one census for each containment level.
- */
+/** A census finds the processes of each scope. There is one census for each containment level. */
 
 import type { ProcessStat } from '../platform/current.js'
 import type { Containment } from '../wire/messages.js'
@@ -31,17 +29,11 @@ export interface Scanner {
    * the process.
    */
   confirmIdentity(scope: ScopeRecord, member: Member): boolean
-  /**
-   * Runs a scan that takes long; the next answers come from it. Absent where each answer comes from a scan of
-   * its own.
-   */
+  /** Runs a long scan for the next answers. Absent where each answer comes from a scan of its own. */
   prepareScan?(): Promise<void>
   /** Resolves when something may have changed for the scope, after `ms` at the latest. */
   waitForChange(scope: ScopeRecord, ms: number): Promise<void>
-  /**
-   * Many processes are about to end: reap them together, after `ms`. Absent where this process reaps none of
-   * them.
-   */
+  /** Many processes are about to end: reap them together, after `ms`. Absent if none is reaped here. */
   delayReaping?(ms: number): void
 }
 
@@ -62,10 +54,7 @@ export interface Census extends Scanner {
    * belong to no scope any more.
    */
   release(scope: ScopeRecord, pid: number): void
-  /**
-   * The same for a process that the keeper did not start. Its mark is not the scope's own, so the mark proves
-   * nothing.
-   */
+  /** The same for a process that the keeper did not start. Its mark is not the scope's: it proves nothing. */
   releaseExternal(scope: ScopeRecord, pid: number): void
   /** The scope is closed. Processes that it still has are survivors. */
   close(scope: ScopeRecord, hasSurvivors: boolean): void

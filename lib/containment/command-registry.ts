@@ -33,10 +33,7 @@ export class CommandRegistry {
     this.#numberByLeader.set(pid, number)
   }
 
-  /**
-   * The leader has ended. `left` are its groups and sessions with members, which are recognised by these from
-   * now on.
-   */
+  /** The leader has ended. `left`: its groups and sessions with members, which are recognised by these. */
   leaderEnded(pid: number, left: ReadonlyMap<number, OwnGroup>): void {
     const number = this.#numberByLeader.get(pid)
     if (number === undefined) return
@@ -67,9 +64,7 @@ export class CommandRegistry {
     return this.#numberByLeader.get(pid)
   }
 
-  /**
-   * Whether the leader of any running command gets the first signal alone, whatever the option of the scope.
-   */
+  /** Whether a running command wants the first signal for its leader alone, whatever the scope says. */
   get hasLeaderFirst(): boolean {
     return this.#leaderFirstCount > 0
   }
@@ -79,10 +74,7 @@ export class CommandRegistry {
     return this.#running.get(number)
   }
 
-  /**
-   * The command of a process of the scope whose parent does not tell it; undefined if nothing else tells it
-   * either.
-   */
+  /** The command of a process whose parent does not tell it; undefined if nothing else tells it either. */
   numberOf(stat: ProcessStat): number | undefined {
     const led = this.#numberByLeader.get(stat.pid)
     if (led !== undefined) return led
@@ -142,9 +134,7 @@ export class CommandRegistry {
     this.#leftovers.delete(number)
   }
 
-  /**
-   * The number in the environment. Without the mark of this very scope it is the number of another worker.
-   */
+  /** The number in the environment. Without the mark of this scope, it is another worker's number. */
   #numberInEnvironment({ pid, ending }: ProcessStat): number | undefined {
     const text = ending ? undefined : environmentTextOf(pid)
     if (text === undefined || variableIn(text, markName) !== this.#mark) return undefined

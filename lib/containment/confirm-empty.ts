@@ -1,17 +1,11 @@
-/**
- * The proof that a scope is empty: two scans in a row find nothing, since one may miss a process that is born
- * during it.
- */
+/** Proves that a scope is empty by two scans: one may miss a process that is born during it. */
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { isOutOfDescriptors } from '../platform/current.js'
 import type { Scanner } from './census.js'
 import type { ScopeRecord } from './scope-record.js'
 
-/**
- * The scans are in two turns of the event loop. A scan that fails for want of file descriptors proves
- * nothing.
- */
+/** Scans in two turns of the event loop. A scan that fails for want of file descriptors proves nothing. */
 export async function isConfirmedEmpty(scanner: Scanner, scope: ScopeRecord): Promise<boolean> {
   try {
     await scanner.prepareScan?.()

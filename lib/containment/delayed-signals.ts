@@ -1,7 +1,4 @@
-/**
- * Holds the first signal back from a command's other processes until its leader has ended (`firstSignalTo:
- * 'command'`).
- */
+/** Delays the first signal for the other processes of a command until its leader has ended. */
 
 import { hasDefaultAction, type ProcessStat, statOf } from '../platform/current.js'
 import type { Member } from './census.js'
@@ -32,9 +29,7 @@ export class DelayedSignals {
     return this.#delayed.has(processKey(stat))
   }
 
-  /**
-   * Returns those of the living members that get the signal at once. The signal is held back from the others.
-   */
+  /** Returns the living members that get the signal at once, and delays it for the others. */
   holdBack(living: readonly Member[]): readonly Member[] {
     const { commands, firstSignalTo } = this.#scope
     if (firstSignalTo !== 'command' && !commands.hasLeaderFirst) return living

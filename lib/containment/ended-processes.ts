@@ -23,9 +23,7 @@ export class EndedProcesses {
   readonly #byKey = new Map<string, EndedProcess>()
   /** The program that each of them ran when it was signalled, by key. */
   readonly #images = new Map<string, string>()
-  /**
-   * The processes that were exiting before the first signal: they end by themselves, and are only waited for.
-   */
+  /** Processes that were exiting before the first signal: they end by themselves, and are only waited for. */
   #exiting: ReadonlySet<string> | undefined
 
   constructor(scope: ScopeRecord) {
@@ -46,10 +44,7 @@ export class EndedProcesses {
     return !this.#images.has(key) || this.#images.get(key) === stat.image
   }
 
-  /**
-   * The arguments, read while the processes live. Turn them into command lines only after the signal was
-   * sent.
-   */
+  /** The arguments, read while the processes live. They are parsed only after the signal was sent. */
   argumentsOfAll(members: readonly Member[]): (string | undefined)[] {
     return members.map(({ stat }, index) => this.#argumentsOf(stat, index))
   }

@@ -3,20 +3,20 @@
 import type { Libc } from '../platform/current.js'
 import type { Scanner } from './census.js'
 import { EndedProcesses } from './ended-processes.js'
-import { SafeSignals } from './safe-signals.js'
+import { PidSafeSignals } from './pid-safe-signals.js'
 import type { ScopeRecord } from './scope-record.js'
 import { ScopeScans } from './scope-scans.js'
 
 export class Ending {
   readonly scope: ScopeRecord
   readonly scans: ScopeScans
-  readonly signals: SafeSignals
+  readonly signals: PidSafeSignals
   readonly processes: EndedProcesses
 
   constructor(scanner: Scanner, scope: ScopeRecord, libc: Libc | undefined) {
     this.scope = scope
     this.scans = new ScopeScans(scanner, scope)
-    this.signals = new SafeSignals(scanner, scope, libc)
+    this.signals = new PidSafeSignals(scanner, scope, libc)
     this.processes = new EndedProcesses(scope)
   }
 }

@@ -54,10 +54,7 @@ export class ExternalProcesses {
     this.scan()
   }
 
-  /**
-   * Forgets the processes that have ended, and notes the descendants of the others to recognise them as
-   * orphans.
-   */
+  /** Forgets ended processes, and notes the descendants of the others, to recognise them as orphans. */
   scan(): void {
     try {
       this.forgetEnded()
@@ -82,10 +79,7 @@ export class ExternalProcesses {
     }
   }
 
-  /**
-   * The process was reaped a moment ago, and its pid may be reused from now on. Its leftovers still belong to
-   * the scope.
-   */
+  /** The process was just reaped, so its pid may be reused. Its leftovers still belong to the scope. */
   reaped(pid: number): void {
     this.#known.groupLeaderEnded(pid)
     this.#forget(pid)
@@ -94,8 +88,7 @@ export class ExternalProcesses {
   /** The process was reaped, maybe some time ago. */
   #forget(pid: number): void {
     this.#known.seen.delete(pid)
-    // A pid is reused only when no group has that number any more. So if a process has the pid, it is another
-    // one.
+    // A pid is not reused while a group has that number. If a process has the pid, the old group is gone.
     if (statOf(pid) !== undefined || isEmptyGroup(pid)) this.#known.groups.delete(pid)
     this.release(pid)
   }

@@ -15,8 +15,7 @@ import { firstScanLimit, restScanDelayMs } from './scope-scans.js'
 // How long one process takes to die, in ms. For that time the keeper leaves the processor to the tree:
 // reaping each process at once slows down the others.
 const deathMs = 0.06
-// When to scan, after the first signal, for processes that cannot have handled it; then after twice that, and
-// so on.
+// When to scan first for processes that cannot have handled the signal. The time doubles after each scan.
 const firstPauseMs = 100
 
 export class FirstSignal {
@@ -95,15 +94,12 @@ export class FirstSignal {
     processes.noteAll(members, this.#signal, texts)
   }
 
-  /**
-   * Signals as a whole the groups whose processes need not wait any longer. Returns whether there were any.
-   */
+  /** Signals whole groups whose processes need not wait any longer. Returns whether there were any. */
   #sendToGroupsOfEndedCommands(): boolean {
     if (!this.#delayed.any) return false
     const groups = this.#delayed.takeGroupsOfEndedCommands()
     for (const [group, stats] of groups) {
-      // A group that is refused, since it is the keeper's own: the scan for missed processes finds them
-      // again.
+      // It refuses the keeper's own group. The processes in it are signalled later, as missed ones.
       if (this.#ending.signals.sendToGroup(group, this.#signal)) this.#noteGroupMembers(stats)
     }
     return groups.size > 0

@@ -17,10 +17,7 @@ export class IncrementalCensus extends MarksCensus {
   /** The queue for the use of a snapshot: each scope goes through all of it. */
   #turns: Promise<unknown> = Promise.resolve()
 
-  /**
-   * One scan for all callers before it begins: a scan that is already running may have missed processes that
-   * they know.
-   */
+  /** One scan for all who call before it begins: one that is running may have missed processes they know. */
   async prepareScan(): Promise<void> {
     this.#next ??= this.#running.then(() => {
       this.#next = undefined

@@ -1,6 +1,4 @@
-/**
- * Remembers processes, and the groups and sessions that they began, so that orphans are recognised by them.
- */
+/** Remembers processes, and the groups and sessions that they began, to recognise orphans. */
 
 import { isOutOfDescriptors, type ProcessStat, statOf, ticksNow } from '../platform/current.js'
 import { isEmptyGroup } from './process-identity.js'

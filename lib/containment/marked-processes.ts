@@ -12,9 +12,7 @@ import {
 import { keeperMarkName, markName } from '../wire/mark.js'
 
 export interface MarkedProcesses {
-  /**
-   * The mark of each process, by pid. It may be any text: whoever starts a process chooses its environment.
-   */
+  /** The mark of each process, by pid. It may be any text, since the parent chooses the environment. */
   readonly marks: ReadonlyMap<number, string>
   /** The living keepers: the worker mark of each, by pid. */
   readonly keepers: ReadonlyMap<number, string>
@@ -44,10 +42,7 @@ export function findMarkedProcesses(): MarkedProcesses {
   return { marks, keepers, untrusted }
 }
 
-/**
- * Whether a living process of the user has this mark. Scans twice: one scan may miss a process that starts
- * during it.
- */
+/** Whether a living process of the user has this mark. Two scans: one may miss a process being born. */
 export function isMarkInUse(mark: string, user: number): boolean {
   const isMarked = (pid: number): boolean => ownerOf(pid) === user && environmentOf(pid, markName) === mark
   return allPids().some(isMarked) || allPids().some(isMarked)

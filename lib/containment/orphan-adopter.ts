@@ -13,10 +13,7 @@ const retryAfterMs = 10_000
 export interface OrphanAdopterParts {
   /** The process whose orphaned descendants are meant. Only its ancestors can adopt them. */
   readonly pid: number
-  /**
-   * Runs the trial, which takes as long as the start of a process. Resolves with undefined if it has no
-   * result.
-   */
+  /** Runs the trial, which takes as long as the start of a process. Resolves with undefined if it fails. */
   readonly findAdopter: () => Promise<number | undefined>
   /** The adopter, where it is known without a trial. */
   readonly knownAdopter?: () => number | undefined

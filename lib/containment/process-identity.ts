@@ -1,6 +1,4 @@
-/**
- * The identity of a process is its pid with its start time: the pid alone may be reused by another process.
- */
+/** A process is identified by pid and start time: the pid alone may be reused by another process. */
 
 import type { ProcessStat } from '../platform/current.js'
 

@@ -32,8 +32,7 @@ export function* takeSnapshot(
     yield
   }
   const marks = new Map<number, string>()
-  // A process that is older than every scope has none of their marks. Environments take most of the time of a
-  // scan.
+  // A process older than every scope has none of their marks. Environments take most of the time.
   let firstMarkedTick = Number.POSITIVE_INFINITY
   for (const scope of scopes) firstMarkedTick = Math.min(firstMarkedTick, scope.firstMarkedTick)
   for (const stat of processes) {

@@ -1,7 +1,4 @@
-/**
- * Reaps the keeper's children when they have ended: the commands that it started, and the orphans that the
- * kernel gave it.
- */
+/** Reaps the children of the keeper: the commands that it started, and the orphans that it adopted. */
 
 import { childrenOfMainThread, type Libc } from '../platform/current.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -16,10 +13,7 @@ export interface ExitListener {
 /** The children that Node reaps: each pid from its spawn until Node has reported its exit. */
 export const reapedByNode = new Set<number>()
 
-/**
- * The children that the keeper started and that a `ChildReaper` has to reap, with the listener for the exit
- * of each.
- */
+/** The children that a `ChildReaper` has to reap and report, with the listener of each. */
 export const reapedByWaitpid = new Map<number, ExitListener>()
 
 export interface ReaperEvents {
@@ -34,7 +28,7 @@ export class ChildReaper {
   readonly #events: ReaperEvents
   /**
    * The leaders that were not inspected yet. Inspect them before reaping any child, but not immediately: the
-   * kernel blocks whoever reads about a process during its exec.
+   * kernel blocks a process that inspects another one during its exec.
    */
   readonly #uninspected = new Map<number, ScopeRecord>()
   #isRoundDue = false
@@ -68,8 +62,7 @@ export class ChildReaper {
     for (const [pid, scope] of this.#uninspected) scope.inspectLeader(pid)
     this.#uninspected.clear()
     if (reapedByNode.size === 0) {
-      // waitpid(-1) costs nothing for the children that live on. But it would also reap the children that are
-      // Node's to reap.
+      // waitpid(-1) costs nothing for living children. But it would also reap the children of Node.
       while (this.#reap(-1));
     } else {
       for (const pid of childrenOfMainThread(process.pid)) if (!reapedByNode.has(pid)) this.#reap(pid)

@@ -16,8 +16,7 @@ import type { ProcessName } from '../wire/messages.js'
 import { findMarkedProcesses } from './marked-processes.js'
 import { isAlive, isLocal } from './worker-liveness.js'
 
-// A worker that runs for months may release a command in each request: the records must not fill up
-// the tmpfs.
+// A worker that runs for months may release a command in each request: don't fill the tmpfs.
 const recordsBetweenCleanups = 1_000
 // The file name prefix of the record of a process. Then comes the process, named as a mark names a worker,
 // with its realm.

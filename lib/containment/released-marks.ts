@@ -1,7 +1,4 @@
-/**
- * The marks of scopes with a release: once such a scope is closed, every process with its mark is a released
- * one.
- */
+/** The marks of scopes with a release: after the scope is closed, only released processes have its mark. */
 
 import { findMarkedProcesses } from './marked-processes.js'
 

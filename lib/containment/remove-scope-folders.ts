@@ -19,10 +19,7 @@ export async function removeFolders(folders: readonly ScopeFolder[]): Promise<Le
   return left.flat()
 }
 
-/**
- * The directories that stay for the released processes of a closed scope, until no process has its mark any
- * more.
- */
+/** Directories of a closed scope that its released processes use, kept until none has its mark any more. */
 export class RetainedFolders {
   readonly #folders = new Map<number, { readonly mark: string; readonly folders: readonly ScopeFolder[] }>()
 

@@ -125,9 +125,7 @@ export class ScopeRecord extends KnownProcesses {
     return this.seen.delete(pid) || wasLeader
   }
 
-  /**
-   * The number of the group and session that the process may lead, and of the group that was created for it.
-   */
+  /** The numbers of its own group and session, and of the group that was created for it. */
   groupsOf(pid: number): number[] {
     const made = this.#madeGroups.get(pid)
     return made === undefined ? [pid] : [pid, made]

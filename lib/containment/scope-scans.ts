@@ -52,7 +52,7 @@ export class ScopeScans {
     }
   }
 
-  /** Whether the scope is empty. If that cannot be told, the next attempt tells why. */
+  /** Whether the scope is empty. False if that cannot be told: the next attempt sets `failure`. */
   isEmpty(): Promise<boolean> {
     return isConfirmedEmpty(this.#scanner, this.#scope).catch(() => false)
   }

@@ -39,8 +39,8 @@ export class SubreaperCensus implements Census {
   readonly #isEmptyGroup: (group: number) => boolean
   #scanTimer: NodeJS.Timeout | undefined
   /**
-   * Whether there was a scan in this turn, and no child was reaped after it: a later scan might find what
-   * that child left.
+   * Whether there was a scan in this turn and no child was reaped since: what a reaped child left behind may
+   * have come after the scan.
    */
   #isFresh = false
   /** Why the last scan failed, for want of file descriptors. Nothing can be concluded from a failed scan. */
@@ -75,9 +75,7 @@ export class SubreaperCensus implements Census {
     this.#orphans.open(scope)
   }
 
-  /**
-   * Whether the keeper started this process and has not reaped it, so that its pid cannot have been reused.
-   */
+  /** Whether the keeper started this process and has not reaped it: its pid cannot have been reused. */
   isLeader(pid: number): boolean {
     return this.#leaders.has(pid) && !this.#released.seen.has(pid)
   }
@@ -135,8 +133,7 @@ export class SubreaperCensus implements Census {
   confirmIdentity(_scope: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
-    // It has the same parent, or the keeper if that parent died. An unrelated process with this pid has
-    // neither.
+    // The same parent, or the keeper if that died: an unrelated process with this pid has neither.
     return now.parent === stat.parent || now.parent === process.pid
   }
 

@@ -1,6 +1,4 @@
-/**
- * Ends a process tree: the first signal, the grace period, SIGKILL, and the proof that no process is left.
- */
+/** Ends a process tree: first signal, grace period, SIGKILL, and the proof that no process is left. */
 
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Libc } from '../platform/current.js'
@@ -24,8 +22,7 @@ export async function terminate(
   how: TerminateOptions = scope
 ): Promise<EndedProcess[]> {
   const ending = new Ending(scanner, scope, libc)
-  // Callers share a scan within one turn of the event loop. An earlier scan may lack a process that was born
-  // since.
+  // Callers in one turn of the event loop share a scan. An earlier scan may lack a newer process.
   await turn()
   try {
     await escalate(ending, how)

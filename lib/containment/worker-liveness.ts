@@ -4,9 +4,7 @@ import { bootId, pidNamespace, statOf } from '../platform/current.js'
 import type { WorkerName } from '../wire/mark.js'
 import { pidExists } from './process-identity.js'
 
-/**
- * Whether the pid is from this boot and this PID namespace. Nothing can be concluded here about any other.
- */
+/** Whether the pid is from this boot and PID namespace. Nothing can be concluded about any other. */
 export function isLocal(worker: Pick<WorkerName, 'bootId' | 'pidNamespace'>): boolean {
   return worker.bootId === bootId() && worker.pidNamespace === pidNamespace()
 }

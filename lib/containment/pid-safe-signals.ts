@@ -1,4 +1,4 @@
-/** Sends signals only to groups and processes whose number cannot have been reused by another process. */
+/** Sends a signal only to a process or group whose pid cannot have been reused by another one. */
 
 import { isOutOfDescriptors, type Libc, signalByNumber, statOf } from '../platform/current.js'
 import type { Member, Scanner } from './census.js'
@@ -8,7 +8,7 @@ const noGroups: ReadonlySet<number> = new Set()
 
 const keeperGroup = statOf(process.pid)?.group
 
-export class SafeSignals {
+export class PidSafeSignals {
   /** The groups that were signalled as a whole. */
   readonly groups = new Set<number>()
   readonly #scanner: Scanner
@@ -51,7 +51,7 @@ export class SafeSignals {
 
   /** Signals a group in which an unreaped child of the keeper is. Returns whether that was done. */
   sendToGroup(group: number, signal: NodeJS.Signals): boolean {
-    // 0 would be the keeper's own group, and 1 all processes (kill(2)).
+    // kill(0) would signal the keeper's own group, and kill(-1) all processes (kill(2)).
     if (group <= 1 || group === keeperGroup) return false
     if (signalByNumber(-group, signal, () => true) !== undefined) return false
     this.groups.add(group)
