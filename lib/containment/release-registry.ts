@@ -27,9 +27,9 @@ const launchMs = 60_000
 let recordsSinceCleanup = 0
 
 /**
- * Records that processes with this mark may outlive their worker. Returns the paths that another user has
- * taken (see `makeOwnFolder`). Throws an `Error` with the reasons if no directory for records is available,
- * and a `RangeError` if this is not the mark of a scope.
+ * Records that processes with this mark may outlive their worker. Returns a message for each path that
+ * someone else has taken (see `makeOwnFolder`). Throws an `Error` with the reasons if no directory for
+ * records is available, and a `RangeError` if this is not the mark of a scope.
  */
 export function recordRelease(mark: string): readonly string[] {
   if (workerMarkIn(mark) === undefined) throw new RangeError(`not the mark of a scope: ${mark}`)
@@ -37,8 +37,8 @@ export function recordRelease(mark: string): readonly string[] {
 }
 
 /**
- * Records that a process which a scope adopted may outlive its worker. Returns the paths that another user
- * has taken. Throws an `Error` with the reasons if no directory for records is available.
+ * Records that a process which a scope adopted may outlive its worker. Returns a message for each path that
+ * someone else has taken. Throws an `Error` with the reasons if no directory for records is available.
  */
 export function recordReleasedProcess({ pid, startTick }: ProcessName): readonly string[] {
   const realm = ownRealm()
