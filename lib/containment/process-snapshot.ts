@@ -15,7 +15,7 @@ export interface ProcessSnapshot {
 }
 
 /**
- * Takes a snapshot in steps, none of which takes long. `released` are the processes that were released so
+ * Takes a snapshot in short steps. `released` are the processes that were released so
  * far: their descendants are added to it. Processes for which `isElsewhere` is true are left out.
  */
 export function* takeSnapshot(
