@@ -1,4 +1,4 @@
-/** How long the event loop of a worker is blocked by the start of one command, for workers of several sizes. */
+/** How long the start of one command blocks the event loop of a worker, for workers of several sizes. */
 
 import { Benchmark } from './harness/benchmark.js'
 import type { Contestant } from './harness/contestants.js'
@@ -15,7 +15,7 @@ const { short } = benchmark.settings
 const contestants: Contestant[] = ['guard', 'child_process', 'execa']
 const rounds = short ? 2 : 8
 const perRound = short ? 5 : 25
-// A server has been at work for a while: its code is compiled.
+// As in a server that has run for a while, whose code is compiled.
 const warmUp = short ? 5 : 100
 const cases = 'resident memory of the worker'
 const calls = benchmark.figures('the call of spawn()', 'ms', { scale: 'log', cases })
@@ -23,7 +23,7 @@ const busy = benchmark.figures('event loop busy from call to close', 'ms', { sca
 
 for (const size of sizes) {
   await withSpawners(contestants, size, async (actors) => {
-    // The large ones are slow to fork, so that few rounds tell as much.
+    // Large workers are slow to fork, so a few rounds are enough.
     await takeTurns(
       actors,
       size.megabytes > 500 ? Math.ceil(rounds / 3) : rounds,

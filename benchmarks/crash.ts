@@ -1,4 +1,4 @@
-/** A worker with many subprocesses is killed with SIGKILL: how long they live on, and how many of them for good. */
+/** How long the subprocesses of a worker outlive it after SIGKILL, and how many of them never end. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { Actor } from './harness/actor.js'
@@ -28,11 +28,11 @@ await takeTurns<'guard' | 'kill(-pgid)'>(['guard', 'kill(-pgid)'], rounds, async
   const killedAt = name === 'guard' ? sharedNow() : await actor.ask<number>('killGroups')
   if (name === 'guard') await actor.end('SIGKILL')
   const endedAt = await Promise.race([pipe.ended, pause(leftAfterMs, undefined, { ref: false })])
-  // None holds the pipe any more when it has ended: the last one may be seen as alive for some µs yet.
+  // After the end of the pipe no process holds it any more. The last one may still show as alive for some µs.
   const living = endedAt === undefined ? pipe.living.length : 0
   pipe.close()
   await actor.end()
-  ensure(keeper === undefined || (await isGone(keeper)), 'the keeper of the worker lives on')
+  ensure(keeper === undefined || (await isGone(keeper)), 'the keeper of the worker is still alive')
   if (isWarmUp) return
   if (endedAt !== undefined) times.add(name, '', endedAt - killedAt)
   left.add(name, '', living)
@@ -42,20 +42,20 @@ await leaveBehind()
 benchmark.aim(`guard, median with ${count}`, times.summary('guard').median, 'ms', { atMost: 150 })
 benchmark.aim('left by the guard', left.summary('guard').p99, 'processes', { atMost: 0 })
 benchmark.note(
-  'kill(-pgid) is what the machine needs: the worker lives, and signals as many groups one by one.'
+  'kill(-pgid) is the least that the machine needs: the worker stays alive and signals the groups one by one.'
 )
 benchmark.report()
 
-/** Starts a worker with its subprocesses, and resolves when all of them sleep. */
+/** Starts a worker with its subprocesses. Resolves when all of them sleep. */
 async function startWorker(name: Contestant, pipe: Pipe): Promise<Actor> {
-  // The keeper tells of the worker's end on the standard error that it has from it.
+  // The keeper logs the end of the worker to the standard error that it inherited from it.
   const actor = await Actor.start('crasher', [name], [], 'ignore')
   await actor.ask('start', count, pipe.env)
   await pipe.held(count)
   return actor
 }
 
-/** Kills the workers of the peers, all at the same time, since they only have to be waited for. */
+/** Kills the workers of the other contestants all at once: the rest is only waiting. */
 async function leaveBehind(): Promise<void> {
   const workers: { name: Contestant; pipe: Pipe; kill: () => unknown }[] = []
   for (const name of ['child_process', 'execa cleanup'] as const) {
@@ -74,7 +74,7 @@ async function leaveBehind(): Promise<void> {
   for (const { pipe } of workers) pipe.close()
 }
 
-/** Whether a process ends, with a little patience. */
+/** Whether a process ends within a few seconds. */
 async function isGone(stat: Parameters<typeof isAlive>[0]): Promise<boolean> {
   const until = sharedNow() + leftAfterMs
   while (isAlive(stat) && sharedNow() < until) await pause(5)

@@ -1,4 +1,4 @@
-/** What it does to the end of a tree that thousands of other processes are on the machine. */
+/** How much thousands of other processes on the machine slow down the end of a tree. */
 
 import { Actor } from './harness/actor.js'
 import { Benchmark, ensure } from './harness/benchmark.js'
@@ -23,7 +23,7 @@ const times = benchmark.figures(`from the call until none of ${tree.name} is ali
 const actors = await Promise.all(
   contestants.map(async (name) => ({ name, actor: await Actor.start('tree-ender', [name]) }))
 )
-// Before and after, so that a machine that slows down or warms up meets both alike.
+// Before and after the crowd, so that a machine that slows down or warms up affects both cases.
 await measure(few, rounds / 2)
 const crowd = await Crowd.start(crowdSize / tree.size, tree)
 await measure(many, rounds)
@@ -35,7 +35,7 @@ const more = times.summary('guard', many).median / times.summary('guard', few).m
 benchmark.aim(`guard, ${many} / ${few}, medians`, more, 'times', { atMost: 1.5 })
 benchmark.report()
 
-/** Has each contestant end so many trees. */
+/** Each contestant ends that many trees. */
 async function measure(others: string, rounds: number): Promise<void> {
   await takeTurns(actors, rounds, async ({ name, actor }, _round, isWarmUp) => {
     const ending = await endTree(actor, tree, withinMs)
@@ -44,10 +44,10 @@ async function measure(others: string, rounds: number): Promise<void> {
   })
 }
 
-/** In whole trees, and room for the one that is measured. */
+/** The size of the crowd: whole trees, leaving room for the tree that is measured. */
 function sizeOfCrowd(wanted: number): number {
   const possible = Math.floor(roomForProcesses() / tree.size - 2) * tree.size
   ensure(possible > 0, `there is no room for ${tree.size} processes`)
-  if (possible < wanted) benchmark.note(`There is no room for ${wanted} others here, but for ${possible}.`)
+  if (possible < wanted) benchmark.note(`This machine has room for ${possible} others instead of ${wanted}.`)
   return Math.min(possible, wanted)
 }

@@ -1,4 +1,4 @@
-/** What happens when the deadline of a thousand requests passes at one instant, and each runs a process. */
+/** A thousand requests, each with a process, reach their deadline at the same moment. */
 
 import type { Answers } from './actors/clients.js'
 import type { Met } from './actors/sleepers-server.js'
@@ -15,7 +15,7 @@ const benchmark = new Benchmark('deadline', title)
 const { short } = benchmark.settings
 const count = short ? 100 : 1_000
 const rounds = short ? 1 : 2
-// They are put off until all processes run.
+// The deadlines are extended until all processes run.
 const timeoutMs = short ? 1_500 : 3_000
 const extendMs = 500
 const graceMs = 1_000
@@ -28,15 +28,15 @@ const answered = benchmark.figures('from the deadline until the last client has 
 const own = benchmark.figures('longest block of the event loop, its own run time', 'ms', { cases })
 const wall = benchmark.figures('longest block of the event loop, by the clock', 'ms', { cases })
 const longest: Block[] = []
-// Of each round: how many answers said something else than that the deadline has passed.
+// For each round: how many responses were no deadline error.
 const others: number[] = []
 
-/** Resolves when that has come to pass; until then nobody's deadline comes near. */
-async function whileExtending(server: Actor, coming: Promise<unknown>): Promise<void> {
-  // A deadline that has passed all the same shows in what follows.
+/** Extends all deadlines until the promise resolves. */
+async function whileExtending(server: Actor, ready: Promise<unknown>): Promise<void> {
+  // If a deadline passes nevertheless, the checks below find it.
   const extending = setInterval(() => server.ask('extend', extendMs).catch(() => {}), extendMs)
   try {
-    await coming
+    await ready
   } finally {
     clearInterval(extending)
   }

@@ -1,4 +1,4 @@
-/** What a keeper costs: its memory, idle and at work, and the time until it is ready. */
+/** What a keeper costs: its memory, idle and with subprocesses, and the time until it is ready. */
 
 import { readdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -11,7 +11,7 @@ const benchmark = new Benchmark('keeper', 'What a keeper costs the machine.')
 const { short } = benchmark.settings
 const rounds = short ? 2 : 15
 const keepers = short ? 1 : 2
-// A keeper is idle most of its life; what its start has left is collected by then.
+// A keeper is idle most of the time. By then, garbage from its start is collected.
 const idleMs = short ? 500 : 3_000
 const settledMs = 1_000
 const count = short ? 100 : 1_000
@@ -23,7 +23,7 @@ const proportional = benchmark.figures('memory of the keeper, with its share of 
   cases: 'the keeper'
 })
 
-function look(keeper: number, of: string): void {
+function sample(keeper: number, of: string): void {
   const { privateBytes, proportionalBytes } = memoryOf(keeper)
   own.add('guard', of, privateBytes / 1e6)
   proportional.add('guard', of, proportionalBytes / 1e6)
@@ -45,11 +45,11 @@ for (let number = 0; number < keepers; number++) {
     await host.ask('guard')
     const keeper = await host.ask<number>('keeper')
     await wait(idleMs)
-    look(keeper, 'idle')
+    sample(keeper, 'idle')
     const running = await host.ask<number>('run', count)
     ensure(running === count, `${running} processes run, of ${count}`)
     await wait(settledMs)
-    look(keeper, `with ${count} processes`)
+    sample(keeper, `with ${count} processes`)
     await host.ask('close')
   } finally {
     await host.end()
@@ -59,7 +59,7 @@ for (let number = 0; number < keepers; number++) {
 benchmark.aim('idle, memory of its own', own.summary('guard', 'idle').median, 'MB', { atMost: 12 })
 benchmark.aim('ready', ready.summary('guard').median, 'ms', { atMost: 100 })
 benchmark.note('child_process: an empty Node process, from its start to its end')
-benchmark.note('the code of Node is shared here with the worker and with the benchmark itself')
+benchmark.note('the keeper shares the code of Node with the worker and with the benchmark itself')
 const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).length
-benchmark.note(`a keeper looks once at every process of the machine; there were ${processes}`)
+benchmark.note(`a keeper scans every process of the machine once; there were ${processes}`)
 benchmark.report()

@@ -1,4 +1,4 @@
-/** What the clients of a cheap route notice of another route that starts commands, for servers of several sizes. */
+/** How a route that starts commands affects the latency of a cheap route, for servers of several sizes. */
 
 import { get } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -21,7 +21,7 @@ const spawnEveryMs = 20
 const cases = 'resident memory of the worker'
 const figures = benchmark.figures('latency of the cheap route', 'ms', { scale: 'log', cases })
 
-/** Asks for a route and resolves with how long the whole answer took, in ms. */
+/** Sends a request. Resolves with the time until the end of the response, in ms. */
 function ask(port: number, path: string, expected: string): Promise<number> {
   const startedAt = performance.now()
   return new Promise((resolve, reject) => {
@@ -40,8 +40,9 @@ function ask(port: number, path: string, expected: string): Promise<number> {
 }
 
 /**
- * Asks one server for its cheap route at a steady pace, however late the answers are: who waits for them does not see how
- * many were held up. Meanwhile `spawning` starts commands, if there is one.
+ * Requests the cheap route of one server at a steady rate, without waiting for responses: a client that waits
+ * does not see how many requests were delayed. Meanwhile the server on the port `spawning`, if given, starts
+ * commands.
  */
 async function phase(port: number, spawning?: number): Promise<number[]> {
   const cheap: Promise<number>[] = []
@@ -69,7 +70,7 @@ async function start(name: Contestant, megabytes: number): Promise<Server> {
   return { name, actor, port: await actor.ask<number>('listen') }
 }
 
-// Shows what starting commands takes from everybody on the machine, the client included.
+// Shows what starting commands costs every process on the machine, including the client.
 const other = await start('guard', 50)
 
 for (const size of sizes.filter(({ kind }) => kind === 'buffers')) {
@@ -96,6 +97,6 @@ for (const size of sizes.filter(({ kind }) => kind === 'buffers')) {
 }
 await other.actor.end()
 benchmark.note(
-  '"guard, another worker": the commands are started by another worker, so the cheap route meets only what they take of the machine'
+  '"guard, another worker": another worker starts the commands, so the cheap route only notices their load on the machine'
 )
 benchmark.report()

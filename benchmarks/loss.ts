@@ -1,4 +1,4 @@
-/** What the loss of a keeper costs the event loop of its worker, with few and with thousands of other processes on the machine. */
+/** How long the loss of a keeper blocks the worker's event loop, also beside thousands of processes. */
 
 import type { Loss } from './actors/keeper-loser.js'
 import { Actor } from './harness/actor.js'
@@ -33,8 +33,10 @@ for (const name of enders) {
   const ratio = blocks.summary(name, many).median / blocks.summary(name, few).median
   benchmark.aim(`${name}, ${many} / ${few}, medians`, ratio, 'times', { atMost: 1.5 })
 }
-benchmark.note('guard: the next keeper ends what the lost one had running')
-benchmark.note('guard, no next keeper: there is no next keeper for a while, and the worker ends it itself')
+benchmark.note('guard: the next keeper ends the processes of the lost one')
+benchmark.note(
+  'guard, no next keeper: for a while there is no next keeper, and the worker ends the processes itself'
+)
 benchmark.report()
 
 async function measure(others: string): Promise<void> {
@@ -43,13 +45,13 @@ async function measure(others: string): Promise<void> {
     const actor = await Actor.start('keeper-loser')
     try {
       await actor.ask('guard')
-      // The second loss in a row is followed by a pause.
+      // After a second loss in a row, the next keeper starts only after a pause.
       if (name !== 'guard') await actor.ask('loseIdle')
       await actor.ask('start', count, pipe.env)
       await pipe.held(count)
       const { blockMs, tookMs, ended } = await actor.ask<Loss>('lose')
       await pipe.ended
-      ensure(ended >= count, `${ended} processes were ended, of ${count}`)
+      ensure(ended >= count, `${ended} of ${count} processes were ended`)
       await actor.ask('close')
       if (isWarmUp) return
       blocks.add(name, others, blockMs)

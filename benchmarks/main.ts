@@ -1,6 +1,6 @@
 /**
- * Runs the benchmarks, all or those that are named, one after the other, and writes down what they found: JSON, a table
- * and charts.
+ * Runs all benchmarks, or the named ones, one after the other, and writes their results: JSON, a table and
+ * charts.
  *
  * node build/benchmarks/main.js [NAME…] [--short] [--out FOLDER | --write]
  */
@@ -35,11 +35,11 @@ const { short, out, positionals } = readArguments()
 const chosen = positionals.length === 0 ? names : positionals
 const unknown = chosen.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
-  console.error(`there is no benchmark ${unknown.join(', ')}; there are ${names.join(', ')}`)
+  console.error(`unknown benchmark: ${unknown.join(', ')}; choose from ${names.join(', ')}`)
   process.exit(2)
 }
 
-// In the order in which they are listed, whatever was asked for first.
+// Always in the order of the list above.
 const failed: string[] = []
 for (const name of names.filter((name) => chosen.includes(name))) {
   const startedAt = performance.now()
@@ -52,7 +52,7 @@ for (const name of names.filter((name) => chosen.includes(name))) {
   else failed.push(name)
 }
 writeTable()
-console.log(`JSON, table and charts are in ${out}`)
+console.log(`JSON, table and charts were written to ${out}`)
 if (failed.length > 0) {
   console.error(`failed: ${failed.join(', ')}`)
   process.exitCode = 1
@@ -85,10 +85,10 @@ function readArguments(): { short: boolean; out: string; positionals: string[] }
     const { short, write } = values
     if (write && (short || values.out !== undefined)) {
       throw new Error(
-        '--write renews the results in the documentation, which come from a whole run: give it alone'
+        '--write replaces the results in the documentation, which must come from a full run: use it without --short and --out'
       )
     }
-    // Git ignores all but those that are renewed for the documentation.
+    // Git ignores all of these directories except `results`, which is for the documentation.
     const folder = write
       ? '../../benchmarks/results'
       : short
@@ -97,21 +97,19 @@ function readArguments(): { short: boolean; out: string; positionals: string[] }
     const { out = fileURLToPath(new URL(folder, import.meta.url)) } = values
     return { short, out, positionals }
   } catch (error) {
-    console.error(
-      `${(error as Error).message}\nThere are names of benchmarks, --short, --out FOLDER and --write.`
-    )
+    console.error(`${(error as Error).message}\nUsage: main.js [NAME…] [--short] [--out FOLDER | --write]`)
     process.exit(2)
   }
 }
 
-/** Of all results that are there, also of earlier runs. */
+/** Writes a table of all results in the directory, including those of earlier runs. */
 function writeTable(): void {
   mkdirSync(out, { recursive: true })
   const results = names.flatMap((name) => {
     try {
       return [resultOf(name)]
     } catch {
-      // It has not been run.
+      // This benchmark has not run yet.
       return []
     }
   })

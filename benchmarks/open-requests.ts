@@ -1,4 +1,4 @@
-/** How much memory a worker needs for each request that is open and has started no subprocess. */
+/** How much memory a worker needs for each open request without a subprocess. */
 
 import { readFileSync } from 'node:fs'
 import type { Answers } from './actors/clients.js'
@@ -13,29 +13,29 @@ const { short } = benchmark.settings
 const contestants: Contestant[] = ['no guard', 'guard']
 const rounds = short ? 1 : 3
 const wanted = short ? 1_000 : 10_000
-// What a process needs for itself.
+// For the process itself.
 const ownDescriptors = 200
 const warmUps = 200
 const count = Math.min(wanted, mostDescriptors() - ownDescriptors)
 const figures = benchmark.figures('memory of an open request', 'bytes')
 
-/** To which Node raises its own limit when it starts. */
+/** The hard limit of file descriptors. Node raises its soft limit to it at startup. */
 function mostDescriptors(): number {
   const [, hard = ''] = /^Max open files +\S+ +(\S+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? []
   return hard === 'unlimited' ? Number.POSITIVE_INFINITY : Number(hard)
 }
 
-/** Opens so many requests and has `look` be called while all of them are open. */
+/** Opens that many requests, and calls `inspect` while all of them are open. */
 async function hold<Seen>(
   server: Actor,
   clients: Actor,
   count: number,
-  look: () => Promise<Seen>
+  inspect: () => Promise<Seen>
 ): Promise<Seen> {
   await clients.ask('ask', await server.ask('port'), '/', count)
   const open = await server.ask<number>('open', count)
-  ensure(open === count, `${open} requests are open, of ${count}`)
-  const seen = await look()
+  ensure(open === count, `${open} of ${count} requests are open`)
+  const seen = await inspect()
   await server.ask('answer')
   const { statuses } = await clients.ask<Answers>('answers')
   ensure(statuses[200] === count, `the answers to ${count} requests were ${JSON.stringify(statuses)}`)
@@ -48,7 +48,7 @@ async function measure(contestant: Contestant): Promise<number> {
     Actor.start('clients')
   ])
   try {
-    // What the first requests load and compile is no request's own.
+    // What the first requests load and compile belongs to no single request.
     await hold(server, clients, warmUps, async () => {})
     await clients.ask('leave')
     await server.ask('left')
@@ -64,5 +64,5 @@ await takeTurns(contestants, rounds, async (name) => figures.add(name, '', await
 const [bare, guarded] = contestants.map((name) => figures.summary(name).median) as [number, number]
 benchmark.aim('guard - no guard', guarded - bare, 'bytes', { atMost: 200 })
 benchmark.note(`${count} requests at once, each on a connection of its own`)
-if (count < wanted) benchmark.note(`not ${wanted}: this process may have too few descriptors (ulimit -n)`)
+if (count < wanted) benchmark.note(`not ${wanted}: the limit of file descriptors is too low (ulimit -n)`)
 benchmark.report()

@@ -1,4 +1,4 @@
-/** How much processor time a server needs for requests that are pipelined on one connection (FAULTS 62). */
+/** How much processor time a server needs for each pipelined request of one connection (FAULTS 62). */
 
 import type { Pipelined } from './actors/pipeliner.js'
 import { Actor } from './harness/actor.js'
@@ -27,7 +27,7 @@ const figures = benchmark.figures('processor time of the server for each request
   cases: 'requests on the connection'
 })
 
-/** One connection with so many requests. */
+/** Sends that many requests on one connection. */
 async function measure({ name, actor, port }: Server, client: Actor, count: number, into?: Figures) {
   const before = await actor.ask<Spent>('spent')
   await client.ask<Pipelined>('pipeline', port, count, body)

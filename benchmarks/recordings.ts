@@ -1,5 +1,5 @@
 /**
- * Which recordings of ffmpeg can be played when they are ended early, behind the wrappers that are in use, for each value of
+ * Which recordings of ffmpeg are playable when they are ended early, with common wrappers and each value of
  * `firstSignalTo`. Needs ffmpeg and ffprobe. Prints a table.
  *
  * node build/benchmarks/recordings.js [--times N]
@@ -18,12 +18,12 @@ const { values } = parseArgs({ options: { times: { type: 'string', default: '10'
 const times = Number(values.times)
 
 const folder = mkdtempSync(join(tmpdir(), 'recordings-'))
-/** Of a picture that moves, 30 times a second, for a minute. */
+/** A moving test picture, 30 frames per second, for a minute. */
 const picture = '-re -f lavfi -i testsrc=size=640x360:rate=30:duration=60'
 const record = `ffmpeg -nostdin -loglevel error ${picture} -c:v libx264 -preset veryfast "$OUT"`
-/** Bytes that are in the file when it is some seconds long. */
+/** The file has at least this many bytes once ffmpeg records. */
 const enoughBytes = 48
-// How long a recording that nobody has ended may go on before it counts as going on.
+// A recording that still runs this long after `kill()` counts as going on.
 const goesOnMs = 3_000
 
 writeFileSync(
@@ -42,7 +42,7 @@ child.on('exit', (code) => process.exit(code ?? 1))
 `
 )
 
-/** A command line for each wrapper. `exec` leaves no shell of ours in front of it. */
+/** A command line for each wrapper. `exec` avoids an additional shell. */
 const wrappers: Record<string, readonly [string, ...string[]]> = {
   ffmpeg: ['sh', '-c', `exec ${record}`],
   'timeout 60 ffmpeg': ['sh', '-c', `exec timeout 60 ${record}`],
@@ -59,7 +59,7 @@ const wrappers: Record<string, readonly [string, ...string[]]> = {
 type Way = 'kill()' | 'tree' | 'command'
 const ways: readonly Way[] = ['kill()', 'tree', 'command']
 
-// Long enough for ffmpeg to finish on a busy machine: what SIGKILL spoils is no matter of the first signal.
+// Long enough for ffmpeg to finish on a busy machine: SIGKILL would spoil a recording for another reason.
 const grace = 20_000
 const guard = await createGuard({ timeout: false, grace, logger: { info() {}, warn() {}, error() {} } })
 console.log(`| behind | \`kill()\` of Node | \`firstSignalTo: 'tree'\` | \`firstSignalTo: 'command'\` |`)
@@ -77,14 +77,14 @@ try {
 
 async function cellOf(command: readonly [string, ...string[]], way: Way): Promise<string> {
   const ends: string[] = []
-  // One at a time: what ends beside another one takes longer to hear of it.
+  // One at a time: recordings that end at the same time slow each other down.
   while (ends.length < times) ends.push(await endOf(guard, command, way))
   const playable = ends.filter((end) => end === 'playable').length
   const goesOn = ends.filter((end) => end === 'goes on').length
   return goesOn === times ? 'goes on' : `${playable} of ${times}${goesOn === 0 ? '' : `, ${goesOn} go on`}`
 }
 
-/** Records for two seconds, ends that, and tells what has become of the file. */
+/** Records for some seconds, ends the recording, and returns what became of it. */
 async function endOf(
   guard: Guard,
   [file, ...args]: readonly [string, ...string[]],
@@ -98,7 +98,7 @@ async function endOf(
   while (sizeOf(out) < enoughBytes) {
     if (hasEnded(child)) {
       await scope.close()
-      throw new Error(`it did not record: ${args.join(' ')}`)
+      throw new Error(`the recording did not start: ${args.join(' ')}`)
     }
     await pause(20)
   }

@@ -1,4 +1,4 @@
-/** How many requests a second a server answers on a route that starts no subprocess, with a deadline and without. */
+/** How many requests per second a server answers without subprocesses, with and without a deadline. */
 
 import type { Profile } from './actors/server.js'
 import { Actor } from './harness/actor.js'
@@ -8,10 +8,10 @@ import { quantile } from './harness/statistics.js'
 import { figure } from './harness/table.js'
 import { takeTurns } from './harness/turns.js'
 
-/** What one round of one server came to. */
+/** The result of one round of one server. */
 interface Round {
   readonly perSecond: number
-  /** Processor time of the server for each request. */
+  /** The processor time of the server for each request. */
   readonly processorMs: number
   /** The share of the time in which its event loop was busy. */
   readonly busy: number
@@ -41,12 +41,12 @@ interface Load {
 
 const benchmark = new Benchmark('requests', 'What the guard costs a request that starts no subprocess.')
 const { short } = benchmark.settings
-// Of two processes with the same program one may be a fifth faster for all its life. So there are many of each.
+// Of two processes with the same program, one may be a fifth faster for its whole life. So each has many.
 const generations = short ? 1 : 10
-// Short rounds: what disturbs the machine for a second then meets all of them alike.
+// With short rounds, a disturbance of a second affects all contestants.
 const rounds = short ? 1 : 4
 const roundMs = short ? 200 : 250
-// In its first second the code of a server is still being compiled.
+// In the first second the code of a server is still being compiled.
 const warmUps = short ? 1 : 3
 const profileMs = short ? 200 : 3_000
 const body = '{"hello":"world"}'
@@ -55,15 +55,15 @@ async function compete(framework: string, contestants: readonly Contestant[]): P
   const all = contestants.map((name): Competitor => ({ name, rounds: [] }))
   const load = await Actor.start('load')
   try {
-    for (let generation = 0; generation < generations; generation++) await live(framework, all, load)
+    for (let generation = 0; generation < generations; generation++) await runGeneration(framework, all, load)
     return all
   } finally {
     await load.end()
   }
 }
 
-/** One server of each, from its start to its end. */
-async function live(framework: string, all: readonly Competitor[], load: Actor): Promise<void> {
+/** Starts, measures and ends one server of each contestant. */
+async function runGeneration(framework: string, all: readonly Competitor[], load: Actor): Promise<void> {
   const servers: Server[] = []
   try {
     for (const of of all) {
@@ -99,7 +99,7 @@ function collect(figures: Figures, all: readonly Competitor[]): void {
   for (const { name, rounds } of all) figures.add(name, '', ...rounds.map(({ perSecond }) => perSecond))
 }
 
-/** The ratios of what they came to in the same round. */
+/** The ratios of their results in the same round. */
 function ratios(one: Competitor, other: Competitor, of: keyof Round): number[] {
   return one.rounds.map((round, index) => round[of] / (other.rounds[index] as Round)[of])
 }
@@ -109,7 +109,7 @@ function spread(samples: readonly number[]): string {
   return `${median} (quartiles ${q1} to ${q3})`
 }
 
-function say(framework: string, all: readonly Competitor[], twin: Competitor): void {
+function noteRatios(framework: string, all: readonly Competitor[], twin: Competitor): void {
   const [bare, guard] = all as [Competitor, Competitor]
   const ofPair = (one: Competitor, of: keyof Round): string => spread(ratios(one, bare, of))
   benchmark.note(`${framework}, guard / no guard: ${ofPair(guard, 'perSecond')}`)
@@ -123,7 +123,7 @@ function say(framework: string, all: readonly Competitor[], twin: Competitor): v
   }
   const least = [...all.map((one) => `${one.name} ${leastOf(one)}`), `no guard again ${leastOf(twin)}`]
   benchmark.note(
-    `${framework}, processor time of a request in the tenth of the rounds that was disturbed least, µs: ${least.join(', ')}`
+    `${framework}, processor time of a request in µs, at the tenth percentile of all rounds: ${least.join(', ')}`
   )
   const busy = all.flatMap(({ rounds }) => rounds.map(({ busy }) => busy))
   benchmark.note(
@@ -131,7 +131,7 @@ function say(framework: string, all: readonly Competitor[], twin: Competitor): v
   )
 }
 
-/** Where the time of a guarded server goes. */
+/** Profiles a guarded server. */
 async function profile(framework: string): Promise<void> {
   const load = await Actor.start('load')
   const server = await Actor.start('server', [framework, 'guard'])
@@ -156,7 +156,7 @@ async function profile(framework: string): Promise<void> {
 const fastify = benchmark.figures('requests a second, Fastify', 'requests/s')
 const express = benchmark.figures('requests a second, Express', 'requests/s')
 
-// The last one is the first one again: what those two differ by is noise.
+// The last contestant is the first one again: their difference is noise.
 const onFastify = await compete('fastify', [
   'no guard',
   'guard',
@@ -171,15 +171,15 @@ benchmark.aim('guard / no guard, Fastify', fastify.ratio('guard', 'no guard'), '
 for (const peer of ['handlerTimeout', 'fastify-racing'] as const) {
   benchmark.aim(`guard / ${peer}`, fastify.ratio('guard', peer), '', { atLeast: 1 })
 }
-say('Fastify', onFastify, fastifyTwin)
-benchmark.note('"empty hook": one that does nothing, the least that any plugin or middleware costs')
-benchmark.note('fastify-racing tells that the client has left. It has no deadline, and none was added to it.')
+noteRatios('Fastify', onFastify, fastifyTwin)
+benchmark.note('"empty hook": a hook that does nothing, the minimum cost of any plugin or middleware')
+benchmark.note('fastify-racing reports that the client has left. It has no deadline, and none was added.')
 
 const onExpress = await compete('express', ['no guard', 'guard', 'empty hook', 'connect-timeout', 'no guard'])
 const expressTwin = onExpress.pop() as Competitor
 collect(express, onExpress)
 benchmark.aim('guard / no guard, Express', express.ratio('guard', 'no guard'), '', { atLeast: 0.97 })
 benchmark.aim('guard / connect-timeout', express.ratio('guard', 'connect-timeout'), '', { atLeast: 1 })
-say('Express', onExpress, expressTwin)
+noteRatios('Express', onExpress, expressTwin)
 for (const framework of ['fastify', 'express']) await profile(framework)
 benchmark.report()

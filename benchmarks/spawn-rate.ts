@@ -1,4 +1,4 @@
-/** How many commands a worker does in a second, 32 at a time, for workers of several sizes. */
+/** How many commands a worker completes in a second, 32 at a time, for workers of several sizes. */
 
 import { Benchmark } from './harness/benchmark.js'
 import type { Contestant } from './harness/contestants.js'
@@ -16,7 +16,7 @@ const figures = benchmark.figures('`echo hi` with its output read', 'commands/s'
 for (const size of sizes) {
   await withSpawners(contestants, size, async (actors) => {
     await takeTurns(actors, rounds, async ({ name, actor }, _round, isWarmUp) => {
-      // As many as take a fair part of a second.
+      // As many as take a considerable part of a second.
       const isSlow = name !== 'guard' && size.megabytes > 50
       const count = short || isSlow ? atOnce : 10 * atOnce
       const perSecond = await actor.ask<number>('manyAtOnce', count, atOnce)

@@ -1,4 +1,4 @@
-/** How long one command takes from the call to its end, its output read, for workers of several sizes. */
+/** How long one command takes until its output is read and it has ended, for workers of several sizes. */
 
 import { Benchmark } from './harness/benchmark.js'
 import type { Contestant } from './harness/contestants.js'
@@ -15,7 +15,7 @@ const figures = benchmark.figures('time of one command', 'ms', { scale: 'log', c
 
 for (const size of sizes) {
   await withSpawners(contestants, size, async (actors) => {
-    // The large ones are slow to fork, so that few rounds tell as much.
+    // Large workers are slow to fork, so a few rounds are enough.
     const ofSize = size.megabytes > 500 ? Math.ceil(rounds / 4) : rounds
     await takeTurns(actors, ofSize, async ({ name, actor }, _round, isWarmUp) => {
       const { wholes } = await actor.ask<{ wholes: number[] }>('oneByOne', isWarmUp ? 20 : perRound)

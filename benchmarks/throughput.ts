@@ -1,4 +1,4 @@
-/** Bytes through the standard input and output of `cat`. Every byte must arrive, in order, and the worker must stay small. */
+/** Sends bytes through `cat`. Every byte must arrive, in order, and memory must stay bounded. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -15,12 +15,12 @@ const { short } = benchmark.settings
 const mebibyte = 1024 * 1024
 const sizeMiB = short ? 64 : 1024
 const rounds = short ? 1 : 7
-// What streams hold on their way, and what the collector has not looked at yet.
+// For the buffers of the streams, and garbage that is not collected yet.
 const mostGrowthMb = 64
 const speed = benchmark.figures('bytes in and out', 'MB/s')
 const memory = benchmark.figures('most resident memory of the worker', 'MB')
 
-// No two blocks are alike, so that a lost or doubled one shows.
+// No two blocks are equal, so that a lost or duplicated block is noticed.
 const block = Buffer.alloc(mebibyte, 'subprocess')
 const stdio = ['pipe', 'pipe', 'inherit'] as const
 
@@ -40,7 +40,7 @@ const expected = createHash('sha1')
 for (const bytes of numberedBlocks()) expected.update(bytes)
 const expectedDigest = expected.digest('hex')
 
-/** Passes everything through, and counts it. The content is checked in a round of its own, off the clock. */
+/** Sends all bytes through and counts them. The content is checked in a separate round that is not timed. */
 async function pass(
   cat: ChildProcess,
   check: boolean
@@ -62,8 +62,8 @@ async function pass(
   const [code] = await closed
   ensure(code === 0, `cat ended with ${code}`)
   const seconds = (performance.now() - startedAt) / 1_000
-  ensure(bytes === sizeMiB * mebibyte, `${bytes} bytes arrived of ${sizeMiB * mebibyte}`)
-  ensure(!check || digest.digest('hex') === expectedDigest, 'the bytes that arrived are others')
+  ensure(bytes === sizeMiB * mebibyte, `${bytes} of ${sizeMiB * mebibyte} bytes arrived`)
+  ensure(!check || digest.digest('hex') === expectedDigest, 'the bytes that arrived differ')
   return { megabytesPerSecond: bytes / 1e6 / seconds, peakMb: peakBytes / 1e6 }
 }
 

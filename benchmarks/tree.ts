@@ -1,4 +1,4 @@
-/** How long it takes to end a tree of processes, until none of it is alive. */
+/** How long it takes to end a process tree, until no process of it is alive. */
 
 import { Actor } from './harness/actor.js'
 import { Benchmark } from './harness/benchmark.js'
@@ -12,15 +12,15 @@ const benchmark = new Benchmark(
   'How long it takes to end a tree, until none of its processes is alive.'
 )
 const { short } = benchmark.settings
-// A small tree is gone so soon that chance makes more of a difference.
+// A small tree ends so soon that chance has more influence.
 const rounds = short ? 2 : 31
 const largestRounds = short ? 2 : 11
-// Of peers who need ten times as long as that, or who are not compared with an aim.
+// For contestants that take ten times as long, or that are not compared with an aim.
 const peerRounds = short ? 2 : 5
 const withinMs = 30_000
 // execa 10, which has killDescendants, needs it.
 const hasExeca = Number(process.versions.node.split('.')[0]) >= 22
-/** Who waits and says so: the guard for the whole tree, execa for the process that it started. The others take the signal for the end. */
+/** These wait for the end: the guard for the tree, execa for its child. The others only send a signal. */
 const waiting: Contestant[] = [
   'guard',
   'guard, SIGKILL',
@@ -37,7 +37,7 @@ const told = benchmark.figures('from the call until the contestant says that it 
   cases
 })
 const starts = benchmark.figures('processes started meanwhile', 'processes', { cases })
-/** Who was still at it, with the largest tree, when there was no more time. */
+/** The contestants that had not finished within the time limit. */
 const givenUp = new Set<Contestant>()
 const fewestStarts = new Map<Contestant, number>()
 
@@ -50,7 +50,7 @@ for (const tree of chosen) {
     if (round >= most || (isWarmUp && most === 1)) return
     const ending = await endTree(actor, tree, withinMs)
     if ('left' in ending) {
-      const still = ending.isGivenUp ? `, and was still at it after ${withinMs / 1_000} s` : ''
+      const still = ending.isGivenUp ? `, and had not finished after ${withinMs / 1_000} s` : ''
       benchmark.note(
         `${name} once left ${ending.left.toLocaleString('en')} of ${tree.name} processes${still}.`
       )
@@ -71,7 +71,7 @@ for (const name of ['guard', 'guard, SIGKILL'] as const) {
     benchmark.aim(`${name} / kill(-pgid) at ${tree.name}`, against, 'times', { atMost: 1.3 })
   }
 }
-// What a keeper cannot be without, whatever it does: its worker has to tell it.
+// The least that any keeper costs: its worker has to send it a message.
 for (const tree of chosen) {
   const sidecar = times.ratio('kill(-pgid) by a sidecar', 'kill(-pgid)', tree.name)
   benchmark.note(`kill(-pgid) by a sidecar / kill(-pgid) at ${tree.name}: ${sidecar.toFixed(2)} times.`)
@@ -82,25 +82,25 @@ for (const tree of chosen) {
 if (contestants.includes('tree-kill')) {
   const isAtLeast = givenUp.has('tree-kill')
   const ms = isAtLeast ? withinMs : times.summary('tree-kill', largest.name).median
-  const what = `tree-kill / guard at ${largest.name}${isAtLeast ? ', as far as it was waited for' : ''}`
+  const what = `tree-kill / guard at ${largest.name}${isAtLeast ? ', up to the time limit' : ''}`
   benchmark.aim(what, ms / times.summary('guard', largest.name).median, 'times', { atLeast: 100 })
 }
 benchmark.aim('processes that the guard starts', fewestStarts.get('guard') as number, '', { atMost: 0 })
 benchmark.note(
-  'The processes started meanwhile are those of the whole machine. Of the guard, the fewest of all rounds are compared with the aim.'
+  'Started processes are counted on the whole machine. For the guard, the smallest count of all rounds is compared with the aim.'
 )
 benchmark.report()
 
-/** Who can be measured here. */
+/** The other contestants that work on this machine. */
 function peers(): Contestant[] {
   const some: Contestant[] = []
   if (hasProgram('ps')) some.push('tree-kill', 'terminate', 'fkill', 'pidtree')
-  else benchmark.note('There is no `ps`, without which tree-kill, terminate, fkill and pidtree do not work.')
+  else benchmark.note('tree-kill, terminate, fkill and pidtree need `ps`, which is not installed.')
   if (!hasExeca) benchmark.note('execa 10, which has killDescendants, needs Node 22.')
   return some
 }
 
-/** Fewer where it takes long, or comes to nothing. */
+/** Fewer rounds for contestants that take long or fail. */
 function roundsOf(name: Contestant, tree: Tree): number {
   if (name === 'fkill' || (name === 'tree-kill' && tree === largest)) return 1
   if (compared.includes(name)) return tree === largest ? largestRounds : rounds

@@ -1,9 +1,9 @@
 /**
- * Four Fastify servers that share a port, and a primary that replaces those that die.
+ * Four Fastify workers that share a port, and a primary that replaces workers that end.
  *
  * npm run --silent build && PORT=3000 WORKERS=4 node build/examples/cluster.js
  *
- * Each worker has a keeper of its own: when it dies, its subprocesses end, and those of the others go on.
+ * Each worker has its own keeper: when a worker dies, only its own subprocesses end.
  */
 
 import cluster, { type Worker } from 'node:cluster'
@@ -11,8 +11,8 @@ import { once } from 'node:events'
 import { serve, stop, stopWithinMs } from './serve.js'
 
 const workerCount = Number(process.env.WORKERS ?? 4)
-// A worker that has lived for so long was sound: the next one is started without a pause.
-const soundAfterMs = Number(process.env.SOUND_AFTER_MS ?? 5_000)
+// A worker that ran for this long was healthy: the next one starts without a pause.
+const healthyAfterMs = Number(process.env.SOUND_AFTER_MS ?? 5_000)
 const shortestPauseMs = 100
 const longestPauseMs = 10_000
 
@@ -37,8 +37,8 @@ function keepWorkers(): void {
     const livedMs = performance.now() - (startedAt.get(worker) as number)
     startedAt.delete(worker)
     if (isStopping) return
-    earlyDeaths = livedMs < soundAfterMs ? earlyDeaths + 1 : 0
-    // A server that cannot start would otherwise keep the machine busy with nothing but starting.
+    earlyDeaths = livedMs < healthyAfterMs ? earlyDeaths + 1 : 0
+    // Exponential backoff: otherwise a server that cannot start would restart all the time.
     const pauseMs = earlyDeaths === 0 ? 0 : Math.min(shortestPauseMs * 2 ** (earlyDeaths - 1), longestPauseMs)
     console.error(
       `worker ${worker.process.pid} ended with ${signal ?? code}; the next starts in ${pauseMs} ms`
@@ -52,7 +52,7 @@ function keepWorkers(): void {
     const workers = [...startedAt.keys()]
     const exits = workers.map((worker) => once(worker, 'exit'))
     for (const worker of workers) worker.process.kill('SIGTERM')
-    // One that hangs does not hear SIGTERM. Its keeper ends what it has started.
+    // A worker that hangs does not handle SIGTERM. After SIGKILL its keeper ends its subprocesses.
     setTimeout(() => {
       for (const worker of startedAt.keys()) worker.process.kill('SIGKILL')
     }, stopWithinMs)
@@ -67,7 +67,7 @@ function keepWorkers(): void {
 async function work(self: Worker): Promise<void> {
   const app = serve()
   self.once('disconnect', async () => {
-    // The primary is dead. Node would end this process on the spot, with its requests, but for this mark.
+    // The primary is dead. Unless this is set, Node ends this process immediately, with its requests.
     self.exitedAfterDisconnect = true
     await stop(await app)
   })

@@ -14,7 +14,7 @@ app.use(guard)
 
 app.post('/compress', async (req, res) => {
   const gzip = req.subprocesses.stream('gzip', ['-c'], { input: req })
-  // A command that fails before its first byte is an error answer; after it, the connection is cut.
+  // If the command fails before its first byte, the response is an error. Later, the connection is cut.
   await gzip.ready
   res.type('application/gzip')
   await pipeline(gzip, res)
@@ -24,11 +24,11 @@ app.get('/hang', subprocessGuard.route({ timeout: 500, grace: 200 }), (req) => {
   req.spawn('sh', ['-c', 'trap "" TERM; sleep 1000 & sleep 1000'], { stdio: 'ignore' })
 })
 
-const tell: ErrorRequestHandler = ({ statusCode = 500, code, message }, _req, res, next) => {
+const sendError: ErrorRequestHandler = ({ statusCode = 500, code, message }, _req, res, next) => {
   if (res.headersSent) next(message)
   else res.status(statusCode).json({ code, message })
 }
-app.use(tell)
+app.use(sendError)
 
 const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => console.log('listening'))
 

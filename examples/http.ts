@@ -1,5 +1,5 @@
 /**
- * A plain `node:http` server: `GET /` answers with what is in a folder, `GET /hang` starts a command that never ends.
+ * A plain `node:http` server: `GET /` lists a directory, `GET /hang` starts a command that never ends.
  *
  * npm run --silent build && PORT=3000 node build/examples/http.js
  */
@@ -11,7 +11,7 @@ import { type GuardedRequest, subprocessGuard } from 'fastify-subprocess-guard/e
 const guard = subprocessGuard({ timeout: 2_000 })
 
 const server = createServer((req, res) => {
-  // Called once for each request, and again with an error at its deadline.
+  // The callback is called once for each request, and again with an error at the deadline.
   guard(req, res, (error) => {
     const answered = error === undefined ? handle(req as GuardedRequest) : Promise.reject(error)
     answered.catch(({ statusCode = 500, message }) => {

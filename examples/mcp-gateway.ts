@@ -1,6 +1,6 @@
 /**
- * A gateway that serves an MCP server of standard input and output over streamable HTTP, at `POST /mcp`. It keeps no
- * sessions: each request has a server of its own, started by `npx`, which ends with the request.
+ * A gateway that serves an MCP server with stdio transport over streamable HTTP, at `POST /mcp`. It is
+ * stateless: each request starts its own server with `npx`, which ends with the request.
  *
  * npm run --silent build && PORT=3000 node build/examples/mcp-gateway.js
  */
@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import Fastify from 'fastify'
 import subprocessGuard, { type SubprocessError } from 'fastify-subprocess-guard'
 
-/** What a client sends, and what a server answers. */
+/** A JSON-RPC message from a client or a server. */
 interface Message {
   readonly jsonrpc: '2.0'
   readonly id?: string | number
@@ -20,7 +20,7 @@ interface Message {
   readonly error?: { readonly code: number; readonly message: string }
 }
 
-// Usually the name of a package: `npx --yes @modelcontextprotocol/server-everything`.
+// Usually a package name: `npx --yes @modelcontextprotocol/server-everything`.
 const command = [
   '--no',
   '-c',
@@ -36,11 +36,11 @@ const greeting: Message = {
     clientInfo: { name: 'mcp-gateway', version: '1.0.0' }
   }
 }
-// Codes of errors, as the SDK of MCP has them.
+// Error codes, as in the MCP SDK.
 const requestTimeout = -32001
 const internalError = -32603
 
-/** Undefined for what is no message, such as a line that was meant for a log. */
+/** Undefined if the line is no message, for example a log line. */
 function messageIn(line: string): Message | undefined {
   try {
     return JSON.parse(line)
@@ -54,7 +54,7 @@ await app.register(subprocessGuard, { timeout: 30_000, grace: 1_000 })
 
 app.post<{ Body: Message }>('/mcp', async (req, reply) => {
   const { id, method } = req.body
-  // A notification needs no answer, and the server that it is for has ended.
+  // A notification needs no response, and its server has already ended.
   if (id === undefined) return reply.code(202).send()
 
   reply.hijack()
@@ -68,32 +68,32 @@ app.post<{ Body: Message }>('/mcp', async (req, reply) => {
     send({ jsonrpc: '2.0', id, error: { code, message } })
     res.end()
   }
-  // The last word at the deadline and at shutdown. Without it the client waits for its own timeout.
+  // Sends an error at the deadline and at shutdown. Otherwise the client would wait for its own timeout.
   const { signal } = req.subprocesses
   signal.addEventListener('abort', () => fail(requestTimeout, (signal.reason as SubprocessError).message))
 
   const server = req.spawn('npx', command, { stdio: ['pipe', 'pipe', 'inherit'] })
   server.once('error', () => fail(internalError, 'The MCP server could not be started'))
   server.once('close', () => fail(internalError, 'The MCP server has ended'))
-  // It may end before it has read everything, which 'close' tells of.
+  // The server may end before it has read everything. The 'close' handler reports that.
   server.stdin.on('error', () => {})
-  const tell = (message: Message): void => void server.stdin.write(`${JSON.stringify(message)}\n`)
+  const write = (message: Message): void => void server.stdin.write(`${JSON.stringify(message)}\n`)
 
-  // A server that is new wants to be greeted before it is asked for anything else.
-  tell(method === 'initialize' ? req.body : greeting)
+  // A new server must be initialized before any other request.
+  write(method === 'initialize' ? req.body : greeting)
   const lines = createInterface({ input: server.stdout })
-  // Its output may fail when the request ends. By then the last word has been said.
+  // Reading may fail when the request ends. By then, the response has ended.
   lines.on('error', () => {})
   lines.on('line', (line) => {
     const message = messageIn(line)
     if (message === undefined) return
     if (message.id === greeting.id) {
-      tell({ jsonrpc: '2.0', method: 'notifications/initialized' })
-      tell(req.body)
+      write({ jsonrpc: '2.0', method: 'notifications/initialized' })
+      write(req.body)
       return
     }
     send(message)
-    // The answer. What came before was progress.
+    // This is the response. Earlier messages were notifications, for example about progress.
     if (message.id === id && message.method === undefined) res.end()
   })
 })

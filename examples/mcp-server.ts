@@ -1,4 +1,4 @@
-/** A small MCP server on standard input and output. `mcp-gateway.ts` starts it by `npx` for each request. */
+/** A small MCP server with stdio transport. `mcp-gateway.ts` starts it with `npx` for each request. */
 
 import { createInterface } from 'node:readline'
 
@@ -21,7 +21,7 @@ const tools = [
   { name: 'hang', description: 'Never answers.', inputSchema: { type: 'object' } }
 ]
 
-/** The result of a request, or undefined when there is no answer to it. */
+/** The result of a request; undefined if it gets no response. */
 function resultOf({ method, params = {} }: Request): object | undefined {
   if (method === 'initialize') {
     const serverInfo = { name: 'example', version: '1.0.0' }

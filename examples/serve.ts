@@ -1,6 +1,7 @@
 /**
  * The server of the deployment examples: `POST /convert` compresses its body with a command, `GET /hang`
- * starts a command that never ends, `GET /block` blocks the event loop for ever, `GET /health` is for probes.
+ * starts a command that never ends, `GET /block` blocks the event loop forever, `GET /health` is for health
+ * checks.
  */
 
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -10,24 +11,24 @@ const drain = Number(process.env.DRAIN_MS ?? 5_000)
 const grace = Number(process.env.GRACE_MS ?? 2_000)
 
 /**
- * The longest that a stop takes, in ms: requests in flight have `drain` to finish, what their commands leave
- * has `grace`, and the last second is for the proof that all is gone. Whoever ends this server has to wait
- * for longer.
+ * The maximum time of a shutdown, in ms: `drain` for requests in flight, `grace` for their remaining
+ * processes, and one second to prove that all of them have ended. The process manager must wait longer before
+ * SIGKILL.
  */
 export const stopWithinMs = drain + grace + 1_000
 
-/** Resolves with the server when it listens. SIGTERM and SIGINT close it, with status 0. */
+/** Resolves with the server when it listens. SIGTERM and SIGINT close it, with exit status 0. */
 export async function serve(): Promise<FastifyInstance> {
   const app = Fastify({ logger: process.env.LOG !== 'off' })
   await app.register(subprocessGuard, {
     timeout: 30_000,
     grace,
     drain,
-    // A worker that is blocked for so long is ended, and whoever manages this server starts the next one.
+    // A worker that is blocked for this long is ended. The process manager starts the next one.
     workerTimeout: Number(process.env.WORKER_TIMEOUT_MS ?? 10_000)
   })
 
-  // The body goes to the command as it comes.
+  // Don't parse the body: it is piped to the command.
   app.addContentTypeParser('*', (_request, body, done) => done(null, body))
   app.post('/convert', async (request, reply) => {
     reply.type('application/gzip')
@@ -39,7 +40,7 @@ export async function serve(): Promise<FastifyInstance> {
     request.spawn('sh', ['-c', 'trap "" INT TERM; sleep 1000 & sleep 1000'], { stdio: 'ignore' })
     return new Promise(() => {})
   })
-  // A mistake that this server makes on purpose, so that it can be seen what comes of it.
+  // A deliberate bug, to show what happens to a blocked worker.
   app.get('/block', (request) => {
     request.spawn('sleep', ['1000'], { stdio: 'ignore' })
     for (;;);

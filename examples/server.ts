@@ -1,5 +1,5 @@
 /**
- * One server in one process, for systemd and Kubernetes.
+ * A single server process, for systemd and Kubernetes.
  *
  * npm run --silent build && PORT=3000 node build/examples/server.js
  */

@@ -1,4 +1,4 @@
-/** Which processes are the soak's, wherever they have gone: by what they inherited, hold open, or announced. */
+/** Finds the processes of the soak wherever they are: by what they inherited, announced or hold open. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { environmentOf } from '../test/harness/proc.js'
@@ -6,12 +6,12 @@ import type { Witness } from '../test/harness/witness.js'
 import { ageMsOf, commandOf, descriptorsOf, pids, type Stat, statOf } from './proc.js'
 import { markName, requestName } from './settings.js'
 
-/** A process of the soak, for a person to read. */
+/** A process of the soak, for the report. */
 export interface Culprit {
   readonly pid: number
   readonly command: string
   readonly ageMs: number
-  /** By what it is known to be the soak's. */
+  /** How it was recognised as a process of the soak. */
   readonly mark: string
 }
 
@@ -19,20 +19,21 @@ interface Known {
   readonly pid: number
   readonly startTick: number
   readonly command: string
-  /** In which it was started; undefined for workers, keepers, and what emptied its environment. */
+  /** The request that started it; undefined for workers, keepers and cleared environments. */
   readonly request: string | undefined
-  /** Whether it is ours, and not another's. */
+  /** Whether it is a process of the soak. */
   readonly isOurs: boolean
-  readonly looksDue: number
+  /** How many more times its environment is read. */
+  readonly scansDue: number
 }
 
-// No request, with the end of its processes, takes nearly as long. What is older was forgotten.
+// No request takes nearly as long, including the end of its processes. An older process was forgotten.
 const overdueMs = 30_000
-// A process may be seen between fork and exec, with the environment of whoever starts it.
-const firstLooks = 4
+// Between fork and exec, a process has the environment of the process that starts it: read it more than once.
+const firstScans = 4
 const forgetMs = 60_000
 const mostOverdueKept = 20
-// An ended process takes a moment to go.
+// A process takes a moment to end after SIGKILL.
 const endPauseMs = 20
 const mostEndRounds = 100
 
@@ -40,24 +41,24 @@ export class Census {
   readonly #mark: string
   readonly #witness: Witness
   readonly #witnessPath: string
-  /** What was alive at the last look, by pid. */
+  /** The processes that were alive at the last scan, by pid. */
   #known = new Map<number, Known>()
   readonly #seen = new Set<string>()
-  /** Sessions of ours, which outlive their first process. */
+  /** The sessions of the soak. They outlive their leaders. */
   readonly #sessions = new Set<number>()
   readonly #ownSession = statOf(process.pid)?.session
-  /** Of all processes: none that is older is ours. */
-  readonly #bornFrom = statOf(process.pid)?.startTick ?? 0
+  /** No process that started earlier belongs to the soak. */
+  readonly #startTick = statOf(process.pid)?.startTick ?? 0
   #announcedRead = 0
   readonly #announced = new Set<string>()
   readonly #endedAt = new Map<number, number>()
-  /** How many programs were alive at the last look. Workers and keepers are none. */
+  /** How many programs were alive at the last scan, without workers and keepers. */
   programCount = 0
   mostPrograms = 0
-  /** The longest that a process was seen alive after the end of its request, or of its worker, in ms. */
+  /** The longest time that a process was alive after the end of its request or worker, in ms. */
   longestAfterMs = 0
   longestAfterCommand = ''
-  /** What was alive far too long. */
+  /** Processes that were alive far too long. */
   readonly overdue: Culprit[] = []
 
   constructor(mark: string, witness: Witness) {
@@ -66,25 +67,25 @@ export class Census {
     this.#witnessPath = witness.env.WITNESS as string
   }
 
-  /** How many processes were seen in all. */
+  /** The number of different processes so far. */
   get seenCount(): number {
     return new Set([...this.#seen, ...this.#announced]).size
   }
 
-  /** The client has seen the end of a request. */
+  /** The client saw the end of this request. */
   requestEnded(request: number): void {
     this.#endedAt.set(request, performance.now())
   }
 
-  /** Looks at every process of the machine, and returns what is ours and alive. */
-  look(): Stat[] {
+  /** Scans every process of the machine and returns the living processes of the soak. */
+  scan(): Stat[] {
     this.#readAnnounced()
     const now = performance.now()
     this.#forgetRequests(now)
     const known = new Map<number, Known>()
     const ours: Stat[] = []
     let programCount = 0
-    for (const stat of this.#youngOnes()) {
+    for (const stat of this.#candidates()) {
       if (stat.isZombie) continue
       const entry = this.#recognise(stat)
       known.set(stat.pid, entry)
@@ -94,7 +95,7 @@ export class Census {
       if (stat.session !== this.#ownSession) this.#sessions.add(stat.session)
       if (!this.#isProgram(entry)) continue
       programCount++
-      this.#judge(stat, entry, now)
+      this.#checkAge(stat, entry, now)
     }
     this.#known = known
     this.programCount = programCount
@@ -102,29 +103,29 @@ export class Census {
     return ours
   }
 
-  /** The programs that are alive: what is ours and neither worker nor keeper. */
+  /** The living programs: processes of the soak other than workers and keepers. */
   programs(): Culprit[] {
-    const alive = this.look()
+    const alive = this.scan()
     return alive.filter((stat) => this.#isProgram(this.#recognise(stat))).map((stat) => this.#culpritOf(stat))
   }
 
-  /** Everything of ours that is alive, and whatever holds the witness's pipe. */
+  /** The living processes of the soak, including those that only hold the witness's pipe open. */
   alive(): Culprit[] {
-    const alive = new Map(this.look().map((stat) => [stat.pid, this.#culpritOf(stat)]))
-    for (const stat of this.#youngOnes()) {
+    const alive = new Map(this.scan().map((stat) => [stat.pid, this.#culpritOf(stat)]))
+    for (const stat of this.#candidates()) {
       if (alive.has(stat.pid) || !this.#holdsWitness(stat)) continue
       alive.set(stat.pid, this.#culpritOf(stat, 'holds the pipe of the witness'))
     }
     return [...alive.values()]
   }
 
-  /** What has ended and was not collected by its parent. */
+  /** The processes that have ended and were not reaped by their parent. */
   zombies(): Culprit[] {
-    const zombies = [...this.#youngOnes()].filter((stat) => stat.isZombie && this.#wasOurs(stat))
+    const zombies = [...this.#candidates()].filter((stat) => stat.isZombie && this.#wasOurs(stat))
     return zombies.map((stat) => this.#culpritOf(stat, `zombie of ${stat.parent}`))
   }
 
-  /** Ends what is alive, by pid, until nothing is. */
+  /** Sends SIGKILL to the living processes by pid, until there is none. */
   async endAll(): Promise<void> {
     for (let round = 0; round < mostEndRounds; round++) {
       const alive = this.alive()
@@ -134,17 +135,17 @@ export class Census {
     }
   }
 
-  *#youngOnes(): Generator<Stat> {
+  *#candidates(): Generator<Stat> {
     for (const pid of pids()) {
       const stat = pid === process.pid ? undefined : statOf(pid)
-      if (stat !== undefined && stat.startTick >= this.#bornFrom) yield stat
+      if (stat !== undefined && stat.startTick >= this.#startTick) yield stat
     }
   }
 
   #recognise(stat: Stat): Known {
     const before = this.#known.get(stat.pid)
     const isSame = before?.startTick === stat.startTick
-    if (isSame && before.looksDue === 0) return before
+    if (isSame && before.scansDue === 0) return before
     const environment = environmentOf(stat.pid)
     const prefix = `${requestName}=`
     const request = environment.find((entry) => entry.startsWith(prefix))?.slice(prefix.length)
@@ -155,7 +156,7 @@ export class Census {
       command: commandOf(stat),
       request,
       isOurs: environment.includes(this.#mark) || this.#announced.has(key) || this.#seen.has(key),
-      looksDue: (isSame ? before.looksDue : firstLooks) - 1
+      scansDue: (isSame ? before.scansDue : firstScans) - 1
     }
   }
 
@@ -163,7 +164,7 @@ export class Census {
     return request !== undefined || this.#announced.has(`${pid} ${startTick}`)
   }
 
-  #judge(stat: Stat, { request, command }: Known, now: number): void {
+  #checkAge(stat: Stat, { request, command }: Known, now: number): void {
     const endedAt = request === undefined ? undefined : this.#endedAt.get(Number.parseInt(request, 10))
     const afterMs = endedAt === undefined ? 0 : now - endedAt
     if (afterMs > this.longestAfterMs) {
@@ -181,7 +182,7 @@ export class Census {
     }
   }
 
-  /** Whether a zombie, whose environment nobody can read any more, has been ours. */
+  /** Whether a zombie was a process of the soak: its environment cannot be read any more. */
   #wasOurs(stat: Stat): boolean {
     const key = keyOf(stat)
     if (this.#seen.has(key) || this.#announced.has(key)) return true
@@ -215,6 +216,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // ESRCH: it has just ended. Whatever else is wrong, it is found again.
+    // ESRCH: it has just ended. After any other error, the next scan finds it again.
   }
 }

@@ -1,11 +1,11 @@
-/** The chaos: a worker is killed every second, and now and then a keeper. */
+/** Kills a worker every second, and a keeper from time to time. */
 
 import type { Crew, Member } from './crew.js'
 import { keeperKillSlots, type Settings, sparedSlot } from './settings.js'
 
 const workerKillMs = 1_000
 const keeperKillMs = 10_000
-// In a short run, too, one has to be killed.
+// So that a short run kills one, too.
 const keeperKillsPerRun = 4
 
 export class Chaos {
@@ -24,7 +24,7 @@ export class Chaos {
     const { seconds, killsKeepers } = this.#settings
     this.#timers = [setInterval(() => this.#killWorker(), workerKillMs)]
     if (!killsKeepers) return
-    // At once, too: later those whose keepers may be killed may be on their way themselves.
+    // The first one now: later, the workers whose keepers may be killed may be restarting themselves.
     this.#killKeeper()
     const everyMs = Math.min(keeperKillMs, (seconds * 1_000) / keeperKillsPerRun)
     this.#timers.push(setInterval(() => this.#killKeeper(), everyMs))
@@ -36,7 +36,7 @@ export class Chaos {
 
   #killWorker(): void {
     const member = oneOf(this.#crew.ready.filter(({ slot }) => slot !== sparedSlot))
-    // All are being replaced: the next second will do.
+    // All are being replaced: try again in a second.
     if (member === undefined) return
     this.#crew.kill(member)
     this.killedWorkers++
@@ -48,7 +48,7 @@ export class Chaos {
     try {
       process.kill(member.keeper, 'SIGKILL')
     } catch {
-      // ESRCH: it was killed before, and its worker has had no need of another one yet.
+      // ESRCH: it was killed before, and its worker has not needed another keeper yet.
       return
     }
     member.keeperKilledAt = performance.now()

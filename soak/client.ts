@@ -1,24 +1,12 @@
-/** One request of the soak's own client, which may go away at a moment of its choice. */
+/** Sends one request of the soak, as a client that may close its connection at any moment. */
 
 import { type Agent, get } from 'node:http'
 import { type Ending, routeOf } from './endings.js'
+import type { Outcome } from './outcome.js'
 
-/** What the client saw of its request's end. */
-export type Outcome =
-  | {
-      readonly kind: 'answered'
-      readonly status: number
-      readonly body: string
-      /** Whether the connection was cut before the end of the answer. */
-      readonly isCut: boolean
-    }
-  /** The client itself has closed the connection. */
-  | { readonly kind: 'left' }
-  | { readonly kind: 'failed'; readonly code: string }
-
-// Twice the longest deadline: who has no answer then will have none.
+// Twice the longest deadline: a response that has not come by then will not come.
 const patienceMs = 30_000
-/** How long a client stays that leaves while the handler runs. */
+// How long a client that leaves during the handler stays at most.
 const mostStayMs = 300
 
 export interface Asked {
@@ -27,14 +15,14 @@ export interface Asked {
   readonly request: number
 }
 
-/** Sends a request and resolves with its end. */
+/** Resolves when the request has ended. */
 export function ask({ port, agent, request }: Asked, ending: Ending): Promise<Outcome> {
   return new Promise((resolve) => {
     const sent = get({
       host: '127.0.0.1',
       port,
       path: routeOf(ending),
-      // One that leaves closes its connection, which should be no other's.
+      // A client that leaves closes its connection, so other requests must not use it.
       agent: ending.leaves === undefined ? agent : false,
       headers: { 'x-soak-request': request }
     })
@@ -43,7 +31,7 @@ export function ask({ port, agent, request }: Asked, ending: Ending): Promise<Ou
       () => end({ kind: 'failed', code: `nothing for ${patienceMs} ms` }),
       patienceMs
     )
-    // The first end counts: what is destroyed here closes and fails thereafter.
+    // Only the first end counts: `destroy()` below causes 'close' and 'error' events.
     const end = (outcome: Outcome): void => {
       clearTimeout(patience)
       clearTimeout(leaving)
@@ -60,7 +48,7 @@ export function ask({ port, agent, request }: Asked, ending: Ending): Promise<Ou
         body += part
         if (ending.leaves === 'streaming') leave()
       })
-      // Told by 'close', where it shows as not complete.
+      // The 'close' handler reports it: the response is not complete then.
       response.on('error', () => {})
       response.once('close', () => {
         end({ kind: 'answered', status: response.statusCode ?? 0, body, isCut: !response.complete })

@@ -1,4 +1,4 @@
-/** The workers of the cluster: each slot has one, and gets another when that has ended. */
+/** The workers of the cluster: one for each slot, replaced when it ends. */
 
 import cluster, { type Worker } from 'node:cluster'
 import { once } from 'node:events'
@@ -15,7 +15,7 @@ import {
   workerCount
 } from './settings.js'
 
-// Far more than any of it takes.
+// Far more than a start or an end takes.
 const startWithinMs = 30_000
 const endWithinMs = 20_000
 const mostFaultsKept = 50
@@ -25,22 +25,22 @@ export interface Member {
   readonly slot: number
   readonly worker: Worker
   readonly pid: number
-  /** Its client's connections that are kept open. */
+  /** Keeps the connections of its clients open. */
   readonly agent: Agent
   state: 'starting' | 'ready' | 'killed' | 'closing'
   port: number
   keeper: number | undefined
   containment: string | undefined
-  /** When its keeper was last killed, by the clock of `performance.now()`. */
+  /** When its keeper was last killed, by `performance.now()`. */
   keeperKilledAt: number | undefined
 }
 
 export class Crew {
   readonly #env: NodeJS.ProcessEnv
   readonly #slots = new Map<number, Member>()
-  /** What no worker or keeper should have done or said. */
+  /** Log lines and exits of workers and keepers that should not occur. */
   readonly faults: string[] = []
-  /** Processes that the guard itself has named as survivors. */
+  /** The number of survivors that the guard itself has reported. */
   namedSurvivors = 0
   started = 0
   #isClosing = false
@@ -56,22 +56,22 @@ export class Crew {
     return [...this.#slots.values()]
   }
 
-  /** The workers that serve. */
+  /** The workers that accept requests. */
   get ready(): Member[] {
     return this.members.filter(({ state }) => state === 'ready')
   }
 
-  /** The worker that nobody ends. */
+  /** The worker that is never killed. */
   get spared(): Member {
     return this.#slots.get(sparedSlot) as Member
   }
 
-  /** Resolves when every slot has a worker that serves. */
+  /** Resolves when the worker of every slot accepts requests. */
   async allReady(): Promise<void> {
     const until = performance.now() + startWithinMs
     while (this.ready.length < workerCount) {
       if (performance.now() > until) {
-        throw new Error(`not all workers serve within ${startWithinMs} ms: ${this.faults.join('; ')}`)
+        throw new Error(`not all workers are ready within ${startWithinMs} ms: ${this.faults.join('; ')}`)
       }
       await pause(20)
     }
@@ -82,14 +82,14 @@ export class Crew {
     for (const { agent } of this.members) agent.destroy()
   }
 
-  /** Kills a worker, which the next one of its slot replaces. */
+  /** Kills a worker. Another one of its slot replaces it. */
   kill(member: Member): void {
-    // First of all, so that no client chooses it.
+    // First, so that no client chooses it.
     member.state = 'killed'
     member.worker.process.kill('SIGKILL')
   }
 
-  /** Closes every worker as a server is closed. One that does not end in time is left for the census to find. */
+  /** Closes every worker as a server closes. One that does not end in time is left to the census. */
   async close(): Promise<void> {
     this.#isClosing = true
     await Promise.all(this.members.map((member) => this.#end(member)))
@@ -124,7 +124,7 @@ export class Crew {
     this.started++
     this.#slots.set(slot, member)
     const { stdout, stderr } = worker.process
-    // The guard's reports come in the worker's log, and from the keeper once there is no worker any more.
+    // The worker logs the guard's reports. After the end of the worker, the keeper logs them.
     for (const output of [stdout, stderr] as Readable[]) {
       createInterface({ input: output }).on('line', (line) => this.#readLine(line))
     }

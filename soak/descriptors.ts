@@ -1,4 +1,4 @@
-/** Descriptors before and after: those of the soak itself, and of the worker and the keeper that are spared. */
+/** Compares the open file descriptors of a process before and after the load. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { descriptorsOf } from './proc.js'
@@ -7,33 +7,33 @@ export interface DescriptorFinding {
   readonly name: string
   readonly before: number
   readonly after: number
-  /** What those lead to that were not there before. */
+  /** The descriptors that were not open before, with what each refers to. */
   readonly added: readonly string[]
 }
 
-// What was closed a moment ago may need a turn of its process's loop.
+// A descriptor that is being closed may need another turn of its process's event loop.
 const settleWithinMs = 10_000
-const lookMs = 100
+const pauseMs = 100
 
 export class Descriptors {
   readonly #name: string
   readonly #pid: number
   readonly #before: ReadonlyMap<number, string>
 
-  /** Takes what is open now for the rule. */
+  /** The descriptors that are open now are the baseline. */
   constructor(name: string, pid: number) {
     this.#name = name
     this.#pid = pid
     this.#before = descriptorsOf(pid) ?? new Map()
   }
 
-  /** Resolves when no more are open than before, or when it is plain that more stay open. */
+  /** Resolves when no more are open than before, or after 10 s. */
   async compare(): Promise<DescriptorFinding> {
     const until = performance.now() + settleWithinMs
-    let now = this.#look()
+    let now = this.#read()
     while (now.size > this.#before.size && performance.now() < until) {
-      await pause(lookMs)
-      now = this.#look()
+      await pause(pauseMs)
+      now = this.#read()
     }
     const added = [...now].filter(([number, target]) => this.#before.get(number) !== target)
     return {
@@ -44,7 +44,7 @@ export class Descriptors {
     }
   }
 
-  #look(): Map<number, string> {
+  #read(): Map<number, string> {
     return descriptorsOf(this.#pid) ?? new Map()
   }
 }

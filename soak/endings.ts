@@ -1,4 +1,4 @@
-/** The ways in which a request ends: what the worker does, what the client does, and which answer is right. */
+/** The ways in which a request ends: what route and client do, and which response is right. */
 
 import type { StdioOptions } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,22 +7,22 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import type { Scope } from 'fastify-subprocess-guard'
-import type { Outcome } from './client.js'
+import type { Outcome } from './outcome.js'
 import { longTimeoutMs, shortTimeoutMs } from './settings.js'
 
-/** What a route starts programs with: a scope, or plain `child_process` in the same shape. */
+/** What a route starts programs with: a scope, or plain `child_process` with the same methods. */
 export type Starter = Pick<Scope, 'spawn' | 'execFile' | 'exec' | 'fork' | 'stream' | 'tempDir'>
 
 export interface Ending {
   readonly name: string
-  /** How often it comes in a round of all. */
+  /** How often it occurs in one round of all endings. */
   readonly share: number
   readonly timeoutMs: number
-  /** When the client closes its connection; left out, it waits for the end of the answer. */
+  /** When the client closes its connection. Default: it waits for the end of the response. */
   readonly leaves?: 'before' | 'while' | 'streaming'
-  /** Whether nobody but the keeper can know of all that is started. */
+  /** Whether only the keeper can find everything that the route starts. */
   readonly needsKeeper?: true
-  /** What the route does. What it returns is the answer. */
+  /** The handler of the route. Its result is the response. */
   handle(start: Starter, env: NodeJS.ProcessEnv): Promise<unknown>
   accepts(outcome: Outcome): boolean
 }
@@ -33,12 +33,12 @@ const programs = new URL('../../test/programs/', import.meta.url)
 const pathOf = (program: string): string => fileURLToPath(new URL(program, programs))
 const never = (): Promise<never> => new Promise(() => {})
 
-// It complains on standard error when its worker is killed before it could say anything.
+// Without standard error: the program prints an error if its worker is killed before it has sent its message.
 const forkStdio: StdioOptions = ['ignore', 'ignore', 'ignore', 'ipc']
-// A descriptor above 2 cannot cross a socket to the keeper, so that the worker itself starts the command.
+// A file descriptor above 2 needs a direct launch: the worker spawns the command itself.
 const directStdio = ['ignore', 'ignore', 'ignore', 'pipe'] as const
 
-/** Starts a program, and hangs. */
+/** Starts a program and never answers. */
 const hang =
   (program: string, ...args: string[]): Handle =>
   async (start, env) => {
@@ -46,7 +46,7 @@ const hang =
     await never()
   }
 
-/** The same in a direct launch. */
+/** The same with a direct launch. */
 const hangDirect =
   (program: string): Handle =>
   async (start, env) => {
@@ -54,7 +54,7 @@ const hangDirect =
     await never()
   }
 
-/** Starts a program, and answers when it has done this. */
+/** Starts a program and answers after this event. */
 const answerAt =
   (event: 'spawn' | 'exit', program: string): Handle =>
   async (start, env) => {
@@ -66,7 +66,7 @@ const answers =
   (status: number, body: RegExp) =>
   (outcome: Outcome): boolean =>
     outcome.kind === 'answered' && !outcome.isCut && outcome.status === status && body.test(outcome.body)
-/** Never a whole 200: a cut connection or, where no byte had come, an error. */
+/** Never a complete 200: the connection is cut or, if no byte was sent, the response is an error. */
 const isCutOrFails = (outcome: Outcome): boolean =>
   outcome.kind === 'answered' && (outcome.isCut ? outcome.status === 200 : outcome.status >= 502)
 
@@ -102,7 +102,7 @@ export const endings: readonly Ending[] = [
     share: 2,
     ...inTime,
     handle: async (start, env) => (await start.execFile('seq', ['1', '20000'], { env })).stdout,
-    // Every byte of it.
+    // With every byte of the output.
     accepts: (outcome) =>
       answers(200, /\n20000\n$/)(outcome) && outcome.kind === 'answered' && outcome.body.length === 108_894
   },
@@ -142,7 +142,7 @@ export const endings: readonly Ending[] = [
     share: 1,
     ...inTime,
     handle: async (start, env) => (await start.execFile('no-such-command', [], { env })).stdout,
-    // EACCES where a folder of PATH is closed to this user.
+    // EACCES: this user may not read a directory in PATH.
     accepts: answers(500, /ENOENT|EACCES/)
   },
   {
@@ -194,7 +194,7 @@ export const endings: readonly Ending[] = [
   }
 ]
 
-/** The path of an ending's route. */
+/** The URL path for an ending. */
 export function routeOf({ name }: Ending): string {
   return `/${name.replaceAll(/\W+/g, '-')}`
 }

@@ -1,4 +1,4 @@
-/** The load: so many requests in flight, of all endings in turn, at workers that serve. */
+/** Keeps a number of requests in flight to the ready workers, with all endings in turn. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Census } from './census.js'
@@ -8,12 +8,12 @@ import { type Ending, endings } from './endings.js'
 import { keeperKillSlots } from './settings.js'
 import type { Disturbance, Tally } from './tally.js'
 
-// Two cores are busy with that, and not more than busy.
+// This keeps two cores busy without overloading them.
 const inFlight = 24
-// What is left behind without the guard would fill the machine.
+// Without the guard, leftover processes would fill the machine.
 const mostAlive = 150
 const brakeMs = 50
-// So long after its keeper was killed a worker may still be at a loss.
+// How long a worker may fail requests after its keeper was killed.
 const lostKeeperMs = 2_000
 
 export class Load {
@@ -24,17 +24,17 @@ export class Load {
   #clients: Promise<void>[] = []
   #isRunning = false
   #lastRequest = 0
-  /** How often a client waited since too many processes were alive. */
+  /** How often a client waited because too many processes were alive. */
   braked = 0
 
   constructor(crew: Crew, census: Census, tally: Tally) {
     this.#crew = crew
     this.#census = census
     this.#tally = tally
-    // Without a subreaper such a daemon escapes, as the README says.
+    // Without a subreaper, a daemon that clears its environment escapes, as the README says.
     const hasSubreaper = [undefined, 'subreaper'].includes(crew.spared.containment)
-    const played = endings.filter(({ needsKeeper }) => hasSubreaper || !needsKeeper)
-    this.#round = mixed(played.flatMap((ending) => Array<Ending>(ending.share).fill(ending)))
+    const possible = endings.filter(({ needsKeeper }) => hasSubreaper || !needsKeeper)
+    this.#round = shuffled(possible.flatMap((ending) => Array<Ending>(ending.share).fill(ending)))
   }
 
   start(): void {
@@ -65,7 +65,7 @@ export class Load {
     }
   }
 
-  /** One of the workers that serve: at least the spared one does. */
+  /** Chooses a ready worker. At least the spared one is always ready. */
   #choose({ needsKeeper }: Ending): Member {
     const fit = this.#crew.ready.filter(({ slot }) => !needsKeeper || !keeperKillSlots.includes(slot))
     return fit[Math.floor(Math.random() * fit.length)] as Member
@@ -78,8 +78,8 @@ function disturbanceOf({ state, keeperKilledAt }: Member, sentAt: number): Distu
   return wasLost ? 'keeper killed' : undefined
 }
 
-/** The same in an order in which like seldom follows like, and which is the same in every run. */
-function mixed(round: readonly Ending[]): Ending[] {
+/** Shuffles the round, in the same order for each run, so that equal endings are seldom adjacent. */
+function shuffled(round: readonly Ending[]): Ending[] {
   const order: Ending[] = []
   const rest = [...round]
   for (let at = 0; rest.length > 0; at += 17) order.push(...rest.splice(at % rest.length, 1))

@@ -1,12 +1,12 @@
-/** Memory over time, of the worker and the keeper that are spared: a sample a second, and whether it grows. */
+/** Samples the memory of processes every second and decides whether it grows. */
 
 import { privateBytesOf } from './proc.js'
 
-/** What the samples of one process say. */
+/** The result for one process. */
 export interface MemoryFinding {
   readonly name: string
   readonly samples: number
-  /** Medians of the second and of the last quarter; undefined with too few samples. */
+  /** The medians of the second and of the last quarter, in bytes; undefined with too few samples. */
   readonly early: number | undefined
   readonly late: number | undefined
   readonly allowed: number
@@ -15,9 +15,9 @@ export interface MemoryFinding {
 
 const sampleMs = 1_000
 const mebibyte = 1024 * 1024
-// A heap takes the first minute or two of this load to reach the size at which it stays.
+// Under this load, a heap needs one or two minutes to reach its final size.
 const fewestSamples = 180
-// By that the heap differs from one quarter to the next, as the collector has its turns.
+// Garbage collection makes the heap vary by that much between quarters.
 const allowedShare = 0.1
 const allowedBytes = 4 * mebibyte
 
@@ -25,7 +25,7 @@ export class Memory {
   readonly #samples = new Map<string, { readonly pid: number; readonly bytes: number[] }>()
   #timer: NodeJS.Timeout | undefined
 
-  /** Samples these processes, by name, from now on. */
+  /** Starts to sample these processes: pids by name. */
   start(processes: Readonly<Record<string, number | undefined>>): void {
     for (const [name, pid] of Object.entries(processes)) {
       if (pid !== undefined) this.#samples.set(name, { pid, bytes: [] })

@@ -1,4 +1,4 @@
-/** What `/proc` says of processes, read anew here: the soak does not trust the code that it tests. */
+/** Reads `/proc` without the code of the library: the soak must not trust the code that it tests. */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
@@ -7,9 +7,9 @@ export interface Stat {
   readonly name: string
   readonly parent: number
   readonly session: number
-  /** With the pid it names one process. */
+  /** Together with the pid, this identifies one process. */
   readonly startTick: number
-  /** A zombie runs no more, but its parent has not taken notice of its end. */
+  /** Whether it has ended and its parent has not reaped it. */
   readonly isZombie: boolean
 }
 
@@ -21,11 +21,11 @@ export function pids(): number[] {
   return readdirSync('/proc').map(Number).filter(Number.isInteger)
 }
 
-/** Undefined when there is no process of that number. */
+/** Undefined if there is no process with this pid. */
 export function statOf(pid: number): Stat | undefined {
   const text = read(`/proc/${pid}/stat`)
   if (text === undefined) return undefined
-  // The name is in brackets, and may hold brackets and blanks itself.
+  // The name is in parentheses, and may itself contain parentheses and spaces.
   const nameEnd = text.lastIndexOf(')')
   const fields = text.slice(nameEnd + 2).split(' ')
   const [state, parent, , session] = fields
@@ -36,12 +36,12 @@ export function statOf(pid: number): Stat | undefined {
     parent: Number(parent),
     session: Number(session),
     startTick: Number(fields[19]),
-    // One whose main thread has ended shows as a zombie while its other threads run on.
+    // A process whose main thread has ended has state Z, even while its other threads run.
     isZombie: state === 'Z' && Number(fields[17]) <= 1
   }
 }
 
-/** The command line, for a person to read; the name in brackets when there is none. */
+/** The command line in readable form; the name in brackets if there is none. */
 export function commandOf({ pid, name }: Stat): string {
   const text = read(`/proc/${pid}/cmdline`)?.replaceAll('\0', ' ').replaceAll(/\s+/g, ' ').trim()
   if (!text) return `[${name}]`
@@ -53,7 +53,7 @@ export function ageMsOf({ startTick }: Stat): number {
   return Math.max(0, Math.round(uptimeMs - startTick * msPerTick))
 }
 
-/** What the descriptors of a process lead to, by number; undefined when it is gone. */
+/** What each file descriptor of a process refers to, by number; undefined if the process is gone. */
 export function descriptorsOf(pid: number): Map<number, string> | undefined {
   let numbers: string[]
   try {
@@ -66,20 +66,20 @@ export function descriptorsOf(pid: number): Map<number, string> | undefined {
     try {
       descriptors.set(Number(number), readlinkSync(`/proc/${pid}/fd/${number}`))
     } catch {
-      // Closed since, as that of the list itself is.
+      // Closed since then, like the descriptor of the directory listing itself.
     }
   }
   return descriptors
 }
 
-/** Memory that a process shares with no other, in bytes; undefined when it is gone. */
+/** The private memory of a process, in bytes; undefined if it is gone. */
 export function privateBytesOf(pid: number): number | undefined {
   const rollup = read(`/proc/${pid}/smaps_rollup`)
   if (rollup !== undefined) {
     const kilobytes = [...rollup.matchAll(/^Private_\w+:\s+(\d+) kB$/gm)].map(([, size]) => Number(size))
     return kilobytes.reduce((sum, size) => sum + size, 0) * 1_024
   }
-  // A kernel before 4.14, or one that hides it: resident without what lies in files.
+  // Linux before 4.14, or hidden: the resident memory without mapped files.
   const [, kilobytes] = /^RssAnon:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`) ?? '') ?? []
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1_024
 }
@@ -88,7 +88,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    // It has ended, or is another user's.
+    // The process has ended, or belongs to another user.
     return undefined
   }
 }

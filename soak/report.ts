@@ -1,4 +1,4 @@
-/** What the soak prints: a line while it runs, the tables at its end, and the verdict. */
+/** Prints the progress of the soak, the tables at its end, and the verdict. */
 
 import type { Census, Culprit } from './census.js'
 import type { Chaos } from './chaos.js'
@@ -16,14 +16,14 @@ export interface Parts {
   readonly chaos: Chaos
 }
 
-/** What was found when all was over. */
+/** What was found at the end. */
 export interface Findings {
-  /** Programs that were alive when all requests had ended, and before the workers closed. */
+  /** The programs that were alive after all requests had ended, before the workers closed. */
   readonly leftByRequests: readonly Culprit[]
-  /** What was alive when all workers had ended. */
+  /** The processes that were alive after all workers had ended. */
   readonly alive: readonly Culprit[]
   readonly zombies: readonly Culprit[]
-  /** Whether the pipe that every program holds was let go by all of them. */
+  /** Whether the pipe that every program holds open was closed by all of them. */
   readonly isProven: boolean
   readonly descriptors: readonly DescriptorFinding[]
   readonly memory: readonly MemoryFinding[]
@@ -43,21 +43,21 @@ export function say(text = ''): void {
   console.log(text)
 }
 
-export function sayProgress(startedAt: number, { tally, census, chaos }: Parts): void {
+export function printProgress(startedAt: number, { tally, census, chaos }: Parts): void {
   const seconds = String(Math.round((performance.now() - startedAt) / 1_000)).padStart(5)
   const killed = `${chaos.killedWorkers} workers and ${chaos.killedKeepers} keepers killed`
   const programs = `${census.programCount} programs alive, ${census.seenCount} processes seen`
   say(`${seconds} s  ${tally.requests} requests, ${programs}, ${killed}`)
 }
 
-/** Prints the tables and the verdict. Returns whether all is well. */
-export function sayReport(parts: Parts, findings: Findings): boolean {
-  sayRequests(parts.tally)
-  sayProcesses(parts, findings)
+/** Prints the tables and the verdict. Returns whether nothing was wrong. */
+export function printReport(parts: Parts, findings: Findings): boolean {
+  printRequests(parts.tally)
+  printProcesses(parts, findings)
   say('\nMEMORY (private, MiB: medians of the second and of the last quarter of the time)')
-  for (const finding of findings.memory) sayRow(finding.name, describeMemory(finding))
+  for (const finding of findings.memory) printRow(finding.name, describeMemory(finding))
   say('\nDESCRIPTORS (idle: before and after)')
-  for (const { name, before, after } of findings.descriptors) sayRow(name, `${before} and ${after}`)
+  for (const { name, before, after } of findings.descriptors) printRow(name, `${before} and ${after}`)
   const faults = faultsIn(parts, findings)
   for (const { title, lines, count } of faults) {
     say(`\n${count} ${title.toUpperCase()}`)
@@ -69,7 +69,7 @@ export function sayReport(parts: Parts, findings: Findings): boolean {
   return faults.length === 0
 }
 
-function sayRequests({ counts }: Tally): void {
+function printRequests({ counts }: Tally): void {
   say('\nREQUESTS')
   for (const [ending, outcomes] of [...counts].sort()) {
     const sum = [...outcomes.values()].reduce((total, count) => total + count, 0)
@@ -78,30 +78,31 @@ function sayRequests({ counts }: Tally): void {
   }
 }
 
-function sayProcesses(
+function printProcesses(
   { crew, census, tally, load, chaos }: Parts,
   { alive, zombies, folders }: Findings
 ): void {
   const longest = `${Math.round(census.longestAfterMs)} ms after its request: ${census.longestAfterCommand}`
   say('\nPROCESSES')
-  sayRow('requests', `${tally.requests}, ${tally.wrongCount} of them with a wrong answer`)
-  sayRow('processes', `${census.seenCount} seen, at most ${census.mostPrograms} programs at once`)
-  if (load.braked > 0) sayRow('', `clients waited ${load.braked} times since too many were alive`)
-  sayRow('workers', `${crew.started} started, ${chaos.killedWorkers} killed with SIGKILL`)
-  sayRow('keepers', `${chaos.killedKeepers} killed with SIGKILL, their workers not`)
-  sayRow('longest alive', census.longestAfterMs === 0 ? 'none seen after its request' : longest)
-  sayRow('survivors', `${crew.namedSurvivors} named by the guard, ${alive.length} found at the end`)
-  sayRow('zombies', String(zombies.length))
-  sayRow('folders', String(folders.length))
+  printRow('requests', `${tally.requests}, ${tally.wrongCount} of them with a wrong answer`)
+  printRow('processes', `${census.seenCount} seen, at most ${census.mostPrograms} programs at once`)
+  if (load.braked > 0) printRow('', `clients waited ${load.braked} times because too many were alive`)
+  printRow('workers', `${crew.started} started, ${chaos.killedWorkers} killed with SIGKILL`)
+  printRow('keepers', `${chaos.killedKeepers} killed with SIGKILL, their workers not`)
+  printRow('longest alive', census.longestAfterMs === 0 ? 'none seen after its request' : longest)
+  printRow('survivors', `${crew.namedSurvivors} named by the guard, ${alive.length} found at the end`)
+  printRow('zombies', String(zombies.length))
+  printRow('folders', String(folders.length))
 }
 
-/** Whatever must not be, each with who or what it is. */
+/** Everything that makes the run fail, with the processes or lines concerned. */
 function faultsIn({ crew, census, tally }: Parts, findings: Findings): Fault[] {
   const { leftByRequests, alive, zombies, isProven, descriptors, memory, folders } = findings
   const grown = descriptors.filter(({ before, after }) => after > before)
   const growing = memory.filter(({ verdict }) => verdict === 'grows')
-  // Where somebody is alive that is known, it is no wonder that the pipe is held.
-  const hidden = isProven || alive.length > 0 ? [] : ['somebody holds the pipe whom /proc does not show']
+  // A living process that was found explains an open pipe.
+  const hidden =
+    isProven || alive.length > 0 ? [] : ['a process that /proc does not show holds the pipe open']
   return [
     fault('alive after all requests', leftByRequests.map(describe)),
     fault('alive after all workers', alive.map(describe)),
@@ -115,7 +116,7 @@ function faultsIn({ crew, census, tally }: Parts, findings: Findings): Fault[] {
     ),
     fault('folders left', folders),
     fault('wrong answers', tally.wrong, tally.wrongCount),
-    fault('unexpected of workers or keepers', crew.faults)
+    fault('unexpected from workers or keepers', crew.faults)
   ].filter(({ count }) => count > 0)
 }
 
@@ -123,7 +124,7 @@ function fault(title: string, lines: readonly string[], count = lines.length): F
   return { title, lines, count }
 }
 
-function sayRow(name: string, text: string): void {
+function printRow(name: string, text: string): void {
   say(`  ${name.padEnd(24)} ${text}`)
 }
 

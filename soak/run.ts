@@ -1,4 +1,4 @@
-/** One run: a warm-up, the load with the chaos, and then, step by step, what is left when each has ended. */
+/** One run: the warm-up, the load with the chaos, and then a check after each step of the shutdown. */
 
 import { readdirSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -6,28 +6,28 @@ import type { Witness } from '../test/harness/witness.js'
 import type { Culprit } from './census.js'
 import { Descriptors } from './descriptors.js'
 import { Memory } from './memory.js'
-import { type Findings, type Parts, sayProgress } from './report.js'
+import { type Findings, type Parts, printProgress } from './report.js'
 import type { Settings } from './settings.js'
 
 const progressMs = 10_000
-// A sixth of the time, in which nothing is killed: what a process opens once and for all is no leak.
+// For a sixth of the time nothing is killed: what a process opens once and keeps is no leak.
 const warmUpShare = 1 / 6
 const mostWarmUpMs = 20_000
-// Within that all that has ended is gone: grace, proof, and a machine with other work.
+// Enough for the grace period and the proof on a busy machine.
 const goneWithinMs = 10_000
-// The control leaves what it leaves: to wait proves no more.
+// The negative control leaves processes behind: waiting longer proves nothing more.
 const goneUnguardedMs = 1_000
-const lookMs = 100
+const scanPauseMs = 100
 
 export interface Place {
   readonly witness: Witness
-  /** The workers' folder for temporary files. */
+  /** The TMPDIR of the workers. */
   readonly folder: string
-  /** Those of the soak itself, before there was any worker. */
+  /** Of the soak itself, before the first worker. */
   readonly ownDescriptors: Descriptors
 }
 
-/** Carries out the run, until no worker is left. An abort ends the load; all the rest follows as ever. */
+/** Runs until no worker is left. An abort ends only the load: all checks follow as usual. */
 export async function run(
   settings: Settings,
   parts: Parts,
@@ -39,7 +39,7 @@ export async function run(
   const withinMs = settings.isGuarded ? goneWithinMs : goneUnguardedMs
   const startedAt = performance.now()
   const endAt = startedAt + settings.seconds * 1_000
-  const progress = setInterval(() => sayProgress(startedAt, parts), progressMs)
+  const progress = setInterval(() => printProgress(startedAt, parts), progressMs)
 
   load.start()
   await lapse(Math.min(settings.seconds * 1_000 * warmUpShare, mostWarmUpMs), stop)
@@ -56,7 +56,7 @@ export async function run(
   chaos.stop()
   memory.stop()
   clearInterval(progress)
-  // Those that replace the last killed ones, too, are to be closed as a server is.
+  // So that the replacements of the last killed workers are closed like servers, too.
   await crew.allReady()
   const leftByRequests = await idle(parts, withinMs)
   const descriptors = await Promise.all(ofSpared.map((each) => each.compare()))
@@ -68,7 +68,7 @@ export async function run(
   const isProven = await witness.goneWithin(withinMs)
   const folders = readdirSync(folder)
   await census.endAll()
-  // Its pipe is one of the descriptors of the soak itself.
+  // The witness's pipe is one of the soak's own descriptors.
   witness.close()
   descriptors.unshift(await ownDescriptors.compare())
   return {
@@ -82,25 +82,25 @@ export async function run(
   }
 }
 
-/** Ends the load, and resolves with the programs that do not end with it. */
+/** Stops the load and resolves with the programs that are still alive afterwards. */
 async function idle({ load, crew, census }: Parts, withinMs: number): Promise<Culprit[]> {
   await load.stop()
   crew.hangUp()
   return untilNone(() => census.programs(), withinMs)
 }
 
-/** Looks until nothing is found, or the time is up; then that is what was found. */
-async function untilNone(look: () => Culprit[], withinMs: number): Promise<Culprit[]> {
+/** Scans until nothing is found or the time is up. Resolves with the result of the last scan. */
+async function untilNone(scan: () => Culprit[], withinMs: number): Promise<Culprit[]> {
   const until = performance.now() + withinMs
-  let found = look()
+  let found = scan()
   while (found.length > 0 && performance.now() < until) {
-    await pause(lookMs)
-    found = look()
+    await pause(scanPauseMs)
+    found = scan()
   }
   return found
 }
 
 async function lapse(ms: number, stop: AbortSignal): Promise<void> {
-  // It rejects when it is cut short, and that is all it has to say.
+  // It rejects only if it is aborted.
   await pause(ms, undefined, { signal: stop }).catch(() => {})
 }

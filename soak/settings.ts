@@ -1,21 +1,21 @@
-/** What the soak is asked to do, and what its processes agree on. */
+/** The options of the soak, and what its processes share. */
 
 import { parseArgs } from 'node:util'
 
 export interface Settings {
-  /** How long there is load, the warm-up included. */
+  /** The duration of the load, including the warm-up. */
   readonly seconds: number
-  /** False for the negative control: the same load by plain `child_process`. */
+  /** False for the negative control: the same load with plain `child_process`. */
   readonly isGuarded: boolean
   readonly killsKeepers: boolean
 }
 
-/** What a worker is started with. */
+/** The argument of a worker. */
 export interface WorkerSettings {
   readonly isGuarded: boolean
 }
 
-/** What a worker tells the primary. */
+/** A message from a worker to the primary. */
 export type WorkerMessage =
   | {
       readonly type: 'ready'
@@ -23,39 +23,39 @@ export type WorkerMessage =
       readonly keeper: number | undefined
       readonly containment: string | undefined
     }
-  /** It has another keeper than before. */
+  /** The worker has another keeper now. */
   | { readonly type: 'keeper'; readonly keeper: number }
 
-/** What the primary tells a worker. */
+/** A message from the primary to a worker. */
 export interface PrimaryMessage {
   readonly type: 'close'
 }
 
-/** The variable by which every process of one soak is known. */
+/** The environment variable that identifies every process of one soak. */
 export const markName = 'SOAK'
-/** The variable that names the request in which a program was started, by number and route. */
+/** The environment variable with the request in which a program was started: number and route. */
 export const requestName = 'SOAK_REQUEST'
 
 export const workerCount = 4
-/** No signal is sent to this worker, nor to its keeper, so that its memory over time can be seen. */
+/** This worker and its keeper are never killed, so that their memory can be compared over time. */
 export const sparedSlot = 1
 /**
- * Keepers of these are killed. A daemon that emptied its environment is known to its keeper alone, so that no such
- * daemon is started here.
+ * The keepers of these workers are killed. Only the keeper can find a daemon that has cleared its
+ * environment, so no such daemon is started here.
  */
 export const keeperKillSlots: readonly number[] = [2, 3]
 
-/** Between the first signal and SIGKILL. */
+/** The time between the first signal and SIGKILL. */
 export const graceMs = 300
-/** Deadline of the requests that are to pass it. */
+/** The deadline of requests that are meant to exceed it. */
 export const shortTimeoutMs = 500
-/** Deadline of all other requests: far more than they take, on a slow machine too. */
+/** The deadline of all other requests: far more than they take, even on a slow machine. */
 export const longTimeoutMs = 15_000
 
 const defaultSeconds = 600
 const fewestSeconds = 5
 
-/** Reads the command line. Throws a TypeError that says what is wrong with it. */
+/** Parses the command line. Throws a `TypeError` that names the wrong option. */
 export function readSettings(args: readonly string[]): Settings {
   const { values } = parseArgs({
     args: [...args],
@@ -67,7 +67,9 @@ export function readSettings(args: readonly string[]): Settings {
   })
   const seconds = Number(values.seconds)
   if (!Number.isInteger(seconds) || seconds < fewestSeconds) {
-    throw new TypeError(`--seconds ${values.seconds}: give a whole number of seconds from ${fewestSeconds}`)
+    throw new TypeError(
+      `--seconds ${values.seconds} must be a whole number of seconds, at least ${fewestSeconds}`
+    )
   }
   const isGuarded = !values['no-guard']
   return { seconds, isGuarded, killsKeepers: isGuarded && !values['no-keeper-kills'] }

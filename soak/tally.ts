@@ -1,16 +1,16 @@
-/** Counts how requests ended, and keeps the ends that are wrong. */
+/** Counts how requests ended, and keeps the wrong outcomes. */
 
-import type { Outcome } from './client.js'
 import type { Ending } from './endings.js'
+import type { Outcome } from './outcome.js'
 
-/** What happened to the request's worker while it ran. */
+/** What happened to the worker of a request while the request ran. */
 export type Disturbance = 'worker killed' | 'keeper killed' | undefined
 
 const mostWrongKept = 20
 const longestBody = 120
 
 export class Tally {
-  /** By ending, and by what came of it. */
+  /** By ending, then by outcome. */
   readonly counts = new Map<string, Map<string, number>>()
   readonly wrong: string[] = []
   requests = 0
@@ -19,20 +19,21 @@ export class Tally {
   count(ending: Ending, outcome: Outcome, disturbance: Disturbance, request: number): void {
     this.requests++
     const isRight = ending.accepts(outcome)
-    // Whose worker was killed may fail in any way, but has no whole answer that is another's.
+    // A request whose worker was killed may fail in any way, but must not get the complete response of
+    // another request.
     const isExcused = !isRight && disturbance !== undefined && hasFailed(outcome, disturbance)
-    const came = nameOf(outcome)
-    const counted = isRight ? came : isExcused ? `${came} (${disturbance})` : `WRONG ${came}`
+    const seen = nameOf(outcome)
+    const counted = isRight ? seen : isExcused ? `${seen} (${disturbance})` : `WRONG ${seen}`
     const byOutcome = this.counts.get(ending.name) ?? new Map<string, number>()
     this.counts.set(ending.name, byOutcome.set(counted, (byOutcome.get(counted) ?? 0) + 1))
     if (isRight || isExcused) return
     this.wrongCount++
     if (this.wrong.length < mostWrongKept)
-      this.wrong.push(`request ${request}, ${ending.name}: ${told(outcome)}`)
+      this.wrong.push(`request ${request}, ${ending.name}: ${describe(outcome)}`)
   }
 }
 
-/** A worker whose keeper was killed lives on, and has to answer as the README says: its connections are not reset. */
+/** A worker whose keeper was killed must answer as the README says. Its connections are not reset. */
 function hasFailed(outcome: Outcome, disturbance: Disturbance): boolean {
   if (outcome.kind === 'failed') return disturbance === 'worker killed'
   if (outcome.kind !== 'answered') return false
@@ -47,7 +48,7 @@ function nameOf(outcome: Outcome): string {
   return `${outcome.status}${cut}${code === undefined ? '' : ` ${code.replace('ERR_SUBPROCESS_', '')}`}`
 }
 
-function told(outcome: Outcome): string {
+function describe(outcome: Outcome): string {
   if (outcome.kind !== 'answered') return nameOf(outcome)
   return `${nameOf(outcome)}: ${JSON.stringify(outcome.body.slice(0, longestBody))}`
 }

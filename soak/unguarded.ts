@@ -1,4 +1,4 @@
-/** The negative control: what servers do today, with plain `child_process` and `child.kill()` at the end. */
+/** The negative control: what servers usually do, `child_process` and `child.kill()` at the end. */
 
 import { type ChildProcess, exec, execFile, fork, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import type { FastifyReply } from 'fastify'
 import type { Starter } from './endings.js'
 
-/** Starts what a route starts, answers at the deadline, and kills its children when the response has ended. */
+/** Starts programs for a route, answers at the deadline, and kills its children after the response. */
 export function startUnguarded(reply: FastifyReply, timeoutMs: number): Starter {
   const children: ChildProcess[] = []
   const folders: string[] = []
@@ -22,15 +22,15 @@ export function startUnguarded(reply: FastifyReply, timeoutMs: number): Starter 
     for (const folder of folders) rmSync(folder, { recursive: true, force: true })
   })
 
-  function take<Child extends ChildProcess>(child: Child): Child {
+  function track<Child extends ChildProcess>(child: Child): Child {
     children.push(child)
     child.on('error', () => {})
     return child
   }
   const starter = {
-    spawn: (...args: Parameters<typeof spawn>) => take(spawn(...args)),
-    fork: (...args: Parameters<typeof fork>) => take(fork(...args)),
-    stream: (...args: Parameters<typeof spawn>) => take(spawn(...args)).stdout,
+    spawn: (...args: Parameters<typeof spawn>) => track(spawn(...args)),
+    fork: (...args: Parameters<typeof fork>) => track(fork(...args)),
+    stream: (...args: Parameters<typeof spawn>) => track(spawn(...args)).stdout,
     exec: promisify(exec),
     execFile: promisify(execFile),
     tempDir() {

@@ -1,4 +1,4 @@
-/** A worker of the soak: a Fastify server with one route for each ending, with the guard or without. */
+/** A worker of the soak: a Fastify server with one route for each ending, with or without the guard. */
 
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
@@ -7,20 +7,20 @@ import { type Ending, endings, routeOf } from './endings.js'
 import { graceMs, longTimeoutMs, requestName, type WorkerMessage, type WorkerSettings } from './settings.js'
 import { startUnguarded } from './unguarded.js'
 
-// How long requests may go on at shutdown. There are none then.
+// How long requests may go on at shutdown. There are none by then.
 const drainMs = 1_000
 
 const { isGuarded } = JSON.parse(process.argv[2] ?? '') as WorkerSettings
 const app = Fastify({ logger: { level: 'warn' }, forceCloseConnections: true })
-let toldKeeper: number | undefined
+let announcedKeeper: number | undefined
 
-// Ctrl-C in a terminal comes here, too. The primary closes this worker.
+// The terminal sends Ctrl-C to this process, too. The primary closes this worker.
 process.on('SIGINT', () => {})
 
 if (isGuarded) {
   await app.register(subprocessGuard, { timeout: longTimeoutMs, grace: graceMs, drain: drainMs })
   app.addHook('onResponse', (_request, _reply, done) => {
-    tellOfNewKeeper()
+    announceNewKeeper()
     done()
   })
 }
@@ -29,13 +29,13 @@ for (const ending of endings) {
   app.get(routeOf(ending), { config }, (request, reply) => serve(ending, request, reply))
 }
 process.on('message', () => void close())
-// Its own port and not the shared one: the client has to know whose end cuts a request short.
+// A port of its own instead of a shared one: the client has to know which worker serves a request.
 await app.listen({ host: '127.0.0.1', port: 0, exclusive: true })
-toldKeeper = keeper()
-tell({
+announcedKeeper = keeper()
+send({
   type: 'ready',
   port: (app.server.address() as AddressInfo).port,
-  keeper: toldKeeper,
+  keeper: announcedKeeper,
   containment: isGuarded ? app.subprocessGuard.containment : undefined
 })
 
@@ -45,10 +45,10 @@ async function serve(ending: Ending, request: FastifyRequest, reply: FastifyRepl
   return ending.handle(start, env)
 }
 
-/** Ends without `process.exit()`: whatever is left open would hold it, and be found. */
+/** Ends without `process.exit()`: anything that is left open keeps the process alive, and is found. */
 async function close(): Promise<void> {
   await app.close()
-  // Without the guard it is the children that are left.
+  // Without the guard, leftover children keep it alive.
   if (!isGuarded) process.exit()
   process.disconnect()
 }
@@ -57,13 +57,13 @@ function keeper(): number | undefined {
   return isGuarded ? app.subprocessGuard.keeper : undefined
 }
 
-function tellOfNewKeeper(): void {
+function announceNewKeeper(): void {
   const now = keeper()
-  if (now === undefined || now === toldKeeper) return
-  toldKeeper = now
-  tell({ type: 'keeper', keeper: now })
+  if (now === undefined || now === announcedKeeper) return
+  announcedKeeper = now
+  send({ type: 'keeper', keeper: now })
 }
 
-function tell(message: WorkerMessage): void {
+function send(message: WorkerMessage): void {
   process.send?.(message)
 }

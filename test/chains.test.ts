@@ -49,16 +49,16 @@ test('a scan that always throws is reported, and the processes known until then 
   const { pid, child } = await startSleep(t)
   const scope = new ScopeRecord(1, 'mark', { graceMs: 10, killSignal: 'SIGKILL' }, undefined)
   scope.addLeader(pid, 'sleep 1000')
-  scope.seeLeader(pid)
+  scope.inspectLeader(pid)
   const fail = (): never => {
     throw new RangeError('a fault')
   }
-  const search = { members: fail, isEmpty: () => false, isStill: fail, changeWithin: () => pause(1) }
-  const why = 'it could not be looked at: a fault'
+  const search = { members: fail, isEmpty: () => false, confirmIdentity: fail, waitForChange: () => pause(1) }
+  const why = 'it could not be inspected: a fault'
   assert.deepEqual(await terminate(search, scope, undefined), [
     { pid, command: 'sleep 1000', ended: 'survived', why }
   ])
-  assert.match(scope.whyUnseen ?? '', /RangeError: a fault\n +at/)
+  assert.match(scope.scanFailure ?? '', /RangeError: a fault\n +at/)
   child.kill('SIGKILL')
   await once(child, 'exit')
   assert.deepEqual(await terminate(search, scope, undefined), [], 'an exited process is named as a survivor')

@@ -202,7 +202,7 @@ suite('at containment "marks", a process started after a scan', () => {
 
   const parts = {
     isWorker: (pid: number) => pid === process.pid,
-    adopter: new OrphanAdopter({ place: process.pid, find: async () => 1 })
+    adopter: new OrphanAdopter({ pid: process.pid, findAdopter: async () => 1 })
   }
 
   async function assertTwoEnd(census: ScanModule.MarksCensus, scope: MembersModule.ScopeRecord) {
@@ -218,7 +218,7 @@ suite('at containment "marks", a process started after a scan', () => {
     const [other, scope] = [openIn(census, 1), openIn(census, 2)]
     // The shell handles the signal, and exits once the child that it waits for has ended.
     const { stat, startChild } = await startShell(t, 'trap : TERM;')
-    scope.foreign.adopt(stat)
+    scope.external.adopt(stat)
     census.members(other)
     startChild()
     await assertTwoEnd(census, scope)
@@ -238,7 +238,7 @@ suite('at containment "marks", a process started after a scan', () => {
     }
     const census = new LateCensus(parts)
     const scope = openIn(census, 1)
-    scope.foreign.adopt(stat)
+    scope.external.adopt(stat)
     await assertTwoEnd(census, scope)
   })
 })

@@ -57,10 +57,10 @@ suite('a marked process', () => {
     )
     const kindOf = ({ pid }: ProcessStat): Kind => ancestors[pid - firstPid - 1] as Kind
     const adopter = {
-      adopts: (stat: ProcessStat) =>
+      isAdopter: (stat: ProcessStat) =>
         kindOf(stat) === 'unknown adopter' ? undefined : kindOf(stat) === 'adopter'
     } as AdopterModule.OrphanAdopter
-    const verdictOn = (stat: ProcessStat): OriginModule.Verdict => {
+    const verdictOn = (stat: ProcessStat): OriginModule.AncestorKind => {
       const kind = kindOf(stat)
       return kind === 'ours' || kind === 'foreign' || kind === 'marked' ? kind : 'unmarked'
     }
@@ -99,7 +99,7 @@ suite('the id of a session', () => {
           const isUndecided = Math.abs(startTick - now) < 50
           if (isUndecided) return
           assert.equal(known.wasBornInGroup(other), isSame && bornAfter >= 0 && startTick < now)
-          known.forgetNumber(firstPid)
+          known.forgetPid(firstPid)
           assert.equal(known.wasBornInGroup(other), false)
         }
       )
@@ -139,9 +139,9 @@ suite('the process that adopts orphans', () => {
     const find = async (): Promise<undefined> => {
       trials++
     }
-    const adopter = new OrphanAdopter({ place: process.pid, find })
+    const adopter = new OrphanAdopter({ pid: process.pid, findAdopter: find })
     const startTick = Number(statOf(other.pid)?.startTick)
-    assert.equal(adopter.adopts(statWith({ pid: other.pid, startTick })), false)
+    assert.equal(adopter.isAdopter(statWith({ pid: other.pid, startTick })), false)
     assert.equal(trials, 0)
   })
 
@@ -150,11 +150,11 @@ suite('the process that adopts orphans', () => {
     const find = async (): Promise<undefined> => {
       trials++
     }
-    const adopter = new OrphanAdopter({ place: process.pid, find })
+    const adopter = new OrphanAdopter({ pid: process.pid, findAdopter: find })
     const parent = statWith({ pid: process.ppid, startTick: Number(statOf(process.ppid)?.startTick) })
-    assert.equal(adopter.adopts(parent), undefined)
+    assert.equal(adopter.isAdopter(parent), undefined)
     await adopter.settled()
-    assert.equal(adopter.adopts(parent), false)
+    assert.equal(adopter.isAdopter(parent), false)
     assert.equal(trials, 1)
   })
 })

@@ -19,7 +19,7 @@ function inNewPlaces<Printed>(prepare: string, program: string): Printed {
   const imports = `import * as registry from '${distThere}/containment/release-registry.js'
     import { execFileSync } from 'node:child_process'
     import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
-    const { noteRelease, isReleased, dropStaleNotes } = registry`
+    const { recordRelease, isReleased, removeStaleRecords } = registry`
   return runInNewPlaces(prepare, `${imports}\n${program}`)
 }
 
@@ -28,7 +28,7 @@ function inNewPlaces<Printed>(prepare: string, program: string): Printed {
  * finds it.
  */
 const recordAndFind = `
-  noteRelease('${mark}')
+  recordRelease('${mark}')
   const folders = ['/dev/shm', '/tmp', '/tmp/own', '/run/user/0'].filter(existsSync).flatMap((place) =>
     readdirSync(place).map((one) => place + '/' + one).filter((folder) => existsSync(folder + '/${file}')))
   const program = "import { isReleased } from '${distThere}/containment/release-registry.js'; console.log(isReleased('${mark}'))"
@@ -70,16 +70,16 @@ suite('a release', { skip }, () => {
 
   test('that was recorded under a random name is still found when the usual name is free again', () => {
     const program = `
-      noteRelease('${mark}')
+      recordRelease('${mark}')
       execFileSync('rm', ['/dev/shm/${name}', '/tmp/${name}'])
-      registry.noteRelease('${mark.replace('/1', '/2')}')
+      registry.recordRelease('${mark.replace('/1', '/2')}')
       const [random] = readdirSync('/dev/shm').filter((one) => one.startsWith('${name}-'))
       console.log(JSON.stringify([isReleased('${mark}'), existsSync('/dev/shm/${name}'), random !== undefined]))`
     assert.deepEqual(inNewPlaces(`touch /dev/shm/${name} /tmp/${name}`, program), [true, true, true])
   })
 
   test('reports which names were taken', () => {
-    const program = `console.log(JSON.stringify([noteRelease('${mark}'), noteRelease('${mark}').length]))`
+    const program = `console.log(JSON.stringify([recordRelease('${mark}'), recordRelease('${mark}').length]))`
     assert.deepEqual(inNewPlaces(`touch /dev/shm/${name}`, program), [
       [`/dev/shm/${name} is not a directory`],
       1
@@ -96,7 +96,7 @@ suite('a release', { skip }, () => {
     const places = ['/dev/shm', '/tmp', '/tmp/own']
     const message = inNewPlaces<string>(
       `mount -t tmpfs -o ro none /tmp/own; for place in /tmp /dev/shm; do mount -o remount,bind,ro $place; done`,
-      `try { noteRelease('${mark}') } catch (error) { console.log(JSON.stringify(error.message)) }`
+      `try { recordRelease('${mark}') } catch (error) { console.log(JSON.stringify(error.message)) }`
     )
     for (const place of places) {
       assert.ok(message.includes(`EROFS: read-only file system, mkdir '${place}/${name}'`), message)
@@ -108,7 +108,7 @@ suite('a release', { skip }, () => {
     const program = `
       const tried = ${JSON.stringify(texts)}.map((text) => {
         const found = isReleased(text)
-        try { noteRelease(text) } catch ({ name }) { return [found, name] }
+        try { recordRelease(text) } catch ({ name }) { return [found, name] }
       })
       console.log(JSON.stringify([tried, existsSync('/dev/shm/${name}')]))`
     assert.deepEqual(inNewPlaces('', program), [texts.map(() => [false, 'RangeError']), false])
@@ -128,11 +128,11 @@ suite('an entry', { skip }, () => {
       prepare,
       `const made = ${JSON.stringify(notes)}
        for (const [mark, ageSeconds] of made) {
-         noteRelease(mark)
+         recordRelease(mark)
          const at = Date.now() / 1000 - ageSeconds
          utimesSync('/dev/shm/${name}/' + mark.replace('/', '_'), at, at)
        }
-       dropStaleNotes()
+       removeStaleRecords()
        console.log(JSON.stringify(made.map(([mark]) => isReleased(mark))))
        if (process.env.CARRIER !== undefined) process.kill(Number(process.env.CARRIER), 'SIGKILL')`
     )
@@ -166,14 +166,14 @@ suite('an entry', { skip }, () => {
     const program = `
       const { pid } = process
       const startTick = Number(readFileSync('/proc/self/stat', 'utf8').replace(/.*\\) /s, '').split(' ')[19])
-      registry.noteReleasedProcess({ pid, startTick })
+      registry.recordReleasedProcess({ pid, startTick })
       // The pid was reused.
-      registry.noteReleasedProcess({ pid, startTick: startTick - 1 })
+      registry.recordReleasedProcess({ pid, startTick: startTick - 1 })
       const [own] = readdirSync('/dev/shm/${name}')
       writeFileSync('/dev/shm/${name}/' + own.replace(/process_[^.]+/, 'process_0-0'), '')
       writeFileSync('/dev/shm/${name}/' + own.replace(/\\.\\d+/, '.1'), '')
-      const released = registry.releasedProcesses()
-      dropStaleNotes()
+      const released = registry.releasedPids()
+      removeStaleRecords()
       const kept = readdirSync('/dev/shm/${name}').map((file) => file.replace(/^process_[^.]+/, ''))
       console.log(JSON.stringify([released.map((of) => of === pid), kept.length, kept.some((of) => of.startsWith('.1.'))]))`
     assert.deepEqual(inNewPlaces('', program), [[true], 2, true])
@@ -183,10 +183,10 @@ suite('an entry', { skip }, () => {
     const marks = Array.from({ length: 1_000 }, (_, scope) => markOfProcess(alive, scope))
     const program = `
       for (const mark of ${JSON.stringify(marks.slice(1))}) {
-        noteRelease(mark)
+        recordRelease(mark)
         utimesSync('/dev/shm/${name}/' + mark.replace('/', '_'), 1, 1)
       }
-      noteRelease('${marks[0]}')
+      recordRelease('${marks[0]}')
       console.log(readdirSync('/dev/shm/${name}').length)`
     assert.equal(inNewPlaces('', program), 1)
   })

@@ -22,7 +22,7 @@ import { goneMs } from './harness/server.js'
 import { run, type Swept, sweep, sweepCommandLine } from './harness/sweeper.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
 
-const { isReleased, noteRelease } = (await compiled(
+const { isReleased, recordRelease } = (await compiled(
   'containment/release-registry'
 )) as typeof ReleaseRegistryModule
 
@@ -163,7 +163,7 @@ suite('a sweep ends nothing', () => {
     const released = markOf({ scope: 1 })
     const unreleased = markOf({ scope: 11 })
     const [spared, left] = [await startMarked(t, released), await startMarked(t, unreleased)]
-    noteRelease(released)
+    recordRelease(released)
     assert.deepEqual(pidsOf((await sweep()).processes), [left.pid])
     assert.ok(lives(spared.pid))
     assert.ok(isReleased(released))

@@ -1,4 +1,4 @@
-/** A server with a cheap route and one that starts a command, in the way of one contestant. Arguments: contestant, MB. */
+/** A server with a cheap route and a route that starts a command. Arguments: contestant, MB. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -34,6 +34,6 @@ process.once('disconnect', () => app.close())
 
 act({
   listen: () => (app.server.address() as AddressInfo).port,
-  /** How many commands were started. */
+  /** The number of commands so far. */
   spawned: () => spawned
 })

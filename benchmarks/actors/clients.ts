@@ -1,27 +1,27 @@
-/** Many clients of a server: each has a connection of its own, asks once, and waits for its answer. */
+/** Many clients of a server: each has its own connection, sends one request and waits for the response. */
 
 import { once } from 'node:events'
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { act } from '../harness/actor.js'
 import { sharedNow } from '../harness/clock.js'
 
-/** What the clients have been told. */
+/** The responses to all clients. */
 export interface Answers {
-  /** How many answers there were of each status. */
+  /** The number of responses by status. */
   readonly statuses: Record<string, number>
-  /** When the last one had come, by the clock that all processes share. */
+  /** When the last one had arrived, by the shared clock. */
   readonly lastAt: number
 }
 
-// A listening socket keeps so many connections waiting, and a client beyond it waits for a second.
+// The backlog of a listening socket is limited: a connection beyond it is delayed by a second.
 const mostConnecting = 100
 
-// One for each client: an agent of ten thousand connections looks through all of them for each.
+// One for each client: an agent with ten thousand connections searches all of them for each request.
 const agents: Agent[] = []
 const answering: Promise<number>[] = []
 process.once('disconnect', leave)
 
-/** Asks, and resolves when the request is on its way. */
+/** Resolves when the request is sent. */
 async function ask(port: number, path: string): Promise<void> {
   const agent = new Agent({ keepAlive: true })
   agents.push(agent)
@@ -44,7 +44,7 @@ function leave(): void {
 }
 
 act({
-  /** Sends so many requests at once, and resolves when all are on their way. */
+  /** Sends that many requests at once. Resolves when all are sent. */
   async ask(port: number, path: string, count: number) {
     let left = count
     const lane = async (): Promise<void> => {
@@ -53,7 +53,7 @@ act({
     await Promise.all(Array.from({ length: mostConnecting }, lane))
   },
 
-  /** Resolves when every request has its answer. */
+  /** Resolves when every request has its response. */
   async answers(): Promise<Answers> {
     const statuses: Record<string, number> = {}
     for (const status of await Promise.all(answering.splice(0))) {

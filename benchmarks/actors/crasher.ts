@@ -1,4 +1,4 @@
-/** A worker that has many subprocesses, started in the way of one contestant, and is to be killed. Argument: contestant. */
+/** A worker with many subprocesses that will be killed. Argument: contestant. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,7 +15,7 @@ type Start = (env: NodeJS.ProcessEnv) => {
   readonly started: Promise<unknown>
 }
 
-/** The keeper of the contestant that has one. */
+/** The pid of the keeper, if the contestant has one. */
 let keeper = 0
 
 const startOf: Record<string, () => Start | Promise<Start>> = {
@@ -42,7 +42,7 @@ const start = (await startOf[contestant]?.()) as Start
 const groups: number[] = []
 
 act({
-  /** Resolves when so many have been started. */
+  /** Resolves when that many commands have started. */
   async start(count: number, env: NodeJS.ProcessEnv) {
     const all = Array.from({ length: count }, () => start(env))
     await Promise.all(all.map(({ started }) => started))
@@ -51,7 +51,7 @@ act({
 
   keeper: () => keeper,
 
-  /** What the machine needs for it: one signal for each group. Resolves with the time of the first by the shared clock. */
+  /** The least that the machine needs: one signal for each group. Returns the shared time of the first. */
   killGroups() {
     const startedAt = sharedNow()
     for (const group of groups) process.kill(-group, 'SIGKILL')

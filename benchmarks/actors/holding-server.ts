@@ -1,4 +1,7 @@
-/** A server that holds its requests open until it is told to answer. Argument: contestant. Needs `--expose-gc`. */
+/**
+ * A server that keeps its requests open until the actor's part `answer` is called. Argument: contestant.
+ * Needs `--expose-gc`.
+ */
 
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
@@ -10,9 +13,9 @@ import { act } from '../harness/actor.js'
 
 const [contestant = ''] = process.argv.slice(2)
 
-// What one collection has set free by callbacks, the next one finds.
+// Callbacks after one collection may release more, which the next one frees.
 const collections = 3
-// The guard looks once a second for what is over, and holds it until then.
+// The guard checks once a second which requests are over, and references them until then.
 const forgottenWithinMs = 1_200
 
 const app = Fastify()
@@ -30,13 +33,13 @@ process.once('disconnect', () => app.close())
 act({
   port: () => (app.server.address() as AddressInfo).port,
 
-  /** Resolves when so many requests are open. */
+  /** Resolves when that many requests are open. */
   async open(count: number) {
     while (held.length < count) await once(app.server, 'held')
     return held.length
   },
 
-  /** The memory that is in use, in bytes, once all garbage is collected. Buffers are part of what is `external`. */
+  /** The memory in use after garbage collection, in bytes. `external` includes buffers. */
   async memory() {
     for (let number = 0; number < collections; number++) {
       globalThis.gc?.()
@@ -46,7 +49,7 @@ act({
     return heapUsed + external
   },
 
-  /** Resolves when no connection is left, nor what anybody remembers of it. */
+  /** Resolves when no connection is left, and the guard has forgotten them. */
   async left() {
     const connections = promisify(app.server.getConnections.bind(app.server))
     while ((await connections()) > 0) await wait(10)

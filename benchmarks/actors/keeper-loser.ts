@@ -1,4 +1,4 @@
-/** A worker that loses its keeper, and tells how long its event loop was blocked by that. */
+/** A worker that loses its keeper, and measures how long that blocks its event loop. */
 
 import { once } from 'node:events'
 import { createGuard, type Guard, type Scope } from 'fastify-subprocess-guard'
@@ -6,11 +6,11 @@ import { act } from '../harness/actor.js'
 import { LoopProbe } from '../harness/loop-probe.js'
 import { sleeper } from '../harness/sleepers.js'
 
-/** What a loss was like. */
+/** The effect of a loss. */
 export interface Loss {
-  /** The longest block of the event loop, in ms that its thread ran. */
+  /** The longest block of the event loop: the time that its thread ran, in ms. */
   readonly blockMs: number
-  /** How long it took until all scopes were closed. */
+  /** The time until all scopes were closed. */
   readonly tookMs: number
   /** How many processes were ended. */
   readonly ended: number
@@ -25,7 +25,10 @@ act({
     guard = await createGuard({ timeout: false, logger: silent })
   },
 
-  /** Loses a keeper that runs nothing: after the next loss there is none for a while. Resolves when the next one serves. */
+  /**
+   * Loses a keeper without subprocesses, so that the next loss is followed by a pause. Resolves when the next
+   * keeper is ready.
+   */
   async loseIdle() {
     process.kill(guard.keeper, 'SIGKILL')
     const lost = guard.keeper
@@ -33,7 +36,7 @@ act({
     await guard.run({}, (scope) => scope.execFile('true'))
   },
 
-  /** Starts so many commands, in a scope each, and resolves when all run. */
+  /** Starts that many commands, each in its own scope. Resolves when all run. */
   async start(count: number, env: NodeJS.ProcessEnv) {
     scopes = Array.from({ length: count }, () => guard.open())
     const commands = scopes.map((scope) => scope.spawn('sh', sleeper, { env, stdio: 'ignore' }))

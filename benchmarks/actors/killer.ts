@@ -1,4 +1,4 @@
-/** Signals process groups for whoever writes their numbers into its descriptor 3: the least that a keeper could do. */
+/** Sends SIGKILL to process groups whose numbers it reads from descriptor 3: the least a keeper can do. */
 
 import { Socket } from 'node:net'
 

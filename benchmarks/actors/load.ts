@@ -1,4 +1,4 @@
-/** Sends requests to a server, as many as that can answer, and checks each answer. */
+/** Sends as many requests as a server can answer, and checks each response. */
 
 import { performance } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -6,14 +6,17 @@ import autocannon, { type Instance, type Result } from 'autocannon'
 import { act } from '../harness/actor.js'
 import { ensure } from '../harness/benchmark.js'
 
-// Nobody pipelines but benchmarks: so many connections, each with one request at a time, keep a server busy.
+// Real clients do not pipeline: many connections, each with one request at a time, keep the server busy.
 const connections = 100
 const rampMs = 60
 const untilStopped = 3_600
 const stopsWithinMs = 20
 
 act({
-  /** For so many ms, once all connections are there: how many answers came in a second, and how many in all. */
+  /**
+   * Measures for `ms` after all connections are open. `perSecond` is the rate in that time; `answers` and
+   * `loadMs` include the time before and after.
+   */
   async run(port: number, ms: number, body: string) {
     const beganAt = performance.now()
     let load!: Instance

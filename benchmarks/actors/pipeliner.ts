@@ -1,4 +1,4 @@
-/** Sends requests to a server on one connection without a wait for any answer, and checks that all answers come. */
+/** Sends requests on one connection without waiting for responses, and checks that all responses arrive. */
 
 import { connect } from 'node:net'
 import { act } from '../harness/actor.js'
@@ -9,11 +9,11 @@ export interface Pipelined {
 }
 
 act({
-  /** Resolves when as many answers with that body have come as there were requests. */
+  /** Resolves when each request has got a response with this body. */
   async pipeline(port: number, count: number, body: string): Promise<Pipelined> {
     const socket = connect({ port, host: '127.0.0.1' }).setEncoding('latin1')
     const head = 'GET / HTTP/1.1\r\nhost: test\r\n'
-    // The last one closes the connection.
+    // The last request closes the connection.
     socket.write(`${`${head}\r\n`.repeat(count - 1)}${head}connection: close\r\n\r\n`)
     let text = ''
     for await (const part of socket) text += part

@@ -1,6 +1,6 @@
 /**
- * A worker for PM2 that starts as many subprocesses as its environment says, in its first life alone: the one that PM2
- * starts in its place has nothing to do. It writes its number into a file.
+ * A PM2 worker that starts WORKER_SUBPROCESSES subprocesses and writes its pid to WORKER_FILE. If the file
+ * exists, PM2 has restarted the worker: then it does nothing.
  */
 
 import { spawn } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** A server with one route that starts nothing. Arguments: framework, contestant. */
+/** A server with one route that starts no subprocess. Arguments: framework, contestant. */
 
 import { once } from 'node:events'
 import type { Server } from 'node:http'
@@ -15,11 +15,11 @@ import { act } from '../harness/actor.js'
 
 const [framework = '', contestant = ''] = process.argv.slice(2)
 
-/** Where its time went. */
+/** How the server spent its time. */
 export interface Profile {
   readonly busyMs: number
   readonly collectorMs: number
-  /** The guard's own functions, the costliest first, without what they call. */
+  /** The guard's own functions, most expensive first, without the functions that they call. */
   readonly own: readonly { readonly name: string; readonly ms: number }[]
 }
 
@@ -35,7 +35,7 @@ const fastifyApps: Record<string, () => Promise<FastifyInstance>> = {
     await app.register(fastifyGuard)
     return answering(app)
   },
-  // The least that any plugin costs that is to hear of each request.
+  // The least that a plugin with a hook for each request can cost.
   'empty hook': async () => {
     const app = Fastify()
     app.addHook('onRequest', (_request, _reply, done) => done())
@@ -45,7 +45,7 @@ const fastifyApps: Record<string, () => Promise<FastifyInstance>> = {
   'fastify-racing': async () => {
     const app = Fastify()
     await app.register(racing.default)
-    // As its README has it. It tells that the client has left, and has no deadline.
+    // As in its README. It reports that the client has left, and has no deadline.
     const work = async (_signal: AbortSignal): Promise<object> => answer
     app.get('/', async (request) => {
       const signal = request.race()
@@ -60,7 +60,7 @@ function answering(app: FastifyInstance): FastifyInstance {
   return app.get('/', async () => answer)
 }
 
-/** Each makes an app ready for its route, and returns what has to be closed with it. */
+/** Each prepares an app for its route, and returns a function to close what it has opened. */
 const expressUses: Record<string, (app: Express) => Promise<() => unknown>> = {
   'no guard': async () => () => {},
   guard: async (app) => {
@@ -133,13 +133,13 @@ async function stopProfile(): Promise<Profile> {
 const server = (await startOf[framework]?.()) as Server
 
 act({
-  /** Until `profiled`, which says where the time went. */
+  /** Profiles until `profiled`, which returns the profile. */
   profile: startProfile,
   profiled: stopProfile,
 
   port: () => (server.address() as AddressInfo).port,
 
-  /** Since its start: the time that its event loop was busy and the processor time that the process took, in ms. */
+  /** Since the start of the process: the busy time of its event loop and its processor time, in ms. */
   spent() {
     const { user, system } = process.cpuUsage()
     return { busyMs: performance.eventLoopUtilization().active, processorMs: (user + system) / 1_000 }

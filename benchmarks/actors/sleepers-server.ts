@@ -1,6 +1,6 @@
 /**
- * A server whose requests each run one command until their deadline, which is the same instant for all. Arguments: pipe that
- * the processes hold, deadline in ms, grace in ms.
+ * A server whose requests each run one command until their deadline, which is the same moment for all.
+ * Arguments: path of the pipe that the processes hold, deadline in ms, grace in ms.
  */
 
 import { once } from 'node:events'
@@ -15,7 +15,7 @@ import { sharedNow } from '../harness/clock.js'
 import { type Block, LoopProbe } from '../harness/loop-probe.js'
 import { sleeper } from '../harness/sleepers.js'
 
-/** What became of the worker, times by the clock that all processes share. */
+/** The measurements of one deadline. Times are by the shared clock. */
 export interface Met {
   readonly deadlineAt: number
   readonly closedAt: number
@@ -27,10 +27,10 @@ const [pipe = '', timeout, grace] = process.argv.slice(2)
 process.env.HELD_PIPE = pipe
 const commands: Record<string, readonly string[]> = {
   '/ends': sleeper,
-  // What is ignored stays so for the program that a shell becomes.
+  // An ignored signal stays ignored after exec.
   '/ignores': ['-c', 'trap "" TERM; exec sh "$0"', ...sleeper]
 }
-// The probe's own start is no block.
+// So that the start of the probe does not count as a block.
 const probeBeforeMs = 20
 
 const app = Fastify()
@@ -46,7 +46,7 @@ for (const [path, args] of Object.entries(commands)) {
 await app.listen({ host: '127.0.0.1', port: 0 })
 process.once('disconnect', () => app.close())
 
-/** Gives all requests the deadline of the last, and returns that by `performance.now()`. */
+/** Moves the deadlines of all requests to the latest one, and returns that, by `performance.now()`. */
 function align(): number {
   const now = performance.now()
   const remaining = scopes.map((scope) => scope.remaining)
@@ -60,14 +60,14 @@ function align(): number {
 act({
   port: () => (app.server.address() as AddressInfo).port,
 
-  /** Puts all deadlines off. */
+  /** Extends all deadlines. */
   extend(ms: number) {
     for (const scope of scopes) scope.extend(ms)
   },
 
-  /** Resolves when the deadline of all has passed and every scope is closed. */
+  /** Resolves when the common deadline has passed and every scope is closed. */
   async meet(count: number): Promise<Met> {
-    ensure(scopes.length === count, `${scopes.length} scopes are open, of ${count}`)
+    ensure(scopes.length === count, `${scopes.length} of ${count} scopes are open`)
     const deadline = align()
     const deadlineAt = sharedNow() + deadline - performance.now()
     await wait(deadline - performance.now() - probeBeforeMs)

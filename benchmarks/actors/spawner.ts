@@ -1,4 +1,4 @@
-/** A worker of a given size that starts commands, in the way of one contestant. Arguments: contestant, MB, kind of memory. */
+/** A worker of a given size that starts commands. Arguments: contestant, MB, kind of memory. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,7 +14,7 @@ const [contestant = '', megabytes = '0', kind = 'buffers'] = process.argv.slice(
 
 interface Started {
   readonly stdout: Readable
-  /** Resolves when it has ended and its output is read. */
+  /** Resolves when the command has ended and its output is read. */
   readonly closed: Promise<unknown>
 }
 
@@ -44,7 +44,7 @@ function closing(child: ChildProcess & { stdout: Readable }): Started {
 const start = (await startOf[contestant]?.()) as Start
 fillTo(Number(megabytes), kind as 'buffers' | 'heap')
 
-/** Runs `echo hi` to its end and resolves with the time of the call alone, in ms. */
+/** Runs `echo hi` to its end. Resolves with the time of the spawn call alone, in ms. */
 async function echo(): Promise<number> {
   const startedAt = performance.now()
   const { stdout, closed } = start('echo', ['hi'])
@@ -54,12 +54,15 @@ async function echo(): Promise<number> {
     output += text
   })
   await closed
-  ensure(output === 'hi\n', `${contestant} has read ${JSON.stringify(output)} of echo hi`)
+  ensure(output === 'hi\n', `${contestant} read ${JSON.stringify(output)} from echo hi`)
   return calledMs
 }
 
 act({
-  /** Starts so many commands one after the other: how long each call and each command took, and the loop was busy for each, in ms. */
+  /**
+   * Runs that many commands one after the other. Returns the time of each call, of each whole command, and
+   * the busy time of the event loop for each command, in ms.
+   */
   async oneByOne(count: number) {
     const calls: number[] = []
     const wholes: number[] = []
@@ -73,7 +76,7 @@ act({
     return { calls, wholes, busy: active / count }
   },
 
-  /** Starts so many commands, some at a time, and resolves with how many it did in a second. */
+  /** Runs that many commands, at most `most` at a time. Resolves with the number per second. */
   async manyAtOnce(count: number, most: number) {
     const startedAt = performance.now()
     let left = count

@@ -1,4 +1,4 @@
-/** Starts trees of processes and ends them, in the way of one contestant. Argument: contestant. */
+/** Starts process trees and ends them. Argument: contestant. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ import { kill } from '../harness/processes.js'
 
 const [contestant = ''] = process.argv.slice(2)
 
-/** Ends what was started, and resolves when it takes that for done. */
+/** Ends the tree. Resolves when the contestant considers it ended. */
 type End = () => unknown
 type Start = (args: readonly string[], env: NodeJS.ProcessEnv) => Promise<End>
 
@@ -57,7 +57,9 @@ async function guarded(killSignal: NodeJS.Signals): Promise<Start> {
   }
 }
 
-/** Starts the tree with `child_process`, in a session of its own as the guard does, and ends it by its leader's number. */
+/**
+ * Starts the tree with `child_process` in its own session, like the guard, and ends it by its leader's pid.
+ */
 function ending(end: (pid: number) => unknown): Start {
   return async (args, env) => {
     const child = spawn('sh', args, { env, stdio: 'ignore', detached: true })
@@ -66,7 +68,7 @@ function ending(end: (pid: number) => unknown): Start {
   }
 }
 
-/** A Node process that signals the groups whose numbers it is told. It ends with this one. */
+/** A Node process that signals the groups whose numbers it is sent. It ends with this process. */
 async function startSidecar(): Promise<Socket> {
   const file = fileURLToPath(new URL('./killer.js', import.meta.url))
   const child = spawn(process.execPath, [file], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] })
@@ -87,14 +89,14 @@ act({
     end = await start(args, env)
   },
 
-  /** Has it ended, and resolves with the time of the call by the shared clock. */
+  /** Starts to end the tree. Returns the time of the call, by the shared clock. */
   end() {
     const calledAt = sharedNow()
     done = end()
     return calledAt
   },
 
-  /** Resolves when the contestant takes it for done, with the time of that by the shared clock. */
+  /** Resolves when the contestant considers the tree ended, with the time of that, by the shared clock. */
   async done() {
     await done
     return sharedNow()

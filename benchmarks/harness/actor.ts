@@ -1,4 +1,4 @@
-/** A process of its own that does a contestant's part when it is told to, so that contestants take turns and share nothing. */
+/** A separate process for each contestant, so that contestants take turns and share nothing. */
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ export class Actor {
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #lastId = 0
 
-  /** Starts a program of `benchmarks/actors` and resolves when it is ready. */
+  /** Starts a program in `benchmarks/actors`. Resolves when it is ready. */
   static async start(
     name: string,
     args: readonly string[] = [],
@@ -54,7 +54,7 @@ export class Actor {
     return this.#child.pid as number
   }
 
-  /** Has it do something, and resolves with what it says. Rejects with what it throws. */
+  /** Calls a part of the actor. Resolves with its result, or rejects with its error. */
   ask<Value>(what: string, ...args: unknown[]): Promise<Value> {
     const id = ++this.#lastId
     return new Promise<Value>((resolve, reject) => {
@@ -64,12 +64,12 @@ export class Actor {
       this.#child.send({ id, what, args }, (error) => {
         if (error === null) return
         this.#waiting.delete(id)
-        reject(new Error(`the actor ${this.#name} cannot be asked to ${what}`, { cause: error }))
+        reject(new Error(`the actor ${this.#name} could not be sent "${what}"`, { cause: error }))
       })
     })
   }
 
-  /** Ends it by that signal, or lets it end by itself, and resolves when it has. */
+  /** Ends the actor with this signal, or lets it end by itself. Resolves when it has ended. */
   async end(signal?: NodeJS.Signals): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const ended = once(this.#child, 'exit')
@@ -79,11 +79,11 @@ export class Actor {
   }
 }
 
-/** In the actor: what it can be asked for. It ends when nobody can ask any more and it has nothing else to do. */
+/** In the actor: the parts that can be called. It ends when it is disconnected and idle. */
 export function act(parts: Record<string, (...args: never[]) => unknown>): void {
   const all: Record<string, (...args: never[]) => unknown> = { ready: () => undefined, ...parts }
   const answer = (message: Answer): void => {
-    // Otherwise nobody waits for it any more.
+    // Once disconnected, no one waits for the answer.
     if (process.connected) process.send?.(message)
   }
   process.on('message', async ({ id, what, args }: { id: number; what: string; args: never[] }) => {

@@ -1,4 +1,4 @@
-/** One benchmark: collects samples, compares them, prints them, and writes them down. */
+/** One benchmark: collects samples, compares them, prints the result and writes it to a file. */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,10 +25,10 @@ export class Figures {
     this.#about = about
   }
 
-  /** Takes in what was measured. */
+  /** Adds samples. */
   add(contestant: Contestant, of: string, ...values: number[]): void {
     if (!values.every(Number.isFinite))
-      throw new RangeError(`${contestant} ${of}: ${values} are no measurements`)
+      throw new RangeError(`${contestant} ${of}: ${values} are not all finite numbers`)
     let samples = this.#find(contestant, of)
     if (samples === undefined) {
       samples = { contestant, case: of, values: [] }
@@ -37,14 +37,14 @@ export class Figures {
     for (const value of values) samples.values.push(value)
   }
 
-  /** What the samples of a contestant come to. Throws where it has none. */
+  /** The summary of a contestant's samples. Throws a `RangeError` if it has none. */
   summary(contestant: Contestant, of = ''): Summary {
     const samples = this.#find(contestant, of)
-    if (samples === undefined) throw new RangeError(`nothing was measured of ${contestant} ${of}`)
+    if (samples === undefined) throw new RangeError(`there are no samples of ${contestant} ${of}`)
     return summaryOf(samples.values)
   }
 
-  /** The median of the ratios of samples that were taken in the same round, which the machine's own moods do not move. */
+  /** The median of the ratios of samples from the same round: disturbances affect both samples. */
   ratio(one: Contestant, other: Contestant, of = '', otherOf = of): number {
     const ones = this.#find(one, of)?.values ?? []
     const others = this.#find(other, otherOf)?.values ?? []
@@ -73,31 +73,33 @@ export class Benchmark {
   readonly #aims: Aim[] = []
   readonly #notes: string[] = []
 
-  /** `name` is that of the program's file, `title` one sentence that says what is shown. */
+  /** `name` is the name of the program's file, `title` one sentence about what the figures show. */
   constructor(name: string, title: string) {
     this.#name = name
     this.#title = title
   }
 
-  /** A quantity to collect samples of. Each has a chart of its own. */
+  /** A quantity to collect samples of. Each has its own chart. */
   figures(quantity: string, unit: string, { scale = 'linear', cases = '' }: Partial<Panel> = {}): Figures {
     const figures = new Figures({ quantity, unit, scale, cases })
     this.#figures.push(figures)
     return figures
   }
 
-  /** Compares a figure with what the project aims at. It is reported, and no reason to fail: machines differ. */
+  /**
+   * Compares a figure with the project's aim. A missed aim is reported, but does not fail: machines differ.
+   */
   aim(what: string, value: number, unit: string, bound: Aim['bound']): void {
     const isReached = 'atMost' in bound ? value <= bound.atMost : value >= bound.atLeast
     this.#aims.push({ what, value, unit, bound, isReached })
   }
 
-  /** Says what the figures alone do not tell. */
+  /** Adds a remark that the figures alone do not show. */
   note(text: string): void {
     this.#notes.push(text)
   }
 
-  /** Prints the result and, where a folder was given, writes it into that. */
+  /** Prints the result and writes it to the `--out` directory, if given. */
   report(): void {
     const result: Result = {
       name: this.#name,
@@ -116,7 +118,7 @@ export class Benchmark {
   }
 }
 
-/** Throws when the work that is being measured was not done: a figure of it would be worth nothing. */
+/** Throws an `Error` if the measured work was not done: its figures would be worthless. */
 export function ensure(isDone: boolean, what: string): void {
   if (!isDone) throw new Error(`the work was not done: ${what}`)
 }

@@ -1,4 +1,4 @@
-/** A panel of a result as a chart: a dot for each median, a bar from quartile to quartile, one row for each contestant. */
+/** Draws a panel of a result: for each contestant, a dot for the median and a bar between the quartiles. */
 
 import * as Plot from '@observablehq/plot'
 import { JSDOM } from 'jsdom'
@@ -9,10 +9,10 @@ import { figure } from './table.js'
 const width = 760
 const rowHeight = 26
 const facetGap = 14
-// For title, axis and label.
+// For the title, the axis and its label.
 const frameHeight = 84
 
-/** The text of an SVG file. It has a ground of its own, so that it can be read on a dark page. */
+/** The content of an SVG file. It has a white background, so that it is readable on a dark page. */
 export function svgOf(title: string, { quantity, unit, scale, cases, measures }: Panel): string {
   const { document } = new JSDOM('').window
   const names = [...new Set(measures.map(({ contestant }) => contestant))]
@@ -23,7 +23,7 @@ export function svgOf(title: string, { quantity, unit, scale, cases, measures }:
   const facet = cases === '' ? {} : { fy: 'case' }
   const lowest = Math.min(...measures.map(({ q1 }) => q1))
   const greatest = Math.max(...measures.map(({ q3 }) => q3))
-  // With room for the figure behind the last bar.
+  // With room for the figure after the last bar.
   const logDomain = [lowest / 1.5, greatest * Math.max(3, (greatest / lowest) ** 0.18)]
   const domain = scale === 'log' ? logDomain : [0, greatest * 1.15]
   const plot = Plot.plot({

@@ -1,4 +1,4 @@
-/** One clock for all processes of the machine: that of `performance.now()` begins with each of them. */
+/** One clock for all processes of the machine: `performance.now()` starts at 0 in each of them. */
 
 /** The time in ms, by CLOCK_MONOTONIC. */
 export function sharedNow(): number {

@@ -1,6 +1,6 @@
-/** Whoever is measured, with one colour each in every chart. */
+/** The names of all contestants, each with the same colour in every chart. */
 
-/** Okabe and Ito's palette, which people with any colour vision can tell apart; our own is the strongest. */
+/** The palette by Okabe and Ito, distinguishable with any colour vision. The guard has the strongest. */
 const colours = {
   guard: '#d55e00',
   'guard, direct launch': '#e69f00',
@@ -28,7 +28,7 @@ const colours = {
 
 export type Contestant = keyof typeof colours
 
-/** Its colour in every chart, as CSS writes it. */
+/** The CSS colour of a contestant. */
 export function colourOf(contestant: Contestant): string {
   return colours[contestant]
 }

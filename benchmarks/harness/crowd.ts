@@ -1,4 +1,4 @@
-/** Many processes that have nothing to do with what is measured: they sleep. */
+/** Many sleeping processes that have nothing to do with the measurement. */
 
 import { spawn } from 'node:child_process'
 import { Pipe } from './pipe.js'
@@ -7,14 +7,14 @@ import { argumentsOf, type Tree } from './trees.js'
 export class Crowd {
   readonly #pipes: Pipe[] = []
 
-  /** Starts so many trees, each in a session of its own, and resolves when all of it sleeps. */
+  /** Starts that many trees, each in its own session. Resolves when all processes sleep. */
   static async start(trees: number, tree: Tree): Promise<Crowd> {
     const crowd = new Crowd()
     for (let number = 0; number < trees; number++) await crowd.#add(tree)
     return crowd
   }
 
-  /** Ends all of it. */
+  /** Ends all processes. */
   async end(): Promise<void> {
     for (const pipe of this.#pipes) await pipe.end()
   }

@@ -1,14 +1,14 @@
-/** How late the event loop of this process is, and how much of that is its own doing. */
+/** Measures how long the event loop of this process is blocked, and how much of that is its own run time. */
 
 import { readFileSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 
-/** One block: nothing that waited for the loop had its turn meanwhile. */
+/** One block: a time in which the event loop did not turn. */
 export interface Block {
   readonly wallMs: number
-  /** For so long the thread of the loop ran. */
+  /** How long the thread of the event loop ran. */
   readonly ownMs: number
-  /** For so long it could have run, and the system let others run. */
+  /** How long it was ready to run and waited for a processor. */
   readonly queuedMs: number
 }
 
@@ -18,12 +18,12 @@ interface Reading {
   readonly queued: number
 }
 
-// The first thread of a process has its number.
+// The main thread of a process has the pid as its id.
 const schedule = `/proc/self/task/${process.pid}/schedstat`
 const everyMs = 1
 
 function read(): Reading {
-  // What the kernel shows of a thread is as old as its last tick, but for one that has just asked for its times.
+  // The times of a thread are updated at its last tick, or when it asks for its own times: so do that first.
   process.cpuUsage()
   const [ran = 0, queued = 0] = readFileSync(schedule, 'utf8').split(' ').map(Number)
   return { at: performance.now(), ran: ran / 1e6, queued: queued / 1e6 }
@@ -34,9 +34,9 @@ export class LoopProbe {
   #timer = this.#arm()
   readonly #blocks: Block[] = []
 
-  /** The block that was longest by that measure, from the start of the probe to now. */
+  /** The longest block by this measure since the start of the probe. */
   longest(by: keyof Block): Block {
-    this.#look()
+    this.#measure()
     return this.#blocks.reduce((one, other) => (other[by] > one[by] ? other : one))
   }
 
@@ -46,12 +46,12 @@ export class LoopProbe {
 
   #arm(): NodeJS.Timeout {
     return setTimeout(() => {
-      this.#look()
+      this.#measure()
       this.#timer = this.#arm()
     }, everyMs)
   }
 
-  #look(): void {
+  #measure(): void {
     const now = read()
     const { at, ran, queued } = this.#last
     this.#blocks.push({ wallMs: now.at - at - everyMs, ownMs: now.ran - ran, queuedMs: now.queued - queued })

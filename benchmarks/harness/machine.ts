@@ -1,4 +1,4 @@
-/** The machine that a result is from. */
+/** Describes the machine of a result. */
 
 import { cpus, release, totalmem } from 'node:os'
 

@@ -1,11 +1,11 @@
-/** The memory of a process, as the kernel counts it. */
+/** The memory of a process, from `/proc/PID/smaps_rollup`. */
 
 import { readFileSync } from 'node:fs'
 
 export interface Memory {
-  /** What would be free if the process were not there. */
+  /** What the end of the process would free. */
   readonly privateBytes: number
-  /** That, and its share of what it has together with other processes, such as the code of Node. */
+  /** That, plus its share of memory that it shares with other processes, such as the code of Node. */
   readonly proportionalBytes: number
 }
 

@@ -1,4 +1,4 @@
-/** A pipe that processes hold until they die: each says its number into it, and its end is the end of them all. */
+/** A pipe that processes hold open: each writes its pid into it, and its end proves that all have ended. */
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,19 +13,19 @@ import { isAlive, kill, type ProcessStat, statOf } from './processes.js'
 
 const startedWithinMs = 60_000
 
-// Whatever ends the benchmark, what it has started ends, too: see the listener for 'exit' below.
+// However the benchmark ends, the processes that it started end, too: see the 'exit' listener below.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
 
 export class Pipe {
-  /** Resolves when no process holds it any more, with the time by the shared clock. */
+  /** Resolves when no process holds the pipe any more, with the time by the shared clock. */
   readonly ended: Promise<number>
   readonly #folder = mkdtempSync(join(tmpdir(), 'held-'))
   readonly #path = join(this.#folder, 'pipe')
   readonly #socket: Socket
-  /** Keeps the pipe from ending before the first process has opened it. */
+  /** Keeps the pipe open until the first process has opened it. */
   #ownEnd: number | undefined
   readonly #holders: ProcessStat[] = []
-  /** Processes that were dead when their numbers were read. */
+  /** The number of processes that were dead when their pids were read. */
   #lost = 0
   #text = ''
   readonly #close = (): void => this.close()
@@ -40,52 +40,52 @@ export class Pipe {
     process.once('exit', this.#close)
   }
 
-  /** For the environment of the programs. */
+  /** The environment for the programs. */
   get env(): NodeJS.ProcessEnv {
     return { ...process.env, HELD_PIPE: this.#path }
   }
 
   /**
-   * Resolves when so many processes hold the pipe and sleep, the first that said its number first; the pipe ends with the
-   * last of them. Throws when they are more, or fewer.
+   * Resolves when that many processes hold the pipe and sleep, in the order in which they wrote their pids.
+   * From then on, the pipe ends with the last of them. Rejects if there are more or fewer.
    */
   async held(count: number): Promise<readonly ProcessStat[]> {
     const late = AbortSignal.timeout(startedWithinMs)
     try {
-      while (this.#holders.length < count) await once(this.#socket, 'said', { signal: late })
-      // One that has said its number may not have become the program yet that it is to be.
+      while (this.#holders.length < count) await once(this.#socket, 'pid', { signal: late })
+      // A process that has written its pid may not have called exec yet.
       while (!this.#holders.every(({ pid }) => statOf(pid)?.state === 'S')) {
         late.throwIfAborted()
         await pause(2)
       }
     } catch {
-      // Too late: what has come is told of below.
+      // Timed out: checked below.
     }
     const living = this.living.length
-    ensure(living === count, `${living} processes live that are to be ${count}`)
-    ensure(this.#lost === 0, `${this.#lost} processes have ended at once`)
-    this.#letGo()
+    ensure(living === count, `${living} of ${count} processes are alive`)
+    ensure(this.#lost === 0, `${this.#lost} processes ended immediately`)
+    this.#closeOwnEnd()
     return this.#holders
   }
 
-  /** Those of the processes that are alive. */
+  /** The processes that are alive. */
   get living(): ProcessStat[] {
     return this.#holders.filter(isAlive)
   }
 
-  /** Ends all of them, and resolves when none is alive. */
+  /** Ends all processes. Resolves when none is alive. */
   async end(): Promise<void> {
     this.#killLiving()
     await this.ended
     this.close()
   }
 
-  /** Ends what is left. */
+  /** Ends the remaining processes and closes the pipe. */
   close(): void {
     process.off('exit', this.#close)
     this.#killLiving()
-    this.#letGo()
-    // Whoever has yet to say its number dies of SIGPIPE.
+    this.#closeOwnEnd()
+    // A process that has yet to write its pid dies of SIGPIPE.
     this.#socket.destroy()
     rmSync(this.#folder, { recursive: true, force: true })
   }
@@ -94,7 +94,7 @@ export class Pipe {
     for (const { pid } of this.living) kill(pid)
   }
 
-  #letGo(): void {
+  #closeOwnEnd(): void {
     if (this.#ownEnd !== undefined) closeSync(this.#ownEnd)
     this.#ownEnd = undefined
   }
@@ -107,6 +107,6 @@ export class Pipe {
       if (stat === undefined) this.#lost++
       else this.#holders.push(stat)
     }
-    this.#socket.emit('said')
+    this.#socket.emit('pid')
   }
 }

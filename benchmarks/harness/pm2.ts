@@ -1,4 +1,4 @@
-/** A PM2 of its own, in a folder of its own, with one worker in fork mode and otherwise its defaults. */
+/** Runs PM2 in its own directory, with one worker in fork mode and default settings otherwise. */
 
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ export class Pm2 {
   readonly #env: NodeJS.ProcessEnv
   readonly #abandon = (): void => this.#killAll()
 
-  /** Resolves when PM2 has started a worker that starts so many subprocesses. */
+  /** Resolves when PM2 has started a worker that starts that many subprocesses. */
   static async start(subprocesses: number, env: NodeJS.ProcessEnv): Promise<Pm2> {
     const pm2 = new Pm2(subprocesses, env)
     const file = join(pm2.#home, 'ecosystem.config.json')
@@ -34,7 +34,7 @@ export class Pm2 {
       HOME: this.#home,
       PM2_HOME: this.#home,
       PM2_DISABLE_VERSION_CHECK: 'true',
-      // A worker in fork mode is run by the `node` that is found there: this one.
+      // PM2 runs a worker in fork mode with the first `node` in PATH: this one.
       PATH: [dirname(process.execPath), process.env.PATH].join(':'),
       WORKER_FILE: this.#workerFile,
       WORKER_SUBPROCESSES: String(subprocesses)
@@ -42,12 +42,12 @@ export class Pm2 {
     process.once('exit', this.#abandon)
   }
 
-  /** The number of the first worker, which has the subprocesses. */
+  /** The pid of the first worker, which has the subprocesses. */
   get worker(): number {
     return Number(readFileSync(this.#workerFile, 'utf8'))
   }
 
-  /** Ends PM2 and the worker that it has by now. */
+  /** Ends PM2 and its current worker. */
   async end(): Promise<void> {
     await this.#run('kill')
     this.#killAll()
@@ -58,7 +58,7 @@ export class Pm2 {
     await promisify(execFile)(process.execPath, [command, ...args], { env: this.#env })
   }
 
-  /** PM2 and all that has its environment from it, also where its own command was interrupted. */
+  /** Kills PM2 and everything that inherited its environment, even if its own command was interrupted. */
   #killAll(): void {
     for (let living = this.#all(); living.length > 0; living = this.#all()) living.forEach(kill)
     rmSync(this.#home, { recursive: true, force: true, maxRetries: 5 })

@@ -1,4 +1,4 @@
-/** What the kernel says of a process, read anew here: a benchmark does not trust the code that it measures. */
+/** Reads `/proc` without the code of the library: a benchmark must not trust the code that it measures. */
 
 import { readFileSync } from 'node:fs'
 
@@ -7,11 +7,11 @@ export interface ProcessStat {
   readonly state: string
   readonly group: number
   readonly session: number
-  /** With the pid it names one process. */
+  /** Together with the pid, this identifies one process. */
   readonly startTick: string
 }
 
-/** Undefined when there is none of that number. */
+/** Undefined if there is no process with this pid. */
 export function statOf(pid: number): ProcessStat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -23,17 +23,17 @@ export function statOf(pid: number): ProcessStat | undefined {
   }
 }
 
-/** Whether that process, and no other one of its number, is alive. A zombie is not. */
+/** Whether this process is alive, and not another one that reused its pid. A zombie is not alive. */
 export function isAlive({ pid, startTick }: Pick<ProcessStat, 'pid' | 'startTick'>): boolean {
   const now = statOf(pid)
   return now !== undefined && now.startTick === startTick && now.state !== 'Z' && now.state !== 'X'
 }
 
-/** SIGKILL to a process that was looked at a moment ago. */
+/** Sends SIGKILL to a process that was checked a moment ago. */
 export function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // It has ended since.
+    // It has ended since then.
   }
 }

@@ -1,9 +1,9 @@
-/** The programs of other people that a benchmark needs. */
+/** Finds the external programs that a benchmark needs. */
 
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** Whether a program of that name is in the search path. */
+/** Whether a program with this name is in PATH. */
 export function hasProgram(name: string): boolean {
   return (process.env.PATH ?? '').split(delimiter).some((folder) => {
     try {

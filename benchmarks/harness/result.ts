@@ -1,4 +1,4 @@
-/** The result of one benchmark: what was measured, and whether it is what was aimed at. It is what the JSON files hold. */
+/** The result of one benchmark, as the JSON files contain it. */
 
 import type { Contestant } from './contestants.js'
 import type { Machine } from './machine.js'
@@ -7,13 +7,13 @@ import type { Summary } from './statistics.js'
 /** One contestant in one case. */
 export interface Measure extends Summary {
   readonly contestant: Contestant
-  /** Such as `2 GB`; empty where there is one case alone. */
+  /** For example `2 GB`; empty if there is only one case. */
   readonly case: string
 }
 
-/** A figure that the project aims at. */
+/** A figure with the project's aim for it. */
 export interface Aim {
-  /** Such as `median of guard / child_process at 50 MB`. */
+  /** For example `median of guard / child_process at 50 MB`. */
   readonly what: string
   readonly value: number
   readonly unit: string
@@ -21,26 +21,26 @@ export interface Aim {
   readonly isReached: boolean
 }
 
-/** Measures that share a unit, and a chart. */
+/** Measures with the same unit, in one chart. */
 export interface Panel {
-  /** What is measured, with its unit: the label of the chart's axis. */
+  /** What is measured: the label of the chart's axis. */
   readonly quantity: string
   readonly unit: string
   readonly scale: 'linear' | 'log'
-  /** What the cases are, such as `resident memory of the worker`; empty where there is one case alone. */
+  /** What the cases are, for example `resident memory of the worker`; empty if there is only one case. */
   readonly cases: string
   readonly measures: readonly Measure[]
 }
 
 export interface Result {
-  /** The benchmark's own name, which is that of its file. */
+  /** The name of the benchmark and its file. */
   readonly name: string
-  /** One sentence: what the figures show. */
+  /** One sentence about what the figures show. */
   readonly title: string
   readonly isShort: boolean
   readonly machine: Machine
   readonly panels: readonly Panel[]
   readonly aims: readonly Aim[]
-  /** What the figures alone do not tell, such as a contestant that could not be measured, and why. */
+  /** Remarks that the figures alone do not show, for example why a contestant could not be measured. */
   readonly notes: readonly string[]
 }

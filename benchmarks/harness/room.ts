@@ -1,12 +1,12 @@
-/** How many more processes the machine has room for. */
+/** How many more processes the machine can run. */
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-// Of a sleeping shell or `sleep`, with what the kernel keeps for it.
+// For a sleeping shell or `sleep`, including the kernel's memory for it.
 const kilobytesOfEach = 512
 
-/** The least of what the numbers, the limit of the user, the control group and the memory allow. */
+/** The minimum of what free pids, the limit of the user, the cgroup and the memory allow. */
 export function roomForProcesses(): number {
   const running = Number(read('/proc/loadavg')?.split(/[/ ]/)[4])
   const numbers = Number(read('/proc/sys/kernel/pid_max')) - running
@@ -14,12 +14,12 @@ export function roomForProcesses(): number {
   const group = join('/sys/fs/cgroup', /^0::(.*)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1] ?? '')
   const most = read(join(group, 'pids.max'))
   const inGroup = Number(read(join(group, 'pids.current')) ?? 0)
-  // One that is not a number is "max", "unlimited", or not there.
+  // NaN: the limit is "max", "unlimited" or absent.
   const bounds = [numbers, available / kilobytesOfEach, Number(most) - inGroup, limitOfUser() - running]
   return Math.max(0, Math.floor(Math.min(...bounds.filter((bound) => !Number.isNaN(bound)))))
 }
 
-/** Root may have as many as it likes. */
+/** Root has no limit. */
 function limitOfUser(): number {
   if (process.geteuid?.() === 0) return Number.NaN
   return Number(/^Max processes\s+(\S+)/m.exec(read('/proc/self/limits') ?? '')?.[1])

@@ -1,4 +1,4 @@
-/** How large the workers are that start commands, and workers of these sizes. */
+/** The sizes of the workers that start commands, and workers of these sizes. */
 
 import { Actor } from './actor.js'
 import type { Contestant } from './contestants.js'
@@ -10,10 +10,10 @@ export interface Size {
   readonly kind: 'buffers' | 'heap'
 }
 
-// In the short form, whose figures tell nothing, nobody waits for gigabytes to be filled.
+// The short form does not need meaningful figures, so it does not fill gigabytes.
 const share = readSettings().short ? 0.1 : 1
 
-/** From a worker that has done nothing yet to one with large caches. */
+/** From a worker that has just started to one with large caches. */
 export const sizes: readonly Size[] = [
   { name: '50 MB', megabytes: 50, kind: 'buffers' },
   { name: '500 MB', megabytes: 500 * share, kind: 'buffers' },
@@ -26,7 +26,7 @@ export interface Spawner {
   readonly actor: Actor
 }
 
-/** Lets workers of that size start commands, each in the way of one contestant, and ends them. */
+/** Starts a worker of this size for each contestant, runs `measure`, and ends the workers. */
 export async function withSpawners(
   contestants: readonly Contestant[],
   { megabytes, kind }: Size,

@@ -1,17 +1,17 @@
-/** What many measurements of one thing come to. */
+/** Median, quartiles and percentiles of samples. */
 
-/** Median and spread of samples, in their unit. */
+/** The median and spread of samples, in their unit. */
 export interface Summary {
   readonly median: number
-  /** The quartiles: half of all samples lie between them. */
+  /** The quartiles: half of the samples lie between them. */
   readonly q1: number
   readonly q3: number
-  /** The 99th percentile; with fewer than a hundred samples that is the greatest. */
+  /** The 99th percentile; with fewer than a hundred samples, the maximum. */
   readonly p99: number
   readonly count: number
 }
 
-/** The smallest sample that is not below so large a share of them, by the nearest-rank method. */
+/** The quantile of samples by the nearest-rank method. `share` is between 0 and 1. */
 export function quantile(samples: readonly number[], share: number): number {
   if (samples.length === 0) throw new RangeError('there are no samples')
   const sorted = [...samples].sort((a, b) => a - b)

@@ -1,11 +1,9 @@
-/** A result as Markdown, for a terminal and for the documentation. */
+/** Formats a result as Markdown, for the terminal and the documentation. */
 
 import type { Aim, Panel, Result } from './result.js'
 
 export function markdownOf({ name, title, isShort, panels, aims, notes }: Result): string {
-  const short = isShort
-    ? '\n\n**Short form: these figures show that the program works, and nothing else.**'
-    : ''
+  const short = isShort ? '\n\n**Short form: these figures only show that the program works.**' : ''
   const parts = [`## ${name}\n\n${title}${short}`, ...panels.map(tableOf)]
   if (aims.length > 0) parts.push(aims.map(lineOf).join('\n'))
   if (notes.length > 0) parts.push(notes.map((note) => `- ${note}`).join('\n'))
@@ -37,7 +35,7 @@ function lineOf({ what, value, unit, bound, isReached }: Aim): string {
   return `- ${what}: ${figure(value)}${unit === '' ? '' : ` ${unit}`} (aim: ${aim}; ${verdict})`
 }
 
-/** With three digits that count. */
+/** Formats a number with three significant digits. */
 export function figure(value: number): string {
   if (value === 0) return '0'
   if (Math.abs(value) >= 1_000) return Math.round(value).toLocaleString('en')

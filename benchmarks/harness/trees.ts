@@ -1,4 +1,4 @@
-/** Trees of processes of three levels, and how long it takes until nothing of one is alive. */
+/** Process trees with three levels, and the time until no process of a tree is alive. */
 
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,16 +7,16 @@ import type { Actor } from './actor.js'
 import { ensure } from './benchmark.js'
 import { Pipe } from './pipe.js'
 
-// What is left when a contestant takes its work for done and none dies for so long, is left for good.
+// If the contestant is done and no process dies for this long, the rest never ends.
 const stillMs = 500
-// Who has not found out by then that its tree is gone only asks for it now and then, which is nobody's burden.
+// How long to wait for the contestant to notice the end of its tree. Later it only polls now and then.
 const settleMs = 200
 
 const program = fileURLToPath(new URL('../../../benchmarks/programs/tree.sh', import.meta.url))
 
 export interface Tree {
   readonly name: string
-  /** How many processes it has, in all. */
+  /** The number of its processes. */
   readonly size: number
   readonly children: number
   readonly grandchildrenOfEach: number
@@ -33,17 +33,17 @@ export function argumentsOf({ children, grandchildrenOfEach }: Tree): string[] {
   return [program, String(children), String(grandchildrenOfEach)]
 }
 
-/** How a tree went. */
+/** How a tree ended. */
 export type Ending =
   /**
-   * From the call until nothing of it was alive, and how many processes were started on the machine meanwhile; and until the
-   * contestant took it for done.
+   * The time from the call until no process was alive, the number of processes that were started on the
+   * machine meanwhile, and the time until the contestant considered the tree ended.
    */
   | { readonly ms: number; readonly started: number; readonly doneMs: number | undefined }
-  /** How many of its processes were left, and whether the contestant was still at it when it was given up. */
+  /** The number of processes left, and whether the contestant had not finished when the time was up. */
   | { readonly left: number; readonly isGivenUp: boolean }
 
-/** Has the contestant start a tree and end it within so many ms. What it leaves is ended by the benchmark. */
+/** The contestant starts a tree and ends it within that time. The benchmark ends what is left. */
 export async function endTree(contestant: Actor, tree: Tree, withinMs: number): Promise<Ending> {
   const pipe = new Pipe()
   const over = new AbortController()
@@ -59,14 +59,14 @@ export async function endTree(contestant: Actor, tree: Tree, withinMs: number): 
       isAtIt = false
     })
     const given = done.then(() => noneDies(pipe, over.signal))
-    const endedAt = await Promise.race([pipe.ended, given, passed(withinMs, over.signal)])
+    const endedAt = await Promise.race([pipe.ended, given, elapsed(withinMs, over.signal)])
     const started = startedSinceBoot() - before
     if (endedAt !== undefined) {
-      const doneAt = await Promise.race([done, passed(settleMs, over.signal)])
+      const doneAt = await Promise.race([done, elapsed(settleMs, over.signal)])
       return { ms: endedAt - calledAt, started, doneMs: doneAt === undefined ? undefined : doneAt - calledAt }
     }
     const left = { left: pipe.living.length, isGivenUp: isAtIt }
-    // Without its tree the contestant has nothing to go on with, and nothing of it meets the next one.
+    // Ending the tree lets the contestant finish, so that it does not disturb the next one.
     pipe.close()
     await done
     return left
@@ -76,22 +76,25 @@ export async function endTree(contestant: Actor, tree: Tree, withinMs: number): 
   }
 }
 
-/** Resolves when no process has died for a while. The first look is late: it takes time that dying needs, too. */
+/**
+ * Resolves when no process has died for a while. The first check is late, since it takes processor time from
+ * the dying processes.
+ */
 async function noneDies(pipe: Pipe, signal: AbortSignal): Promise<void> {
   for (let before = -1, now = 0; before !== now && !signal.aborted; ) {
-    await passed(stillMs, signal)
+    await elapsed(stillMs, signal)
     before = now
     now = pipe.living.length
   }
 }
 
-async function passed(ms: number, signal: AbortSignal): Promise<undefined> {
-  // It fails when nobody waits any more.
+async function elapsed(ms: number, signal: AbortSignal): Promise<undefined> {
+  // It rejects when it is aborted.
   await pause(ms, undefined, { signal }).catch(() => {})
   return undefined
 }
 
-/** Processes and threads, all there ever were on the machine. */
+/** The number of processes and threads that were ever started on the machine. */
 function startedSinceBoot(): number {
   return Number(/^processes (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
 }

@@ -1,8 +1,8 @@
-/** Contestants take turns, so that a mood of the machine meets them all alike. */
+/** Contestants take turns, so that disturbances of the machine affect all of them. */
 
 /**
- * Has each contestant do one thing so many times, and whoever was first in one round is last in the next. `warmUps` rounds
- * come before, of which nothing is kept.
+ * Calls `turn` for each contestant in each round, in reverse order in every other round. `warmUps` rounds
+ * come first; their samples should be discarded.
  */
 export async function takeTurns<Contestant>(
   contestants: readonly Contestant[],

@@ -1,4 +1,4 @@
-# Says its number into the pipe that HELD_PIPE names, and sleeps.
+# Writes its pid into the pipe HELD_PIPE and sleeps.
 exec 9>"$HELD_PIPE"
 echo $$ >&9
 exec sleep 1000

@@ -1,19 +1,19 @@
-# A tree of three levels: as many children as the first argument says, and each of them has as many as the second one says.
-# Every process says its number into the pipe that HELD_PIPE names, and holds that until it dies.
+# A tree with three levels: $1 children, each with $2 children of its own.
+# Every process writes its pid into the pipe HELD_PIPE, and holds that open until it dies.
 exec 9>"$HELD_PIPE"
-say_number() {
+write_pid() {
   read -r pid _ </proc/self/stat
   echo "$pid" >&9
 }
-say_number
+write_pid
 i=0
 while [ $i -lt "$1" ]; do
   (
-    say_number
+    write_pid
     j=0
     while [ $j -lt "$2" ]; do
       (
-        say_number
+        write_pid
         exec sleep 300
       ) &
       j=$((j + 1))

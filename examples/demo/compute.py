@@ -1,14 +1,14 @@
-"""Counts primes in a multiprocessing.Pool, for some minutes. Each process of the pool holds some 35 MB.
+"""Counts primes in a multiprocessing.Pool for some minutes. Each process of the pool uses about 35 MB.
 
-Each of them prints `computing <pid>` once it has begun; the last line is the result. They learn that their
-parent is gone only when their task is done, and a task here takes those minutes.
+Each process prints `computing <pid>` once it has begun; the last line is the result. The processes notice the
+end of their parent only when their task is done, and a task takes some minutes.
 """
 
 import os
 from multiprocessing import Pool
 
 PROCESSES = 3
-# Numbers that are sieved at once, one byte for each.
+# How many numbers to sieve at once, one byte for each.
 BLOCK = 16 * 1024 * 1024
 BLOCKS_PER_TASK = 2000
 
@@ -26,7 +26,7 @@ def odd_primes_to(limit):
 
 
 def count_primes(task):
-    """The number of primes in the task's share of the numbers."""
+    """Returns the number of primes in the numbers of this task."""
     odd_numbers = bytearray([0, 1]) * (BLOCK // 2)
     block = bytearray(odd_numbers)
     # One write, so that the lines of several processes do not mix.
@@ -38,7 +38,7 @@ def count_primes(task):
     for low in range(first, end, BLOCK):
         block[:] = odd_numbers
         if low == 0:
-            # 1 is no prime, and 2 is one.
+            # 1 is not a prime, 2 is.
             block[0:3] = b"\0\0\1"
         for prime in primes:
             square = prime * prime

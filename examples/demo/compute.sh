@@ -1,14 +1,14 @@
-# Counts the primes from 300,000 to 90,000,000 in a pipeline of three processes, where there is no python3.
-# Each stage holds a sieve of its own, and lets pass what none of its share of the primes divides. Each prints
+# Counts the primes from 300,000 to 90,000,000 in a pipeline of three processes, if there is no python3.
+# Each stage has its own sieve, and passes the numbers that none of its primes divides. Each stage prints
 # `computing <pid>` once it has begun; the last line is the result, some minutes later.
 
-# The standard output of a stage is the next stage. This is the one of the whole pipeline.
+# The standard output of a stage is the input of the next one. Descriptor 3 is that of the whole pipeline.
 exec 3>&1
 
 stage='
 BEGIN {
   limit = 300000
-  # To split a text is the fast way to an array of that length.
+  # Splitting a text is the fast way to create an array of that length.
   zeros = "0 "
   while (length(zeros) < 2 * limit) zeros = zeros zeros
   split(zeros, composite, " ")

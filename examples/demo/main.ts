@@ -1,4 +1,4 @@
-/** The demo: the same three scenes on a server without the guard and with it, and what each leaves behind. */
+/** The demo: three scenes on a server without and with the guard, and what each leaves behind. */
 
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:os'
@@ -14,7 +14,7 @@ interface Run {
   readonly scenes: readonly SceneResult[]
 }
 
-// The program must have begun by its deadline, on a slow machine too, and nobody wants to wait.
+// Long enough for the program to begin on a slow machine, and short enough for the audience.
 const shortestTimeoutMs = 1_500
 const longestTimeoutMs = 6_000
 
@@ -31,7 +31,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 try {
   process.exitCode = await demo()
 } catch (error) {
-  say(`\nThe demo could not be carried out: ${(error as Error).message}`, 'red')
+  say(`\nThe demo could not run: ${(error as Error).message}`, 'red')
   process.exitCode = 1
 } finally {
   cleanUp()
@@ -39,19 +39,19 @@ try {
 
 /** Returns the exit status. */
 async function demo(): Promise<number> {
-  if (process.platform !== 'linux') throw new Error('it reads /proc, which only Linux has')
+  if (process.platform !== 'linux') throw new Error('it reads /proc, which exists only on Linux')
   const { program, startMs } = await rehearse(`${demoMark}.0`)
   const timeoutMs = Math.max(shortestTimeoutMs, Math.min(Math.ceil(startMs) * 4, longestTimeoutMs))
   say(`Each request starts ${program.description}.`)
   say(
-    `Deadline ${timeoutMs} ms. "After" is when nothing of it is alive, at most ${goneWithinMs} ms after its end.`
+    `Deadline ${timeoutMs} ms. "After" is when no process of the request is alive, at most ${goneWithinMs} ms after its end.`
   )
 
-  say('\nWITHOUT GUARD  child_process.spawn; child.kill() at the deadline and when the client goes', 'bold')
+  say('\nWITHOUT GUARD  child_process.spawn; child.kill() at the deadline and when the client leaves', 'bold')
   const without = await run('without guard', new Server({ isGuarded: false, timeoutMs, program }))
   const left = pidsOf(demoMark).length
-  if (killMarked(demoMark) > 0) throw new Error('not all of what the run without guard left could be ended')
-  say(`\n  The demo itself has now ended the ${left} processes that were left.`)
+  if (killMarked(demoMark) > 0) throw new Error('some processes of the run without guard could not be ended')
+  say(`\n  The demo itself has now ended the ${left} leftover processes.`)
 
   say(`\nWITH GUARD  fastify-subprocess-guard; request.spawn(), grace ${graceMs} ms`, 'bold')
   const guarded = await run('with guard', new Server({ isGuarded: true, timeoutMs, program }))
@@ -69,7 +69,7 @@ async function run(name: string, server: Server): Promise<Run> {
   await server.ready()
   if (server.keeper !== undefined) {
     const facts = `PID ${server.keeper}, ${memoryOf(rowsOf([server.keeper]))}, containment "${server.containment}"`
-    say(`  its keeper, one for each worker: ${facts}; scene 3 counts it, too`)
+    say(`  the keeper, one for each worker: ${facts}; scene 3 counts it, too`)
   }
   const scenes: SceneResult[] = []
   for await (const scene of play(server, `${demoMark}.${servers.length}`)) {
@@ -88,7 +88,7 @@ function verdictOn(run: Run): string {
   return left.length === 0 ? 'none' : `${amountOf(left)} left behind`
 }
 
-/** Ends the workers and what carries the mark of this demo. The keeper leaves by itself. */
+/** Ends the workers and all processes with the mark of this demo. The keeper ends by itself. */
 function cleanUp(): void {
   for (const server of servers) void server.kill()
   killMarked(demoMark)

@@ -1,4 +1,4 @@
-/** How the demo looks: titles, tables of processes, the summary and the verdict. */
+/** Prints the demo: titles, tables of processes, and the summary. */
 
 import { styleText } from 'node:util'
 import { memoryKind, type ProcessRow } from './processes.js'
@@ -8,7 +8,7 @@ type Style = Parameters<typeof styleText>[0]
 
 const isColoured = process.stdout.isTTY && !process.env.NO_COLOR
 const megabyte = 1024 * 1024
-// With what stands before it, a line of 100 columns.
+// Together with the columns before it, 100 columns.
 const longestCommand = 62
 
 export function say(text = '', style?: Style): void {
@@ -53,7 +53,7 @@ export function saySummary(runs: readonly { name: string; scenes: readonly Scene
   }
 }
 
-/** Such as `3 processes and 96 MB`. */
+/** For example `3 processes and 96 MB`. */
 export function amountOf(rows: readonly ProcessRow[]): string {
   return `${rows.length} ${rows.length === 1 ? 'process' : 'processes'} and ${memoryOf(rows)}`
 }
@@ -62,7 +62,7 @@ function shortAmountOf(rows: readonly ProcessRow[]): string {
   return rows.length === 0 ? 'none' : `${rows.length} (${memoryOf(rows)})`
 }
 
-/** Such as `96 MB`. */
+/** For example `96 MB`. */
 export function memoryOf(rows: readonly ProcessRow[]): string {
   return `${megabytes(rows.reduce((sum, { bytes }) => sum + bytes, 0))} MB`
 }

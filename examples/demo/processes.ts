@@ -1,9 +1,9 @@
-/** What is alive: processes that carry a mark in their environment, read from `/proc` without `ps`. */
+/** Finds living processes by a mark in their environment, from `/proc` and without `ps`. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
-/** The variable that the route gives to what it starts. All that is started in turn inherits it. */
+/** The environment variable that the routes set for the program. Its descendants inherit it. */
 export const markName = 'DEMO_REQUEST'
 
 /** One line of a table. */
@@ -14,21 +14,21 @@ export interface ProcessRow {
   readonly command: string
 }
 
-/** How memory is measured. Pss shares a page that three processes use between the three, so sums are true. */
+/** How memory is measured. Pss divides a page between the processes that share it, so sums are correct. */
 export const memoryKind = read('self/smaps_rollup') === undefined ? 'RssAnon' : 'Pss'
 
-// An ended process takes a moment to give its memory back.
+// A process takes a moment to free its memory.
 const endPauseMs = 10
-const mostEndLooks = 300
+const mostEndRounds = 300
 
-/** The living processes whose mark begins so. */
+/** The living processes whose mark begins with this text. */
 export function pidsOf(mark: string): number[] {
   return readdirSync('/proc')
     .map(Number)
-    .filter((pid) => carries(pid, mark) && isAlive(pid))
+    .filter((pid) => hasMark(pid, mark) && isAlive(pid))
 }
 
-/** Whether the process runs. A zombie does not: it is a line in its parent's book, and holds no memory. */
+/** Whether the process is alive. A zombie is not: it has no memory, and only waits to be reaped. */
 export function isAlive(pid: number): boolean {
   const state = statOf(pid)?.[0]
   return state !== undefined && state !== 'Z' && state !== 'X'
@@ -42,13 +42,13 @@ export function rowsOf(pids: readonly number[]): ProcessRow[] {
   })
 }
 
-/** Kills the processes whose mark begins so, and no others, until none is left. Returns how many are. */
+/** Kills the processes whose mark begins with this text until none is left. Returns how many are left. */
 export function killMarked(mark: string): number {
-  for (let look = 0; look < mostEndLooks; look++) {
+  for (let round = 0; round < mostEndRounds; round++) {
     const pids = pidsOf(mark)
     if (pids.length === 0) return 0
-    for (const pid of pids) if (carries(pid, mark)) kill(pid)
-    // Blocks on purpose: this runs on Ctrl-C, too, right before the demo exits.
+    for (const pid of pids) if (hasMark(pid, mark)) kill(pid)
+    // Blocks on purpose: this also runs on Ctrl-C, right before the demo exits.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, endPauseMs)
   }
   return pidsOf(mark).length
@@ -58,17 +58,17 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL')
   } catch {
-    // ESRCH: it has just ended. Whatever else is wrong, it is found again and counted.
+    // ESRCH: it has just ended. After any other error, it is found and counted in the next round.
   }
 }
 
-function carries(pid: number, mark: string): boolean {
+function hasMark(pid: number, mark: string): boolean {
   if (!Number.isInteger(pid)) return false
   const environment = read(`${pid}/environ`)
   return environment?.split('\0').some((entry) => entry.startsWith(`${markName}=${mark}`)) ?? false
 }
 
-/** The fields of `/proc/<pid>/stat` after the name, which is in brackets and may hold blanks. */
+/** The fields of `/proc/<pid>/stat` after the name, which is in parentheses and may contain spaces. */
 function statOf(pid: number): string[] | undefined {
   const text = read(`${pid}/stat`)
   return text?.slice(text.lastIndexOf(')') + 2).split(' ')
@@ -80,7 +80,7 @@ function memoryOf(pid: number): number {
   return Number(kilobytes ?? 0) * 1024
 }
 
-/** The command line, without the folders that its words are in. */
+/** The command line, with the base names of absolute paths. */
 function commandOf(pid: number): string {
   const words = read(`${pid}/cmdline`)?.replace(/\0+$/, '').split('\0') ?? []
   return words.map((word) => (word.startsWith('/') ? basename(word) : word.replaceAll(/\s+/g, ' '))).join(' ')
@@ -90,7 +90,7 @@ function read(path: string): string | undefined {
   try {
     return readFileSync(`/proc/${path}`, 'utf8')
   } catch {
-    // It has ended, or is another user's.
+    // The process has ended, or belongs to another user.
     return undefined
   }
 }

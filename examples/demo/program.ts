@@ -1,4 +1,4 @@
-/** The program that the route starts: Python with a process pool, or a shell pipeline where there is none. */
+/** The program that the routes start: Python with a process pool, else a shell pipeline. */
 
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -11,7 +11,7 @@ export interface Program {
   readonly description: string
 }
 
-/** Processes of the program that compute at the same time. It prints a `computing` line for each. */
+/** How many processes of the program compute at the same time. It prints a `computing` line for each. */
 export const computingProcesses = 3
 
 const programs: readonly Program[] = [
@@ -23,13 +23,13 @@ const programs: readonly Program[] = [
   {
     file: 'sh',
     args: [pathOf('compute.sh')],
-    description: `a shell pipeline of ${computingProcesses} awk that counts primes, for want of python3`
+    description: `a shell pipeline of ${computingProcesses} awk that counts primes, since there is no python3`
   }
 ]
-// An interpreter may have to be read from a slow disk first.
+// The interpreter may have to be read from a slow disk first.
 const startWithinMs = 10_000
 
-/** The first program that computes here, and how long it takes to begin. Leaves nothing alive. */
+/** Finds the first program that works here, and how long it takes to begin. Ends all its processes. */
 export async function rehearse(mark: string): Promise<{ program: Program; startMs: number }> {
   for (const program of programs) {
     const startedAt = performance.now()
@@ -38,13 +38,13 @@ export async function rehearse(mark: string): Promise<{ program: Program; startM
     killMarked(mark)
     if (isComputing) return { program, startMs }
   }
-  throw new Error('it starts python3 with multiprocessing, or else sh with awk, and neither works here')
+  throw new Error('it needs python3 with multiprocessing, or sh with awk, and neither works here')
 }
 
 async function begins({ file, args }: Program, mark: string): Promise<boolean> {
   const env = { ...process.env, [markName]: mark }
   const child = spawn(file, args, { env, stdio: ['ignore', 'pipe', 'ignore'] })
-  // ENOENT: there is no such program, and its standard output ends without a line.
+  // ENOENT: the program does not exist, and standard output ends without a line.
   child.once('error', () => {})
   const timer = setTimeout(() => killMarked(mark), startWithinMs)
   let computing = 0
@@ -57,7 +57,7 @@ async function begins({ file, args }: Program, mark: string): Promise<boolean> {
   return computing === computingProcesses
 }
 
-/** The compiler copies no programs: they stay in the source folder. */
+/** The compiler does not copy the programs: they are in the source directory. */
 function pathOf(name: string): string {
   return fileURLToPath(new URL(`../../../examples/demo/${name}`, import.meta.url))
 }

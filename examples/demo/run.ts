@@ -1,4 +1,4 @@
-/** One run: a server, and the three ways in which a request ends before its processes do. */
+/** Runs the three scenes on a server: in each, a request ends before its processes do. */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { isAlive, type ProcessRow, pidsOf, rowsOf } from './processes.js'
@@ -6,14 +6,14 @@ import { computingProcesses } from './program.js'
 import type { Computing, Server } from './server.js'
 import { goneWithinMs } from './settings.js'
 
-/** What a scene showed. */
+/** The result of a scene. */
 export interface SceneResult {
   readonly title: string
-  /** What ended the request, as seen from outside. */
+  /** How the request ended, as seen from outside. */
   readonly ended: string
   readonly before: readonly ProcessRow[]
   readonly after: readonly ProcessRow[]
-  /** From that end until `after` was taken: none was alive, or the time was up. */
+  /** The time from that end until no process was alive, or until the time was up. */
   readonly afterMs: number
   readonly report: string | undefined
 }
@@ -21,7 +21,7 @@ export interface SceneResult {
 interface Scene {
   readonly title: string
   readonly path: string
-  /** Ends the request, and says how. */
+  /** Ends the request. Resolves with a description of how it ended. */
   end(computing: Computing, server: Server): Promise<string>
 }
 
@@ -53,7 +53,7 @@ const scenes: readonly Scene[] = [
   }
 ]
 
-/** Plays the scenes one by one. The processes carry the mark of the run; what is left of them is left. */
+/** Plays the scenes one by one. The processes have the mark of the run. Leftover processes are not ended. */
 export async function* play(server: Server, mark: string): AsyncGenerator<SceneResult> {
   for (const [number, scene] of scenes.entries()) yield await playOne(server, scene, `${mark}.${number + 1}`)
 }
@@ -61,7 +61,7 @@ export async function* play(server: Server, mark: string): AsyncGenerator<SceneR
 async function playOne(server: Server, scene: Scene, mark: string): Promise<SceneResult> {
   const computing = await server.compute(scene.path, mark)
   const before = rowsOf(pidsOf(mark))
-  // A scene in which nothing was alive before would prove nothing.
+  // Without living processes before its end, a scene would prove nothing.
   if (before.length <= computingProcesses) throw new Error(`only ${before.length} processes were found alive`)
   const ended = await scene.end(computing, server)
   const endedAt = performance.now()
@@ -76,7 +76,7 @@ async function playOne(server: Server, scene: Scene, mark: string): Promise<Scen
   return { title: scene.title, ended, before, after, afterMs, report }
 }
 
-/** The guard's own process counts, too: it has no business without its worker. */
+/** The keeper counts, too: it must end after its worker. */
 function stillAlive({ isDead, keeper }: Server, mark: string): number[] {
   const isKeeperLeft = isDead && keeper !== undefined && isAlive(keeper)
   return isKeeperLeft ? [...pidsOf(mark), keeper] : pidsOf(mark)

@@ -1,4 +1,4 @@
-/** The demo's hold on a server: a `node:cluster` worker that it asks for primes, listens to, and kills. */
+/** Controls a server from the demo: a `node:cluster` worker that gets requests, reports, and is killed. */
 
 import cluster, { type Worker } from 'node:cluster'
 import { EventEmitter, once } from 'node:events'
@@ -8,18 +8,18 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { WorkerMessage, WorkerSettings } from './settings.js'
 
-// Far more than each step takes. A demo that hangs shows nothing.
+// Far more than any step takes: a demo must not hang.
 const stepWithinMs = 10_000
-// The keeper's comes when the worker is dead and all else is done.
+// After the death of the worker, the keeper logs the report when all processes have ended.
 const reportWithinMs = 1_000
 const mostErrorsShown = 20
-// As pino numbers its levels.
+// The number of the level in pino.
 const errorLevel = 50
 
 /** A request whose program computes. */
 export interface Computing {
   readonly request: ClientRequest
-  /** Resolves with the status of the answer, or with the error that the client got in its place. */
+  /** Resolves with the status of the response, or the error that the client got instead. */
   readonly answered: Promise<string>
 }
 
@@ -29,7 +29,7 @@ export class Server {
   /** Emits `computing <request>` and `reported`. */
   readonly #events = new EventEmitter()
   readonly #reports: string[] = []
-  /** What the worker complained of, for the case that the demo fails. */
+  /** Errors from the worker's log, in case the demo fails. */
   readonly #errors: string[] = []
   #port = 0
   keeper: number | undefined
@@ -42,7 +42,7 @@ export class Server {
     this.#worker = cluster.fork()
     this.#worker.on('message', (message: WorkerMessage) => this.#receive(message))
     const { stdout, stderr } = this.#worker.process
-    // The guard's reports come in the worker's log, and from the keeper once there is no worker any more.
+    // The worker logs the guard's reports. After the end of the worker, the keeper logs them.
     for (const output of [stdout, stderr] as Readable[]) {
       createInterface({ input: output }).on('line', (line) => this.#readLine(line))
     }
@@ -57,12 +57,12 @@ export class Server {
   }
 
   async ready(): Promise<void> {
-    if (this.#port === 0) await this.#happens('ready')
+    if (this.#port === 0) await this.#waitFor('ready')
   }
 
   /** Sends a request and resolves when every process of its program computes. */
   async compute(path: string, id: string): Promise<Computing> {
-    const begun = this.#happens(`computing ${id}`)
+    const begun = this.#waitFor(`computing ${id}`)
     const startedAt = performance.now()
     const options = { port: this.#port, path, headers: { 'x-request-id': id }, agent: false as const }
     const request = get(options)
@@ -70,15 +70,15 @@ export class Server {
       return `${answer} after ${Math.round(performance.now() - startedAt)} ms`
     })
     const early = answered.then((answer) => {
-      throw new Error(`the server answered before its program computed: ${answer}${this.#heard()}`)
+      throw new Error(`the server answered before its program computed: ${answer}${this.#lastErrors()}`)
     })
     await Promise.race([begun, early])
     return { request, answered }
   }
 
-  /** What the guard says of the processes that it has ended, oldest first; undefined when it says nothing. */
+  /** The next report of the guard about processes that it has ended; undefined if there is none. */
   async nextReport(): Promise<string | undefined> {
-    if (this.#reports.length === 0) await this.#happens('reported', reportWithinMs).catch(() => {})
+    if (this.#reports.length === 0) await this.#waitFor('reported', reportWithinMs).catch(() => {})
     return this.#reports.shift()
   }
 
@@ -110,7 +110,7 @@ export class Server {
     }
   }
 
-  #heard(): string {
+  #lastErrors(): string {
     return this.#errors
       .slice(-mostErrorsShown)
       .map((error) => `\n  ${error}`)
@@ -122,13 +122,13 @@ export class Server {
     this.#events.emit('reported')
   }
 
-  async #happens(event: string, withinMs = stepWithinMs): Promise<void> {
+  async #waitFor(event: string, withinMs = stepWithinMs): Promise<void> {
     const patience = new AbortController()
     const timer = setTimeout(() => patience.abort(), withinMs)
     try {
       await once(this.#events, event, { signal: patience.signal })
     } catch (cause) {
-      throw new Error(`waited ${withinMs} ms in vain for "${event}"${this.#heard()}`, { cause })
+      throw new Error(`no "${event}" within ${withinMs} ms${this.#lastErrors()}`, { cause })
     } finally {
       clearTimeout(timer)
     }

@@ -1,23 +1,23 @@
-/** What the demo's processes agree on. Times in ms. */
+/** The settings that the demo's processes share. Times are in ms. */
 
 import type { Program } from './program.js'
 
-/** Deadline of `/report`, which the demo does not wait for. */
+/** The deadline of `/report`. The demo does not wait for it. */
 export const longTimeoutMs = 60_000
-/** Between SIGTERM and SIGKILL. */
+/** The time between SIGTERM and SIGKILL. */
 export const graceMs = 500
-/** From the end of a request or worker until nothing of it may be alive: what the guard promises. */
+/** How long processes may be alive after the end of their request or worker, as the guard guarantees. */
 export const goneWithinMs = graceMs + 250
 
-/** What a worker is started with. */
+/** The argument of a worker. */
 export interface WorkerSettings {
   readonly isGuarded: boolean
-  /** Deadline of `/primes`, with the guard and without. */
+  /** The deadline of `/primes`, with and without the guard. */
   readonly timeoutMs: number
   readonly program: Program
 }
 
-/** What a worker tells. */
+/** A message from a worker. */
 export type WorkerMessage =
   | {
       readonly type: 'ready'

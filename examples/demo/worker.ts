@@ -1,4 +1,4 @@
-/** The worker: a Fastify server with two routes that start the program, with the guard or as usual. */
+/** The worker: a Fastify server with two routes that start the program, with or without the guard. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import type { AddressInfo } from 'node:net'
@@ -27,7 +27,7 @@ async function countGuarded(request: FastifyRequest): Promise<object> {
   return resultOf(child, request)
 }
 
-/** What servers do today: the child is killed at the deadline and when the client goes. */
+/** What servers usually do: kill the child at the deadline and when the client leaves. */
 async function countAsUsual(request: FastifyRequest, reply: FastifyReply, ms: number): Promise<object> {
   const child = spawn(program.file, program.args, optionsFor(request))
   const timer = setTimeout(() => {
@@ -50,17 +50,17 @@ async function resultOf({ stdout }: Pick<ChildProcess, 'stdout'>, request: Fasti
   let computing = 0
   for await (const line of createInterface({ input: stdout as Readable })) {
     if (!line.startsWith('computing ')) return { primes: Number(line) }
-    if (++computing === computingProcesses) tell({ type: 'computing', request: request.id })
+    if (++computing === computingProcesses) send({ type: 'computing', request: request.id })
   }
   throw new Error('the program ended without a result')
 }
 
-function tell(message: WorkerMessage): void {
+function send(message: WorkerMessage): void {
   process.send?.(message)
 }
 
 await app.listen({ host: '127.0.0.1', port: 0 })
-tell({
+send({
   type: 'ready',
   port: (app.server.address() as AddressInfo).port,
   keeper: isGuarded ? app.subprocessGuard.keeper : undefined,

@@ -1,5 +1,5 @@
 /**
- * One server for PM2, in either of its modes. How it is started and stopped: ecosystem.config.cjs.
+ * A server for PM2, in cluster or fork mode. ecosystem.config.cjs configures its start and stop.
  *
  * npm run --silent build && PORT=3000 npx pm2 start examples/pm2/ecosystem.config.cjs
  */
@@ -7,5 +7,5 @@
 import { serve } from '../serve.js'
 
 await serve()
-// PM2 counts the server as started now (`wait_ready`), and ends the one that it replaces.
+// With `wait_ready`, PM2 now considers the server started, and ends the one that it replaces.
 process.send?.('ready')

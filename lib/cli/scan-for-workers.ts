@@ -64,14 +64,14 @@ export function scanForWorkers(): ProcessSnapshot {
   const ancestors = new Set<number>()
   const keepers = [...workers.values()].flatMap((worker) => worker.keepers)
   for (const from of [processes.get(process.ppid), ...keepers]) {
-    if (from !== undefined) for (const { pid } of tree.lineOf(from)) ancestors.add(pid)
+    if (from !== undefined) for (const { pid } of tree.lineage(from)) ancestors.add(pid)
   }
   // The nearest unmarked ancestor of each process, cached: a chain of processes may be thousands long.
   const unmarkedAncestor = new Map<number, ProcessStat | undefined>()
   for (const { stat, worker, scope } of markedProcesses) {
     const line: number[] = []
     let unmarked: ProcessStat | undefined
-    for (const at of tree.lineOf(stat)) {
+    for (const at of tree.lineage(stat)) {
       unmarked = markOf.has(at.pid) ? unmarkedAncestor.get(at.pid) : at
       if (unmarked !== undefined || unmarkedAncestor.has(at.pid)) break
       line.push(at.pid)

@@ -42,7 +42,7 @@ export function sweepCommand(): Command {
       } catch (error) {
         command.error(`error: ${(error as Error).message}`)
       }
-      const adopter = new OrphanAdopter({ place: process.pid, find: findOrphanAdopter })
+      const adopter = new OrphanAdopter({ pid: process.pid, findAdopter: findOrphanAdopter })
       const found = await findAll(adopter)
       if (options.dryRun) print(found, options, dryRunLine)
       else await sweepAndPrint(found, options, adopter)
@@ -72,9 +72,9 @@ async function sweepAndPrint(
   if (ended.some(({ ended }) => ended === 'survived')) process.exitCode = 1
 }
 
-function print<Item>(items: readonly Item[], { json }: SweepOptions, lineOf: (item: Item) => string): void {
+function print<Item>(items: readonly Item[], { json }: SweepOptions, lineage: (item: Item) => string): void {
   if (json) console.log(JSON.stringify(items, undefined, 2))
-  else console.log(items.length === 0 ? 'nothing to sweep' : items.map(lineOf).join('\n'))
+  else console.log(items.length === 0 ? 'nothing to sweep' : items.map(lineage).join('\n'))
 }
 
 function describe({ stat, mark }: LeftoverProcess): FoundProcess {

@@ -1,8 +1,9 @@
-/** Looks for the processes of one command of a scope. */
+/** Finds the processes of one command of a scope. */
 
-import type { Census, Member, ScopeRecord, Search } from './scope-record.js'
+import type { Census, Member, Scanner } from './census.js'
+import type { ScopeRecord } from './scope-record.js'
 
-export class CommandCensus implements Search {
+export class CommandCensus implements Scanner {
   readonly #census: Census
   readonly #command: number
 
@@ -13,7 +14,7 @@ export class CommandCensus implements Search {
 
   members(scope: ScopeRecord, most?: number): Member[] {
     const members = this.#census.members(scope, most, this.#command)
-    for (const { stat } of members) scope.commands.note(this.#command, stat)
+    for (const { stat } of members) scope.commands.noteMember(this.#command, stat)
     return members
   }
 
@@ -21,11 +22,11 @@ export class CommandCensus implements Search {
     return this.#census.isEmpty(scope, this.#command)
   }
 
-  isStill(scope: ScopeRecord, member: Member): boolean {
-    return this.#census.isStill(scope, member)
+  confirmIdentity(scope: ScopeRecord, member: Member): boolean {
+    return this.#census.confirmIdentity(scope, member)
   }
 
-  changeWithin(scope: ScopeRecord, ms: number): Promise<void> {
-    return this.#census.changeWithin(scope, ms)
+  waitForChange(scope: ScopeRecord, ms: number): Promise<void> {
+    return this.#census.waitForChange(scope, ms)
   }
 }

@@ -1,101 +1,103 @@
-/** The commands of a scope, and which of them a process comes from: by descent, environment or session. */
+/** The commands of a scope, and which command a process comes from: by descent, environment or session. */
 
 import type { FirstSignalTo } from '../options.js'
 import { environmentTextOf, type ProcessStat, statOf, variableIn } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
-import { type Founding, isEmptyGroup, KnownProcesses } from './known-processes.js'
+import { KnownProcesses, type OwnGroup } from './known-processes.js'
+import { isEmptyGroup } from './process-identity.js'
 
-interface Running {
-  /** The process that leads the command. */
-  readonly pid: number
-  readonly firstSignalTo: FirstSignalTo | undefined
+interface Leftovers {
+  readonly groups: readonly number[]
+  readonly known: KnownProcesses
 }
 
 export class CommandRegistry {
   readonly #mark: string
-  /** Those whose leader runs, by number of the command. */
-  readonly #running = new Map<number, Running>()
+  /** The commands whose leader runs: the `firstSignalTo` that each was started with, by command number. */
+  readonly #running = new Map<number, FirstSignalTo | undefined>()
   readonly #numberByLeader = new Map<number, number>()
-  #alone = 0
-  /** The groups and sessions of commands whose leader has ended and left something in them, by number of the command. */
-  readonly #left = new Map<number, { readonly groups: readonly number[]; readonly known: KnownProcesses }>()
-  /** What was seen of the commands that are being ended, by number of the command. */
-  readonly #watched = new Map<number, KnownProcesses>()
+  #leaderFirstCount = 0
+  /** The groups and sessions that still had members when the leader of a command ended, by command number. */
+  readonly #leftovers = new Map<number, Leftovers>()
+  /** The processes that scans have found of the commands that are being ended, by command number. */
+  readonly #ending = new Map<number, KnownProcesses>()
 
-  /** `mark` is that of the scope. */
+  /** `mark` is the mark of the scope. */
   constructor(mark: string) {
     this.#mark = mark
   }
 
   started(number: number, pid: number, firstSignalTo?: FirstSignalTo): void {
-    this.#running.set(number, { pid, firstSignalTo })
-    if (firstSignalTo === 'command') this.#alone++
+    this.#running.set(number, firstSignalTo)
+    if (firstSignalTo === 'command') this.#leaderFirstCount++
     this.#numberByLeader.set(pid, number)
   }
 
-  /** The leader has ended. `left` are its groups and sessions that have members, which are known by that from now on. */
-  leaderEnded(pid: number, left: ReadonlyMap<number, Founding>): void {
+  /** The leader has ended. `left`: its groups and sessions with members, which are recognised by these. */
+  leaderEnded(pid: number, left: ReadonlyMap<number, OwnGroup>): void {
     const number = this.#numberByLeader.get(pid)
     if (number === undefined) return
     this.#numberByLeader.delete(pid)
-    if (this.#running.get(number)?.firstSignalTo === 'command') this.#alone--
+    if (this.#running.get(number) === 'command') this.#leaderFirstCount--
     this.#running.delete(number)
     if (left.size === 0) return
-    for (const [other, { groups }] of this.#left) if (groups.every(isEmptyGroup)) this.#left.delete(other)
-    const known = this.#watched.get(number) ?? new KnownProcesses()
-    for (const [group, founding] of left) known.groups.set(group, founding)
-    this.#left.set(number, { groups: [...left.keys()], known })
+    for (const [other, { groups }] of this.#leftovers) {
+      if (groups.every(isEmptyGroup)) this.#leftovers.delete(other)
+    }
+    const known = this.#ending.get(number) ?? new KnownProcesses()
+    for (const [group, own] of left) known.groups.set(group, own)
+    this.#leftovers.set(number, { groups: [...left.keys()], known })
   }
 
-  /** Whether its own process has not ended, as far as is known. */
+  /** Whether the leader of the command has not ended, as far as is known. */
   isRunning(number: number): boolean {
     return this.#running.has(number)
   }
 
-  /** Whether the process leads its command. */
+  /** Whether the process is the leader of a command. */
   isLeader(pid: number): boolean {
     return this.#numberByLeader.has(pid)
   }
 
-  /** The command that the process leads. */
+  /** The command whose leader the process is. */
   numberOfLeader(pid: number): number | undefined {
     return this.#numberByLeader.get(pid)
   }
 
-  /** Whether one of them is to get the first signal alone, whatever its scope says. */
-  get areAnyAlone(): boolean {
-    return this.#alone > 0
+  /** Whether a running command wants the first signal for its leader alone, whatever the scope says. */
+  get hasLeaderFirst(): boolean {
+    return this.#leaderFirstCount > 0
   }
 
-  /** What the command was started with. */
+  /** The option that the command was started with. */
   firstSignalTo(number: number): FirstSignalTo | undefined {
-    return this.#running.get(number)?.firstSignalTo
+    return this.#running.get(number)
   }
 
-  /** The command that a process of the scope comes from whose parent says nothing; undefined where nothing else does either. */
+  /** The command of a process whose parent does not tell it; undefined if nothing else tells it either. */
   numberOf(stat: ProcessStat): number | undefined {
-    const leads = this.#numberByLeader.get(stat.pid)
-    if (leads !== undefined) return leads
-    for (const [number, known] of this.#watched) if (known.hasSeen(stat)) return number
-    const number = this.#numberIn(stat) ?? this.#numberOfSession(stat)
-    if (number !== undefined) this.note(number, stat)
+    const led = this.#numberByLeader.get(stat.pid)
+    if (led !== undefined) return led
+    for (const [number, known] of this.#ending) if (known.hasSeen(stat)) return number
+    const number = this.#numberInEnvironment(stat) ?? this.#numberOfSession(stat)
+    if (number !== undefined) this.noteMember(number, stat)
     return number
   }
 
-  /** The same by process id, of a process whose number is its own. */
+  /** The same by pid, for a process whose pid cannot have been reused. */
   numberOfPid(pid: number): number | undefined {
-    const leads = this.#numberByLeader.get(pid)
-    if (leads !== undefined) return leads
+    const led = this.#numberByLeader.get(pid)
+    if (led !== undefined) return led
     const stat = statOf(pid)
     return stat === undefined ? undefined : this.numberOf(stat)
   }
 
-  /** The commands of processes of the scope, by process id. What descends from a process comes from the same command. */
+  /** The commands of processes of the scope, by pid. Descendants of a process come from the same command. */
   numbersOf(members: readonly { readonly stat: ProcessStat }[]): Map<number, number | undefined> {
     const byPid = new Map(members.map(({ stat }) => [stat.pid, stat]))
     const numbers = new Map<number, number | undefined>()
     for (const { stat } of members) {
-      // Up to a process whose command is known, or whose parent is not of the scope.
+      // Up to an ancestor whose command is known, or whose parent is not in the scope.
       const line: ProcessStat[] = []
       let at: ProcessStat | undefined = stat
       while (at !== undefined && !numbers.has(at.pid)) {
@@ -111,26 +113,29 @@ export class CommandRegistry {
     return numbers
   }
 
-  /** The command is about to be ended. */
-  watch(number: number): void {
-    if (!this.#watched.has(number)) {
-      this.#watched.set(number, this.#left.get(number)?.known ?? new KnownProcesses())
+  /** The command is about to be ended: remember its processes. */
+  startEnding(number: number): void {
+    if (!this.#ending.has(number)) {
+      this.#ending.set(number, this.#leftovers.get(number)?.known ?? new KnownProcesses())
     }
   }
 
-  /** A process of a command that is being ended was seen: it is known when its parent is gone. */
-  note(number: number, stat: ProcessStat): void {
-    this.#watched.get(number)?.remember(stat)
+  /**
+   * A scan found this process of the command. While the command is being ended, remember it, to recognise it
+   * after its parent has ended.
+   */
+  noteMember(number: number, stat: ProcessStat): void {
+    this.#ending.get(number)?.remember(stat)
   }
 
-  /** The command is ended. */
-  forget(number: number): void {
-    this.#watched.delete(number)
-    this.#left.delete(number)
+  /** The command has been ended. */
+  finishEnding(number: number): void {
+    this.#ending.delete(number)
+    this.#leftovers.delete(number)
   }
 
-  /** As its environment says. Without the mark of this very scope the number is another worker's. */
-  #numberIn({ pid, ending }: ProcessStat): number | undefined {
+  /** The number in the environment. Without the mark of this scope, it is another worker's number. */
+  #numberInEnvironment({ pid, ending }: ProcessStat): number | undefined {
     const text = ending ? undefined : environmentTextOf(pid)
     if (text === undefined || variableIn(text, markName) !== this.#mark) return undefined
     const number = Number(variableIn(text, commandNumberName))
@@ -138,10 +143,10 @@ export class CommandRegistry {
   }
 
   #numberOfSession(stat: ProcessStat): number | undefined {
-    const leads = this.#numberByLeader.get(stat.session) ?? this.#numberByLeader.get(stat.group)
-    if (leads !== undefined) return leads
-    for (const [number, known] of this.#watched) if (known.holdsGroupOf(stat)) return number
-    for (const [number, { known }] of this.#left) if (known.holdsGroupOf(stat)) return number
+    const led = this.#numberByLeader.get(stat.session) ?? this.#numberByLeader.get(stat.group)
+    if (led !== undefined) return led
+    for (const [number, known] of this.#ending) if (known.ownsGroupOf(stat)) return number
+    for (const [number, { known }] of this.#leftovers) if (known.ownsGroupOf(stat)) return number
     return undefined
   }
 }

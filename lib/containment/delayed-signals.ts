@@ -1,10 +1,11 @@
-/** The processes that do not get the first signal before their command has got it and gone. */
+/** Delays the first signal for the other processes of a command until its leader has ended. */
 
 import { hasDefaultAction, type ProcessStat, statOf } from '../platform/current.js'
-import { keyOf } from './known-processes.js'
-import type { Member, ScopeRecord } from './scope-record.js'
+import type { Member } from './census.js'
+import { processKey } from './process-identity.js'
+import type { ScopeRecord } from './scope-record.js'
 
-interface Held {
+interface Delayed {
   readonly command: number
   readonly stat: ProcessStat
 }
@@ -12,8 +13,8 @@ interface Held {
 export class DelayedSignals {
   readonly #scope: ScopeRecord
   readonly #killSignal: NodeJS.Signals
-  /** By pid and start time. */
-  readonly #held = new Map<string, Held>()
+  /** The processes that have not got the signal yet, by key. */
+  readonly #delayed = new Map<string, Delayed>()
 
   constructor(scope: ScopeRecord, killSignal: NodeJS.Signals) {
     this.#scope = scope
@@ -21,66 +22,69 @@ export class DelayedSignals {
   }
 
   get any(): boolean {
-    return this.#held.size > 0
+    return this.#delayed.size > 0
   }
 
   has(stat: ProcessStat): boolean {
-    return this.#held.has(keyOf(stat))
+    return this.#delayed.has(processKey(stat))
   }
 
-  /** Of all that live, those that get the signal at once. The others are held back from now on. */
-  split(living: readonly Member[]): readonly Member[] {
+  /** Returns the living members that get the signal at once, and delays it for the others. */
+  holdBack(living: readonly Member[]): readonly Member[] {
     const { commands, firstSignalTo } = this.#scope
-    if (firstSignalTo !== 'command' && !commands.areAnyAlone) return living
+    if (firstSignalTo !== 'command' && !commands.hasLeaderFirst) return living
     const numbers = commands.numbersOf(living)
     const others = living.filter(({ stat }) => !commands.isLeader(stat.pid))
-    const led = this.#ledAmong(living, new Set(others.map(({ stat }) => numbers.get(stat.pid))))
+    const led = this.#commandsToWaitFor(living, new Set(others.map(({ stat }) => numbers.get(stat.pid))))
     return living.filter(({ stat }) => {
       const command = numbers.get(stat.pid)
       if (command === undefined || !led.has(command) || commands.isLeader(stat.pid)) return true
-      this.#held.set(keyOf(stat), { command, stat })
+      this.#delayed.set(processKey(stat), { command, stat })
       return false
     })
   }
 
   /**
-   * The groups of commands that have gone, in each of which an orphan of theirs is a child of this process, with those that were held
-   * back in them and are no longer: known without a look at the whole tree.
+   * The groups of commands whose leader has ended, where an orphan in the group is a child of this process.
+   * Each comes with the delayed processes in it, which are delayed no longer. Found without a scan of the
+   * whole tree.
    */
-  takeGroupsOfGone(): Map<number, ProcessStat[]> {
+  takeGroupsOfEndedCommands(): Map<number, ProcessStat[]> {
     const groups = new Map<number, ProcessStat[]>()
-    for (const { command, stat } of this.#held.values()) {
+    for (const { command, stat } of this.#delayed.values()) {
       if (groups.has(stat.group) || this.#scope.commands.isRunning(command)) continue
       const now = statOf(stat.pid)
       if (now?.startTick !== stat.startTick || now.parent !== process.pid || now.group !== stat.group)
         continue
       groups.set(stat.group, [])
     }
-    for (const [key, { stat }] of this.#held) {
-      const taken = groups.get(stat.group)
-      taken?.push(stat)
-      if (taken !== undefined) this.#held.delete(key)
+    for (const [key, { stat }] of this.#delayed) {
+      const due = groups.get(stat.group)
+      due?.push(stat)
+      if (due !== undefined) this.#delayed.delete(key)
     }
     return groups
   }
 
-  /** Of all that live, those that were held back and are no longer: their command has gone, or the time is up. */
-  take(living: readonly Member[], isTimeUp: boolean): Member[] {
-    const led = this.#ledAmong(living, new Set([...this.#held.values()].map(({ command }) => command)))
-    const taken = living.filter(({ stat }) => {
-      const held = this.#held.get(keyOf(stat))
-      return held !== undefined && (isTimeUp || !led.has(held.command))
+  /** The living members that need not wait any longer: their leader has ended, or the time is up. */
+  takeDue(living: readonly Member[], isTimeUp: boolean): Member[] {
+    const commands = new Set([...this.#delayed.values()].map(({ command }) => command))
+    const led = this.#commandsToWaitFor(living, commands)
+    const due = living.filter(({ stat }) => {
+      const delayed = this.#delayed.get(processKey(stat))
+      return delayed !== undefined && (isTimeUp || !led.has(delayed.command))
     })
-    if (isTimeUp) this.#held.clear()
-    else for (const { stat } of taken) this.#held.delete(keyOf(stat))
-    return taken
+    if (isTimeUp) this.#delayed.clear()
+    else for (const { stat } of due) this.#delayed.delete(processKey(stat))
+    return due
   }
 
   /**
-   * Of these commands, those that are asked alone, and whose own process is among these. One that dies of the signal by itself is as good as gone: it
-   * passes nothing on, and its tree ends sooner when all of it is asked at once.
+   * Of these commands, those whose leader gets the signal alone and is among the living. A leader that dies
+   * of the signal by its default action does not count: it passes nothing on, and the tree ends sooner when
+   * all of it gets the signal at once.
    */
-  #ledAmong(living: readonly Member[], among: ReadonlySet<number | undefined>): Set<number> {
+  #commandsToWaitFor(living: readonly Member[], among: ReadonlySet<number | undefined>): Set<number> {
     const { commands, firstSignalTo } = this.#scope
     const led = new Set<number>()
     for (const { stat } of living) {

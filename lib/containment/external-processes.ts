@@ -1,7 +1,7 @@
 /**
- * The processes of a scope that the keeper did not start: those that the worker started itself, and those that it was
- * told to take in. Somebody else reaps them, so their numbers may be reused at any time: each is held by a pidfd,
- * where there is one to be had, which never means another process.
+ * The processes of a scope that the keeper did not start: the worker started them, or the scope adopted them.
+ * Another process reaps them, so their pids may be reused at any time. So each is held by a pidfd, where one
+ * is available: a pidfd never refers to another process.
  */
 
 import { closeSync } from 'node:fs'
@@ -13,11 +13,13 @@ import {
   statOf
 } from '../platform/current.js'
 import type { ProcessName } from '../wire/messages.js'
-import { isEmptyGroup, type KnownProcesses } from './known-processes.js'
+import type { KnownProcesses } from './known-processes.js'
+import { isEmptyGroup } from './process-identity.js'
 import { visitTree } from './process-tree.js'
 
 interface Root {
   readonly startTick: number
+  /** The pidfd. */
   readonly descriptor: number | undefined
 }
 
@@ -25,27 +27,27 @@ export class ExternalProcesses {
   readonly #known: KnownProcesses
   readonly #libc: NativeCalls | undefined
   readonly #roots = new Map<number, Root>()
-  /** When the oldest of them started, in clock ticks since boot; `Infinity` when there never was one. */
+  /** When the oldest of them started, in clock ticks since boot; `Infinity` if there never was one. */
   firstTick = Number.POSITIVE_INFINITY
 
-  /** What they are, and what descends from them, is noted among the known. */
+  /** Notes the processes and their descendants in `known`. */
   constructor(known: KnownProcesses, libc: NativeCalls | undefined) {
     this.#known = known
     this.#libc = libc
   }
 
-  /** Whether there ever was one: it may have left something when it ended. */
-  get any(): boolean {
+  /** Whether there ever was one: it may have left processes behind when it ended. */
+  get hadAny(): boolean {
     return this.firstTick !== Number.POSITIVE_INFINITY
   }
 
-  /** Whether it was told to take that process in. */
+  /** Whether this process was adopted. */
   has(pid: number): boolean {
     return this.#roots.has(pid)
   }
 
-  /** There may be some that nobody has told of, none older than that, in clock ticks since boot. */
-  suspectSince(startTick: number): void {
+  /** There may be some that were never announced, none older than this, in clock ticks since boot. */
+  mayExistSince(startTick: number): void {
     this.firstTick = Math.min(this.firstTick, startTick)
   }
 
@@ -53,13 +55,13 @@ export class ExternalProcesses {
     this.release(pid)
     this.#roots.set(pid, { startTick, descriptor: this.#libc?.holdProcess(pid) })
     this.firstTick = Math.min(this.firstTick, startTick)
-    // What cannot be read of it now, for want of descriptors, another look will tell.
+    // What cannot be read now, for want of file descriptors, a later scan reads.
     this.#known.seen.set(pid, startTick)
-    this.look()
+    this.scan()
   }
 
-  /** Forgets those that have ended, and notes what the others have started, so that it is known as an orphan. */
-  look(): void {
+  /** Forgets ended processes, and notes the descendants of the others, to recognise them as orphans. */
+  scan(): void {
     try {
       this.forgetEnded()
       for (const [pid, { startTick }] of this.#roots) {
@@ -68,33 +70,36 @@ export class ExternalProcesses {
       }
       this.#known.prune()
     } catch (error) {
-      // There is another look.
+      // A later scan catches up.
       if (!isOutOfDescriptors(error)) throw error
     }
   }
 
-  /** Those whose end can be told: who looks at all processes finds by itself what they have started. */
+  /**
+   * Forgets those that have ended, as far as that can be told. A scan of all processes finds their
+   * descendants anyway.
+   */
   forgetEnded(): void {
     for (const [pid, { descriptor }] of this.#roots) {
-      if (descriptor !== undefined && this.#libc?.isReaped(descriptor)) this.#drop(pid)
+      if (descriptor !== undefined && this.#libc?.isReaped(descriptor)) this.#forget(pid)
     }
   }
 
-  /** It was collected a moment ago, and its number may be anybody's from now on. What it left is still the scope's. */
-  forget(pid: number): void {
-    this.#known.founderEnded(pid)
-    this.#drop(pid)
+  /** The process was just reaped, so its pid may be reused. Its leftovers still belong to the scope. */
+  reaped(pid: number): void {
+    this.#known.groupLeaderEnded(pid)
+    this.#forget(pid)
   }
 
-  /** It was collected some time ago. */
-  #drop(pid: number): void {
+  /** The process was reaped, maybe some time ago. */
+  #forget(pid: number): void {
     this.#known.seen.delete(pid)
-    // A number is given out again only when no group has it any more: who has it now is another one.
+    // A pid is not reused while a group has that number. If a process has the pid, the old group is gone.
     if (statOf(pid) !== undefined || isEmptyGroup(pid)) this.#known.groups.delete(pid)
     this.release(pid)
   }
 
-  /** It is none of the scope's any more. */
+  /** The process does not belong to the scope any more. */
   release(pid: number): void {
     const descriptor = this.#roots.get(pid)?.descriptor
     if (descriptor !== undefined) closeSync(descriptor)

@@ -1,58 +1,59 @@
-/** The scan for a process that has other work: it looks a little in each turn of its event loop. */
+/** The marks census for a process with other work: it scans a little in each turn of the event loop. */
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { eachPid } from '../platform/current.js'
-import { type Look, MarksCensus } from './marks-census.js'
+import { MarksCensus } from './marks-census.js'
+import type { ProcessSnapshot } from './process-snapshot.js'
 import type { ScopeRecord } from './scope-record.js'
 
-// With what a turn has to do besides, in ms.
+// How long to scan in one turn, which has other work to do, in ms.
 const sliceMs = 5
 
 export class IncrementalCensus extends MarksCensus {
   #running: Promise<void> = Promise.resolve()
   #next: Promise<void> | undefined
-  /** Why the last look could not be taken. */
+  /** Why the last scan failed. */
   #failure: unknown
-  /** Whose turn it is to make something of a look. */
+  /** The queue for the use of a snapshot: each scope goes through all of it. */
   #turns: Promise<unknown> = Promise.resolve()
 
-  /** A look for all who ask before it begins: one that had begun may have missed what they know of. */
-  async lookAhead(): Promise<void> {
+  /** One scan for all who call before it begins: one that is running may have missed processes they know. */
+  async prepareScan(): Promise<void> {
     this.#next ??= this.#running.then(() => {
       this.#next = undefined
-      this.#running = this.#lookInSlices()
+      this.#running = this.#scanInSlices()
       return this.#running
     })
     await this.#next
-    // A turn for each: there may be many scopes, and each goes through all of the look.
+    // One scope in each turn: there may be many scopes.
     this.#turns = this.#turns.then(() => turn())
     await this.#turns
   }
 
-  override forget(scope: ScopeRecord, hasSurvivors: boolean): void {
-    super.forget(scope, hasSurvivors)
-    // It holds all processes of the machine.
-    if (this.isIdle) this.lastLook = undefined
+  override close(scope: ScopeRecord, hasSurvivors: boolean): void {
+    super.close(scope, hasSurvivors)
+    // The snapshot holds all processes of the machine.
+    if (this.isIdle) this.lastSnapshot = undefined
   }
 
-  /** To ask all of a large tree would take long, and there is a look. */
+  /** A check of each process of a large tree would take long, and there is a snapshot anyway. */
   protected override knowsLiving(): boolean {
     return false
   }
 
-  protected override look(): Look {
-    if (this.lastLook === undefined) throw this.#failure
-    return this.lastLook
+  protected override snapshot(): ProcessSnapshot {
+    if (this.lastSnapshot === undefined) throw this.#failure
+    return this.lastSnapshot
   }
 
-  async #lookInSlices(): Promise<void> {
+  async #scanInSlices(): Promise<void> {
     const beganAt = performance.now()
     try {
-      const steps = this.steps(eachPid())
+      const steps = this.scanSteps(eachPid())
       let until = performance.now() + sliceMs
       for (let step = steps.next(); ; step = steps.next()) {
         if (step.done) {
-          this.lastLook = step.value
+          this.lastSnapshot = step.value
           break
         }
         if (performance.now() < until) continue
@@ -60,9 +61,9 @@ export class IncrementalCensus extends MarksCensus {
         until = performance.now() + sliceMs
       }
     } catch (error) {
-      this.lastLook = undefined
+      this.lastSnapshot = undefined
       this.#failure = error
     }
-    this.lookMs = performance.now() - beganAt
+    this.scanMs = performance.now() - beganAt
   }
 }

@@ -1,53 +1,56 @@
-/** Which processes, groups and sessions are known to belong somewhere. */
+/** Remembers processes, and the groups and sessions that they began, to recognise orphans. */
 
 import { isOutOfDescriptors, type ProcessStat, statOf, ticksNow } from '../platform/current.js'
+import { isEmptyGroup } from './process-identity.js'
 
-/** A group or session that began here, by the process that gave it its number. */
-export interface Founding {
+/** A group or session that one of the known processes began: that process gave it its number. */
+export interface OwnGroup {
   readonly startTick: number
   readonly session: number
-  /** Until then a process of ours surely held the number, in clock ticks since boot. It may have been given out again since. */
-  heldUntil: number
+  /**
+   * Until then one of the known processes certainly held the number, in clock ticks since boot. It may have
+   * been reused since.
+   */
+  heldUntilTick: number
 }
 
-// The clock may be late by some ticks. No number is given out again as soon as that.
+// The clock may be some ticks late. No number is reused that soon.
 const slackTicks = 5
-// Below that many entries nothing is gained by looking for those that are gone.
+// With fewer entries than this, checking which processes have ended is not worth it.
 const fewEntries = 64
 
-/** Processes that were seen, and the groups and sessions that they began. */
 export class KnownProcesses {
-  /** Start time by pid of every process that was once seen to belong here. */
+  /** Every process that a scan has found to belong here: its start time by pid. */
   readonly seen = new Map<number, number>()
   /** The groups and sessions that began here, by number. */
-  readonly groups = new Map<number, Founding>()
+  readonly groups = new Map<number, OwnGroup>()
   #pruneAt = 2 * fewEntries
 
-  /** Notes a process, so that it is known when its parent is gone. */
+  /** Remembers a process, so that it is recognised after its parent has ended. */
   remember(stat: ProcessStat): void {
     const { pid, startTick, group, session } = stat
-    const heldUntil = ticksNow()
+    const heldUntilTick = ticksNow()
     this.seen.set(pid, startTick)
-    if (pid === group || pid === session) this.groups.set(pid, { startTick, session, heldUntil })
+    if (pid === group || pid === session) this.groups.set(pid, { startTick, session, heldUntilTick })
     for (const number of [group, session]) {
-      const founding = this.groups.get(number)
-      if (founding !== undefined) founding.heldUntil = heldUntil
+      const own = this.groups.get(number)
+      if (own !== undefined) own.heldUntilTick = heldUntilTick
     }
   }
 
-  /** Notes that a group or session of that number begins here, or may begin. */
-  found(number: number, { startTick, session }: Pick<ProcessStat, 'startTick' | 'session'>): void {
-    this.groups.set(number, { startTick, session, heldUntil: ticksNow() })
+  /** A group or session with that number begins here, or may begin. */
+  addGroup(number: number, { startTick, session }: Pick<ProcessStat, 'startTick' | 'session'>): void {
+    this.groups.set(number, { startTick, session, heldUntilTick: ticksNow() })
   }
 
-  /** Of those numbers, the groups and sessions that began here. */
-  foundingsOf(numbers: readonly number[]): Map<number, Founding> {
-    const foundings = new Map<number, Founding>()
+  /** The groups and sessions among those numbers that began here. */
+  ownGroupsAmong(numbers: readonly number[]): Map<number, OwnGroup> {
+    const groups = new Map<number, OwnGroup>()
     for (const number of numbers) {
-      const founding = this.groups.get(number)
-      if (founding !== undefined) foundings.set(number, founding)
+      const own = this.groups.get(number)
+      if (own !== undefined) groups.set(number, own)
     }
-    return foundings
+    return groups
   }
 
   hasSeen(stat: ProcessStat): boolean {
@@ -55,39 +58,43 @@ export class KnownProcesses {
   }
 
   /**
-   * Whether the process is in a group or session whose number was given here. It is no proof where strangers are looked
-   * at, too: the number may be another one's by now.
+   * Whether the process is in a group or session with a number that was given here. This proves nothing where
+   * unrelated processes are checked, too: the number may have been reused.
    */
-  holdsGroupOf(stat: ProcessStat): boolean {
+  ownsGroupOf(stat: ProcessStat): boolean {
     return this.#isOwnGroup(stat.session, stat) || this.#isOwnGroup(stat.group, stat)
   }
 
   /**
-   * Whether the process was born in a session or group that began here, while that was held here. Nobody enters a session but by
-   * birth, nor a group of another session, so this needs no other evidence.
+   * Whether the process was born in a session or group that began here, while a known process held the
+   * number. A process can enter a session only by birth, and a group only within its own session, so this
+   * needs no other evidence.
    */
   wasBornInGroup(stat: ProcessStat): boolean {
     const { startTick } = stat
     return [stat.session, stat.group].some((number) => {
-      const founding = this.groups.get(number)
-      if (founding === undefined || founding.session !== stat.session) return false
-      return founding.startTick <= startTick && startTick <= founding.heldUntil + slackTicks
+      const own = this.groups.get(number)
+      if (own === undefined || own.session !== stat.session) return false
+      return own.startTick <= startTick && startTick <= own.heldUntilTick + slackTicks
     })
   }
 
-  /** A process that gave its number to a group has ended just now; others may be in the group. */
-  founderEnded(pid: number): void {
-    const founding = this.groups.get(pid)
-    if (founding !== undefined) founding.heldUntil = ticksNow()
+  /** The process that gave its pid to a group has just ended. Others may still be in the group. */
+  groupLeaderEnded(pid: number): void {
+    const own = this.groups.get(pid)
+    if (own !== undefined) own.heldUntilTick = ticksNow()
   }
 
-  /** A new process has that number: whatever had it is gone, and so are its group and session. */
-  forgetNumber(pid: number): void {
+  /** A new process has this pid. So the process that had it before is gone, with its group and session. */
+  forgetPid(pid: number): void {
     this.seen.delete(pid)
     this.groups.delete(pid)
   }
 
-  /** Forgets what is gone, when that is worth a look. `isEmpty` tells whether nobody is in the group of a number. */
+  /**
+   * Forgets ended processes and empty groups once there are enough entries. `isEmpty` tells whether a group
+   * has no process.
+   */
   prune(isEmpty: (group: number) => boolean = isEmptyGroup): void {
     if (this.seen.size + this.groups.size < this.#pruneAt) return
     try {
@@ -95,7 +102,7 @@ export class KnownProcesses {
         if (statOf(pid)?.startTick !== startTick) this.seen.delete(pid)
       }
     } catch (error) {
-      // They may stay.
+      // The rest may stay.
       if (!isOutOfDescriptors(error)) throw error
     }
     for (const number of this.groups.keys()) {
@@ -104,27 +111,16 @@ export class KnownProcesses {
     this.#pruneAt = 2 * (fewEntries + this.seen.size + this.groups.size)
   }
 
-  #isOwnGroup(number: number, stat: ProcessStat): boolean {
-    const founding = this.groups.get(number)
-    if (founding === undefined || stat.startTick < founding.startTick) return false
-    // Where another process has the number by now, the group has it from that one.
-    const leader = statOf(number)
-    return leader === undefined || leader.startTick === founding.startTick
+  /** Forgets the group if it is empty: its number may then be reused. */
+  forgetGroupIfEmpty(number: number, isEmpty: (group: number) => boolean): void {
+    if (this.groups.has(number) && isEmpty(number)) this.groups.delete(number)
   }
-}
 
-/** Names one process: its number alone may be another's later. */
-export function keyOf({ pid, startTick }: Pick<ProcessStat, 'pid' | 'startTick'>): string {
-  return `${pid}:${startTick}`
-}
-
-/** Whether a group has no process, not even a zombie: its number may be given out again. */
-export function isEmptyGroup(group: number): boolean {
-  try {
-    process.kill(-group, 0)
-    return false
-  } catch (error) {
-    // EPERM means that there is somebody.
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+  #isOwnGroup(number: number, stat: ProcessStat): boolean {
+    const own = this.groups.get(number)
+    if (own === undefined || stat.startTick < own.startTick) return false
+    // If another process has this pid by now, the group got its number from that process.
+    const leader = statOf(number)
+    return leader === undefined || leader.startTick === own.startTick
   }
 }

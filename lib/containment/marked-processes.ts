@@ -1,4 +1,4 @@
-/** A look at the environments of this user's processes: who carries a mark, and whose keepers live. */
+/** Finds processes by the marks in their environments: the subprocesses, and the keepers that are alive. */
 
 import {
   allPids,
@@ -12,23 +12,23 @@ import {
 import { keeperMarkName, markName } from '../wire/mark.js'
 
 export interface MarkedProcesses {
-  /** What each process has for a mark, by pid. It may be anything: who starts a process chooses its environment. */
+  /** The mark of each process, by pid. It may be any text, since the parent chooses the environment. */
   readonly marks: ReadonlyMap<number, string>
-  /** The mark of its worker for each living keeper, by pid. */
+  /** The living keepers: the worker mark of each, by pid. */
   readonly keepers: ReadonlyMap<number, string>
-  /** The processes of `marks` that another user may have started: what they say of themselves protects nobody. */
-  readonly strangers: ReadonlySet<number>
+  /** The processes of `marks` that another user may have started. Their environments protect no process. */
+  readonly untrusted: ReadonlySet<number>
 }
 
-// Both variables begin with it: most environments need not be searched twice.
+// Both variables begin with it: most environments need only one search.
 const prefix = 'SUBPROCESS_GUARD_'
 
-/** Reads the environment of every process of this user, and of no other one. */
-export function lookForMarks(): MarkedProcesses {
+/** Reads the environments of all processes of this user, and of no other user. */
+export function findMarkedProcesses(): MarkedProcesses {
   const uid = process.geteuid?.()
   const marks = new Map<number, string>()
   const keepers = new Map<number, string>()
-  const strangers = new Set<number>()
+  const untrusted = new Set<number>()
   for (const pid of allPids()) {
     if (ownerOf(pid) !== uid) continue
     const text = environmentTextOf(pid)
@@ -36,23 +36,23 @@ export function lookForMarks(): MarkedProcesses {
     const mark = variableIn(text, markName)
     const keeperMark = variableIn(text, keeperMarkName)
     if (mark !== undefined) marks.set(pid, mark)
-    if (!isByThisUser(pid)) strangers.add(pid)
+    if (!isStartedByThisUser(pid)) untrusted.add(pid)
     else if (keeperMark !== undefined) keepers.set(pid, keeperMark)
   }
-  return { marks, keepers, strangers }
+  return { marks, keepers, untrusted }
 }
 
-/** Whether a living process of that user carries that mark. Two looks: one may miss a process that is born during it. */
-export function isCarried(mark: string, user: number): boolean {
-  const isByIt = (pid: number): boolean => ownerOf(pid) === user && environmentOf(pid, markName) === mark
-  return allPids().some(isByIt) || allPids().some(isByIt)
+/** Whether a living process of the user has this mark. Two scans: one may miss a process being born. */
+export function isMarkInUse(mark: string, user: number): boolean {
+  const isMarked = (pid: number): boolean => ownerOf(pid) === user && environmentOf(pid, markName) === mark
+  return allPids().some(isMarked) || allPids().some(isMarked)
 }
 
 /**
- * Whether nobody but this user can have started it, and so chosen its environment. Anybody may start a setuid program, which
- * then runs with the rights of its owner, often all of them.
+ * Whether only this user can have started the process, and so chosen its environment. Any user may start a
+ * setuid program, which then runs with the rights of the program's owner, often root.
  */
-function isByThisUser(pid: number): boolean {
+function isStartedByThisUser(pid: number): boolean {
   const users = usersOf(pid)
   return users?.real === process.getuid?.() && users?.effective === process.geteuid?.() && !isSetuid(pid)
 }

@@ -1,54 +1,51 @@
 /**
- * The census without a subreaper: a look at every process of the machine. It finds the processes that are known, what was
- * born in a group or session of theirs, what carries the mark and has no ancestor of other origin, and all that
- * descends from these. A daemon that left its session and emptied its environment before any look saw it is not found.
+ * The census without a subreaper: it scans every process of the machine. A scan finds the known processes of
+ * a scope, those that were born in a group or session of theirs, those that have the mark of the scope and no
+ * ancestor of other origin, and all descendants of these. It misses a daemon that leaves its session and
+ * clears its environment before any scan sees it.
  */
 
 import { allPids, childrenOf, environmentOf, type ProcessStat, statOf } from '../platform/current.js'
 import { markName, workerMarkIn } from '../wire/mark.js'
-import { isEmptyGroup, KnownProcesses } from './known-processes.js'
+import type { Census, Member } from './census.js'
+import { KnownProcesses } from './known-processes.js'
 import type { OrphanAdopter } from './orphan-adopter.js'
-import { originOf, type Verdict } from './process-origin.js'
-import { ProcessTree, visitTree } from './process-tree.js'
-import { type Census, letGoTree, type Member, type ScopeRecord } from './scope-record.js'
-import { isTaken } from './worker-liveness.js'
+import { isEmptyGroup, pidExists } from './process-identity.js'
+import { type AncestorKind, originOf } from './process-origin.js'
+import { type ProcessSnapshot, takeSnapshot } from './process-snapshot.js'
+import { visitTree } from './process-tree.js'
+import { releaseTree } from './release-tree.js'
+import type { ScopeRecord } from './scope-record.js'
 
-// With no event for the death of a stranger, there is nothing but to look again.
+// No event tells when a process ends that is no child of this one. So scan again after this time.
 const longestPauseMs = 50
 
-export interface ScanParts {
-  /** Whether it is the worker: what carries a mark of it may be its child. */
+export interface MarksCensusParts {
+  /** Whether this pid is the worker: a marked process may be its child. */
   readonly isWorker: (pid: number) => boolean
-  /** Who takes in the orphans of the worker. */
+  /** Tells which process adopts the orphans of the worker. */
   readonly adopter: OrphanAdopter
-  /** Owns the marks that no other scope owns, and no process that is known to another one. */
-  readonly rest?: ScopeRecord
-  /** Whether another census has the descendants of this process. */
+  /** The scope of marked processes that no other scope owns or knows. */
+  readonly fallback?: ScopeRecord
+  /** Whether another census finds the descendants of this process. */
   readonly isSubreaper?: boolean
-  /** Which processes need not be looked at, since another census has them. */
-  readonly isOthers?: (pid: number) => boolean
-}
-
-export interface Look {
-  readonly tree: ProcessTree
-  readonly marks: ReadonlyMap<number, string>
-  /** What was let go, and what descends from it. */
-  readonly released: ReadonlySet<number>
+  /** Which pids to leave out, since another census finds them. */
+  readonly isElsewhere?: (pid: number) => boolean
 }
 
 export class MarksCensus implements Census {
   readonly containment = 'marks'
-  readonly #parts: ScanParts
-  /** What was let go: nobody's, and never ended. */
+  readonly #parts: MarksCensusParts
+  /** Released processes: they belong to no scope and are never ended. */
   readonly #released = new KnownProcesses()
   readonly #scopes = new Set<ScopeRecord>()
-  /** The closed ones that could not end all their processes. */
-  readonly #survived = new Set<ScopeRecord>()
-  protected lastLook: Look | undefined
-  /** How long the last one took, in ms. */
-  protected lookMs = 0
+  /** The closed scopes that could not end all of their processes. */
+  readonly #withSurvivors = new Set<ScopeRecord>()
+  protected lastSnapshot: ProcessSnapshot | undefined
+  /** How long the last scan took, in ms. */
+  protected scanMs = 0
 
-  constructor(parts: ScanParts) {
+  constructor(parts: MarksCensusParts) {
     this.#parts = parts
   }
 
@@ -56,14 +53,14 @@ export class MarksCensus implements Census {
     this.#scopes.add(scope)
   }
 
-  launched(scope: ScopeRecord, pid: number, command: string): void {
-    this.#released.forgetNumber(pid)
+  leaderStarted(scope: ScopeRecord, pid: number, command: string): void {
+    this.#released.forgetPid(pid)
     scope.addLeader(pid, command)
-    scope.seeLeader(pid)
+    scope.inspectLeader(pid)
   }
 
   leaderEnded(scope: ScopeRecord, pid: number): void {
-    scope.founderEnded(pid)
+    scope.groupLeaderEnded(pid)
     scope.removeLeader(pid, isEmptyGroup)
     if (scope.state === 'open') scope.prune()
   }
@@ -78,7 +75,7 @@ export class MarksCensus implements Census {
     return !isUnclear && ofCommand(scope, members, command).length === 0
   }
 
-  isStill(scope: ScopeRecord, { stat }: Member): boolean {
+  confirmIdentity(scope: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     const isOfScope =
@@ -88,41 +85,42 @@ export class MarksCensus implements Census {
   }
 
   release(scope: ScopeRecord, pid: number): void {
-    this.letGo(scope, pid)
+    this.releaseExternal(scope, pid)
   }
 
-  letGo(scope: ScopeRecord, pid: number): void {
+  releaseExternal(scope: ScopeRecord, pid: number): void {
     this.#released.prune()
-    letGoTree(scope, this.#released, pid)
-    // Whoever has looked in this turn has not seen that.
-    this.lastLook = undefined
+    releaseTree(scope, this.#released, pid)
+    // A snapshot from this turn of the event loop does not contain the release.
+    this.lastSnapshot = undefined
   }
 
-  changeWithin(_scope: ScopeRecord, ms: number): Promise<void> {
-    // No more than half of the time is for looks: this process has other work.
-    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, Math.max(longestPauseMs, this.lookMs))))
+  waitForChange(_scope: ScopeRecord, ms: number): Promise<void> {
+    // Spend no more than half of the time on scans: this process has other work.
+    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, Math.max(longestPauseMs, this.scanMs))))
   }
 
-  forget(scope: ScopeRecord, hasSurvivors: boolean): void {
+  close(scope: ScopeRecord, hasSurvivors: boolean): void {
     this.#scopes.delete(scope)
-    for (const closed of this.#survived) if (!hasLiving(closed)) this.#survived.delete(closed)
-    if (hasSurvivors && scope !== this.#parts.rest) this.#survived.add(scope)
+    for (const closed of this.#withSurvivors) if (!hasLiving(closed)) this.#withSurvivors.delete(closed)
+    if (hasSurvivors && scope !== this.#parts.fallback) this.#withSurvivors.add(scope)
   }
 
-  /** Whether there is no scope whose processes it is to find. */
+  /** Whether there is no scope to find processes for. */
   protected get isIdle(): boolean {
     return this.#scopes.size === 0
   }
 
-  /** Whether it takes no look at all processes to tell that some of the scope are left. */
+  /** Whether the scope is known to have living processes without a scan of the whole machine. */
   protected knowsLiving(scope: ScopeRecord): boolean {
-    // Of the rest, those that were seen may be another scope's by now.
-    return scope !== this.#parts.rest && hasLiving(scope)
+    // A process that a scan gave to the fallback may be another scope's by now.
+    return scope !== this.#parts.fallback && hasLiving(scope)
   }
 
   /**
-   * A child that was born since the look is known by its parent alone, and the signal may end that. Once the signal is sent
-   * no other one is born: the kernel fails the fork of a process that has one to handle (signal_pending in copy_process).
+   * A child that was born after the scan is recognised only by its parent, which the signal may end: so note
+   * it now. Once the signal is sent, no other child is born: the kernel fails the fork of a process with a
+   * pending signal (signal_pending in copy_process).
    */
   #noteChildren(scope: ScopeRecord, parent: ProcessStat): void {
     for (const pid of childrenOf(parent)) {
@@ -131,28 +129,29 @@ export class MarksCensus implements Census {
     }
   }
 
-  /** What belongs to the scope. `isUnclear`: a later look may find more. */
+  /** The processes of the scope. `isUnclear`: a later scan may find more. */
   #find(scope: ScopeRecord): { members: Member[]; isUnclear: boolean } {
     const found = new Map<number, Member>()
-    const look = this.look()
-    const { tree, marks, released } = look
-    scope.foreign.forgetEnded()
+    const snapshot = this.snapshot()
+    const { tree, marks, released } = snapshot
+    scope.external.forgetEnded()
     const add = (root: ProcessStat): void =>
       visitTree(root, (stat) => {
-        if (found.has(stat.pid) || released.has(stat.pid) || this.#isKept(stat, scope)) return []
+        if (found.has(stat.pid) || released.has(stat.pid) || this.#isLeftToOthers(stat, scope)) return []
         const isOwnChild = scope.leaders.has(stat.pid)
         if (!stat.alive && !isOwnChild) return []
         found.set(stat.pid, { stat, isOwnChild })
         scope.remember(stat)
         return tree.childrenOf(stat)
       })
-    // In this order: whoever is known holds the numbers of groups, and with an ancestor that is known no mark is asked for.
+    // In this order: known processes hold the numbers of groups, and descendants of what was found need no
+    // check of their mark.
     for (const stat of tree.processes) if (scope.leaders.has(stat.pid) || scope.hasSeen(stat)) add(stat)
     for (const stat of tree.processes) if (scope.wasBornInGroup(stat)) add(stat)
     let isUnclear = false
     for (const stat of tree.processes) {
       if (found.has(stat.pid) || !stat.alive || !ownsMarkOf(scope, marks.get(stat.pid))) continue
-      const origin = originOf(stat, tree, this.#parts.adopter, (at) => this.#verdictOn(at, scope, look))
+      const origin = originOf(stat, tree, this.#parts.adopter, (at) => this.#classify(at, scope, snapshot))
       if (origin === 'ours') add(stat)
       else if (origin === 'unclear') isUnclear = true
     }
@@ -160,86 +159,51 @@ export class MarksCensus implements Census {
     return { members: [...found.values()], isUnclear }
   }
 
-  /** Whether another scope has the process: the rest is what nobody else has. */
-  #isKept(stat: ProcessStat, scope: ScopeRecord): boolean {
-    return scope === this.#parts.rest && this.#isKnownToOthers(stat, scope)
+  /** The fallback scope gets only processes that no other scope knows. */
+  #isLeftToOthers(stat: ProcessStat, scope: ScopeRecord): boolean {
+    return scope === this.#parts.fallback && this.#isKnownToOthers(stat, scope)
   }
 
   #isKnownToOthers(stat: ProcessStat, scope: ScopeRecord): boolean {
-    for (const scopes of [this.#scopes, this.#survived]) {
+    for (const scopes of [this.#scopes, this.#withSurvivors]) {
       for (const other of scopes) if (other !== scope && isKnown(other, stat)) return true
     }
     return false
   }
 
-  #verdictOn(ancestor: ProcessStat, scope: ScopeRecord, { marks, released }: Look): Verdict {
-    const { isWorker, isSubreaper = false, isOthers } = this.#parts
+  #classify(ancestor: ProcessStat, scope: ScopeRecord, { marks, released }: ProcessSnapshot): AncestorKind {
+    const { isWorker, isSubreaper = false, isElsewhere } = this.#parts
     const { pid } = ancestor
     if (pid === process.pid) return isSubreaper ? 'foreign' : 'ours'
     if (isWorker(pid) || isKnown(scope, ancestor)) return 'ours'
-    // Where descent tells whose it is, its mark tells nothing.
-    if (isOthers?.(pid) || released.has(pid) || this.#isKnownToOthers(ancestor, scope)) return 'foreign'
+    // Where descent tells the owner of a process, its mark does not count.
+    if (isElsewhere?.(pid) || released.has(pid) || this.#isKnownToOthers(ancestor, scope)) return 'foreign'
     const mark = marks.get(pid) ?? environmentOf(pid, markName)
     if (ownsMarkOf(scope, mark)) return 'marked'
     return workerMarkIn(mark ?? '') === workerMarkIn(scope.mark) ? 'foreign' : 'unmarked'
   }
 
-  /** One look for all scopes, for one turn of the loop: two looks in a row are two turns. */
-  protected look(): Look {
-    if (this.lastLook !== undefined) return this.lastLook
+  /** One snapshot serves all scopes for one turn of the event loop: so two scans in a row need two turns. */
+  protected snapshot(): ProcessSnapshot {
+    if (this.lastSnapshot !== undefined) return this.lastSnapshot
     const beganAt = performance.now()
-    const steps = this.steps(allPids())
+    const steps = this.scanSteps(allPids())
     let step = steps.next()
     while (!step.done) step = steps.next()
-    this.lookMs = performance.now() - beganAt
+    this.scanMs = performance.now() - beganAt
     setImmediate(() => {
-      this.lastLook = undefined
+      this.lastSnapshot = undefined
     })
-    this.lastLook = step.value
+    this.lastSnapshot = step.value
     return step.value
   }
 
-  /** The steps of a look, none of which takes long. */
-  protected *steps(pids: Iterable<number>): Generator<void, Look> {
-    const { isOthers } = this.#parts
-    const processes: ProcessStat[] = []
-    for (const pid of pids) {
-      if (pid === process.pid || isOthers?.(pid)) continue
-      const stat = statOf(pid)
-      if (stat !== undefined) processes.push(stat)
-      yield
-    }
-    const marks = new Map<number, string>()
-    // What is older than every scope has no mark of theirs: environments are the greater part of a look.
-    let firstMarkedTick = Number.POSITIVE_INFINITY
-    for (const scope of this.#scopes) firstMarkedTick = Math.min(firstMarkedTick, scope.firstMarkedTick)
-    for (const stat of processes) {
-      const mark = stat.startTick < firstMarkedTick ? undefined : environmentOf(stat.pid, markName)
-      if (mark !== undefined) marks.set(stat.pid, mark)
-      yield
-    }
-    const tree = new ProcessTree(processes)
-    return { tree, marks, released: this.#releasedIn(tree) }
-  }
-
-  #releasedIn(tree: ProcessTree): Set<number> {
-    const released = new Set<number>()
-    const { seen, groups } = this.#released
-    if (seen.size + groups.size === 0) return released
-    const add = (root: ProcessStat): void =>
-      visitTree(root, (stat) => {
-        if (released.has(stat.pid)) return []
-        released.add(stat.pid)
-        this.#released.remember(stat)
-        return tree.childrenOf(stat)
-      })
-    for (const stat of tree.processes) if (this.#released.hasSeen(stat)) add(stat)
-    for (const stat of tree.processes) if (this.#released.wasBornInGroup(stat)) add(stat)
-    return released
+  protected scanSteps(pids: Iterable<number>): Generator<void, ProcessSnapshot> {
+    return takeSnapshot(pids, this.#scopes, this.#released, this.#parts.isElsewhere)
   }
 }
 
-/** Those of one command; all of them without its number. */
+/** The members that come from one command; without a command, all members. */
 function ofCommand(scope: ScopeRecord, members: Member[], command: number | undefined): Member[] {
   if (command === undefined) return members
   const numbers = scope.commands.numbersOf(members)
@@ -256,7 +220,7 @@ function isKnown(scope: ScopeRecord, stat: ProcessStat): boolean {
 
 function hasLiving({ seen }: KnownProcesses): boolean {
   for (const [pid, startTick] of seen) {
-    const stat = isTaken(pid) ? statOf(pid) : undefined
+    const stat = pidExists(pid) ? statOf(pid) : undefined
     if (stat?.alive && stat.startTick === startTick) return true
   }
   return false

@@ -1,4 +1,4 @@
-/** All processes of one look, by number and by parent, and the walk through a tree of them. */
+/** The process tree of one scan, by pid and by parent, and the walk through a tree. */
 
 import type { ProcessStat } from '../platform/current.js'
 
@@ -22,15 +22,15 @@ export class ProcessTree {
   }
 
   childrenOf(stat: ProcessStat): ProcessStat[] {
-    return (this.#byParent.get(stat.pid) ?? []).filter((child) => isOlder(stat, child))
+    return (this.#byParent.get(stat.pid) ?? []).filter((child) => canBeParent(stat, child))
   }
 
-  /** The process itself, its parent, and so on, as far as the look has shown them. */
-  *lineOf(stat: ProcessStat): Generator<ProcessStat> {
+  /** The process itself, its parent, and so on, as far as the scan has found them. */
+  *lineage(stat: ProcessStat): Generator<ProcessStat> {
     yield stat
     let child = stat
     for (let at = this.#byPid.get(stat.parent); at !== undefined; at = this.#byPid.get(at.parent)) {
-      if (!isOlder(at, child)) return
+      if (!canBeParent(at, child)) return
       yield at
       child = at
     }
@@ -38,16 +38,16 @@ export class ProcessTree {
 }
 
 /**
- * No process is older than its parent, not even than the one that took it in. Who seems so got its number while the look
- * was taken.
+ * No process is older than its parent, nor than the process that adopted it as an orphan. If a child seems
+ * older, the pid of the parent was reused during the scan.
  */
-function isOlder(parent: ProcessStat, child: ProcessStat): boolean {
+function canBeParent(parent: ProcessStat, child: ProcessStat): boolean {
   return parent.pid !== child.pid && parent.startTick <= child.startTick
 }
 
 /**
- * Visits a process and what descends from it, parents before their children. `visit` returns the children to go on with.
- * Without recursion: a chain of processes may be longer than the stack is deep.
+ * Visits a process and its descendants, parents before their children. `visit` returns the children to go on
+ * with. Without recursion, since a chain of processes may be longer than the stack is deep.
  */
 export function visitTree<Node>(root: Node, visit: (node: Node) => readonly Node[]): void {
   const waiting = [root]

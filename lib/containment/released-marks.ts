@@ -1,17 +1,17 @@
-/** The marks of scopes that let something go: once such a scope is closed, all that carries its mark was let go. */
+/** The marks of scopes with a release: after the scope is closed, only released processes have its mark. */
 
-import { lookForMarks } from './marked-processes.js'
+import { findMarkedProcesses } from './marked-processes.js'
 
-// A worker that lives for months may release a command with each request.
-const marksBetweenDrops = 1_000
+// A worker that runs for months may release a command in each request.
+const marksBetweenPrunes = 1_000
 
 export class ReleasedMarks {
   readonly #marks = new Set<string>()
-  #dropAt = marksBetweenDrops
+  #pruneAt = marksBetweenPrunes
 
   add(mark: string): void {
     this.#marks.add(mark)
-    if (this.#marks.size >= this.#dropAt) this.#drop()
+    if (this.#marks.size >= this.#pruneAt) this.#prune()
   }
 
   has(mark: string): boolean {
@@ -22,15 +22,18 @@ export class ReleasedMarks {
     return this.#marks.size
   }
 
-  /** Forgets the marks that no process carries. What was just released is among the processes. */
-  #drop(): void {
+  /** Forgets the marks that no process has. The process that was just released still has its mark. */
+  #prune(): void {
     try {
-      // Two looks: while a process becomes another program, its environment shows empty.
-      const carried = new Set([...lookForMarks().marks.values(), ...lookForMarks().marks.values()])
-      for (const mark of this.#marks) if (!carried.has(mark)) this.#marks.delete(mark)
+      // Two scans: the environment of a process reads as empty during its exec.
+      const inUse = new Set([
+        ...findMarkedProcesses().marks.values(),
+        ...findMarkedProcesses().marks.values()
+      ])
+      for (const mark of this.#marks) if (!inUse.has(mark)) this.#marks.delete(mark)
     } catch {
-      // For want of descriptors: they are kept, and the next look is as far away as this one was.
+      // Out of file descriptors: keep the marks. The next attempt is as far away as after a successful one.
     }
-    this.#dropAt = this.#marks.size + marksBetweenDrops
+    this.#pruneAt = this.#marks.size + marksBetweenPrunes
   }
 }

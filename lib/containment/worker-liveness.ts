@@ -2,29 +2,20 @@
 
 import { bootId, pidNamespace, statOf } from '../platform/current.js'
 import type { WorkerName } from '../wire/mark.js'
+import { pidExists } from './process-identity.js'
 
-/** Whether the worker's number is one of this boot and this PID namespace: of others nothing can be said here. */
-export function isOfHere(worker: Pick<WorkerName, 'bootId' | 'pidNamespace'>): boolean {
+/** Whether the pid is from this boot and PID namespace. Nothing can be concluded about any other. */
+export function isLocal(worker: Pick<WorkerName, 'bootId' | 'pidNamespace'>): boolean {
   return worker.bootId === bootId() && worker.pidNamespace === pidNamespace()
 }
 
 /**
- * Whether a worker of this boot and PID namespace is alive. A zombie is not. One that cannot be looked at (of another
- * user, with hidepid) is as long as there is any process of its number.
+ * Whether a worker of this boot and PID namespace is alive. A zombie is not. A worker that cannot be
+ * inspected (one of another user, with hidepid) counts as alive as long as any process has its pid.
  */
 export function isAlive({ pid, startTick }: Pick<WorkerName, 'pid' | 'startTick'>): boolean {
   const stat = statOf(pid)
-  if (stat === undefined) return isTaken(pid)
-  // A mark says 0 where the start could not be read, and nothing then against who has the number.
+  if (stat === undefined) return pidExists(pid)
+  // A mark has 0 where the start time could not be read. Then any process with this pid may be the worker.
   return stat.alive && (stat.startTick === startTick || startTick === 0)
-}
-
-/** Whether there is a process of that number, be it a zombie. It needs no descriptor. */
-export function isTaken(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    // EPERM means that there is somebody; what is no number of a process says nothing.
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
-  }
 }

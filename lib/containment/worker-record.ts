@@ -1,6 +1,6 @@
 /**
- * What belongs to a worker and to none of its scopes: what it started behind the guard's back, which inherits the
- * worker's own environment, and strays of unknown origin.
+ * The processes of a worker that belong to none of its scopes: those that it started without the guard, which
+ * inherit the worker's own environment, and strays of unknown origin.
  */
 
 import type { NativeCalls } from '../platform/current.js'
@@ -11,11 +11,11 @@ import { ReleasedMarks } from './released-marks.js'
 import { ScopeRecord } from './scope-record.js'
 
 export class WorkerRecord extends ScopeRecord {
-  /** The marks of the scopes that are not closed: what carries one is that scope's affair. */
-  readonly others = new Set<string>()
-  readonly released = new ReleasedMarks()
-  /** Whether the worker lives on without its keeper. */
-  isOnItsOwn = false
+  /** The marks of the scopes that are not closed: a process with one of these belongs to that scope. */
+  readonly openMarks = new Set<string>()
+  readonly releasedMarks = new ReleasedMarks()
+  /** Whether the worker goes on without its keeper. */
+  isDismissed = false
   readonly #workerMark: string
 
   constructor(workerMark: string, libc: NativeCalls | undefined) {
@@ -23,21 +23,20 @@ export class WorkerRecord extends ScopeRecord {
     this.#workerMark = workerMark
   }
 
-  /** As the worker wants it. */
-  follow({ graceMs, killSignal }: WorkerSettings): void {
+  applySettings({ graceMs, killSignal }: WorkerSettings): void {
     this.graceMs = graceMs
     this.killSignal = killSignal
   }
 
-  /** Whoever is no child of the keeper is looked for, too. */
-  lookEverywhere(): void {
-    this.foreign.suspectSince(workerIn(this.#workerMark)?.startTick ?? 0)
+  /** Also finds processes that do not descend from the keeper. */
+  includeExternal(): void {
+    this.external.mayExistSince(workerIn(this.#workerMark)?.startTick ?? 0)
   }
 
   override owns(mark: string): boolean {
-    if (workerMarkIn(mark) !== this.#workerMark || this.others.has(mark) || this.released.has(mark))
+    if (workerMarkIn(mark) !== this.#workerMark || this.openMarks.has(mark) || this.releasedMarks.has(mark))
       return false
-    // By a keeper that this worker had before.
+    // An earlier keeper of this worker may have released it.
     return !isReleased(mark)
   }
 }

@@ -4,12 +4,13 @@
  * its event loop.
  */
 
+import { scanFailedMessage, uninspected } from '../containment/ended-processes.js'
 import { IncrementalCensus } from '../containment/incremental-census.js'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { noteRelease, noteReleasedProcess } from '../containment/release-registry.js'
-import { removeFolders } from '../containment/scope-folders.js'
+import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
+import { removeFolders } from '../containment/remove-scope-folders.js'
 import { ScopeRecord } from '../containment/scope-record.js'
-import { terminate, unseenLine } from '../containment/terminate.js'
+import { terminate } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import {
@@ -64,8 +65,9 @@ export async function endLostScope(link: KeeperLink, lost: LostScope, log: Logge
     if (report !== undefined) return report
   }
   const processes = await endInWorker(identified, log).catch((err: Error) => {
-    log.error({ err, scope: identified.opening.id }, unseenLine)
-    return identified.processes.map((process) => unscanned(process, err))
+    log.error({ err, scope: identified.opening.id }, scanFailedMessage)
+    // Only these processes are known, not their descendants.
+    return identified.processes.map(({ pid, startTick }) => uninspected(pid, startTick, err.message))
   })
   return { processes, leftFolders: await removeFolders(identified.folders) }
 }
@@ -113,39 +115,36 @@ async function endInWorker(
   const libc = await loading
   census ??= new IncrementalCensus({
     isWorker: (pid) => pid === process.pid,
-    adopter: new OrphanAdopter({ place: process.pid, find: () => captureIn(undefined, findOrphanAdopter) })
+    adopter: new OrphanAdopter({
+      pid: process.pid,
+      findAdopter: () => captureIn(undefined, findOrphanAdopter)
+    })
   })
   const record = new ScopeRecord(0, mark, opening, libc)
   // No process of the scope is older than its worker.
-  record.foreign.suspectSince(workerIn(mark)?.startTick ?? 0)
+  record.external.mayExistSince(workerIn(mark)?.startTick ?? 0)
   census.open(record)
   for (const process of releasedCommands) if (isSameProcess(process)) census.release(record, process.pid)
   // Record the releases once more: the keeper may have been lost before it read them.
-  if (releasedCommands.length > 0) ignoreErrors(() => noteRelease(mark))
+  if (releasedCommands.length > 0) ignoreErrors(() => recordRelease(mark))
   for (const process of releasedAdopted) {
     if (!isSameProcess(process)) continue
-    census.letGo(record, process.pid)
-    ignoreErrors(() => noteReleasedProcess(process))
+    census.releaseExternal(record, process.pid)
+    ignoreErrors(() => recordReleasedProcess(process))
   }
   for (const [index, process] of processes.entries()) {
-    record.foreign.adopt(process)
+    record.external.adopt(process)
     record.commands.started(commandNumber(index), process.pid)
   }
   const ended = await terminate(census, record, libc)
-  const { whyUnseen: why } = record
-  if (why !== undefined) log.error({ why, scope: opening.id }, unseenLine)
-  census.forget(
+  const { scanFailure: why } = record
+  if (why !== undefined) log.error({ why, scope: opening.id }, scanFailedMessage)
+  census.close(
     record,
     ended.some(({ ended }) => ended === 'survived')
   )
-  record.foreign.close()
+  record.external.close()
   return ended
-}
-
-/** The report on a process when no scan was possible. Only this process is known, not its descendants. */
-function unscanned({ pid, startTick }: ProcessName, { message }: Error): EndedProcess {
-  const why = `it could not be inspected: ${message}`
-  return { pid, command: `[started at tick ${startTick}]`, ended: 'survived', why }
 }
 
 /**

@@ -2,10 +2,12 @@
  * Closes a scope: stops its launches, ends its processes, removes its directories. Also ends single commands.
  */
 
+import type { Census } from '../containment/census.js'
 import { CommandCensus } from '../containment/command-census.js'
-import { KeptFolders, removeFolders } from '../containment/scope-folders.js'
-import type { Census, ScopeRecord } from '../containment/scope-record.js'
-import { terminate, unseenLine } from '../containment/terminate.js'
+import { scanFailedMessage } from '../containment/ended-processes.js'
+import { RetainedFolders, removeFolders } from '../containment/remove-scope-folders.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
+import { terminate } from '../containment/terminate.js'
 import type { WorkerRecord } from '../containment/worker-record.js'
 import type { NativeCalls } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, ScopeFolder } from '../wire/messages.js'
@@ -23,7 +25,7 @@ export interface ScopeCloserParts {
 export class ScopeCloser {
   readonly #parts: ScopeCloserParts
   /** The directories of closed scopes that released commands still use. */
-  readonly #keptFolders = new KeptFolders()
+  readonly #keptFolders = new RetainedFolders()
 
   constructor(parts: ScopeCloserParts) {
     this.#parts = parts
@@ -52,15 +54,15 @@ export class ScopeCloser {
     this.#reportUnseen(scope)
     scope.state = 'closed'
     const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
-    census.forget(scope, hasSurvivors)
+    census.close(scope, hasSurvivors)
     // While its mark stays among the others, survivors are not reported a second time as the worker's own.
-    if (!hasSurvivors) workerRecord.others.delete(scope.mark)
-    scope.foreign.close()
+    if (!hasSurvivors) workerRecord.openMarks.delete(scope.mark)
+    scope.external.close()
     const isKept = ({ user }: ScopeFolder): boolean => user !== undefined && scope.hasReleased
-    this.#keptFolders.keep(scope.number, scope.mark, scope.folders.filter(isKept))
+    this.#keptFolders.retain(scope.number, scope.mark, scope.folders.filter(isKept))
     const leftFolders = await removeFolders(scope.folders.filter((folder) => !isKept(folder)))
     // The released commands may have exited already.
-    leftFolders.push(...(await this.#keptFolders.letGo(scope.number)))
+    leftFolders.push(...(await this.#keptFolders.removeUnused(scope.number)))
     return { processes, leftFolders }
   }
 
@@ -72,19 +74,19 @@ export class ScopeCloser {
   ): Promise<readonly EndedProcess[]> {
     if (ending !== undefined) return (await ending).processes
     const { graceMs, firstSignalTo } = record
-    record.commands.watch(command)
+    record.commands.startEnding(command)
     try {
       const search = new CommandCensus(this.#parts.census, command)
       return await terminate(search, record, this.#parts.libc, { graceMs, killSignal, firstSignalTo })
     } finally {
       this.#reportUnseen(record)
-      record.commands.forget(command)
+      record.commands.finishEnding(command)
     }
   }
 
   /** A process of the scope has exited: removes its kept directories if it was their last user. */
   async removeUnusedFolders(scope: number): Promise<void> {
-    const leftFolders = await this.#keptFolders.letGo(scope)
+    const leftFolders = await this.#keptFolders.removeUnused(scope)
     if (leftFolders.length === 0) return
     const message = 'directories of a closed scope could not be removed'
     this.#parts.send({ type: 'say', level: 'error', fields: { leftFolders }, message })
@@ -92,14 +94,19 @@ export class ScopeCloser {
 
   /** Does the same for all scopes. Resolves with the directories that could not be removed. */
   removeAllUnusedFolders(): Promise<LeftFolder[]> {
-    return this.#keptFolders.letGoAll()
+    return this.#keptFolders.removeAllUnused()
   }
 
   /** Reports that the processes of a scope could not be read. The list of survivors may be empty then. */
   #reportUnseen(scope: ScopeRecord): void {
-    const { number, whyUnseen: why } = scope
+    const { number, scanFailure: why } = scope
     if (why === undefined) return
-    scope.whyUnseen = undefined
-    this.#parts.send({ type: 'say', level: 'error', fields: { scope: number, why }, message: unseenLine })
+    scope.scanFailure = undefined
+    this.#parts.send({
+      type: 'say',
+      level: 'error',
+      fields: { scope: number, why },
+      message: scanFailedMessage
+    })
   }
 }

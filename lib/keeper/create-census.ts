@@ -1,9 +1,9 @@
 /** Creates the census, which finds the processes of each scope, for the containment level of the keeper. */
 
+import type { Census } from '../containment/census.js'
 import { HybridCensus } from '../containment/hybrid-census.js'
-import { MarksCensus } from '../containment/marks-census.js'
+import { MarksCensus, type MarksCensusParts } from '../containment/marks-census.js'
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
-import type { Census } from '../containment/scope-record.js'
 import { SubreaperCensus } from '../containment/subreaper-census.js'
 import type { WorkerRecord } from '../containment/worker-record.js'
 import type { NativeCalls } from '../platform/current.js'
@@ -22,8 +22,8 @@ export interface CensusParts {
 
 export function createCensus(parts: CensusParts): Census {
   const { libc, isSubreaper, isWorker, adopter, workerRecord, onStrays } = parts
-  const scanParts = { isWorker, adopter, rest: workerRecord }
+  const scanParts: MarksCensusParts = { isWorker, adopter, fallback: workerRecord }
   if (libc === undefined || !isSubreaper) return new MarksCensus(scanParts)
-  const subreaper = new SubreaperCensus(libc, workerRecord, workerRecord.released, onStrays)
+  const subreaper = new SubreaperCensus(libc, workerRecord, workerRecord.releasedMarks, onStrays)
   return new HybridCensus(subreaper, scanParts)
 }

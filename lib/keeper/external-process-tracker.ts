@@ -17,7 +17,7 @@ export class ExternalProcessTracker {
 
   adopt(scope: ScopeRecord | undefined, { process, command }: WorkerMessage & { type: 'adopt' }): void {
     if (scope === undefined) return
-    scope.foreign.adopt(process)
+    scope.external.adopt(process)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#rescans ??= setInterval(() => this.#rescan(), rescanMs)
   }
@@ -25,15 +25,15 @@ export class ExternalProcessTracker {
   /** An adopted process has exited. Its descendants still belong to the scope. */
   exited(scope: ScopeRecord | undefined, pid: number): void {
     if (scope === undefined) return
-    scope.foreign.forget(pid)
+    scope.external.reaped(pid)
     // Its session has members if its pid is still known as that of a session.
-    scope.commands.leaderEnded(pid, scope.foundingsOf([pid]))
+    scope.commands.leaderEnded(pid, scope.ownGroupsAmong([pid]))
   }
 
   #rescan(): void {
     const records = this.#scopes.all().map(({ record }) => record)
-    const scopes = records.filter(({ foreign }) => foreign.any)
-    for (const scope of scopes) if (scope.state === 'open') scope.foreign.look()
+    const scopes = records.filter(({ external }) => external.hadAny)
+    for (const scope of scopes) if (scope.state === 'open') scope.external.scan()
     if (scopes.length > 0) return
     clearInterval(this.#rescans)
     this.#rescans = undefined

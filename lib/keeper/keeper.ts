@@ -1,7 +1,7 @@
 /** The keeper: receives the worker's orders and passes each to the part that carries it out. */
 
+import type { Census } from '../containment/census.js'
 import { OrphanAdopter } from '../containment/orphan-adopter.js'
-import type { Census } from '../containment/scope-record.js'
 import { WorkerRecord } from '../containment/worker-record.js'
 import type { NativeCalls, ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
@@ -60,10 +60,10 @@ export class Keeper {
     this.#workerRecord = workerRecord
     this.#adopterRequest = new AdopterRequest(send)
     this.adopter = new OrphanAdopter({
-      place: worker,
-      find: () => this.#adopterRequest.ask(),
+      pid: worker,
+      findAdopter: () => this.#adopterRequest.ask(),
       // When its worker is gone, the keeper is itself an orphan of the worker: its parent is the adopter.
-      known: () => (isWorkerGone() ? process.ppid : undefined)
+      knownAdopter: () => (isWorkerGone() ? process.ppid : undefined)
     })
     const census = createCensus({
       libc,
@@ -95,7 +95,7 @@ export class Keeper {
   receive(message: WorkerMessage): void {
     switch (message.type) {
       case 'settings':
-        this.#workerRecord.follow(message.settings)
+        this.#workerRecord.applySettings(message.settings)
         break
       case 'open':
         this.#scopes.open(message)
@@ -148,7 +148,7 @@ export class Keeper {
         break
       case 'dismiss':
         // The worker lives on. What it started without the guard is not the keeper's to end.
-        this.#workerRecord.isOnItsOwn = true
+        this.#workerRecord.isDismissed = true
         break
       default:
       // About the worker itself: see worker-supervisor.ts.
@@ -196,7 +196,7 @@ export class Keeper {
 
   /** Whether the worker has announced that it no longer needs its keeper. */
   get isDismissed(): boolean {
-    return this.#workerRecord.isOnItsOwn
+    return this.#workerRecord.isDismissed
   }
 
   /**

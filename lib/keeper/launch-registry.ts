@@ -1,6 +1,7 @@
 /** The commands that the keeper starts, from the order to the exit: which wait for connections, which run. */
 
-import type { Census, ScopeRecord } from '../containment/scope-record.js'
+import type { Census } from '../containment/census.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
 import type { KeeperMessage, LaunchRequest, WorkerMessage } from '../wire/messages.js'
 import { Launch, type LaunchEvents } from './launch.js'
 import type { StartProcess } from './process-starter.js'
@@ -35,7 +36,7 @@ export class LaunchRegistry {
     this.#events = {
       spawned: (launch, pid) => {
         launch.scope.commands.started(launch.id, pid, launch.firstSignalTo)
-        census.launched(launch.scope, pid, launch.command)
+        census.leaderStarted(launch.scope, pid, launch.command)
         this.#forget(launch)
         send({ type: 'spawned', id: launch.id, pid })
       },

@@ -1,8 +1,9 @@
 /** Lists the living processes of a scope: scans until two scans in a row agree. */
 
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
+import type { Census, Member } from '../containment/census.js'
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
-import type { Census, Member, ScopeRecord } from '../containment/scope-record.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
 import { isOutOfDescriptors } from '../platform/current.js'
 import type { ListedMessage } from '../wire/messages.js'
 import { describeMembers, livingMembers } from './scope-status.js'

@@ -3,8 +3,9 @@
  * later keepers and sweeps spare the process, too.
  */
 
-import { noteRelease, noteReleasedProcess } from '../containment/release-registry.js'
-import type { Census, ScopeRecord } from '../containment/scope-record.js'
+import type { Census } from '../containment/census.js'
+import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
 import type { WorkerRecord } from '../containment/worker-record.js'
 import { squattedLine, statOf } from '../platform/current.js'
 import type { KeeperMessage, ProcessName } from '../wire/messages.js'
@@ -26,18 +27,18 @@ export class ScopeReleaser {
     if (!scope?.release(pid)) return
     scope.hasReleased = true
     this.#census.release(scope, pid)
-    this.#workerRecord.released.add(scope.mark)
-    this.#note(pid, () => noteRelease(scope.mark))
+    this.#workerRecord.releasedMarks.add(scope.mark)
+    this.#note(pid, () => recordRelease(scope.mark))
   }
 
   /** Releases a process that the scope has adopted. */
   releaseAdopted(scope: ScopeRecord | undefined, process: ProcessName): void {
     const { pid, startTick } = process
     // It may have exited, and its pid may have been reused.
-    if (!scope?.foreign.has(pid) || statOf(pid)?.startTick !== startTick) return
+    if (!scope?.external.has(pid) || statOf(pid)?.startTick !== startTick) return
     scope.release(pid)
-    this.#census.letGo(scope, pid)
-    this.#note(pid, () => noteReleasedProcess(process))
+    this.#census.releaseExternal(scope, pid)
+    this.#note(pid, () => recordReleasedProcess(process))
   }
 
   /** Writes the note. Warns once if another user has taken the name of the directory for notes. */

@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process'
-import { reapedByNode } from '../containment/child-reapers.js'
+import { reapedByNode } from '../containment/reap-children.js'
 import { keeperMarkName } from '../wire/mark.js'
 import type { WorkerHooks, WorkerInfo } from '../wire/worker-info.js'
 

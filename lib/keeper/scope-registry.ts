@@ -1,7 +1,8 @@
 /** The scopes of the keeper, by number: opens them, and gives each its deadline and its directories. */
 
 import { basename } from 'node:path'
-import { type Census, ScopeRecord } from '../containment/scope-record.js'
+import type { Census } from '../containment/census.js'
+import { ScopeRecord } from '../containment/scope-record.js'
 import type { WorkerRecord } from '../containment/worker-record.js'
 import type { NativeCalls } from '../platform/current.js'
 import { ExpiryQueue } from '../time/expiry-queue.js'
@@ -38,10 +39,10 @@ export class ScopeRegistry {
     const onDeadline = (): void => void closer.close(scope, 'deadline')
     const scope = new KeeperScope(record, opening, this.#deadlines, onDeadline)
     // No process of the scope is older than the worker.
-    if (isInherited) record.foreign.suspectSince(workerIn(workerMark)?.startTick ?? 0)
+    if (isInherited) record.external.mayExistSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
     census.open(record)
-    workerRecord.others.add(record.mark)
+    workerRecord.openMarks.add(record.mark)
     // A hung worker may wake up before it is aborted. It must not start anything then.
     if (this.#isEnding) closer.beginClosing(record)
   }

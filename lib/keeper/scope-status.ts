@@ -1,6 +1,7 @@
 /** The state of a scope and its living processes, for a person to read. */
 
-import type { Census, Member, ScopeRecord } from '../containment/scope-record.js'
+import type { Census, Member } from '../containment/census.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
 import { describeProcess, type ScopeProcess } from '../platform/current.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import type { KeeperScope } from './keeper-scope.js'

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { reapedByNode } from '../containment/child-reapers.js'
+import { reapedByNode } from '../containment/reap-children.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import { findProgram, shell } from './find-program.js'

@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import { reapedHere } from '../containment/child-reapers.js'
+import { reapedByWaitpid } from '../containment/reap-children.js'
 import { type InNewGroup, mayCallSetsid, type PosixSpawn, signalByPid } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
@@ -25,7 +25,7 @@ export function startByPosixSpawn(posixSpawn: PosixSpawn, inNewGroup: InNewGroup
       events.failed(failureOf(request, pid))
       return undefined
     }
-    reapedHere.set(pid, events)
+    reapedByWaitpid.set(pid, events)
     return new PosixProcess(pid)
   }
 }
@@ -39,7 +39,7 @@ class PosixProcess implements StartedProcess {
   }
 
   kill(signal: NodeJS.Signals): void {
-    signalByPid(this.pid, signal, () => reapedHere.has(this.pid))
+    signalByPid(this.pid, signal, () => reapedByWaitpid.has(this.pid))
   }
 }
 

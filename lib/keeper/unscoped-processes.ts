@@ -2,8 +2,8 @@
  * Finds and ends what the worker started outside any scope, and strays that no open scope can have started.
  */
 
-import { releasedProcesses } from '../containment/release-registry.js'
-import type { Census } from '../containment/scope-record.js'
+import type { Census } from '../containment/census.js'
+import { releasedPids } from '../containment/release-registry.js'
 import type { WorkerRecord } from '../containment/worker-record.js'
 import type { ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperReport } from '../wire/messages.js'
@@ -39,7 +39,7 @@ export class UnscopedProcesses {
   /** Ends them all. A worker that has dismissed its keeper keeps what it started itself. */
   async end(): Promise<KeeperReport> {
     const { census, closer, workerRecord } = this.#parts
-    if (!workerRecord.isOnItsOwn) this.#searchAllProcesses()
+    if (!workerRecord.isDismissed) this.#searchAllProcesses()
     census.open(workerRecord)
     return closer.end(workerRecord)
   }
@@ -57,10 +57,10 @@ export class UnscopedProcesses {
   /** From now on searches all processes for the worker's mark, and not only the keeper's descendants. */
   #searchAllProcesses(): void {
     const { census, workerRecord, workerMark } = this.#parts
-    workerRecord.lookEverywhere()
+    workerRecord.includeExternal()
     try {
       // Releases by an earlier keeper of this worker.
-      for (const pid of releasedProcesses(workerMark)) census.letGo(workerRecord, pid)
+      for (const pid of releasedPids(workerMark)) census.releaseExternal(workerRecord, pid)
     } catch {
       // No descriptor is available. What this keeper released itself is known without the notes.
     }

@@ -1,12 +1,12 @@
 /** Finds leftover processes: those whose mark names a dead worker that has no living keeper either. */
 
 import { KnownProcesses } from '../containment/known-processes.js'
-import { lookForMarks, type MarkedProcesses } from '../containment/marked-processes.js'
+import { findMarkedProcesses, type MarkedProcesses } from '../containment/marked-processes.js'
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { originOf, type Verdict } from '../containment/process-origin.js'
+import { type AncestorKind, originOf } from '../containment/process-origin.js'
 import { ProcessTree, visitTree } from '../containment/process-tree.js'
-import { isReleased, releasedProcesses } from '../containment/release-registry.js'
-import { isAlive, isOfHere } from '../containment/worker-liveness.js'
+import { isReleased, releasedPids } from '../containment/release-registry.js'
+import { isAlive, isLocal } from '../containment/worker-liveness.js'
 import { allProcesses, listsOwnPids, type ProcessStat, usersOf } from '../platform/current.js'
 import { ownRealm, workerIn, workerMarkIn } from '../wire/mark.js'
 
@@ -35,7 +35,7 @@ export interface Leftovers {
  * - a process that a living keeper of the dead worker will end itself
  * - a process whose real or effective user is not that of this process, or whose worker has another realm
  *   (see `ownRealm`)
- * - released processes: a released command with every process that carries its mark (see `noteRelease`), and
+ * - released processes: a released command with every process that carries its mark (see `recordRelease`), and
  *   a released process that was adopted, with its descendants that carry its mark or none
  * - every tree that is in use: the tree below the topmost leftover process, when this process, a living
  *   keeper, or a living worker that a keeper or a mark names is in it. A server that a worker started carries
@@ -49,7 +49,7 @@ export function findLeftoverProcesses(
 ): Leftovers {
   const nothing = { processes: [], isIncomplete: false }
   if (!listsOwnPids()) return nothing
-  const marked = lookForMarks()
+  const marked = findMarkedProcesses()
   const deadMarks = marksOfDeadWorkers(marked)
   // The environments alone show that there are no leftovers: no other file of any process needs to be read.
   if (deadMarks.size === 0 && known.seen.size === 0 && known.groups.size === 0) return nothing
@@ -61,14 +61,14 @@ export function findLeftoverProcesses(
   }
   const isKnown = (stat: ProcessStat): boolean => known.hasSeen(stat) || known.wasBornInGroup(stat)
   const isLeftover = (stat: ProcessStat): boolean => deadMarkOf(stat) !== undefined || isKnown(stat)
-  const verdictOn = (ancestor: ProcessStat): Verdict => {
+  const classify = (ancestor: ProcessStat): AncestorKind => {
     if (isKnown(ancestor)) return 'ours'
     return deadMarkOf(ancestor) === undefined ? 'unmarked' : 'marked'
   }
   const spared = treesInUse(tree, marked, isLeftover)
-  const releasedPids = new Set(releasedProcesses())
+  const released = new Set(releasedPids())
   const isReleasedTree = (stat: ProcessStat, mark: string | undefined): boolean =>
-    releasedPids.size > 0 && isInReleasedTree(releasedPids, mark, stat, tree, marked)
+    released.size > 0 && isInReleasedTree(released, mark, stat, tree, marked)
   const found = new Map<number, LeftoverProcess>()
   const addTree = (root: ProcessStat): void => {
     visitTree<LeftoverProcess>({ stat: root, mark: undefined }, ({ stat, mark: inherited }) => {
@@ -87,7 +87,7 @@ export function findLeftoverProcesses(
   let isIncomplete = false
   for (const stat of tree.processes) {
     if (found.has(stat.pid) || spared.has(stat.pid) || !stat.alive || deadMarkOf(stat) === undefined) continue
-    const origin = originOf(stat, tree, adopter, verdictOn)
+    const origin = originOf(stat, tree, adopter, classify)
     if (origin === 'ours') addTree(stat)
     else if (origin === 'unclear') isIncomplete = true
   }
@@ -102,7 +102,7 @@ function marksOfDeadWorkers({ marks, keepers }: MarkedProcesses): Set<string> {
   const isWorkerDead = (workerMark: string): boolean => {
     const worker = workerIn(workerMark)
     if (worker === undefined || worker.realm !== realm) return false
-    return isOfHere(worker) && !keptWorkers.has(workerMark) && !isAlive(worker)
+    return isLocal(worker) && !keptWorkers.has(workerMark) && !isAlive(worker)
   }
   const deadMarks = new Set<string>()
   for (const mark of new Set(marks.values())) {
@@ -122,7 +122,7 @@ function isInReleasedTree(
   tree: ProcessTree,
   { marks }: MarkedProcesses
 ): boolean {
-  for (const { pid } of tree.lineOf(stat)) {
+  for (const { pid } of tree.lineage(stat)) {
     if (releasedPids.has(pid) && (mark === undefined || mark === marks.get(pid))) return true
   }
   return false
@@ -146,20 +146,20 @@ function treesInUse(
     const stat = tree.find(pid)
     if (stat === undefined) continue
     let top = stat
-    for (const ancestor of tree.lineOf(stat)) if (ancestor.pid !== 1 && isLeftover(ancestor)) top = ancestor
+    for (const ancestor of tree.lineage(stat)) if (ancestor.pid !== 1 && isLeftover(ancestor)) top = ancestor
     addTree(top)
   }
   return inUse
 }
 
 /** The pids of the living workers that keepers and marks name. */
-function livingWorkers({ marks, keepers, strangers }: MarkedProcesses): Set<number> {
+function livingWorkers({ marks, keepers, untrusted }: MarkedProcesses): Set<number> {
   const workerMarks = new Set(keepers.values())
-  for (const [pid, mark] of marks) if (!strangers.has(pid)) workerMarks.add(workerMarkIn(mark) ?? '')
+  for (const [pid, mark] of marks) if (!untrusted.has(pid)) workerMarks.add(workerMarkIn(mark) ?? '')
   const living = new Set<number>()
   for (const workerMark of workerMarks) {
     const worker = workerIn(workerMark)
-    if (worker !== undefined && isOfHere(worker) && isAlive(worker)) living.add(worker.pid)
+    if (worker !== undefined && isLocal(worker) && isAlive(worker)) living.add(worker.pid)
   }
   return living
 }

@@ -4,7 +4,7 @@ import { lstatSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { lookForMarks } from '../containment/marked-processes.js'
+import { findMarkedProcesses } from '../containment/marked-processes.js'
 import { isAlive } from '../containment/worker-liveness.js'
 import {
   allPids,
@@ -49,11 +49,11 @@ export async function removeLeftoverFolders(): Promise<void> {
 
 /** The tags of workers whose keepers are alive, and the tags of scopes whose marks a process carries. */
 function tagsInUse(): Set<string> {
-  const { marks, keepers, strangers } = lookForMarks()
+  const { marks, keepers, untrusted } = findMarkedProcesses()
   const tags = new Set([...keepers.values()].map(folderTagOf))
   for (const [pid, mark] of marks) {
     const scopeTag = scopeTagOf(mark)
-    if (scopeTag !== undefined && !strangers.has(pid)) tags.add(scopeTag)
+    if (scopeTag !== undefined && !untrusted.has(pid)) tags.add(scopeTag)
   }
   return tags
 }

@@ -1,9 +1,11 @@
 /** The sweep: ends the leftovers of dead workers whose keepers are gone, too. */
 
+import type { Member, Scanner } from '../containment/census.js'
+import { isConfirmedEmpty } from '../containment/confirm-empty.js'
 import type { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { dropStaleNotes } from '../containment/release-registry.js'
-import { type Member, ScopeRecord, type Search } from '../containment/scope-record.js'
-import { isOver, terminate } from '../containment/terminate.js'
+import { removeStaleRecords } from '../containment/release-registry.js'
+import { ScopeRecord } from '../containment/scope-record.js'
+import { terminate } from '../containment/terminate.js'
 import { type NativeCalls, squattedLine, statOf } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { findLeftoverProcesses } from './find-leftover-processes.js'
@@ -28,7 +30,7 @@ export async function sweep(
   adopter: OrphanAdopter,
   warn: (message: string) => void = () => {}
 ): Promise<EndedProcess[]> {
-  dropStaleNotes()
+  removeStaleRecords()
   try {
     return await endLeftoverProcesses(libc, graceMs, adopter, warn)
   } finally {
@@ -45,19 +47,19 @@ async function endLeftoverProcesses(
   const leftovers = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, libc)
   const search = new LeftoverSearch(adopter)
   // Nearly every sweep ends here.
-  if (await isOver(search, leftovers)) return []
+  if (await isConfirmedEmpty(search, leftovers)) return []
   // The adopter must be known before the first signal, so that all processes are signalled together.
   await adopter.settled()
   const processes = await withSweepLock(
     () => terminate(search, leftovers, libc),
     (squatted) => warn(squattedLine(squatted))
   )
-  if (leftovers.whyUnseen !== undefined)
-    warn(`the leftovers of dead workers could not be read: ${leftovers.whyUnseen}`)
+  if (leftovers.scanFailure !== undefined)
+    warn(`the leftovers of dead workers could not be read: ${leftovers.scanFailure}`)
   return processes
 }
 
-class LeftoverSearch implements Search {
+class LeftoverSearch implements Scanner {
   readonly #adopter: OrphanAdopter
 
   constructor(adopter: OrphanAdopter) {
@@ -79,14 +81,14 @@ class LeftoverSearch implements Search {
     return members.length === 0 && !isIncomplete
   }
 
-  isStill(_leftovers: ScopeRecord, { stat }: Member): boolean {
+  confirmIdentity(_leftovers: ScopeRecord, { stat }: Member): boolean {
     const now = statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     // The process keeps at least one of them, or else the next scan finds it again.
     return now.parent === stat.parent || now.session === stat.session
   }
 
-  changeWithin(_leftovers: ScopeRecord, ms: number): Promise<void> {
+  waitForChange(_leftovers: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, Math.min(ms, maxPauseMs)))
   }
 

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Scanner } from '../../lib/containment/census.js'
 import type * as ScopeRecordModule from '../../lib/containment/scope-record.js'
 import type * as TerminateModule from '../../lib/containment/terminate.js'
 import { compiled } from '../harness/compiled.js'
@@ -19,15 +20,15 @@ const mostScans = 5_500 / scanMs
 
 test('slow scans of the processes extend neither the grace period nor the wait after SIGKILL', async () => {
   let scans = 0
-  const search: ScopeRecordModule.Search = {
+  const search: Scanner = {
     members: () => [],
     isEmpty() {
       scans++
       compute(scanMs)
       return false
     },
-    isStill: () => false,
-    changeWithin: (_scope, ms) => pause(Math.min(ms, 50))
+    confirmIdentity: () => false,
+    waitForChange: (_scope, ms) => pause(Math.min(ms, 50))
   }
   const scope = new ScopeRecord(1, 'mark', { graceMs: 500, killSignal: 'SIGTERM' }, undefined)
   await terminate(search, scope, undefined)

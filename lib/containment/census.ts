@@ -1,0 +1,61 @@
+/** A census finds the processes of each scope. There is one census for each containment level. */
+
+import type { ProcessStat } from '../platform/current.js'
+import type { Containment } from '../wire/messages.js'
+import type { ScopeRecord } from './scope-record.js'
+
+/** One process of a scope, as the last scan found it. */
+export interface Member {
+  readonly stat: ProcessStat
+  /**
+   * Whether it is a child of the keeper that has not been reaped. Its pid and the number of its process group
+   * cannot be reused until the keeper's event loop turns.
+   */
+  readonly isOwnChild: boolean
+}
+
+/** Scans for the processes that end together. A scan that fails for want of file descriptors throws. */
+export interface Scanner {
+  /**
+   * Every process of the scope, including the keeper's own unreaped zombies. With `most`, about that many
+   * where the scan can stop early.
+   */
+  members(scope: ScopeRecord, most?: number): Member[]
+  /** Whether a scan finds no process of the scope. */
+  isEmpty(scope: ScopeRecord): boolean
+  /**
+   * Whether the pid still belongs to the process that was scanned: it may have been reused since. Call this
+   * right before each signal. Where an orphan cannot be found by its origin, this also notes the children of
+   * the process.
+   */
+  confirmIdentity(scope: ScopeRecord, member: Member): boolean
+  /** Runs a long scan for the next answers. Absent where each answer comes from a scan of its own. */
+  prepareScan?(): Promise<void>
+  /** Resolves when something may have changed for the scope, after `ms` at the latest. */
+  waitForChange(scope: ScopeRecord, ms: number): Promise<void>
+  /** Many processes are about to end: reap them together, after `ms`. Absent if none is reaped here. */
+  delayReaping?(ms: number): void
+}
+
+/** Finds the processes of each scope of a keeper. */
+export interface Census extends Scanner {
+  readonly containment: Containment
+  /** With the number of a command: only the processes of that command. */
+  members(scope: ScopeRecord, most?: number, command?: number): Member[]
+  isEmpty(scope: ScopeRecord, command?: number): boolean
+  /** Finds the processes of this scope from now on. */
+  open(scope: ScopeRecord): void
+  /** A command was started for the scope. `pid` is its leader. */
+  leaderStarted(scope: ScopeRecord, pid: number, command: string): void
+  /** The leader has ended and was reaped. The processes that it started may still run. */
+  leaderEnded(scope: ScopeRecord, pid: number): void
+  /**
+   * Releases a command: its leader, the leader's descendants, and what carries the mark of the scope later
+   * belong to no scope any more.
+   */
+  release(scope: ScopeRecord, pid: number): void
+  /** The same for a process that the keeper did not start. Its mark is not the scope's: it proves nothing. */
+  releaseExternal(scope: ScopeRecord, pid: number): void
+  /** The scope is closed. Processes that it still has are survivors. */
+  close(scope: ScopeRecord, hasSurvivors: boolean): void
+}

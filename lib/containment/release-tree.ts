@@ -1,0 +1,30 @@
+/** Moves a released process and its descendants from their scope to the released processes. */
+
+import { childrenOf, statOf } from '../platform/current.js'
+import type { KnownProcesses } from './known-processes.js'
+import { visitTree } from './process-tree.js'
+import type { ScopeRecord } from './scope-record.js'
+
+/**
+ * Moves a process of a scope and its tree, as that is now, to the released processes. A daemon that the
+ * process starts later is recognised by its session, or not at all. Returns the pids.
+ */
+export function releaseTree(scope: ScopeRecord, released: KnownProcesses, root: number): number[] {
+  const pids: number[] = []
+  const stat = statOf(root)
+  visitTree(root, (pid) => {
+    const now = pid === root ? stat : statOf(pid)
+    if (now === undefined || released.hasSeen(now)) return []
+    released.remember(now)
+    scope.release(pid)
+    pids.push(pid)
+    return childrenOf(now)
+  })
+  // The process may call setsid() only after this.
+  if (stat !== undefined) {
+    for (const group of scope.groupsOf(root)) {
+      released.addGroup(group, { startTick: stat.startTick, session: group === root ? root : stat.session })
+    }
+  }
+  return pids
+}
