@@ -58,7 +58,7 @@ class Booty {
       { type: 'open', scope, opening },
       { type: 'launch', id: scope, scope, request },
       { type: 'launch', id: scope + 1, scope: 1, request },
-      { type: 'folder', scope, folder: { path: this.#treasure } },
+      { type: 'add-folder', scope, folder: { path: this.#treasure } },
       { type: 'adopt', scope, process: { pid, startTick }, command: { number: scope + 2 } },
       { type: 'add-hooks', id: scope, url: new URL(`file://${this.#folder}/hooks.mjs`).href },
       { type: 'close', scope }

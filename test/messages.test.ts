@@ -19,7 +19,7 @@ type Message = Protocol.WorkerMessage | Protocol.KeeperMessage
 suite('a stream of messages', () => {
   // Two bytes, three and four: a cut may go through a character.
   const messages: Message[] = [
-    { type: 'folder', scope: 1, folder: { path: '/é€𝄞\n"' } },
+    { type: 'add-folder', scope: 1, folder: { path: '/é€𝄞\n"' } },
     { type: 'close', scope: 1 },
     { type: 'failed', id: 7, failure: { code: 'ENOENT', errno: -2, message: 'spawn é ENOENT' } }
   ]

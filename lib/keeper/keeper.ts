@@ -152,7 +152,7 @@ export class Keeper {
       case 'stdio-lost':
         this.#launches.get(message.id)?.lostStdio(message.code)
         break
-      case 'door-lost':
+      case 'reopen-stdio-server':
         void this.#moveDoor()
         break
       case 'signal':
@@ -161,7 +161,7 @@ export class Keeper {
       case 'adopt':
         this.#adopt(message)
         break
-      case 'left':
+      case 'reaped':
         this.#left(message)
         void this.#letFoldersGo(message.scope)
         break
@@ -171,10 +171,10 @@ export class Keeper {
       case 'release':
         this.#release(message)
         break
-      case 'let-go':
+      case 'release-adopted':
         this.#letGo(message)
         break
-      case 'folder':
+      case 'add-folder':
         this.#addFolder(message)
         break
       case 'list':
@@ -205,7 +205,7 @@ export class Keeper {
         send({ type: 'refused', id: message.id })
         break
       case 'signal':
-        send({ type: 'say', level: 'warn', fields: {}, message: `${message.signal} was not sent: ${why}` })
+        send({ type: 'log', level: 'warn', fields: {}, message: `${message.signal} was not sent: ${why}` })
         break
       case 'add-hooks':
         send({ type: 'hooks-added', id: message.id, why })
@@ -230,9 +230,9 @@ export class Keeper {
     const { door, send } = this.#parts
     try {
       await door.move()
-      send({ type: 'door', path: door.path })
+      send({ type: 'stdio-server-reopened', path: door.path })
     } catch (error) {
-      send({ type: 'door', why: (error as Error).message })
+      send({ type: 'stdio-server-reopened', why: (error as Error).message })
     }
   }
 
@@ -356,7 +356,7 @@ export class Keeper {
     this.#foreignLooks ??= setInterval(() => this.#lookAtForeign(), foreignLookMs)
   }
 
-  #left({ scope: number, pid }: WorkerMessage & { type: 'left' }): void {
+  #left({ scope: number, pid }: WorkerMessage & { type: 'reaped' }): void {
     const scope = this.#scopes.get(number)?.record
     if (scope === undefined) return
     scope.foreign.forget(pid)
@@ -381,7 +381,7 @@ export class Keeper {
     this.#note(pid, () => noteRelease(scope.mark))
   }
 
-  #letGo({ scope: number, process }: WorkerMessage & { type: 'let-go' }): void {
+  #letGo({ scope: number, process }: WorkerMessage & { type: 'release-adopted' }): void {
     const { pid, startTick } = process
     const scope = this.#scopes.get(number)?.record
     // It may have ended meanwhile, and its number be anybody's.
@@ -391,7 +391,7 @@ export class Keeper {
     this.#note(pid, () => noteReleasedProcess(process))
   }
 
-  #addFolder({ scope: number, folder }: WorkerMessage & { type: 'folder' }): void {
+  #addFolder({ scope: number, folder }: WorkerMessage & { type: 'add-folder' }): void {
     const scope = this.#scopes.get(number)?.record
     // What has another name was made by nobody that the keeper works for.
     if (basename(folder.path).startsWith(scopeFolderPrefix(this.#parts.workerMark, number)))
@@ -404,9 +404,9 @@ export class Keeper {
       const squatted = note()
       if (squatted.length === 0 || this.#isSquattedSaid) return
       this.#isSquattedSaid = true
-      send({ type: 'say', level: 'warn', fields: {}, message: squattedLine(squatted) })
+      send({ type: 'log', level: 'warn', fields: {}, message: squattedLine(squatted) })
     } catch (error) {
-      send({ type: 'say', level: 'error', fields: { pid }, message: (error as Error).message })
+      send({ type: 'log', level: 'error', fields: { pid }, message: (error as Error).message })
     }
   }
 
@@ -529,7 +529,7 @@ export class Keeper {
     const { number, whyUnseen: why } = scope
     if (why === undefined) return
     scope.whyUnseen = undefined
-    this.#parts.send({ type: 'say', level: 'error', fields: { scope: number, why }, message: unseenLine })
+    this.#parts.send({ type: 'log', level: 'error', fields: { scope: number, why }, message: unseenLine })
   }
 
   /** What was released has ended. */
@@ -537,7 +537,7 @@ export class Keeper {
     const leftFolders = await this.#keptFolders.letGo(scope)
     if (leftFolders.length === 0) return
     const message = 'folders of a closed scope could not be removed'
-    this.#parts.send({ type: 'say', level: 'error', fields: { leftFolders }, message })
+    this.#parts.send({ type: 'log', level: 'error', fields: { leftFolders }, message })
   }
 
   /** Ends what the worker has started behind the guard's back, and strays. */

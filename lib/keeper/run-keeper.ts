@@ -119,7 +119,7 @@ async function openDoor(): Promise<StdioServer> {
   try {
     return await StdioServer.open(workerMark, arrive, () => keeper.status())
   } catch (error) {
-    const message = encode({ type: 'unready', why: (error as Error).message })
+    const message = encode({ type: 'start-failed', why: (error as Error).message })
     await new Promise((resolve) => link.write(message, resolve))
     process.exit(1)
   }

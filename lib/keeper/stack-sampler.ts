@@ -30,7 +30,7 @@ export class StackSampler {
     if (socket === undefined) return Promise.resolve(unknown('no thread of it watches'))
     return new Promise((resolve) => {
       this.#asking.push(resolve)
-      socket.write(`${JSON.stringify({ type: 'where', withinMs } satisfies StackSampleRequest)}\n`)
+      socket.write(`${JSON.stringify({ type: 'sample-stack', withinMs } satisfies StackSampleRequest)}\n`)
     })
   }
 

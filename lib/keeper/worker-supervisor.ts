@@ -129,15 +129,15 @@ export class WorkerSupervisor {
     const { libc, keeper, send } = this.#parts
     const about = 'what dead workers had left'
     try {
-      const say = (message: string): void => send({ type: 'say', level: 'warn', fields: {}, message })
+      const say = (message: string): void => send({ type: 'log', level: 'warn', fields: {}, message })
       const processes = await sweep(libc, this.#settings.graceMs, keeper.adopter, say)
       if (processes.length === 0) return
       const survived = processes.filter(({ ended }) => ended === 'survived').length
       const message = `${about}: ended ${processes.length - survived} processes, ${survived} survived`
-      send({ type: 'say', level: survived === 0 ? 'warn' : 'error', fields: { processes }, message })
+      send({ type: 'log', level: survived === 0 ? 'warn' : 'error', fields: { processes }, message })
     } catch (error) {
       const message = `${about} could not be looked for: ${(error as Error).message}`
-      send({ type: 'say', level: 'error', fields: {}, message })
+      send({ type: 'log', level: 'error', fields: {}, message })
     } finally {
       // It has read the environments of all processes of this user.
       collectGarbage(libc)
@@ -147,7 +147,7 @@ export class WorkerSupervisor {
   #sayHidden(): void {
     const message =
       'the rights of the worker are hidden from its keeper, which will not notice when they change'
-    this.#parts.send({ type: 'say', level: 'warn', fields: {}, message })
+    this.#parts.send({ type: 'log', level: 'warn', fields: {}, message })
   }
 
   #addHooks({ id, url }: WorkerMessage & { type: 'add-hooks' }): void {

@@ -226,7 +226,7 @@ export class KeeperLink {
 
   /** Says that the event loop is not blocked. */
   beat(): void {
-    this.#send({ type: 'alive' })
+    this.#send({ type: 'heartbeat' })
   }
 
   /** Where a thread of this worker can be asked by the keeper, and what it says there first. */
@@ -287,7 +287,7 @@ export class KeeperLink {
 
   /** A process that the scope took in has ended and was collected: its number is anybody's now. */
   left(scope: number, pid: number): void {
-    this.#send({ type: 'left', scope, pid })
+    this.#send({ type: 'reaped', scope, pid })
   }
 
   /** Has the scope let a process go, with all that descends from it. */
@@ -297,12 +297,12 @@ export class KeeperLink {
 
   /** The same for a process that the scope took in. */
   letGo(scope: number, process: ProcessName): void {
-    this.#send({ type: 'let-go', scope, process })
+    this.#send({ type: 'release-adopted', scope, process })
   }
 
   /** Has a folder removed when every process of the scope is gone. */
   addFolder(scope: number, folder: ScopeFolder): void {
-    this.#send({ type: 'folder', scope, folder })
+    this.#send({ type: 'add-folder', scope, folder })
   }
 
   /** The processes of the scope that are alive. Rejects when the keeper could not look at them. */
@@ -421,7 +421,7 @@ export class KeeperLink {
         for (const message of this.#decode(decoder, bytes)) {
           this.#turns.add(() => this.#receive(message))
           if (message.type === 'ready') resolve()
-          else if (message.type === 'unready') fail(message.why)
+          else if (message.type === 'start-failed') fail(message.why)
         }
       })
       // A keeper that was killed with messages unread resets the connection. 'close' follows.
@@ -530,11 +530,11 @@ export class KeeperLink {
     if (!this.#waiting.some(needsConnections) || inodeOf(path) === this.#door) return true
     this.#isDoorAsked = true
     this.#vigil.begin()
-    this.#send({ type: 'door-lost' })
+    this.#send({ type: 'reopen-stdio-server' })
     return false
   }
 
-  #doorFound({ path, why }: KeeperMessage & { type: 'door' }): void {
+  #doorFound({ path, why }: KeeperMessage & { type: 'stdio-server-reopened' }): void {
     this.#isDoorAsked = false
     if (path === undefined) {
       this.#say('error', { why }, "the keeper's socket was removed, and it can open no other one")
@@ -568,7 +568,7 @@ export class KeeperLink {
 
   #receive(message: KeeperMessage): void {
     switch (message.type) {
-      case 'unready':
+      case 'start-failed':
       case 'pong':
         break
       case 'ready':
@@ -577,7 +577,7 @@ export class KeeperLink {
         if (this.#state === 'starting') this.#state = 'open'
         this.#openWaiting()
         break
-      case 'door':
+      case 'stdio-server-reopened':
         this.#doorFound(message)
         break
       case 'spawned':
@@ -606,7 +606,7 @@ export class KeeperLink {
         this.#terminating.get(message.id)?.(message.processes)
         this.#terminating.delete(message.id)
         break
-      case 'say':
+      case 'log':
         this.#say(message.level, message.fields, message.message)
         break
       case 'find-adopter':

@@ -31,7 +31,7 @@ function attend(path: string, header: string): Socket {
   socket.on('data', (bytes) => {
     try {
       for (const request of decoder.decode(bytes)) {
-        if (request.type === 'where') lastAnswer = lastAnswer.then(() => answer(socket, request))
+        if (request.type === 'sample-stack') lastAnswer = lastAnswer.then(() => answer(socket, request))
       }
     } catch {
       // What is no message comes from no keeper.

@@ -110,7 +110,7 @@ export type WorkerMessage =
   /** Asks for a sign of life. */
   | { type: 'ping' }
   /** The worker's event loop is not blocked. */
-  | { type: 'alive' }
+  | { type: 'heartbeat' }
   | { type: 'add-hooks'; id: number; url: string }
   | { type: 'remove-hooks'; url: string }
   /** `isInherited`: a keeper that is lost had it, and may have started processes that nobody knows of. */
@@ -122,16 +122,16 @@ export type WorkerMessage =
   /** A connection cannot be had, with that code; without one it may have been lost. */
   | { type: 'stdio-lost'; id: number; code?: string | undefined }
   /** The keeper's socket is gone. */
-  | { type: 'door-lost' }
+  | { type: 'reopen-stdio-server' }
   | { type: 'signal'; id: number; signal: NodeJS.Signals }
   /** Ends one command with all that it has started. It has the number of its launch. */
   | { type: 'terminate'; id: number; scope: number; command: number; killSignal: NodeJS.Signals }
   | { type: 'adopt'; scope: number; process: ProcessName; command: ExternalCommand }
-  | { type: 'left'; scope: number; pid: number }
+  | { type: 'reaped'; scope: number; pid: number }
   | { type: 'release'; scope: number; pid: number }
   /** The same for a process that the scope was told to take in. */
-  | { type: 'let-go'; scope: number; process: ProcessName }
-  | { type: 'folder'; scope: number; folder: ScopeFolder }
+  | { type: 'release-adopted'; scope: number; process: ProcessName }
+  | { type: 'add-folder'; scope: number; folder: ScopeFolder }
   | { type: 'list'; id: number; scope: number }
   | { type: 'close'; scope: number }
   /** Who takes in the worker's orphans; without a number it cannot be told. */
@@ -153,10 +153,10 @@ export type KeeperMessage =
       secret: string
     }
   /** The keeper cannot serve, and ends. */
-  | { type: 'unready'; why: string }
+  | { type: 'start-failed'; why: string }
   /** Where the socket is now; or why there is none. */
-  | { type: 'door'; path: string; why?: undefined }
-  | { type: 'door'; path?: undefined; why: string }
+  | { type: 'stdio-server-reopened'; path: string; why?: undefined }
+  | { type: 'stdio-server-reopened'; path?: undefined; why: string }
   | { type: 'spawned'; id: number; pid: number }
   | { type: 'failed'; id: number; failure: LaunchFailure }
   /** The worker has other rights than the keeper was started with: a launch is for the next keeper. */
@@ -169,7 +169,7 @@ export type KeeperMessage =
   /** Asks who takes in the worker's orphans. */
   | { type: 'find-adopter' }
   /** Something for the worker's log. */
-  | { type: 'say'; level: 'warn' | 'error'; fields: object; message: string }
+  | { type: 'log'; level: 'warn' | 'error'; fields: object; message: string }
   | { type: 'hooks-added'; id: number; why?: string }
   /** Without a report the keeper does not have the scope. */
   | { type: 'closed'; scope: number; report?: KeeperReport }

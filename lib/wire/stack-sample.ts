@@ -2,7 +2,7 @@
 
 /** Asks where the main thread is: one line of JSON. */
 export interface StackSampleRequest {
-  readonly type: 'where'
+  readonly type: 'sample-stack'
   /** How long the main thread may take to show that it runs JavaScript, in ms. Default 400. It may take as long again to stop. */
   readonly withinMs?: number
 }
