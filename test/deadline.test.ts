@@ -23,7 +23,7 @@ class Entry extends Expiring<Entry> {
     this.said.push(`${this.name} expired`)
   }
 
-  override letGo(): void {
+  override onDropped(): void {
     this.said.push(`${this.name} let go`)
   }
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
+import type * as Framing from '../lib/wire/framing.js'
 import type * as Protocol from '../lib/wire/messages.js'
 import { Changing } from './harness/changing.js'
 import { eventually } from './harness/expectations.js'
@@ -14,8 +15,8 @@ import { startMarked } from './harness/marked.js'
 import { environmentOf, lives, statOf } from './harness/proc.js'
 
 // Not public: the compiled file itself.
-const protocol = new URL('../../dist/wire/messages.js', import.meta.url).href
-const { encode }: typeof Protocol = await import(protocol)
+const framing = new URL('../../dist/wire/framing.js', import.meta.url).href
+const { encode }: typeof Framing = await import(framing)
 
 const skip = process.getuid?.() !== 0 && 'only root can give up rights'
 // Above what the guard gives out.

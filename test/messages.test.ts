@@ -5,13 +5,16 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { suite, type TestContext, test } from 'node:test'
 import type * as Door from '../lib/keeper/stdio-server.js'
+import type * as Headers from '../lib/wire/connection-header.js'
+import type * as Framing from '../lib/wire/framing.js'
 import type * as Protocol from '../lib/wire/messages.js'
 import { compiled } from './harness/compiled.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { RawKeeper } from './harness/raw-keeper.js'
 
 // Not public: the compiled files themselves.
-const { connectionHeader, Decoder, encode }: typeof Protocol = await compiled('wire/messages')
+const { connectionHeader }: typeof Headers = await compiled('wire/connection-header')
+const { Decoder, encode }: typeof Framing = await compiled('wire/framing')
 const { StdioServer }: typeof Door = await compiled('keeper/stdio-server')
 
 type Message = Protocol.WorkerMessage | Protocol.KeeperMessage

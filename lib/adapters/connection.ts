@@ -70,5 +70,5 @@ export class Connection<Request extends Expiring<Entry<Request>>>
     this.exchange?.expireIfDue()
   }
 
-  override letGo(): void {}
+  override onDropped(): void {}
 }

@@ -159,7 +159,7 @@ export class Exchange extends Expiring<Entry<Exchange>> implements Entry<Exchang
   }
 
   /** It was found to be over, perhaps with no event. */
-  override letGo(): void {
+  override onDropped(): void {
     this.#over()
     if (this.#carrier.closed === true) this.#carrier.destroy?.()
   }

@@ -4,8 +4,9 @@ import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { statOf } from '../platform/current.js'
+import { statusHeader } from '../wire/connection-header.js'
 import { socketIn, socketPath } from '../wire/socket-folder.js'
-import { statusHeader, type WorkerStatus } from '../wire/worker-status.js'
+import type { WorkerStatus } from '../wire/worker-status.js'
 
 // A keeper answers in milliseconds. One that is stopped never does.
 const answeredWithinMs = 1_000

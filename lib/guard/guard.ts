@@ -22,7 +22,7 @@ import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
 import { briefOf } from '../subprocess/exec.js'
 import { logged } from '../subprocess/logged-promise.js'
-import { Deadlines } from '../time/expiry-queue.js'
+import { Deadlines } from '../time/deadlines.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import type { Containment } from '../wire/messages.js'
 import { JobDeadline } from './job-deadline.js'
@@ -233,7 +233,7 @@ export class Guard {
   endLate({ pid }: { readonly pid?: number | undefined }, log: Logger, route: string | undefined): void {
     const startTick = pid === undefined ? undefined : statOf(pid)?.startTick
     if (pid === undefined || startTick === undefined) return
-    void endLate(this.#share.presentLink(), { pid, startTick }, { ...this.#options, log, route })
+    void endLate(this.#share.checkedLink(), { pid, startTick }, { ...this.#options, log, route })
   }
 
   /** @internal Opens a scope. Throws when the guard is closed or its keeper is lost. */
@@ -241,8 +241,8 @@ export class Guard {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
     const { launch } = this.#options
     const links = {
-      next: () => this.#ifOpen(this.#share.nextLink()),
-      present: () => this.#ifOpen(this.#share.presentLink())
+      next: () => this.#ifOpen(this.#share.uncheckedLink()),
+      present: () => this.#ifOpen(this.#share.checkedLink())
     }
     const scope = new Scope(`${process.pid}.${++lastScope}`, links, { ...context, launch })
     this.#scopes.add(scope)
@@ -293,7 +293,7 @@ export class Guard {
 
   #ifOpen(link: KeeperLink): KeeperLink {
     if (link.isOpen && !link.isRetired) return link
-    const detail = `there will be another one in ${this.#share.absentMs} ms`
+    const detail = `there will be another one in ${this.#share.nextKeeperInMs} ms`
     throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', detail)
   }
 

@@ -1,6 +1,7 @@
 /** The time of a scope outside any request. */
 
-import { type Deadlines, Expiring } from '../time/expiry-queue.js'
+import type { Deadlines } from '../time/deadlines.js'
+import { Expiring } from '../time/expiry-queue.js'
 import type { Scope, ScopeDeadline } from './scope.js'
 
 export class JobDeadline extends Expiring<JobDeadline> implements ScopeDeadline {
@@ -24,7 +25,7 @@ export class JobDeadline extends Expiring<JobDeadline> implements ScopeDeadline 
     void this.scope?.close('deadline')
   }
 
-  override letGo(): void {
+  override onDropped(): void {
     this.scope = undefined
   }
 }

@@ -84,7 +84,7 @@ function handOver(next: KeeperLink, lost: Lost): Promise<KeeperReport | undefine
     next.adopt(scope, process, { number: commandNumber(index) })
   }
   for (const { pid } of released) next.release(scope, pid)
-  for (const process of letGo) next.letGo(scope, process)
+  for (const process of letGo) next.releaseAdopted(scope, process)
   for (const folder of folders) next.addFolder(scope, folder)
   return next.closeScope(scope)
 }

@@ -235,7 +235,7 @@ export class Scope extends SpawnMethods {
     this.#adopted.set(pid, { ...process, link })
     if (child instanceof ChildProcess) {
       child.once('exit', () => {
-        link.left(keeperScope, pid)
+        link.reportReaped(keeperScope, pid)
         this.#adopted.delete(pid)
       })
     }
@@ -468,7 +468,7 @@ export class Scope extends SpawnMethods {
     }
     this.#adopted.delete(pid)
     this.#letGo.push(process)
-    process.link.letGo(this.#number, process)
+    process.link.releaseAdopted(this.#number, process)
     return true
   }
 

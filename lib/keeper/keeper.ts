@@ -22,7 +22,8 @@ import {
   statOf
 } from '../platform/current.js'
 import { ExpiryQueue } from '../time/expiry-queue.js'
-import { markOf, scopeFolderPrefix, workerIn } from '../wire/mark.js'
+import { scopeFolderPrefix } from '../wire/folder-names.js'
+import { markOf, workerIn } from '../wire/mark.js'
 import type {
   EndedProcess,
   KeeperMessage,

@@ -1,7 +1,7 @@
 /** The keeper's line to the thread of its worker that can tell where the main thread hangs. */
 
 import type { Socket } from 'node:net'
-import { Decoder } from '../wire/messages.js'
+import { Decoder } from '../wire/framing.js'
 import type { StackSample, StackSampleRequest } from '../wire/stack-sample.js'
 
 export class StackSampler {

@@ -7,9 +7,8 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import { connectionHeader, headerBytes } from '../wire/messages.js'
+import { connectionHeader, headerBytes, statusHeader } from '../wire/connection-header.js'
 import { openSocketFolder, removeSocketFolder, socketIn } from '../wire/socket-folder.js'
-import { statusHeader } from '../wire/worker-status.js'
 
 // A connection is taken as soon as it has come and said its header, which takes long only where the worker's event loop is blocked.
 // Whatever is not taken by then is a stranger's, or a second one for a stream that has been taken.

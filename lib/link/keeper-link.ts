@@ -8,26 +8,23 @@ import pTimeout from 'p-timeout'
 import { SubprocessError } from '../errors.js'
 import { canLose, parentOfOrphans, processorWaitOf, Rights, type ScopeProcess } from '../platform/current.js'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
+import { connectionHeader, watchConnection } from '../wire/connection-header.js'
+import { Decoder, encode, encodeEnvironment } from '../wire/framing.js'
 import { markOf, workerScope } from '../wire/mark.js'
-import {
-  type Containment,
-  connectionHeader,
-  Decoder,
-  type EndedProcess,
-  type ExternalCommand,
-  encode,
-  encodeEnvironment,
-  type KeeperMessage,
-  type KeeperReport,
-  type LaunchFailure,
-  type LaunchRequest,
-  type ListedMessage,
-  type ProcessName,
-  type ScopeFolder,
-  type ScopeOpening,
-  type WorkerMessage,
-  type WorkerSettings,
-  watchConnection
+import type {
+  Containment,
+  EndedProcess,
+  ExternalCommand,
+  KeeperMessage,
+  KeeperReport,
+  LaunchFailure,
+  LaunchRequest,
+  ListedMessage,
+  ProcessName,
+  ScopeFolder,
+  ScopeOpening,
+  WorkerMessage,
+  WorkerSettings
 } from '../wire/messages.js'
 import { removeSocketFolder } from '../wire/socket-folder.js'
 import { KeeperHealthCheck } from './keeper-health-check.js'
@@ -272,7 +269,7 @@ export class KeeperLink {
   }
 
   /** A number for a command that the keeper does not start. */
-  nextCommand(): number {
+  nextCommandNumber(): number {
     return ++lastLaunch
   }
 
@@ -280,13 +277,13 @@ export class KeeperLink {
   adopt(
     scope: number,
     process: ProcessName,
-    command: ExternalCommand = { number: this.nextCommand() }
+    command: ExternalCommand = { number: this.nextCommandNumber() }
   ): void {
     this.#send({ type: 'adopt', scope, process, command })
   }
 
   /** A process that the scope took in has ended and was collected: its number is anybody's now. */
-  left(scope: number, pid: number): void {
+  reportReaped(scope: number, pid: number): void {
     this.#send({ type: 'reaped', scope, pid })
   }
 
@@ -296,7 +293,7 @@ export class KeeperLink {
   }
 
   /** The same for a process that the scope took in. */
-  letGo(scope: number, process: ProcessName): void {
+  releaseAdopted(scope: number, process: ProcessName): void {
     this.#send({ type: 'release-adopted', scope, process })
   }
 
@@ -323,7 +320,7 @@ export class KeeperLink {
     return markOf(this.workerMark, scope)
   }
 
-  nextConnection(): number {
+  nextConnectionNumber(): number {
     return ++lastConnection
   }
 

@@ -48,14 +48,14 @@ export class KeeperShare {
   }
 
   /** The keeper that has the rights which the worker has now; it is started if need be. */
-  presentLink(): KeeperLink {
+  checkedLink(): KeeperLink {
     return this.#shared.present()
   }
 
   /** The same without a look at these rights, for what is looked at before it goes out. */
-  nextLink(): KeeperLink {
+  uncheckedLink(): KeeperLink {
     const { link } = this
-    return link.isRetired ? this.presentLink() : link
+    return link.isRetired ? this.checkedLink() : link
   }
 
   /** That of the last keeper that was ready. */
@@ -64,8 +64,8 @@ export class KeeperShare {
   }
 
   /** How long it is until there is another keeper, in ms; 0 when there is one. */
-  get absentMs(): number {
-    return this.#shared.absentMs
+  get nextKeeperInMs(): number {
+    return this.#shared.nextKeeperInMs
   }
 
   async release(): Promise<void> {
@@ -103,7 +103,7 @@ class SharedKeeper {
     return this.link
   }
 
-  get absentMs(): number {
+  get nextKeeperInMs(): number {
     return this.#pause === undefined ? 0 : Math.max(0, Math.ceil(this.#pause.until - performance.now()))
   }
 

@@ -58,7 +58,7 @@ function start(
   refuseDetached(options)
   const { firstSignalTo: to, killSignal } = options
   const firstSignalTo = isLeftOut(to) ? undefined : firstSignalToOf('options.firstSignalTo', to)
-  const number = owner.link.nextCommand()
+  const number = owner.link.nextCommandNumber()
   const given = { ...options, ...contained(owner, number, options, variables), ...withoutEarlyEnd(options) }
   return takeIn(
     owner,
@@ -128,7 +128,7 @@ function takeIn(owner: SubprocessOwner, ending: Ending, start: () => ChildProces
     if (hasExited) return
     hasExited = true
     stopHeeding()
-    if (pid !== undefined) owner.link.left(owner.keeperScope, pid)
+    if (pid !== undefined) owner.link.reportReaped(owner.keeperScope, pid)
     owner.subprocessEnding()
     owner.subprocessEnded(child)
     for (const output of outputs) endWhenSilent(output)

@@ -185,7 +185,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   /** Asks the keeper for it. Returns the number by which the keeper knows it. */
   #launch(variables: Record<string, string> | undefined): number {
     const { link, keeperScope } = this.#owner
-    for (const socket of this.#sockets()) this.#connections.set(socket, link.nextConnection())
+    for (const socket of this.#sockets()) this.#connections.set(socket, link.nextConnectionNumber())
     const targets = this.#command.stdio.map((target, descriptor) =>
       target === 'pipe' ? this.#connections.get(this.stdio[descriptor] as OutputSocket) : target
     ) as unknown as [StdioTarget, StdioTarget, StdioTarget]

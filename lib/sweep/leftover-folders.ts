@@ -15,15 +15,8 @@ import {
   removeFolder,
   unknownBoot
 } from '../platform/current.js'
-import {
-  type FolderName,
-  folderTagOf,
-  markName,
-  otherUsersFolder,
-  scopeIn,
-  workerIn,
-  workerOfFolder
-} from '../wire/mark.js'
+import { type FolderName, folderTagOf, otherUsersFolder, workerOfFolder } from '../wire/folder-names.js'
+import { markName, scopeIn, workerIn } from '../wire/mark.js'
 
 /**
  * Removes those of this user, boot and PID namespace whose worker is dead, that have no keeper which is about to do it, and

@@ -10,7 +10,7 @@ export abstract class Expiring<Self extends Expiring<Self>> {
   /** By the clock of `performance.now()`, in ms. */
   deadlineAt = 0
   /** @internal When its queue looks at it: at its deadline, or before it where that was put off since. */
-  lookAt = 0
+  checkAt = 0
   /** @internal */ queue: ExpiryQueue<Self> | undefined
   /** @internal */ previous: Self | undefined
   /** @internal */ next: Self | undefined
@@ -20,7 +20,7 @@ export abstract class Expiring<Self extends Expiring<Self>> {
   /** The deadline has passed and it is not over. */
   abstract expire(): void
   /** It was over, and is in no queue any more. */
-  abstract letGo(): void
+  abstract onDropped(): void
 
   /** Expires where its time has come, and its turn among thousands has not: nothing may happen to it before. */
   expireIfDue(): void {
@@ -52,7 +52,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     entry.deadlineAt = performance.now() + this.lengthMs
     if (entry.queue === this) return
     entry.queue?.remove(entry)
-    entry.lookAt = entry.deadlineAt
+    entry.checkAt = entry.deadlineAt
     this.#insertAfter(this.#last, entry)
     if (this.#timer === undefined) this.#setTimer()
     this.#dropFirst(entry)
@@ -64,7 +64,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       const first = this.#first
       if (first === undefined || first === added || !first.isOver) return
       this.remove(first)
-      first.letGo()
+      first.onDropped()
     }
   }
 
@@ -77,9 +77,9 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
 
   /** Where its deadline belongs. Returns whether it is the first now. */
   #insert(entry: Entry): boolean {
-    entry.lookAt = entry.deadlineAt
+    entry.checkAt = entry.deadlineAt
     let earlier = this.#last
-    while (earlier !== undefined && earlier.lookAt > entry.lookAt) earlier = earlier.previous
+    while (earlier !== undefined && earlier.checkAt > entry.checkAt) earlier = earlier.previous
     this.#insertAfter(earlier, entry)
     return earlier === undefined
   }
@@ -127,7 +127,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     this.#timer = undefined
     const first = this.#first
     if (first === undefined) return
-    const leftMs = Math.max(first.lookAt - performance.now(), 0)
+    const leftMs = Math.max(first.checkAt - performance.now(), 0)
     this.#timer = setTimeout(() => this.#look(), Math.min(leftMs, sweepMs))
     // To sweep is no reason for a worker to stay.
     if (leftMs === Number.POSITIVE_INFINITY) this.#timer.unref()
@@ -141,7 +141,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       const { next } = entry
       if (entry.isOver) {
         this.remove(entry)
-        entry.letGo()
+        entry.onDropped()
         entry = next
       } else if (entry.deadlineAt <= now) {
         this.remove(entry)
@@ -154,7 +154,7 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
         // That may have moved the next one to another queue. What has expired comes first, so look from there.
         entry = this.#first
       } else {
-        if (entry.lookAt <= now) {
+        if (entry.checkAt <= now) {
           // It was renewed since.
           this.remove(entry)
           this.#insert(entry)
@@ -163,45 +163,5 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       }
     }
     this.#setTimer()
-  }
-}
-
-/** Deadlines of every length: a queue for each, and one more for those that were extended. */
-export class Deadlines<Entry extends Expiring<Entry>> {
-  readonly #queues = new Map<number, ExpiryQueue<Entry>>()
-  readonly #extended = new ExpiryQueue<Entry>(Number.POSITIVE_INFINITY)
-
-  /** Gives the entry a deadline so many ms from now; `Infinity` for none. */
-  start(entry: Entry, lengthMs: number): void {
-    this.#queueOf(lengthMs).add(entry)
-  }
-
-  /** Gives the entry that very deadline, in the queue of those that are so many ms long. */
-  startAt(entry: Entry, deadlineAt: number, lengthMs: number): void {
-    this.#queueOf(lengthMs).addAt(entry, deadlineAt)
-  }
-
-  /** Puts the deadline of an entry off by so many ms. */
-  extend(entry: Entry, ms: number): void {
-    if (entry.deadlineAt !== Number.POSITIVE_INFINITY) this.#extended.addAt(entry, entry.deadlineAt + ms)
-  }
-
-  #queueOf(lengthMs: number): ExpiryQueue<Entry> {
-    let queue = this.#queues.get(lengthMs)
-    if (queue === undefined) {
-      queue = new ExpiryQueue(lengthMs)
-      this.#queues.set(lengthMs, queue)
-    }
-    return queue
-  }
-
-  /** The entries that are not over. */
-  *[Symbol.iterator](): Generator<Entry> {
-    for (const queue of this.#queues.values()) yield* queue
-    yield* this.#extended
-  }
-
-  clear(): void {
-    for (const queue of [...this.#queues.values(), this.#extended]) queue.clear()
   }
 }

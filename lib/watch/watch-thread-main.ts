@@ -2,7 +2,7 @@
 
 import { connect, type Socket } from 'node:net'
 import { parentPort } from 'node:worker_threads'
-import { Decoder } from '../wire/messages.js'
+import { Decoder } from '../wire/framing.js'
 import type { StackSampleRequest } from '../wire/stack-sample.js'
 import { whereIsMainThread } from './main-thread-stack.js'
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { shieldedFirst } from '../platform/current.js'
-import { socketFolderPrefix } from './mark.js'
+import { socketFolderPrefix } from './folder-names.js'
 
 // sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)). A longer path is cut short unasked.
 const longestPathBytes = 107
