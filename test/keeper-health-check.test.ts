@@ -18,16 +18,16 @@ suite('a keeper that says nothing', () => {
   function isGivenUp(silentMs: number, waitingShare: number | undefined): boolean {
     let isGivenUp = false
     let isWaiting = true
-    const vigil = new KeeperHealthCheck({
+    const healthCheck = new KeeperHealthCheck({
       isWaiting: () => isWaiting,
       isStarting: () => false,
-      waitedMs: () => (waitingShare === undefined ? undefined : waitingShare * performance.now()),
+      processorWaitMs: () => (waitingShare === undefined ? undefined : waitingShare * performance.now()),
       ping: () => {},
-      giveUp: () => {
+      onStuck: () => {
         isGivenUp = true
       }
     })
-    vigil.begin()
+    healthCheck.start()
     passSilence(silentMs)
     isWaiting = false
     passSilence(2_000)

@@ -145,7 +145,7 @@ suite('a main thread that waits for events', () => {
     const worker = await watched(t)
     const where = await worker.door.where()
     assert.equal(where.type, 'unknown', JSON.stringify(where))
-    assert.match(where.why, /^the main thread did not stop to be looked at within 2000 ms: it /)
+    assert.match(where.why, /^the main thread did not pause for a stack sample within 2000 ms: it /)
     assert.ok(await worker.serves())
   })
 
@@ -291,7 +291,7 @@ function run(
 suite('a thread that cannot be had', () => {
   const permission = [nodeMajor === 20 ? '--experimental-permission' : '--permission', '--allow-fs-read=*']
   const tell = `const watcher = WatchThread.start(${file}, (why) => console.log(why, watcher.failed === why))
-    watcher.attend('/nowhere', 'header')
+    watcher.connect('/nowhere', 'header')
     watcher.stop()`
 
   test('is told: the permission model forbids the inspector', () => {
@@ -321,7 +321,7 @@ suite('a thread that cannot be had', () => {
 
   test('is told: it has ended', () => {
     // A header that cannot be written: what fails in the thread ends the thread alone.
-    const program = `WatchThread.start(${file}, (why) => process.exit(console.log(why))).attend('/nowhere', 1)
+    const program = `WatchThread.start(${file}, (why) => process.exit(console.log(why))).connect('/nowhere', 1)
       setTimeout(() => {}, 20_000)`
     const { status, stdout, stderr } = run([], program)
     assert.match(stdout, /^the thread failed: .*\n$/, stderr)

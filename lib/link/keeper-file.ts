@@ -7,7 +7,8 @@ import { version } from '../version.js'
 
 /** What a bundled server has beside it. */
 const bundledName = 'subprocess-guard-keeper.mjs'
-// `scripts/bundle.js` writes it. The brackets keep this expression, in the bundle of a server, from matching itself.
+// `scripts/bundle.js` writes it. The brackets keep this expression, in the bundle of a server, from matching
+// itself.
 const signature = /\bfastify-subprocess-guard[ ]keeper (\S+)/
 
 const wayOut =
@@ -15,8 +16,9 @@ const wayOut =
   'its path as `keeperPath` (see "Bundling" in docs/deployment.md)'
 
 /**
- * The path of the keeper's file: the given one, else the one of this package or beside this bundle. Throws when there is none: in a
- * bundle the path within the package may well be that of another program, such as the server itself.
+ * The path of the keeper's file: the given one, else the one of this package or beside this bundle. Throws
+ * when there is none: in a bundle the path within the package may well be that of another program, such as
+ * the server itself.
  */
 export function findEntry(keeperPath?: string): string {
   if (keeperPath === undefined && process.versions.pnp !== undefined) {

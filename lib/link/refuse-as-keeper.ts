@@ -4,8 +4,9 @@ import { SubprocessError } from '../errors.js'
 import { keeperMarkName } from '../wire/mark.js'
 
 /**
- * Throws where this process was started in place of a keeper: a server that was taken for its own keeper would start the next one, and
- * so on without end. Only a keeper has the variable: nothing that it starts inherits it.
+ * Throws where this process was started in place of a keeper: a server that was taken for its own keeper
+ * would start the next one, and so on without end. Only a keeper has the variable: nothing that it starts
+ * inherits it.
  */
 export function refuseInPlaceOfKeeper(): void {
   if (process.env[keeperMarkName] === undefined) return

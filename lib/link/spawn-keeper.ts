@@ -3,11 +3,14 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { keeperMarkName, markName } from '../wire/mark.js'
 
-// A keeper is idle most of the time: it can do without threads for its garbage, and without room for much of it, and
-// gives back what its start has left (`free-memory.ts`). With a thousand subprocesses that is 7 MB of 22.
+// A keeper is idle most of the time: it can do without threads for its garbage, and without room for much of
+// it, and gives back what its start has left (`free-memory.ts`). With a thousand subprocesses that is 7 MB of
+// 22.
 const keeperFlags = ['--v8-pool-size=0', '--expose-gc', '--max-semi-space-size=1', '--optimize-for-size']
 
-/** Runs the keeper's file (`findEntry`). Descriptor 3 is the link. Throws what `child_process.spawn` throws. */
+/**
+ * Runs the keeper's file (`findEntry`). Descriptor 3 is the link. Throws what `child_process.spawn` throws.
+ */
 export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
   return spawn(process.execPath, [...keeperFlags, entry], {
     // The worker's own streams, for subprocesses that inherit them, and the link.
@@ -21,8 +24,8 @@ export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
 }
 
 /**
- * The worker's environment without what configures Node, since a preload or a heap limit is meant for the worker, and
- * without a mark: a keeper is nobody's subprocess.
+ * The worker's environment without what configures Node, since a preload or a heap limit is meant for the
+ * worker, and without a mark: a keeper is nobody's subprocess.
  */
 function keeperEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env).filter(

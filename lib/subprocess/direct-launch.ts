@@ -6,6 +6,7 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import { SubprocessError } from '../errors.js'
+import { nextCommandNumber } from '../link/sequence-numbers.js'
 import type { FirstSignalTo } from '../options.js'
 import { firstSignalToOf } from '../options.js'
 import { namesSetsid, statOf } from '../platform/current.js'
@@ -58,7 +59,7 @@ function start(
   refuseDetached(options)
   const { firstSignalTo: to, killSignal } = options
   const firstSignalTo = isLeftOut(to) ? undefined : firstSignalToOf('options.firstSignalTo', to)
-  const number = owner.link.nextCommandNumber()
+  const number = nextCommandNumber()
   const given = { ...options, ...contained(owner, number, options, variables), ...withoutEarlyEnd(options) }
   return takeIn(
     owner,

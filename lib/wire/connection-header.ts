@@ -1,4 +1,6 @@
-/** The first bytes of a connection to the keeper's stdio server: they authenticate it and say what it is for. */
+/**
+ * The first bytes of a connection to the keeper's stdio server: they authenticate it and say what it is for.
+ */
 
 /** Length of every header, in bytes: the keeper's secret and the connection number. */
 export const headerBytes = 40
@@ -12,7 +14,7 @@ export function connectionHeader(secret: string, connection: number): string {
 }
 
 /**
- * The header of a connection that reads the worker's status: the keeper answers with one line of JSON, a `WorkerStatus`, and
- * closes the connection. It needs no secret.
+ * The header of a connection that reads the worker's status: the keeper answers with one line of JSON, a
+ * `WorkerStatus`, and closes the connection. It needs no secret.
  */
 export const statusHeader = 'status'.padEnd(headerBytes, ' ')
