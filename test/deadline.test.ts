@@ -24,7 +24,7 @@ class Entry extends Expiring<Entry> {
   }
 
   override onDropped(): void {
-    this.said.push(`${this.name} let go`)
+    this.said.push(`${this.name} dropped`)
   }
 }
 
@@ -118,7 +118,7 @@ suite('an expiry queue', () => {
       ended.isOver = true
       assert.deepEqual([...queue], [open])
       tick(1_001)
-      assert.deepEqual(said, ['ended let go'])
+      assert.deepEqual(said, ['ended dropped'])
       open.isOver = true
       tick(1_001)
     }

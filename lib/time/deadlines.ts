@@ -2,22 +2,21 @@
 
 import { type Expiring, ExpiryQueue } from './expiry-queue.js'
 
-/** Deadlines of every length: a queue for each, and one more for those that were extended. */
 export class Deadlines<Entry extends Expiring<Entry>> {
   readonly #queues = new Map<number, ExpiryQueue<Entry>>()
   readonly #extended = new ExpiryQueue<Entry>(Number.POSITIVE_INFINITY)
 
-  /** Gives the entry a deadline so many ms from now; `Infinity` for none. */
+  /** Gives the entry a deadline this many ms from now; `Infinity` for none. */
   start(entry: Entry, lengthMs: number): void {
     this.#queueOf(lengthMs).add(entry)
   }
 
-  /** Gives the entry that very deadline, in the queue of those that are so many ms long. */
+  /** Gives the entry this exact deadline, in ms of `performance.now()`, in the queue of this length. */
   startAt(entry: Entry, deadlineAt: number, lengthMs: number): void {
     this.#queueOf(lengthMs).addAt(entry, deadlineAt)
   }
 
-  /** Puts the deadline of an entry off by so many ms. */
+  /** Postpones the entry's deadline by this many ms. */
   extend(entry: Entry, ms: number): void {
     if (entry.deadlineAt !== Number.POSITIVE_INFINITY) this.#extended.addAt(entry, entry.deadlineAt + ms)
   }
@@ -37,6 +36,7 @@ export class Deadlines<Entry extends Expiring<Entry>> {
     yield* this.#extended
   }
 
+  /** Removes all entries. */
   clear(): void {
     for (const queue of [...this.#queues.values(), this.#extended]) queue.clear()
   }

@@ -6,8 +6,8 @@
 import type { Debugger, Runtime, Session } from 'node:inspector'
 import { type RouteLookup, routeLookupName } from './route-lookup.js'
 
-// Of a deep stack, the innermost 15 and the outermost 15 frames are searched: in the latter the server calls the
-// handler.
+// Of a deep stack, the innermost 15 and the outermost 15 frames are searched: in the latter the server calls
+// the handler.
 const maxFrames = 30
 const maxVariables = 50
 // The scopes of modules and of the global object hold no request.
