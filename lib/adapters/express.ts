@@ -7,7 +7,6 @@ import type { Scope } from '../guard/scope.js'
 import { refuseInPlaceOfKeeper } from '../link/refuse-as-keeper.js'
 import { defaultLogger, type Logger } from '../log.js'
 import {
-  ownOf,
   type ResolvedOptions,
   type RouteGuardOptions,
   resolveOptions,
@@ -16,6 +15,7 @@ import {
 } from '../options.js'
 import { captureEvents } from '../subprocess/capture.js'
 import type { Subprocess } from '../subprocess/subprocess.js'
+import { ownOf } from '../validate-option.js'
 import { answerNotedOn, ExchangeRegistry, errorOfUnguarded, type Framework } from './exchange-registry.js'
 import { withoutEnd } from './taken-response.js'
 

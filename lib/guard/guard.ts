@@ -8,8 +8,6 @@ import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import { defaultLogger, type Logger } from '../log.js'
 import {
-  abortSignal,
-  ownOf,
   type ResolvedOptions,
   type ResolvedRouteOptions,
   type RouteGuardOptions,
@@ -23,6 +21,7 @@ import { CaptureRule } from '../subprocess/capture-rule.js'
 import { briefOf } from '../subprocess/exec.js'
 import { logged } from '../subprocess/logged-promise.js'
 import { Deadlines } from '../time/deadlines.js'
+import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import type { Containment } from '../wire/messages.js'
 import { JobDeadline } from './job-deadline.js'

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from '../errors.js'
 import type { LaunchOrder } from '../link/launch-queue.js'
 import type { FirstSignalTo } from '../options.js'
-import { abortSignal, firstSignalToOf, milliseconds } from '../options.js'
+import { abortSignal, firstSignalToOf, milliseconds } from '../validate-option.js'
 import type { StdioTarget } from '../wire/messages.js'
 
 /** Where a standard stream that the keeper sets up leads: a stream of the handle, nowhere, or where the worker's own leads. */
