@@ -177,7 +177,7 @@ suite('a bundled server without the keeper’s file', () => {
       writeFileSync(join(deployed, 'package.json'), JSON.stringify({ type }))
       const path = join(deployed, file)
       bundle(format, path, '--minify')
-      const found = file.endsWith('main.js')
+      const found = file.endsWith('keeper/main.js')
         ? /main\.js is another program/
         : /main\.js cannot be read \(ENOENT\)/
       const wayOut =
