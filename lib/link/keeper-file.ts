@@ -44,7 +44,10 @@ function ownPaths(): string[] {
   return ['../keeper/main.js', bundledName].map((name) => join(directory, name))
 }
 
-/** Undefined if unknown: in a CommonJS bundle this module has no URL, and in others the URL may not be a file's. */
+/**
+ * Undefined if unknown: in a CommonJS bundle this module has no URL, and in others the URL may not be a
+ * file's.
+ */
 function ownDirectory(): string | undefined {
   const url: string | undefined = import.meta.url
   if (url?.startsWith('file:')) return dirname(fileURLToPath(url))

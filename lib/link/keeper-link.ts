@@ -1,161 +1,40 @@
-/** The worker's link to one keeper: starts the keeper, sends it orders, and receives its answers. */
+/** The worker's link to one keeper: everything that the worker can ask of it. */
 
-import { dirname } from 'node:path'
-import { parentOfOrphans, processorWaitOf, type ScopeProcess } from '../platform/current.js'
-import { EventLoopTurns } from '../time/event-loop-turns.js'
-import { connectionHeader, watchConnection } from '../wire/connection-header.js'
+import type { ScopeProcess } from '../platform/current.js'
 import { markOf } from '../wire/mark.js'
 import type {
-  Containment,
   EndedProcess,
   ExternalCommand,
-  KeeperMessage,
   KeeperReport,
   ProcessName,
   ScopeFolder,
   ScopeOpening,
   WorkerSettings
 } from '../wire/messages.js'
-import { removeSocketFolder } from '../wire/socket-folder.js'
-import { KeeperChannel } from './keeper-channel.js'
-import { KeeperHealthCheck } from './keeper-health-check.js'
-import { KeeperProcess } from './keeper-process.js'
-import { type LaunchListener, type LaunchOrder, LaunchQueue, type WriteLog } from './launch-queue.js'
-import { outsideRequests } from './outside-requests.js'
-import { PendingRequests } from './pending-requests.js'
-import { RightsAtStart } from './rights-at-start.js'
+import { KeeperLifecycle } from './keeper-lifecycle.js'
+import type { LaunchListener, LaunchOrder } from './launch-queue.js'
 import { nextCommandNumber, nextScopeNumber } from './sequence-numbers.js'
-import { StdioServerAddress } from './stdio-server-address.js'
 
-/** `starting`: the keeper takes orders, and launches wait until it is ready. */
-type State = 'starting' | 'open' | 'ending' | 'lost'
-
-export class KeeperLink {
-  /** Resolves when the keeper is ready. Rejects with `ERR_SUBPROCESS_KEEPER_START`. */
-  readonly ready: Promise<void>
-  /** The keeper's file. The watch thread runs the same file. */
-  readonly entry: string
-  /** What the marks of all scopes of this worker begin with. */
-  readonly workerMark: string
+export class KeeperLink extends KeeperLifecycle {
   /** The keeper that replaced this one after it was lost. */
   successor: KeeperLink | undefined
-  readonly #log: WriteLog
-  readonly #process: KeeperProcess
-  readonly #channel: KeeperChannel
-  readonly #requests: PendingRequests
-  readonly #launches: LaunchQueue
-  readonly #turns = new EventLoopTurns()
-  #state: State = 'starting'
-  /** Undefined until the keeper is ready. */
-  #greeting: (KeeperMessage & { type: 'ready' }) | undefined
-  /** Undefined until the keeper is ready. */
-  #stdioServer: StdioServerAddress | undefined
-  readonly #openScopes = new Set<number>()
-  readonly #onLost = new Set<() => void>()
-  readonly #rights = new RightsAtStart()
-  readonly #onRetired: () => void
-  #isRetired = false
-  /** Whether the keeper is to end when it has no scopes and no commands left. */
-  #endsWhenUnused = false
-
-  /**
-   * Starts a keeper, which takes orders at once. `onRetired` is called when the worker's rights are found to
-   * have changed. Throws what `child_process.spawn` throws.
-   */
-  constructor(entry: string, workerMark: string, log: WriteLog, onRetired: () => void) {
-    this.entry = entry
-    this.workerMark = workerMark
-    this.#log = log
-    this.#onRetired = onRetired
-    this.#process = new KeeperProcess(entry, workerMark, () => this.#lose())
-    const healthCheck = new KeeperHealthCheck({
-      isWaiting: () => (this.#requests.any || this.#launches.isAwaitingAnswer) && this.#state !== 'lost',
-      isStarting: () => this.#state === 'starting',
-      processorWaitMs: () => processorWaitOf(this.pid),
-      ping: () => this.#channel.send({ type: 'ping' }),
-      onStuck: () => this.#process.kill()
-    })
-    this.#channel = new KeeperChannel(this.#process.socket, {
-      onBytes: () => healthCheck.bytesReceived(),
-      onMessage: (message) => this.#onMessage(message),
-      onClose: () => this.#turns.add(() => this.#lose()),
-      beforeBatch: () => this.#launches.sendWaiting()
-    })
-    this.#requests = new PendingRequests(this.#channel, healthCheck)
-    this.#launches = new LaunchQueue({
-      channel: this.#channel,
-      healthCheck,
-      hasRights: () => this.hasRights,
-      log
-    })
-    const rights = this.#rights.text
-    if (rights !== undefined) this.#channel.send({ type: 'rights', rights })
-    this.ready = this.#becomeReady()
-    // Those who need the keeper wait for this promise. All others learn of a failure by `onLost`.
-    this.ready.catch(() => {})
-  }
-
-  /** Process id of the keeper; 0 if it could not be started. */
-  get pid(): number {
-    return this.#process.pid
-  }
-
-  /** Resolves when the keeper process has ended for any reason. */
-  get ended(): Promise<void> {
-    return this.#process.ended
-  }
-
-  /** Undefined until the keeper is ready. */
-  get containment(): Containment | undefined {
-    return this.#greeting?.containment
-  }
-
-  /** Why the containment is below `subreaper`. */
-  get whyNoSubreaper(): string | undefined {
-    return this.#greeting?.why
-  }
-
-  /** Whether the keeper still takes orders. */
-  get isOpen(): boolean {
-    return this.#state === 'starting' || this.#state === 'open'
-  }
-
-  /**
-   * Whether the worker has the rights that it started the keeper with. Checked now; if not, the keeper is
-   * retired.
-   */
-  get hasRights(): boolean {
-    if (!this.#isRetired && this.isOpen && this.#rights.haveChanged()) this.#retire()
-    return !this.#isRetired
-  }
-
-  /** Whether the worker's rights were found to have changed: new commands are for the next keeper. */
-  get isRetired(): boolean {
-    return this.#isRetired
-  }
-
-  /** Calls back when the keeper is lost. Returns a function that removes the callback. */
-  onLost(callback: () => void): () => void {
-    this.#onLost.add(callback)
-    return () => this.#onLost.delete(callback)
-  }
 
   /** Opens a scope and returns its number: a new one, unless another keeper has the scope as well. */
   openScope(opening: ScopeOpening, scope = nextScopeNumber()): number {
-    this.#openScopes.add(scope)
-    this.#channel.sendInBatch({ type: 'open', scope, opening })
+    this.openScopes.add(scope)
+    this.channel.sendInBatch({ type: 'open', scope, opening })
     return scope
   }
 
   /** Opens a scope of a lost keeper of this worker. */
   inheritScope(scope: number, opening: ScopeOpening): void {
-    this.#openScopes.add(scope)
-    this.#channel.sendInBatch({ type: 'open', scope, opening, isInherited: true })
+    this.openScopes.add(scope)
+    this.channel.sendInBatch({ type: 'open', scope, opening, isInherited: true })
   }
 
   /** Sets the deadline of a scope, in ms of the shared clock (`time/shared-clock.ts`); undefined for none. */
   setDeadline(scope: number, deadlineAt: number | undefined): void {
-    this.#channel.send({ type: 'deadline', scope, deadlineAt })
+    this.channel.send({ type: 'deadline', scope, deadlineAt })
   }
 
   /**
@@ -163,9 +42,9 @@ export class KeeperLink {
    * undefined if the keeper was lost before it could answer, or did not accept the scope.
    */
   closeScope(scope: number): Promise<KeeperReport | undefined> {
-    this.#launches.cancelScope(scope)
-    if (this.#state === 'lost') return Promise.resolve(undefined)
-    return this.#requests.closeScope(scope)
+    this.launches.cancelScope(scope)
+    if (this.isLost) return Promise.resolve(undefined)
+    return this.requests.closeScope(scope)
   }
 
   /**
@@ -177,28 +56,28 @@ export class KeeperLink {
     command: number,
     killSignal: NodeJS.Signals
   ): Promise<readonly EndedProcess[] | undefined> {
-    if (this.#state === 'lost') return Promise.resolve(undefined)
-    return this.#requests.terminate(scope, command, killSignal)
+    if (this.isLost) return Promise.resolve(undefined)
+    return this.requests.terminate(scope, command, killSignal)
   }
 
   /** The living processes of the scope. Rejects if the keeper could not list them. */
   list(scope: number): Promise<readonly ScopeProcess[]> {
-    return this.#state === 'lost' ? Promise.resolve([]) : this.#requests.list(scope)
+    return this.isLost ? Promise.resolve([]) : this.requests.list(scope)
   }
 
   /** Has the keeper run the hooks of a module. Rejects if the module has none that could be run. */
   addHooks(url: string): Promise<void> {
-    if (this.#state === 'lost') return Promise.reject(new Error('there is no keeper that could run them'))
-    return this.#requests.addHooks(url)
+    if (this.isLost) return Promise.reject(new Error('there is no keeper that could run them'))
+    return this.requests.addHooks(url)
   }
 
   removeHooks(url: string): void {
-    this.#channel.send({ type: 'remove-hooks', url })
+    this.channel.send({ type: 'remove-hooks', url })
   }
 
   /** Launches a command and returns its id. `listener` receives its events. */
   launch(scope: number, order: LaunchOrder, listener: LaunchListener): number {
-    return this.#launches.add(scope, order, listener)
+    return this.launches.add(scope, order, listener)
   }
 
   /**
@@ -206,12 +85,12 @@ export class KeeperLink {
    * knows whether it has the connection, and whether the failure came too late to matter.
    */
   stdioLost(id: number, code?: string): void {
-    this.#channel.send({ type: 'stdio-lost', id, code })
+    this.channel.send({ type: 'stdio-lost', id, code })
   }
 
   /** Signals the process of a launch, not its children. */
   signal(id: number, signal: NodeJS.Signals): void {
-    this.#launches.signal(id, signal)
+    this.launches.signal(id, signal)
   }
 
   /** Adds a process to the scope that the keeper did not start. */
@@ -220,27 +99,27 @@ export class KeeperLink {
     process: ProcessName,
     command: ExternalCommand = { number: nextCommandNumber() }
   ): void {
-    this.#channel.send({ type: 'adopt', scope, process, command })
+    this.channel.send({ type: 'adopt', scope, process, command })
   }
 
   /** An adopted process has exited and the worker has reaped it: its pid may be reused. */
   reportReaped(scope: number, pid: number): void {
-    this.#channel.send({ type: 'reaped', scope, pid })
+    this.channel.send({ type: 'reaped', scope, pid })
   }
 
   /** Releases a process that the keeper has started, with all its descendants: they outlive the scope. */
   release(scope: number, pid: number): void {
-    this.#channel.send({ type: 'release', scope, pid })
+    this.channel.send({ type: 'release', scope, pid })
   }
 
   /** `release` for an adopted process. */
   releaseAdopted(scope: number, process: ProcessName): void {
-    this.#channel.send({ type: 'release-adopted', scope, process })
+    this.channel.send({ type: 'release-adopted', scope, process })
   }
 
-  /** Has a folder removed when every process of the scope is gone. */
+  /** Has a directory removed when every process of the scope is gone. */
   addFolder(scope: number, folder: ScopeFolder): void {
-    this.#channel.send({ type: 'add-folder', scope, folder })
+    this.channel.send({ type: 'add-folder', scope, folder })
   }
 
   /** The mark that the processes of the scope carry. */
@@ -250,136 +129,11 @@ export class KeeperLink {
 
   /** Sets how the keeper treats the worker itself. */
   setWorkerSettings(settings: WorkerSettings): void {
-    this.#channel.send({ type: 'settings', settings })
+    this.channel.send({ type: 'settings', settings })
   }
 
   /** Shows that the worker's event loop is not blocked. */
   sendHeartbeat(): void {
-    this.#channel.send({ type: 'heartbeat' })
-  }
-
-  /**
-   * Where the watch thread connects to the keeper, and the header that it sends. Undefined until the keeper
-   * is ready.
-   */
-  get watchTarget(): { path: string; header: string } | undefined {
-    if (this.#stdioServer === undefined) return undefined
-    const { path, secret } = this.#stdioServer
-    return { path, header: connectionHeader(secret, watchConnection) }
-  }
-
-  /** Keeps the worker's event loop alive until `unref` has been called as often. */
-  ref(): void {
-    this.#channel.ref()
-  }
-
-  unref(): void {
-    this.#channel.unref()
-  }
-
-  /** Ends the keeper and everything that it still runs. Resolves when the keeper process has ended. */
-  async end(): Promise<void> {
-    if (this.isOpen) {
-      this.#state = 'ending'
-      this.#channel.send({ type: 'dismiss' })
-    }
-    await this.#process.end()
-  }
-
-  /**
-   * Another keeper takes over. This one ends, and closes its socket in the worker, as soon as nothing runs at
-   * it.
-   */
-  endWhenUnused(): void {
-    this.#endsWhenUnused = true
-    this.#channel.send({ type: 'retire' })
-    this.#endIfUnused()
-  }
-
-  #endIfUnused(): void {
-    const isUsed = this.#openScopes.size > 0 || this.#launches.any
-    if (this.#endsWhenUnused && this.isOpen && !isUsed) void this.end()
-  }
-
-  async #becomeReady(): Promise<void> {
-    await this.#process.ready
-    // The keeper does not keep the worker alive. Only the wait for its start and for its end does.
-    if (this.#state !== 'open') return
-    this.#process.unref()
-    this.#channel.unrefIfUnused()
-  }
-
-  #onMessage(message: KeeperMessage): void {
-    this.#turns.add(() => this.#receive(message))
-    if (message.type === 'ready') this.#process.markReady()
-    else if (message.type === 'start-failed') this.#process.markFailed(message.why)
-  }
-
-  #receive(message: KeeperMessage): void {
-    switch (message.type) {
-      case 'start-failed':
-      case 'pong':
-        break
-      case 'ready':
-        this.#greeting = message
-        this.#stdioServer = new StdioServerAddress(message.path, message.secret)
-        if (this.#state === 'starting') this.#state = 'open'
-        this.#launches.start(this.#stdioServer)
-        break
-      case 'stdio-server-reopened':
-        this.#launches.serverReopened(message)
-        break
-      case 'spawned':
-      case 'failed':
-      case 'exited':
-      case 'refused':
-        this.#launches.receive(message)
-        break
-      case 'retired':
-        this.#retire()
-        break
-      case 'log':
-        this.#log(message.level, message.fields, message.message)
-        break
-      case 'find-adopter':
-        void this.#findAdopter()
-        break
-      case 'listed':
-      case 'terminated':
-      case 'hooks-added':
-        this.#requests.receive(message)
-        break
-      case 'closed':
-        this.#requests.receive(message)
-        this.#openScopes.delete(message.scope)
-    }
-    this.#endIfUnused()
-  }
-
-  /** The worker finds out which process adopts its orphans: the keeper itself adopts its own. */
-  async #findAdopter(): Promise<void> {
-    const pid = await outsideRequests(parentOfOrphans)
-    this.#channel.send({ type: 'adopter', pid })
-  }
-
-  /** Starts nothing more at this keeper. */
-  #retire(): void {
-    if (this.#isRetired) return
-    this.#isRetired = true
-    this.#onRetired()
-    this.#launches.refuseWaiting()
-  }
-
-  #lose(): void {
-    if (this.#state === 'lost') return
-    const wasAsked = this.#state === 'ending'
-    this.#state = 'lost'
-    this.#rights.close()
-    // A keeper that ends by itself removes its folder. One that was killed does not.
-    if (!wasAsked && this.#stdioServer !== undefined) removeSocketFolder(dirname(this.#stdioServer.path))
-    // Scopes first: they record what was running before it fails.
-    if (!wasAsked) for (const callback of this.#onLost) callback()
-    this.#launches.failAll()
-    this.#requests.abandonAll()
+    this.channel.send({ type: 'heartbeat' })
   }
 }

@@ -30,7 +30,9 @@ export class KeeperShare {
     return this.#shared.keeper.link
   }
 
-  /** The current keeper, after a check of the worker's rights: if they have changed, another one is started. */
+  /**
+   * The current keeper, after a check of the worker's rights: if they have changed, another one is started.
+   */
   checkedLink(): KeeperLink {
     return this.#shared.keeper.checkedLink()
   }
