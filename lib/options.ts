@@ -1,7 +1,4 @@
-/**
- * The options of the package: their types, their defaults, and how the options of a route override those of
- * the guard.
- */
+/** The options of the package: their types and defaults. Options of a route override those of the guard. */
 
 import { SubprocessOptionError } from './errors.js'
 import {
@@ -66,9 +63,9 @@ export interface SubprocessGuardOptions extends RouteGuardOptions {
    */
   workerTimeout?: number | false
   /**
-   * A module that exports `workerAbort(info)`, `workerExit(info)`, or both. The keeper calls them when the
-   * worker hangs, and when it has ended without closing its guard. A `file:` URL such as `new
-   * URL('./hooks.js', import.meta.url)`, or an absolute path. See `WorkerHooks`. Default: none.
+   * A module that exports `workerAbort(info)`, `workerExit(info)`, or both: a `file:` URL such as
+   * `new URL('./hooks.js', import.meta.url)`, or an absolute path. The keeper calls the functions when the
+   * worker hangs, and when it has ended without closing its guard. See `WorkerHooks`. Default: none.
    */
   hooks?: URL | string
   /**

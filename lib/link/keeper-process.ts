@@ -8,7 +8,7 @@ import { spawnKeeper, wayOutOf } from './spawn-keeper.js'
 
 // A keeper is ready within 100 ms. On a machine that swaps it may take a hundred times as long.
 const readyWithinMs = 30_000
-// The keeper's last work is one more scan for processes of the worker.
+// All scopes are closed by then. The keeper only scans once more for processes of the worker.
 const endedWithinMs = 15_000
 
 export class KeeperProcess {

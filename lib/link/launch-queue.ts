@@ -1,6 +1,4 @@
-/**
- * Launches at a keeper: those that wait to be sent, those that open their connections, and those that run.
- */
+/** The launches of a keeper: queued, opening their connections, or running. */
 
 import { connectionHeader } from '../wire/connection-header.js'
 import { encodeEnvironment } from '../wire/framing.js'
@@ -168,7 +166,7 @@ export class LaunchQueue {
     for (const { id } of this.#waiting.splice(0)) this.#take(id)?.refused()
   }
 
-  /** The keeper is lost: every launch has failed, also those that run. */
+  /** The keeper is lost: fails every launch, also of commands that run. */
   failAll(): void {
     for (const listener of this.#listeners.values()) {
       listener.failed({

@@ -1,6 +1,4 @@
-/**
- * Requests to the keeper that it has not answered. Each keeps the worker's event loop alive until its answer.
- */
+/** Requests that the keeper has not answered yet: each keeps the worker's event loop alive until then. */
 
 import type { ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, ListedMessage } from '../wire/messages.js'

@@ -1,7 +1,4 @@
-/**
- * The current keeper of the worker: starts it, and replaces it when it is lost or when the worker's rights
- * change.
- */
+/** Starts the keeper of the worker, and replaces it when it is lost or when the worker's rights change. */
 
 import type { Logger } from '../log.js'
 import { findEntry } from './keeper-file.js'
@@ -10,7 +7,7 @@ import type { WriteLog } from './launch-queue.js'
 import { outsideRequests } from './outside-requests.js'
 import { RestartBackoff } from './restart-backoff.js'
 
-/** Told of each keeper. */
+/** Receives the events of each keeper. */
 export interface KeeperOwner {
   /** A log of any guard. Undefined while there is none. */
   readonly log: Logger | undefined
@@ -27,7 +24,7 @@ export class ReplaceableKeeper {
   readonly #workerMark: string
   readonly #owner: KeeperOwner
   #link: KeeperLink
-  /** Keepers with rights that the worker has no longer. Each ends when its last command has ended. */
+  /** Keepers with rights that the worker has no longer. Each ends when it runs nothing more. */
   readonly #retired = new Set<KeeperLink>()
   readonly #backoff = new RestartBackoff()
   #pause: { readonly timer: NodeJS.Timeout; readonly until: number } | undefined
@@ -51,17 +48,14 @@ export class ReplaceableKeeper {
     return this.#state === 'new'
   }
 
-  /**
-   * The current keeper, after a check of the worker's rights: if they have changed, another keeper is
-   * started.
-   */
+  /** The current keeper, after a check of the worker's rights. If they have changed, starts another one. */
   checkedLink(): KeeperLink {
     // Again, in case no keeper could be started the last time.
     if (!this.#link.hasRights) this.#replaceRetired()
     return this.#link
   }
 
-  /** How long it is until the next keeper starts, in ms; 0 if none is to start. */
+  /** Time until the next keeper starts, in ms; 0 if no start is scheduled. */
   get nextKeeperInMs(): number {
     return this.#pause === undefined ? 0 : Math.max(0, Math.ceil(this.#pause.until - performance.now()))
   }

@@ -30,16 +30,12 @@ export class KeeperShare {
     return this.#shared.keeper.link
   }
 
-  /**
-   * The current keeper, after a check of the worker's rights: if they have changed, another one is started.
-   */
+  /** The current keeper, after a check of the worker's rights. If they have changed, starts another one. */
   checkedLink(): KeeperLink {
     return this.#shared.keeper.checkedLink()
   }
 
-  /**
-   * `checkedLink` without the check, for launches: the link checks the rights itself before it sends them.
-   */
+  /** `checkedLink` without the check, for launches: the link checks the rights itself before it sends one. */
   uncheckedLink(): KeeperLink {
     const { link } = this
     return link.isRetired ? this.checkedLink() : link
@@ -50,7 +46,7 @@ export class KeeperShare {
     return this.#shared.containment
   }
 
-  /** How long it is until a lost keeper is replaced, in ms; 0 if none is to be replaced. */
+  /** Time until a lost keeper is replaced, in ms; 0 if no start is scheduled. */
   get nextKeeperInMs(): number {
     return this.#shared.keeper.nextKeeperInMs
   }
@@ -87,7 +83,7 @@ class SharedKeeper implements KeeperOwner {
       await this.#waitUntilReady()
       if (user.hooks !== undefined) await this.#addHooks(user.hooks)
     } catch (error) {
-      // The hooks stay: another guard may have the same module.
+      // The hooks are not removed: another guard may have the same module.
       await this.release(user, false)
       throw error
     }

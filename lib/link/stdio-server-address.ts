@@ -1,7 +1,4 @@
-/**
- * The address of the keeper's stdio server, and whether its socket file still exists: cleanup tools delete
- * files that look old.
- */
+/** The address of the keeper's stdio server, whose socket file a cleanup tool may have deleted as too old. */
 
 import { statSync } from 'node:fs'
 

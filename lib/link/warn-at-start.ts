@@ -1,11 +1,9 @@
-/** Warnings when the keeper starts to serve: about the guarantees that this machine does not allow. */
+/** Warns, when the keeper starts to serve, about guarantees that this machine does not allow. */
 
 import type { Logger } from '../log.js'
 import type { KeeperLink } from './keeper-link.js'
 
-/**
- * Warns if the containment is not the best of Linux, and if the worker is the first process of its container.
- */
+/** Warns if the containment is below `subreaper`, and if the worker is process 1. */
 export function warnAtStart({ containment, whyNoSubreaper: why }: KeeperLink, log: Logger | undefined): void {
   if (containment !== 'subreaper') {
     const consequence = 'a daemon that leaves its session and empties its environment can escape'

@@ -1,6 +1,4 @@
-/**
- * The worker's heartbeat: shows the keeper that the event loop is not blocked, and starts the watch thread.
- */
+/** The worker's heartbeat: shows the keeper that the event loop runs, and starts the watch thread. */
 
 import type { Logger } from '../log.js'
 import { heartbeatIntervalMs } from '../wire/heartbeat-interval.js'

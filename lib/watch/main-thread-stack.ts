@@ -1,7 +1,4 @@
-/**
- * Samples the stack of the main thread by the inspector, which interrupts it between any two steps of
- * JavaScript.
- */
+/** Samples the stack of the main thread by the inspector, which can interrupt it anywhere in JavaScript. */
 
 import type { Debugger, Session } from 'node:inspector'
 import pTimeout from 'p-timeout'

@@ -1,4 +1,4 @@
-/** The names of the directories of keepers and scopes: each names its worker, so that a sweep can remove it. */
+/** Names of the directories of keepers and scopes: each names its worker, so that a sweep can remove it. */
 
 import { createHash } from 'node:crypto'
 import { bootId, pidNamespace } from '../platform/current.js'

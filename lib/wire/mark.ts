@@ -6,7 +6,7 @@ import { bootId, pidNamespace, statOf } from '../platform/current.js'
 
 /** The environment variable of the mark. */
 export const markName = 'SUBPROCESS_GUARD_MARK'
-/** The environment variable with the number of a process's command. Valid only beside the mark of its scope. */
+/** The environment variable with the number of a process's command. Valid only with the mark of its scope. */
 export const commandNumberName = 'SUBPROCESS_GUARD_COMMAND'
 /** The environment variable of a keeper itself: the mark of its worker. Its children do not inherit it. */
 export const keeperMarkName = 'SUBPROCESS_GUARD_KEEPER'

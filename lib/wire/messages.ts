@@ -6,7 +6,7 @@ import type { ScopeProcess } from '../platform/current.js'
 /** How the processes of a scope are found; see `docs/architecture.md`. */
 export type Containment = 'subreaper' | 'marks'
 
-/** Where a standard stream leads: to the connection of this number, to the worker's own stream, or nowhere. */
+/** Where a standard stream leads: to the connection of this number, the worker's own stream, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
 
 /** A command to launch. */
@@ -163,7 +163,7 @@ export type WorkerMessage =
   | { type: 'close'; scope: number }
   /** Answers `find-adopter`: the process that adopts the worker's orphans. Without a pid it is unknown. */
   | { type: 'adopter'; pid?: number | undefined }
-  /** The worker no longer needs its keeper. A socket that closes without this message means that it has died. */
+  /** The worker needs its keeper no longer. If the socket closes without this message, it has died. */
   | { type: 'dismiss' }
 
 /** Answers `list`. `why`: the processes could not be listed. */
