@@ -16,15 +16,15 @@ export const closeReasons = [
  * Why a scope closed:
  * - `finished`: the response was sent
  * - `deadline`: the request did not end within its `timeout`
- * - `disconnected`: the client went away before the response was sent
+ * - `disconnected`: the client closed the connection before the response was sent
  * - `shutdown`: the server closed and `drain` ran out
- * - `worker-gone`: the worker ended, however it ended
+ * - `worker-gone`: the worker ended for any reason
  * - `worker-hung`: the worker's event loop was blocked for too long
  * - `keeper-lost`: the keeper ended while the scope was open
- * - `closed`: the user called `close()`
+ * - `closed`: `close()` was called
  * - `failed`: the handler threw
  */
 export type CloseReason = (typeof closeReasons)[number]
 
-/** Those for which the guard answers the request in place of its handler. */
+/** The reasons for which the guard, not the handler, answers the request. */
 export type CutReason = Extract<CloseReason, 'deadline' | 'shutdown' | 'keeper-lost'>

@@ -1,4 +1,4 @@
-/** Every error of the package: one table of code, status and message. */
+/** All errors of the package: one table of code, HTTP status and message. */
 
 import type { CloseReason } from './close-reason.js'
 
@@ -19,53 +19,56 @@ const table = {
 export type SubprocessErrorCode = keyof typeof table
 
 /**
- * An error of this package. Frameworks read `statusCode`, or as of `http-errors` `status` and `expose`; programs read `code`;
- * `cause` holds what lies beneath, where there is something.
+ * An error of this package. Programs identify it by its `code`. Frameworks read `statusCode`, or `status` and
+ * `expose` as on an error of `http-errors`. `cause` is the underlying error, if there is one.
  */
 export class SubprocessError extends Error {
   /** The name of the class. */
   override readonly name = 'SubprocessError'
-  /** Names the error: the table in the README says what to do. */
+  /** Identifies the error. The table of errors in the documentation says what to do. */
   readonly code: SubprocessErrorCode
-  /** HTTP status of the answer, when the error reaches the framework's error handler. */
+  /** HTTP status of the response, if the error reaches the error handler of the framework. */
   readonly statusCode: number
   /** The same as `statusCode`. */
   declare status: number
-  /** Whether the message is for the client, by the custom of `http-errors`: below 500. */
+  /** Whether the message may be sent to the client, as in `http-errors`: true if the status is below 500. */
   declare expose: boolean
-  /** Why the scope closed, where that is what the error tells of. */
+  /** Why the scope closed, if the error was caused by that. */
   declare readonly reason?: CloseReason
 
   /** @internal */
   constructor(code: SubprocessErrorCode, detail?: string, cause?: unknown) {
-    super(message(code, detail), cause === undefined ? undefined : { cause })
+    super(messageOf(code, detail), cause === undefined ? undefined : { cause })
     this.code = code
     this.statusCode = table[code].statusCode
   }
 }
 
-/** An option that is unknown, of the wrong shape, or without effect. The message names the way out. */
+/**
+ * An option that is unknown, has a wrong value, or would have no effect. The message says what to do instead.
+ */
 export class SubprocessOptionError extends TypeError {
   /** The name of the class. */
   override readonly name = 'SubprocessOptionError'
-  /** Names the error. */
+  /** Identifies the error. */
   readonly code = 'ERR_SUBPROCESS_OPTION'
-  /** HTTP status of the answer, when the error reaches the framework's error handler. */
+  /** HTTP status of the response, if the error reaches the error handler of the framework. */
   readonly statusCode = table.ERR_SUBPROCESS_OPTION.statusCode
   /** The same as `statusCode`. */
   declare status: number
-  /** Whether the message is for the client, by the custom of `http-errors`: below 500. */
+  /** Whether the message may be sent to the client, as in `http-errors`: true if the status is below 500. */
   declare expose: boolean
 
   /** @internal */
   constructor(option: string, value: unknown, wayOut: string) {
-    super(`${option} is ${show(value)}: ${wayOut}`)
+    super(`${option} is ${format(value)}: ${wayOut}`)
   }
 }
 
 /**
- * What NestJS and Koa take an error of `http-errors` by. It follows `statusCode`, which a route and an error handler may set,
- * and may be set itself, as `http-errors` does with an error that it is given.
+ * The properties by which NestJS and Koa recognize an error of `http-errors`. They follow `statusCode`, which
+ * a route or an error handler may set. They can be set too: `http-errors` does so with an error that is
+ * passed to it.
  */
 const likeHttpErrors: PropertyDescriptorMap & ThisType<{ statusCode: number }> = {
   status: {
@@ -92,19 +95,19 @@ for (const { prototype } of [SubprocessError, SubprocessOptionError]) {
   Object.defineProperties(prototype, likeHttpErrors)
 }
 
-function message(code: SubprocessErrorCode, detail: string | undefined): string {
+function messageOf(code: SubprocessErrorCode, detail: string | undefined): string {
   const text = table[code].message
   return detail === undefined ? text : `${text}: ${detail}`
 }
 
-function show(value: unknown): string {
+function format(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'bigint') return `${value}n`
   try {
     return JSON.stringify(value) ?? String(value)
   } catch {
-    // A circular object has no JSON; its tag is still a help.
+    // A circular object has no JSON. Its tag is better than nothing.
     return Object.prototype.toString.call(value)
   }
 }

@@ -1,4 +1,4 @@
-/** Public exports. */
+/** The public exports of the package. */
 
 import { refuseInPlaceOfKeeper } from './link/refuse-as-keeper.js'
 

@@ -1,19 +1,19 @@
-/** What the guard needs of a logger, and the one it has when it is given none. */
+/** The logger that a guard needs, and the default one. */
 
-/** Where the guard's lines go. Fastify's `request.log` and every pino logger are such. */
+/** Receives the log lines of a guard. Fastify's `request.log` and all pino loggers are compatible. */
 export interface Logger {
-  /** For what is as it should be. */
+  /** For expected events. */
   info(fields: object, message: string): void
-  /** For what had to be ended. */
+  /** For processes that had to be ended. */
   warn(fields: object, message: string): void
-  /** For what could not be ended, and for failures that nobody listens to. */
+  /** For processes that could not be ended, and for failures that have no other listener. */
   error(fields: object, message: string): void
 }
 
-// The levels of pino, so that the lines read like those of the keeper.
+// The levels of pino, as in the log lines of the keeper.
 const levels = { warn: 40, error: 50 }
 
-function say(level: number, { err, ...fields }: { err?: unknown }, msg: string): void {
+function write(level: number, { err, ...fields }: { err?: unknown }, msg: string): void {
   const error = err instanceof Error ? { err: { ...err, message: err.message, stack: err.stack } } : {}
   const line = {
     level,
@@ -27,9 +27,9 @@ function say(level: number, { err, ...fields }: { err?: unknown }, msg: string):
   process.stderr.write(`${JSON.stringify(line)}\n`)
 }
 
-/** One line of JSON on standard error for each warning and error. */
+/** Writes each warning and error to standard error, as one line of JSON. */
 export const defaultLogger: Logger = {
   info() {},
-  warn: (fields, message) => say(levels.warn, fields, message),
-  error: (fields, message) => say(levels.error, fields, message)
+  warn: (fields, message) => write(levels.warn, fields, message),
+  error: (fields, message) => write(levels.error, fields, message)
 }

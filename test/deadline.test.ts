@@ -23,8 +23,8 @@ class Entry extends Expiring<Entry> {
     this.said.push(`${this.name} expired`)
   }
 
-  override letGo(): void {
-    this.said.push(`${this.name} let go`)
+  override onDropped(): void {
+    this.said.push(`${this.name} dropped`)
   }
 }
 
@@ -118,7 +118,7 @@ suite('an expiry queue', () => {
       ended.isOver = true
       assert.deepEqual([...queue], [open])
       tick(1_001)
-      assert.deepEqual(said, ['ended let go'])
+      assert.deepEqual(said, ['ended dropped'])
       open.isOver = true
       tick(1_001)
     }

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
+import type * as Framing from '../lib/wire/framing.js'
 import type * as Protocol from '../lib/wire/messages.js'
 import { Changing } from './harness/changing.js'
 import { eventually } from './harness/expectations.js'
@@ -17,8 +18,8 @@ import { startMarked } from './harness/marked.js'
 import { environmentOf, lives, statOf } from './harness/proc.js'
 
 // Not exported by the package: import the compiled file.
-const protocol = new URL('../../dist/wire/messages.js', import.meta.url).href
-const { encode }: typeof Protocol = await import(protocol)
+const framing = new URL('../../dist/wire/framing.js', import.meta.url).href
+const { encode }: typeof Framing = await import(framing)
 
 const skip = process.getuid?.() !== 0 && 'only root can give up rights'
 // Higher than any scope number that the guard assigns.
@@ -61,7 +62,7 @@ class ForbiddenOrders {
       { type: 'open', scope, opening },
       { type: 'launch', id: scope, scope, request },
       { type: 'launch', id: scope + 1, scope: 1, request },
-      { type: 'folder', scope, folder: { path: this.#rootFolder } },
+      { type: 'add-folder', scope, folder: { path: this.#rootFolder } },
       { type: 'adopt', scope, process: { pid, startTick }, command: { number: scope + 2 } },
       { type: 'add-hooks', id: scope, url: new URL(`file://${this.#folder}/hooks.mjs`).href },
       { type: 'close', scope }

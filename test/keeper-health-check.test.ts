@@ -24,13 +24,13 @@ suite('a silent keeper', () => {
     const healthCheck = new KeeperHealthCheck({
       isWaiting: () => isWaiting,
       isStarting: () => false,
-      waitedMs: () => (waitingShare === undefined ? undefined : waitingShare * performance.now()),
+      processorWaitMs: () => (waitingShare === undefined ? undefined : waitingShare * performance.now()),
       ping: () => {},
-      giveUp: () => {
+      onStuck: () => {
         isGivenUp = true
       }
     })
-    healthCheck.begin()
+    healthCheck.start()
     passSilence(silentMs)
     isWaiting = false
     passSilence(2_000)

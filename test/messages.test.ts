@@ -5,13 +5,16 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { suite, type TestContext, test } from 'node:test'
 import type * as StdioServerModule from '../lib/keeper/stdio-server.js'
+import type * as HeaderModule from '../lib/wire/connection-header.js'
+import type * as FramingModule from '../lib/wire/framing.js'
 import type * as MessagesModule from '../lib/wire/messages.js'
 import { compiled } from './harness/compiled.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { RawKeeper } from './harness/raw-keeper.js'
 
 // Not exported by the package: import the compiled files.
-const { connectionHeader, Decoder, encode }: typeof MessagesModule = await compiled('wire/messages')
+const { connectionHeader }: typeof HeaderModule = await compiled('wire/connection-header')
+const { Decoder, encode }: typeof FramingModule = await compiled('wire/framing')
 const { StdioServer }: typeof StdioServerModule = await compiled('keeper/stdio-server')
 
 type Message = MessagesModule.WorkerMessage | MessagesModule.KeeperMessage
@@ -19,7 +22,7 @@ type Message = MessagesModule.WorkerMessage | MessagesModule.KeeperMessage
 suite('a stream of messages', () => {
   // Characters of two, three and four bytes: a cut may split a character.
   const messages: Message[] = [
-    { type: 'folder', scope: 1, folder: { path: '/é€𝄞\n"' } },
+    { type: 'add-folder', scope: 1, folder: { path: '/é€𝄞\n"' } },
     { type: 'close', scope: 1 },
     { type: 'failed', id: 7, failure: { code: 'ENOENT', errno: -2, message: 'spawn é ENOENT' } }
   ]

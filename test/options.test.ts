@@ -19,13 +19,13 @@ const mistakes: [object, RegExp][] = [
   [{ drain: 1.5 }, /^drain is 1.5/],
   [
     { timeOut: 5 },
-    /^timeOut is 5: no such option; there are timeout, grace, killSignal, firstSignalTo, privateTmp, drain/
+    /^timeOut is 5: no such option; the options are timeout, grace, killSignal, firstSignalTo, privateTmp, drain/
   ],
   [{ hooks: './hooks.js' }, /^hooks is/],
   [{ capture: 'yes' }, /^capture is "yes": set it to true or false, or to an object such as/],
   [{ capture: null }, /^capture is null/],
   [{ capture: ['soffice'] }, /^capture is \["soffice"\]: .*\{ except: \['soffice'\] \}/],
-  [{ capture: { only: [] } }, /^capture\.only is \[\]: no such option; there are except/],
+  [{ capture: { only: [] } }, /^capture\.only is \[\]: no such option; the options are except/],
   [{ capture: { except: 'soffice' } }, /^capture\.except is "soffice": set it to an array/],
   [
     { capture: { except: ['soffice', 5] } },
@@ -60,7 +60,7 @@ suite('at a route', () => {
     [{ drain: 5 }, /^config\.subprocessGuard\.drain is 5: it is for the whole server/],
     [
       { grase: 5 },
-      /^config\.subprocessGuard\.grase is 5: no such option; there are timeout, grace, killSignal/
+      /^config\.subprocessGuard\.grase is 5: no such option; the options are timeout, grace, killSignal/
     ]
   ]
   for (const [override, message] of wrong) {

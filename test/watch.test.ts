@@ -150,7 +150,7 @@ suite('a main thread that waits for events', () => {
     const worker = await startWatched(t)
     const where = await worker.door.where()
     assert.equal(where.type, 'unknown', JSON.stringify(where))
-    assert.match(where.why, /^the main thread did not stop to be looked at within 2000 ms: it /)
+    assert.match(where.why, /^the main thread did not pause for a stack sample within 2000 ms: it /)
     assert.ok(await worker.serves())
   })
 
@@ -302,7 +302,7 @@ function run(
 suite('the failure of the watch thread', () => {
   const permission = [nodeMajor === 20 ? '--experimental-permission' : '--permission', '--allow-fs-read=*']
   const startAndReport = `const watcher = WatchThread.start(${file}, (why) => console.log(why, watcher.failed === why))
-    watcher.attend('/nowhere', 'header')
+    watcher.connect('/nowhere', 'header')
     watcher.stop()`
 
   test('is reported when the permission model forbids the inspector', () => {
@@ -332,7 +332,7 @@ suite('the failure of the watch thread', () => {
 
   test('is reported when the thread throws', () => {
     // A number cannot be written as the header. The error in the thread ends only the thread.
-    const program = `WatchThread.start(${file}, (why) => process.exit(console.log(why))).attend('/nowhere', 1)
+    const program = `WatchThread.start(${file}, (why) => process.exit(console.log(why))).connect('/nowhere', 1)
       setTimeout(() => {}, 20_000)`
     const { status, stdout, stderr } = run([], program)
     assert.match(stdout, /^the thread failed: .*\n$/, stderr)

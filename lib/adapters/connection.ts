@@ -71,5 +71,5 @@ export class Connection<Exchange extends Expiring<DeadlineEntry<Exchange>>>
     this.exchange?.expireIfDue()
   }
 
-  override letGo(): void {}
+  override onDropped(): void {}
 }

@@ -7,7 +7,8 @@ import type { Scope } from '../guard/scope.js'
 import { scopeClosedError } from '../guard/scope-closed-error.js'
 import type { ScopeDeadline } from '../guard/scope-context.js'
 import type { ResolvedRouteOptions } from '../options.js'
-import { type Deadlines, Expiring, type ExpiryQueue } from '../time/expiry-queue.js'
+import type { Deadlines } from '../time/deadlines.js'
+import { Expiring, type ExpiryQueue } from '../time/expiry-queue.js'
 import { answerCutShortRequest, type CutShortRequest, cutOffAnswer } from './answer-cut-short-request.js'
 import { isDisconnected } from './client-disconnect.js'
 import type { Connection, DeadlineEntry } from './connection.js'
@@ -178,7 +179,7 @@ export class Exchange
   }
 
   /** Its queue has found that it is over, possibly without any event. */
-  override letGo(): void {
+  override onDropped(): void {
     this.#ended()
     if (this.transport.closed === true) this.transport.destroy?.()
   }

@@ -7,7 +7,6 @@ import type { Scope } from '../guard/scope.js'
 import { refuseInPlaceOfKeeper } from '../link/refuse-as-keeper.js'
 import { defaultLogger, type Logger } from '../log.js'
 import {
-  ownOf,
   type ResolvedOptions,
   type RouteGuardOptions,
   resolveOptions,
@@ -15,6 +14,7 @@ import {
   type SubprocessGuardOptions
 } from '../options.js'
 import { captureEvents } from '../subprocess/capture.js'
+import { ownOf } from '../validate-option.js'
 import { ExchangeRegistry } from './exchange-registry.js'
 import {
   decorate,

@@ -3,8 +3,9 @@
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { listeningSocketsOf, openFolderOf, statOf } from '../platform/current.js'
+import { statusHeader } from '../wire/connection-header.js'
 import { socketIn, socketPath } from '../wire/socket-folder.js'
-import { statusHeader, type WorkerStatus } from '../wire/worker-status.js'
+import type { WorkerStatus } from '../wire/worker-status.js'
 
 // A keeper answers within milliseconds, unless it is stopped.
 const answerTimeoutMs = 1_000

@@ -1,7 +1,8 @@
 /** Creates a guard without a framework. */
 
 import { defaultLogger, type Logger } from '../log.js'
-import { ownOf, resolveOptions, type SubprocessGuardOptions } from '../options.js'
+import { resolveOptions, type SubprocessGuardOptions } from '../options.js'
+import { ownOf } from '../validate-option.js'
 import { Guard } from './guard.js'
 
 /** Options of `createGuard`. */

@@ -6,19 +6,14 @@ import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import type { Logger } from '../log.js'
-import {
-  abortSignal,
-  ownOf,
-  type ResolvedOptions,
-  type ResolvedRouteOptions,
-  resolveRouteOptions
-} from '../options.js'
+import { type ResolvedOptions, type ResolvedRouteOptions, resolveRouteOptions } from '../options.js'
 import { statOf } from '../platform/current.js'
 import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
 import { briefOf } from '../subprocess/exec.js'
 import { logged } from '../subprocess/logged-promise.js'
-import { Deadlines } from '../time/expiry-queue.js'
+import { Deadlines } from '../time/deadlines.js'
+import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import type { Containment } from '../wire/messages.js'
 import { endLateProcess } from './end-late-process.js'
@@ -207,7 +202,7 @@ export class Guard {
     const startTick = pid === undefined ? undefined : statOf(pid)?.startTick
     if (pid === undefined || startTick === undefined) return
     const context = { ...this.#options, log, route }
-    void endLateProcess(this.#keeperShare.presentLink(), { pid, startTick }, context)
+    void endLateProcess(this.#keeperShare.checkedLink(), { pid, startTick }, context)
   }
 
   /** @internal Opens a scope. Throws a `SubprocessError` if the guard is closed or has no keeper. */
@@ -215,8 +210,8 @@ export class Guard {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
     const { launch } = this.#options
     const keepers = {
-      forLaunch: () => this.#throwUnlessOpen(this.#keeperShare.nextLink()),
-      withCurrentRights: () => this.#throwUnlessOpen(this.#keeperShare.presentLink())
+      forLaunch: () => this.#throwUnlessOpen(this.#keeperShare.uncheckedLink()),
+      withCurrentRights: () => this.#throwUnlessOpen(this.#keeperShare.checkedLink())
     }
     const scope = new Scope(`${process.pid}.${++lastScope}`, keepers, { ...context, launch })
     this.#scopes.add(scope)
@@ -258,7 +253,7 @@ export class Guard {
 
   #throwUnlessOpen(link: KeeperLink): KeeperLink {
     if (link.isOpen && !link.isRetired) return link
-    const detail = `the next one starts in ${this.#keeperShare.absentMs} ms`
+    const detail = `the next one starts in ${this.#keeperShare.nextKeeperInMs} ms`
     throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', detail)
   }
 

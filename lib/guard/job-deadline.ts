@@ -1,6 +1,7 @@
 /** The deadline of a scope outside of requests. */
 
-import { type Deadlines, Expiring } from '../time/expiry-queue.js'
+import type { Deadlines } from '../time/deadlines.js'
+import { Expiring } from '../time/expiry-queue.js'
 import type { Scope } from './scope.js'
 import type { ScopeDeadline } from './scope-context.js'
 
@@ -26,7 +27,7 @@ export class JobDeadline extends Expiring<JobDeadline> implements ScopeDeadline 
     void this.scope?.close('deadline')
   }
 
-  override letGo(): void {
+  override onDropped(): void {
     this.scope = undefined
   }
 }

@@ -102,7 +102,7 @@ function handOver(next: KeeperLink, identified: IdentifiedScope): Promise<Keeper
     next.adopt(scope, process, { number: commandNumber(index) })
   }
   for (const { pid } of releasedCommands) next.release(scope, pid)
-  for (const process of releasedAdopted) next.letGo(scope, process)
+  for (const process of releasedAdopted) next.releaseAdopted(scope, process)
   for (const folder of folders) next.addFolder(scope, folder)
   return next.closeScope(scope)
 }

@@ -64,7 +64,7 @@ export class ProcessRegistry {
     this.#adopted.set(pid, { pid, startTick, keeper })
     if (child instanceof ChildProcess) {
       child.once('exit', () => {
-        link.left(keeperScope, pid)
+        link.reportReaped(keeperScope, pid)
         this.#adopted.delete(pid)
       })
     }
@@ -122,7 +122,7 @@ export class ProcessRegistry {
     this.#adopted.delete(pid)
     const { startTick, keeper } = adopted
     this.#releasedAdopted.push({ pid, startTick })
-    keeper.link.letGo(keeper.keeperScope, { pid, startTick })
+    keeper.link.releaseAdopted(keeper.keeperScope, { pid, startTick })
     return true
   }
 

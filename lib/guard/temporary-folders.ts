@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
-import { otherUsersFolder, scopeFolderPrefix } from '../wire/mark.js'
+import { otherUsersFolder, scopeFolderPrefix } from '../wire/folder-names.js'
 import type { ScopeFolder } from '../wire/messages.js'
 
 // Programs find their directory for temporary files by these (tempnam(3), Python's tempfile, os.tmpdir()).

@@ -89,7 +89,7 @@ export class ScopeCloser {
     const leftFolders = await this.#keptFolders.removeUnused(scope)
     if (leftFolders.length === 0) return
     const message = 'directories of a closed scope could not be removed'
-    this.#parts.send({ type: 'say', level: 'error', fields: { leftFolders }, message })
+    this.#parts.send({ type: 'log', level: 'error', fields: { leftFolders }, message })
   }
 
   /** Does the same for all scopes. Resolves with the directories that could not be removed. */
@@ -103,7 +103,7 @@ export class ScopeCloser {
     if (why === undefined) return
     scope.scanFailure = undefined
     this.#parts.send({
-      type: 'say',
+      type: 'log',
       level: 'error',
       fields: { scope: number, why },
       message: scanFailedMessage

@@ -55,5 +55,5 @@ export class KeeperScope extends Expiring<KeeperScope> {
     this.#onDeadline(this)
   }
 
-  override letGo(): void {}
+  override onDropped(): void {}
 }

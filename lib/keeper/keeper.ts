@@ -112,7 +112,7 @@ export class Keeper {
       case 'stdio-lost':
         this.#launches.stdioLost(message.id, message.code)
         break
-      case 'door-lost':
+      case 'reopen-stdio-server':
         void this.#reopenStdioServer()
         break
       case 'signal':
@@ -121,7 +121,7 @@ export class Keeper {
       case 'adopt':
         this.#externals.adopt(this.#scopes.recordOf(message.scope), message)
         break
-      case 'left':
+      case 'reaped':
         this.#externals.exited(this.#scopes.recordOf(message.scope), message.pid)
         void this.#closer.removeUnusedFolders(message.scope)
         break
@@ -131,10 +131,10 @@ export class Keeper {
       case 'release':
         this.#releaser.releaseCommand(this.#scopes.recordOf(message.scope), message.pid)
         break
-      case 'let-go':
+      case 'release-adopted':
         this.#releaser.releaseAdopted(this.#scopes.recordOf(message.scope), message.process)
         break
-      case 'folder':
+      case 'add-folder':
         this.#scopes.addFolder(message)
         break
       case 'list':
@@ -164,7 +164,7 @@ export class Keeper {
         this.#launches.refuse(message)
         break
       case 'signal':
-        send({ type: 'say', level: 'warn', fields: {}, message: `${message.signal} was not sent: ${why}` })
+        send({ type: 'log', level: 'warn', fields: {}, message: `${message.signal} was not sent: ${why}` })
         break
       case 'add-hooks':
         send({ type: 'hooks-added', id: message.id, why })
@@ -212,9 +212,9 @@ export class Keeper {
     const { stdioServer, send } = this.#parts
     try {
       await stdioServer.reopen()
-      send({ type: 'door', path: stdioServer.path })
+      send({ type: 'stdio-server-reopened', path: stdioServer.path })
     } catch (error) {
-      send({ type: 'door', why: (error as Error).message })
+      send({ type: 'stdio-server-reopened', why: (error as Error).message })
     }
   }
 

@@ -47,9 +47,9 @@ export class ScopeReleaser {
       const squatted = write()
       if (squatted.length === 0 || this.#isSquattingReported) return
       this.#isSquattingReported = true
-      this.#send({ type: 'say', level: 'warn', fields: {}, message: squattedLine(squatted) })
+      this.#send({ type: 'log', level: 'warn', fields: {}, message: squattedLine(squatted) })
     } catch (error) {
-      this.#send({ type: 'say', level: 'error', fields: { pid }, message: (error as Error).message })
+      this.#send({ type: 'log', level: 'error', fields: { pid }, message: (error as Error).message })
     }
   }
 }

@@ -2,8 +2,10 @@
 
 import { Socket } from 'node:net'
 import { adoptOrphans } from '../platform/current.js'
+import { watchConnection } from '../wire/connection-header.js'
+import { Decoder, encode } from '../wire/framing.js'
 import { keeperMarkName } from '../wire/mark.js'
-import { Decoder, encode, type KeeperMessage, type WorkerMessage, watchConnection } from '../wire/messages.js'
+import type { KeeperMessage, WorkerMessage } from '../wire/messages.js'
 import { freeMemory } from './free-memory.js'
 import { Keeper } from './keeper.js'
 import { KeeperLog } from './keeper-log.js'
@@ -101,7 +103,7 @@ async function openStdioServer(): Promise<StdioServer> {
   try {
     return await StdioServer.open(workerMark, onConnection, () => keeper.status())
   } catch (error) {
-    const message = encode({ type: 'unready', why: (error as Error).message })
+    const message = encode({ type: 'start-failed', why: (error as Error).message })
     await new Promise((resolve) => link.write(message, resolve))
     process.exit(1)
   }

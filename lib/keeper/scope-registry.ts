@@ -6,7 +6,8 @@ import { ScopeRecord } from '../containment/scope-record.js'
 import type { WorkerRecord } from '../containment/worker-record.js'
 import type { NativeCalls } from '../platform/current.js'
 import { ExpiryQueue } from '../time/expiry-queue.js'
-import { markOf, scopeFolderPrefix, workerIn } from '../wire/mark.js'
+import { scopeFolderPrefix } from '../wire/folder-names.js'
+import { markOf, workerIn } from '../wire/mark.js'
 import type { WorkerMessage } from '../wire/messages.js'
 import type { ScopeCloser } from './close-scope.js'
 import { KeeperScope } from './keeper-scope.js'
@@ -64,7 +65,7 @@ export class ScopeRegistry {
   }
 
   /** Has a directory removed when the scope is closed. */
-  addFolder({ scope: number, folder }: WorkerMessage & { type: 'folder' }): void {
+  addFolder({ scope: number, folder }: WorkerMessage & { type: 'add-folder' }): void {
     // Only a directory that this worker made for this scope: no other may be removed.
     if (basename(folder.path).startsWith(scopeFolderPrefix(this.#parts.workerMark, number)))
       this.recordOf(number)?.folders.push(folder)

@@ -1,7 +1,7 @@
 /** Asks the worker's watch thread for a stack sample: where the main thread is when it hangs. */
 
 import type { Socket } from 'node:net'
-import { Decoder } from '../wire/messages.js'
+import { Decoder } from '../wire/framing.js'
 import type { StackSample, StackSampleRequest } from '../wire/stack-sample.js'
 
 export class StackSampler {
@@ -31,7 +31,7 @@ export class StackSampler {
     if (socket === undefined) return Promise.resolve(unknown('the worker has no watch thread'))
     return new Promise((resolve) => {
       this.#pending.push(resolve)
-      socket.write(`${JSON.stringify({ type: 'where', withinMs } satisfies StackSampleRequest)}\n`)
+      socket.write(`${JSON.stringify({ type: 'sample-stack', withinMs } satisfies StackSampleRequest)}\n`)
     })
   }
 

@@ -7,9 +7,8 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import { connectionHeader, headerBytes } from '../wire/messages.js'
+import { connectionHeader, headerBytes, statusHeader } from '../wire/connection-header.js'
 import { openSocketFolder, removeSocketFolder, socketIn } from '../wire/socket-folder.js'
-import { statusHeader } from '../wire/worker-status.js'
 
 // A launch takes a connection as soon as its header has arrived, which is slow only while the worker's event
 // loop is blocked. A connection that is not taken within this time is not the worker's, or a second one for a

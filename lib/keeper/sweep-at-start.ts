@@ -13,16 +13,16 @@ export async function sweepAtStart(
   send: (message: KeeperMessage) => void
 ): Promise<void> {
   try {
-    const warn = (message: string): void => send({ type: 'say', level: 'warn', fields: {}, message })
+    const warn = (message: string): void => send({ type: 'log', level: 'warn', fields: {}, message })
     const processes = await sweep(libc, graceMs, adopter, warn)
     if (processes.length === 0) return
     const survived = processes.filter(({ ended }) => ended === 'survived').length
     const ended = processes.length - survived
     const message = `leftovers of dead workers: ended ${ended} processes, ${survived} survived`
-    send({ type: 'say', level: survived === 0 ? 'warn' : 'error', fields: { processes }, message })
+    send({ type: 'log', level: survived === 0 ? 'warn' : 'error', fields: { processes }, message })
   } catch (error) {
     const message = `the sweep for leftovers of dead workers failed: ${(error as Error).message}`
-    send({ type: 'say', level: 'error', fields: {}, message })
+    send({ type: 'log', level: 'error', fields: {}, message })
   } finally {
     // A sweep reads the environments of all processes of this user.
     freeMemory(libc)

@@ -14,16 +14,16 @@ const ordersThatUseRights = new Set<WorkerMessage['type']>([
   'settings',
   'add-hooks',
   'launch',
-  'door-lost',
+  'reopen-stdio-server',
   'signal',
   'adopt',
   'release',
-  'let-go',
-  'folder',
+  'release-adopted',
+  'add-folder',
   'adopter'
 ])
 
-const ordersAllowedAfterEnd = new Set<WorkerMessage['type']>(['release', 'let-go', 'folder'])
+const ordersAllowedAfterEnd = new Set<WorkerMessage['type']>(['release', 'release-adopted', 'add-folder'])
 
 export class WorkerRights {
   readonly #worker: number

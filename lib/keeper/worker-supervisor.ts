@@ -135,7 +135,7 @@ export class WorkerSupervisor {
 
   #warnOfHiddenRights(): void {
     const message = 'the keeper cannot read the rights of the worker, and will not notice when they change'
-    this.#parts.send({ type: 'say', level: 'warn', fields: {}, message })
+    this.#parts.send({ type: 'log', level: 'warn', fields: {}, message })
   }
 
   #addHooks({ id, url }: WorkerMessage & { type: 'add-hooks' }): void {

@@ -1,64 +1,69 @@
-/** While something is asked of the keeper, it has to show that it is there: one that is stopped, or stuck, is given up. */
+/** Detects a keeper that is stopped or stuck: while requests are unanswered, it must respond to pings. */
 
-// How long it may be silent that was asked for a sign of life, and how often it is asked. The time that it waits for a processor does
-// not count up to the second bound: when ten thousand processes die at once, they have all of the processors.
+// How long the keeper may be silent, and how often it is pinged, in ms. Up to the second limit, time in which
+// the keeper waits for a processor does not count: when ten thousand processes die at once, they occupy all
+// processors.
 const stuckAfterMs = 10_000
 const starvedAfterMs = 60_000
 const pingMs = 2_000
 
 export interface KeeperHealthCheckParts {
-  /** Whether something is asked of the keeper that it has to answer. */
+  /** Whether the keeper has yet to answer something. */
   readonly isWaiting: () => boolean
-  /** It has time until it is ready. */
+  /**
+   * Whether the keeper is still starting. Its silence then does not count: its start has a timeout of its
+   * own.
+   */
   readonly isStarting: () => boolean
-  /** How long it has waited for a processor since its start, in ms; undefined where that cannot be told. */
-  readonly waitedMs: () => number | undefined
+  /** How long the keeper has waited for a processor since its start, in ms; undefined if unknown. */
+  readonly processorWaitMs: () => number | undefined
   readonly ping: () => void
-  readonly giveUp: () => void
+  /** The keeper has not responded in time. */
+  readonly onStuck: () => void
 }
 
 export class KeeperHealthCheck {
   readonly #parts: KeeperHealthCheckParts
-  #heardAt = 0
+  #lastBytesAt = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(parts: KeeperHealthCheckParts) {
     this.#parts = parts
   }
 
-  /** The keeper has said something. */
-  heard(): void {
-    this.#heardAt = performance.now()
+  /** The keeper has sent something. */
+  bytesReceived(): void {
+    this.#lastBytesAt = performance.now()
   }
 
-  /** Something is asked of it. */
-  begin(): void {
+  /** Checks the keeper until nothing is waited for. Without effect while the check runs. */
+  start(): void {
     if (this.#timer !== undefined) return
-    let since = performance.now()
-    let lastLookAt = since
+    let countsFrom = performance.now()
+    let lastCheckAt = countsFrom
     let silentSince = 0
-    let waitedBefore = 0
+    let processorWaitBefore = 0
     this.#timer = setInterval(() => {
-      const { isWaiting, isStarting, waitedMs, ping, giveUp } = this.#parts
+      const { isWaiting, isStarting, processorWaitMs, ping, onStuck } = this.#parts
       const now = performance.now()
-      // Where this event loop was blocked, the answers wait to be read.
-      if (now - lastLookAt > 2 * pingMs || isStarting()) since = now
-      lastLookAt = now
+      // If this event loop was blocked, answers may have arrived that were not read yet.
+      if (now - lastCheckAt > 2 * pingMs || isStarting()) countsFrom = now
+      lastCheckAt = now
       if (!isWaiting()) {
-        this.#end()
+        this.#stop()
         return
       }
-      const waited = waitedMs() ?? 0
-      const heardAt = Math.max(this.#heardAt, since)
-      if (heardAt !== silentSince) [silentSince, waitedBefore] = [heardAt, waited]
+      const processorWait = processorWaitMs() ?? 0
+      const heardAt = Math.max(this.#lastBytesAt, countsFrom)
+      if (heardAt !== silentSince) [silentSince, processorWaitBefore] = [heardAt, processorWait]
       const silentMs = now - silentSince
-      const starvedMs = waited - waitedBefore
-      if (silentMs - starvedMs > stuckAfterMs || silentMs > starvedAfterMs) giveUp()
+      const starvedMs = processorWait - processorWaitBefore
+      if (silentMs - starvedMs > stuckAfterMs || silentMs > starvedAfterMs) onStuck()
       else ping()
     }, pingMs).unref()
   }
 
-  #end(): void {
+  #stop(): void {
     clearInterval(this.#timer)
     this.#timer = undefined
   }

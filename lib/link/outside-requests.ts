@@ -3,7 +3,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 /**
- * Calls a function in the context in which this module was loaded. A request may be the first to notice that a keeper is missing,
- * but what is started then belongs to the worker: it is not captured as a child of the request, and its callbacks keep no request alive.
+ * Calls a function in the asynchronous context in which this module was loaded. A request may be the first to
+ * find that a keeper is missing, but the keeper belongs to the worker: it is not captured as a child of the
+ * request, and its callbacks do not retain the request.
  */
 export const outsideRequests: <Result>(act: () => Result) => Result = AsyncLocalStorage.snapshot()

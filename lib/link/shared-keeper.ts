@@ -1,37 +1,20 @@
-/** The keeper of this worker: one, however many guards use it, and another one when it is lost. */
+/** The keeper that all guards of a worker share: it starts with the first guard and ends with the last. */
 
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { whyUnsupported, whyUnsupportedRuntime } from '../platform/current.js'
 import { Heartbeat } from '../watch/heartbeat.js'
-import { markName, markOf, ownMark, workerScope } from '../wire/mark.js'
-import type { Containment, WorkerSettings } from '../wire/messages.js'
-import { findEntry } from './keeper-file.js'
-import { KeeperLink, type Say } from './keeper-link.js'
-import { outsideRequests } from './outside-requests.js'
+import { ownMark } from '../wire/mark.js'
+import type { Containment } from '../wire/messages.js'
+import type { KeeperLink } from './keeper-link.js'
+import type { KeeperUser } from './keeper-user.js'
+import { OwnEnvironmentMark } from './mark-own-environment.js'
+import { mergeWorkerSettings, refuseOtherPath, refuseOtherTimeout } from './merge-worker-settings.js'
 import { refuseInPlaceOfKeeper } from './refuse-as-keeper.js'
+import { type KeeperOwner, ReplaceableKeeper } from './replace-keeper.js'
+import { warnAtStart } from './warn-at-start.js'
 
-// A keeper that lived this long was not lost for a reason that is still there.
-const longLifeMs = 10_000
-// How long the worker does without when one keeper after the other is lost at once.
-const firstPauseMs = 500
-const longestPauseMs = 30_000
-
-/** What a guard asks of the keeper, and hears of it. */
-export interface KeeperUser {
-  readonly settings: WorkerSettings
-  /** The URL of a module of hooks. */
-  readonly hooks: string | undefined
-  /** Where the keeper's file is; undefined for where this package has it. */
-  readonly keeperPath: string | undefined
-  readonly log: Logger
-  /** The route of a value that is a request; undefined for whatever else. */
-  routeOf(value: unknown): string | undefined
-  /** A keeper was lost, with all scopes that it had. */
-  keeperLost(link: KeeperLink): void
-}
-
-/** A share in the worker's keeper; the last one to be given back ends it. */
+/** A guard's share in the worker's keeper. The keeper ends when the last share is released. */
 export class KeeperShare {
   readonly #shared: SharedKeeper
   readonly #user: KeeperUser
@@ -42,130 +25,150 @@ export class KeeperShare {
     this.#user = user
   }
 
-  /** The keeper there is now. One that is lost takes no orders. */
+  /** The current keeper. One that is lost takes no orders. */
   get link(): KeeperLink {
-    return this.#shared.link
+    return this.#shared.keeper.link
   }
 
-  /** The keeper that has the rights which the worker has now; it is started if need be. */
-  presentLink(): KeeperLink {
-    return this.#shared.present()
+  /** The current keeper, after a check of the worker's rights. If they have changed, starts another one. */
+  checkedLink(): KeeperLink {
+    return this.#shared.keeper.checkedLink()
   }
 
-  /** The same without a look at these rights, for what is looked at before it goes out. */
-  nextLink(): KeeperLink {
+  /** `checkedLink` without the check, for launches: the link checks the rights itself before it sends one. */
+  uncheckedLink(): KeeperLink {
     const { link } = this
-    return link.isRetired ? this.presentLink() : link
+    return link.isRetired ? this.checkedLink() : link
   }
 
-  /** That of the last keeper that was ready. */
+  /** The containment of the last keeper that has become ready. */
   get containment(): Containment {
     return this.#shared.containment
   }
 
-  /** How long it is until there is another keeper, in ms; 0 when there is one. */
-  get absentMs(): number {
-    return this.#shared.absentMs
+  /** Time until a lost keeper is replaced, in ms; 0 if no start is scheduled. */
+  get nextKeeperInMs(): number {
+    return this.#shared.keeper.nextKeeperInMs
   }
 
+  /** Gives the share back. Resolves when the keeper has ended, if this was the last share. */
   async release(): Promise<void> {
     await this.#shared.release(this.#user)
   }
 }
 
-class SharedKeeper {
-  link: KeeperLink
+class SharedKeeper implements KeeperOwner {
   containment: Containment = 'marks'
-  readonly #keeperPath: string | undefined
+  readonly keeper: ReplaceableKeeper
   readonly #users = new Set<KeeperUser>()
-  /** Those whose rights the worker has no longer, and that end with what they run. */
-  readonly #retired = new Set<KeeperLink>()
-  readonly #workerMark = ownMark()
-  /** What this worker's own environment had, if it runs in a scope of another one. */
-  readonly #outerMark = process.env[markName]
-  readonly #heart = new Heartbeat(
-    () => this.link,
+  readonly #environmentMark: OwnEnvironmentMark
+  readonly #heartbeat = new Heartbeat(
+    () => this.keeper.link,
     (value) => this.#routeOf(value)
   )
-  #startedAt = 0
-  #quickLosses = 0
-  #pause: { readonly timer: NodeJS.Timeout; readonly until: number } | undefined
-  #state: 'new' | 'serving' | 'over' = 'new'
+  #hasEnded = false
 
   constructor(keeperPath: string | undefined) {
-    this.#keeperPath = keeperPath
-    this.link = this.#start()
+    const workerMark = ownMark()
+    this.#environmentMark = new OwnEnvironmentMark(workerMark)
+    this.keeper = new ReplaceableKeeper(keeperPath, workerMark, this)
   }
 
-  present(): KeeperLink {
-    // Where none could be started the last time.
-    if (!this.link.hasRights) this.#succeed()
-    return this.link
-  }
-
-  get absentMs(): number {
-    return this.#pause === undefined ? 0 : Math.max(0, Math.ceil(this.#pause.until - performance.now()))
-  }
-
-  /** Resolves when the keeper serves the user. Rejects, and forgets the user, when it does not. */
+  /** Resolves when the keeper serves the user. If it does not, rejects and forgets the user. */
   async join(user: KeeperUser): Promise<void> {
     this.#users.add(user)
     try {
-      this.#refuseOtherTimeout(user)
-      this.#refuseOtherPath(user)
-      await this.#presentReady()
+      refuseOtherTimeout(this.#users, user)
+      refuseOtherPath(this.keeper.link.entry, user)
+      await this.#waitUntilReady()
       if (user.hooks !== undefined) await this.#addHooks(user.hooks)
     } catch (error) {
-      // Another guard may have the same module.
+      // The hooks are not removed: another guard may have the same module.
       await this.release(user, false)
       throw error
     }
-    if (this.#state === 'new') this.#serve()
-    this.#settle()
-  }
-
-  /** Resolves when the keeper is ready that has the worker's rights. These may change until then. */
-  async #presentReady(): Promise<void> {
-    let link: KeeperLink
-    do {
-      link = this.present()
-      await link.ready.catch((error: unknown) => {
-        if (link === this.link) throw error
-      })
-    } while (link !== this.present())
+    if (this.keeper.isNew) this.#serve()
+    this.#applySettings()
   }
 
   async release(user: KeeperUser, hasHooks = user.hooks !== undefined): Promise<void> {
     this.#users.delete(user)
-    if (user.hooks !== undefined && hasHooks) this.link.removeHooks(user.hooks)
-    this.#settle()
+    if (user.hooks !== undefined && hasHooks) this.keeper.link.removeHooks(user.hooks)
+    this.#applySettings()
     if (this.#users.size > 0) return
     this.#end()
-    await Promise.all([this.link, ...this.#retired].map((link) => link.end()))
+    await this.keeper.end()
   }
 
-  #serve(): void {
-    this.#state = 'serving'
-    // What the worker starts behind the guard's back inherits this, and goes with a crashed worker, too.
-    process.env[markName] = markOf(this.#workerMark, workerScope)
-    const { containment, why } = this.link
-    if (containment !== 'subreaper') {
-      const consequence = 'a daemon that leaves its session and empties its environment can escape'
-      this.#log?.warn({ containment, why }, `subprocess containment is "${containment}": ${consequence}`)
-    }
-    if (process.pid === 1) {
-      const consequence =
-        'orphans become its children, and it never collects them when they end; when it hangs, nobody in its ' +
-        'container can end it (workerTimeout)'
-      const wayOut = 'run an init in front of it, such as `docker run --init` or tini'
-      this.#log?.warn({}, `this worker is process 1: ${consequence}; ${wayOut}`)
-    }
-  }
-
-  /** One of the guards' logs, for what concerns them all. */
-  get #log(): Logger | undefined {
+  /** The log of any guard, for events that concern all of them. */
+  get log(): Logger | undefined {
     for (const { log } of this.#users) return log
     return undefined
+  }
+
+  keeperReady(link: KeeperLink): void {
+    this.containment = link.containment as Containment
+    this.#heartbeat.connectWatchThread()
+  }
+
+  keeperLost(link: KeeperLink): void {
+    for (const user of this.#users) user.keeperLost(link)
+  }
+
+  keeperReplaced(link: KeeperLink): void {
+    this.#applySettings()
+    for (const { hooks } of this.#users) {
+      if (hooks === undefined) continue
+      link
+        .addHooks(hooks)
+        .catch((err: unknown) => this.log?.error({ err }, 'the keeper could not load the hooks'))
+    }
+  }
+
+  /** Resolves when the keeper that has the worker's rights is ready. The rights may change until then. */
+  async #waitUntilReady(): Promise<void> {
+    let link: KeeperLink
+    do {
+      link = this.keeper.checkedLink()
+      await link.ready.catch((error: unknown) => {
+        if (link === this.keeper.link) throw error
+      })
+    } while (link !== this.keeper.checkedLink())
+  }
+
+  async #addHooks(url: string): Promise<void> {
+    const { link } = this.keeper
+    try {
+      await link.addHooks(url)
+    } catch (error) {
+      // The keeper was replaced meanwhile. `keeperReplaced` adds the hooks again, except before the first
+      // guard is served.
+      if (link !== this.keeper.link) return this.keeper.isNew ? this.#addHooks(url) : undefined
+      throw new SubprocessOptionError('hooks', url, (error as Error).message)
+    }
+  }
+
+  /** The first guard is served from now on. */
+  #serve(): void {
+    this.keeper.serve()
+    this.#environmentMark.set()
+    warnAtStart(this.keeper.link, this.log)
+  }
+
+  #applySettings(): void {
+    const settings = mergeWorkerSettings(this.#users)
+    if (settings === undefined) return
+    this.keeper.link.setWorkerSettings(settings)
+    this.#heartbeat.start(settings.workerTimeoutMs, this.log)
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    if (shared === this) shared = undefined
+    this.#heartbeat.stop()
+    this.keeper.stop()
+    this.#environmentMark.restore()
   }
 
   #routeOf(value: unknown): string | undefined {
@@ -175,144 +178,14 @@ class SharedKeeper {
     }
     return undefined
   }
-
-  #refuseOtherTimeout({ settings: { workerTimeoutMs } }: KeeperUser): void {
-    for (const { settings } of this.#users) {
-      const other = settings.workerTimeoutMs
-      if (other === undefined || workerTimeoutMs === undefined || other === workerTimeoutMs) continue
-      const wayOut = `another guard of this worker has ${other}: set both to the same, or one alone`
-      throw new SubprocessOptionError('workerTimeout', workerTimeoutMs, wayOut)
-    }
-  }
-
-  #refuseOtherPath({ keeperPath }: KeeperUser): void {
-    const { entry } = this.link
-    if (keeperPath === undefined || keeperPath === entry) return
-    const wayOut = `another guard of this worker has started ${entry}: give the same path to each`
-    throw new SubprocessOptionError('keeperPath', keeperPath, wayOut)
-  }
-
-  async #addHooks(url: string): Promise<void> {
-    const { link } = this
-    try {
-      await link.addHooks(url)
-    } catch (error) {
-      if (link !== this.link) return this.#state === 'new' ? this.#addHooks(url) : undefined
-      throw new SubprocessOptionError('hooks', url, (error as Error).message)
-    }
-  }
-
-  /** The longest grace that any guard has, and the only timeout. */
-  #settle(): void {
-    const all = [...this.#users].map(({ settings }) => settings)
-    const [first, ...others] = all
-    if (first === undefined) return
-    const longest = others.reduce((one, other) => (other.graceMs > one.graceMs ? other : one), first)
-    const workerTimeoutMs = all.find((settings) => settings.workerTimeoutMs !== undefined)?.workerTimeoutMs
-    this.link.settle({ ...longest, workerTimeoutMs })
-    this.#heart.beat(workerTimeoutMs, this.#log)
-  }
-
-  #end(): void {
-    if (this.#state === 'over') return
-    this.#state = 'over'
-    if (shared === this) shared = undefined
-    this.#heart.stop()
-    clearTimeout(this.#pause?.timer)
-    if (process.env[markName] !== markOf(this.#workerMark, workerScope)) return
-    if (this.#outerMark === undefined) delete process.env[markName]
-    else process.env[markName] = this.#outerMark
-  }
-
-  #start(): KeeperLink {
-    // Each time: an update may have replaced the file meanwhile.
-    const entry = findEntry(this.#keeperPath)
-    this.#startedAt = performance.now()
-    // It belongs to no request, whichever one noticed that there was none.
-    const say: Say = (level, fields, message) => this.#log?.[level](fields, message)
-    const onRetired = (): void => this.#succeed()
-    const link = outsideRequests(() => new KeeperLink(entry, this.#workerMark, say, onRetired))
-    const serve = (): void => {
-      this.containment = link.containment as Containment
-      this.#heart.attend()
-    }
-    link.ready.then(serve, () => {})
-    link.onLost(() => this.#lose(link))
-    return link
-  }
-
-  /** The worker has other rights now, and the keeper is to have no more than these. */
-  #succeed(): void {
-    const { link } = this
-    if (link.hasRights || !link.isOpen || this.#state === 'over') return
-    try {
-      this.link = this.#start()
-    } catch (err) {
-      this.#log?.error({ err }, "no keeper could be started that has the worker's present rights")
-      return
-    }
-    this.#retired.add(link)
-    void link.ended.then(() => this.#retired.delete(link))
-    const fields = { keeper: link.pid, next: this.link.pid }
-    this.#log?.info(fields, "the worker's rights have changed: another keeper is starting, which has these")
-    link.giveWay()
-    if (this.#state === 'serving') this.#brief()
-  }
-
-  #lose(link: KeeperLink): void {
-    // Where the first one does not become ready, there is no guard.
-    if (this.#state !== 'serving') return
-    this.#log?.error({ keeper: link.pid }, 'the keeper was lost: what it had running is ended')
-    for (const user of this.#users) user.keeperLost(link)
-    if (link === this.link) this.#replace()
-  }
-
-  #replace(): void {
-    if (performance.now() - this.#startedAt >= longLifeMs) this.#quickLosses = 0
-    const losses = this.#quickLosses++
-    const pauseMs = losses === 0 ? 0 : Math.min(longestPauseMs, firstPauseMs * 2 ** (losses - 1))
-    if (pauseMs === 0) {
-      this.#startAnother()
-      return
-    }
-    const timer = setTimeout(() => this.#startAnother(), pauseMs).unref()
-    this.#pause = { timer, until: performance.now() + pauseMs }
-  }
-
-  #startAnother(): void {
-    this.#pause = undefined
-    const lost = this.link
-    try {
-      this.link = this.#start()
-    } catch (err) {
-      // Such as an environment that became too large for any process. The lost one refuses as before.
-      this.#log?.error({ err }, 'no other keeper could be started')
-      this.#replace()
-      return
-    }
-    // It ends what the lost one had running.
-    lost.successor = this.link
-    this.#log?.warn({ keeper: this.link.pid }, 'another keeper is starting')
-    this.#brief()
-  }
-
-  /** Tells a keeper that succeeds another one what that had been told. */
-  #brief(): void {
-    this.#settle()
-    for (const { hooks } of this.#users) {
-      if (hooks === undefined) continue
-      this.link
-        .addHooks(hooks)
-        .catch((err: unknown) => this.#log?.error({ err }, 'the keeper could not load the hooks'))
-    }
-  }
 }
 
 let shared: SharedKeeper | undefined
 
 /**
- * A share in the keeper of this worker, which is started when it is first asked for. Rejects with
- * `ERR_SUBPROCESS_KEEPER_START`, and with a TypeError for options that do not go with those of another guard.
+ * A share in the worker's keeper, which is started if there is none. Rejects with
+ * `ERR_SUBPROCESS_KEEPER_START`, or with a `SubprocessOptionError` for options that contradict those of
+ * another guard.
  */
 export async function shareKeeper(user: KeeperUser): Promise<KeeperShare> {
   refuseInPlaceOfKeeper()

@@ -7,10 +7,10 @@ import { isAbsolute } from 'node:path'
 import type { Stream } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from '../errors.js'
-import type { LaunchOrder } from '../link/keeper-link.js'
+import type { LaunchOrder } from '../link/launch-queue.js'
 import type { FirstSignalTo } from '../options.js'
-import { abortSignal, firstSignalToOf, milliseconds } from '../options.js'
 import { cwdPathOf } from '../platform/current.js'
+import { abortSignal, firstSignalToOf, milliseconds } from '../validate-option.js'
 import type { StdioTarget } from '../wire/messages.js'
 
 /** Where a standard stream that the keeper sets up leads: a stream of the handle, nowhere, or where the worker's own leads. */

@@ -6,9 +6,10 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import { SubprocessError } from '../errors.js'
+import { nextCommandNumber } from '../link/sequence-numbers.js'
 import type { FirstSignalTo } from '../options.js'
-import { firstSignalToOf } from '../options.js'
 import { mayCallSetsid, statOf } from '../platform/current.js'
+import { firstSignalToOf } from '../validate-option.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import { captureIn } from './capture.js'
 import {
@@ -58,7 +59,7 @@ function start(
   refuseDetached(options)
   const { firstSignalTo: to, killSignal } = options
   const firstSignalTo = isLeftOut(to) ? undefined : firstSignalToOf('options.firstSignalTo', to)
-  const number = owner.link.nextCommand()
+  const number = nextCommandNumber()
   const given = { ...options, ...contained(owner, number, options, variables), ...withoutEarlyEnd(options) }
   return takeIn(
     owner,
@@ -128,7 +129,7 @@ function takeIn(owner: SubprocessOwner, ending: Ending, start: () => ChildProces
     if (hasExited) return
     hasExited = true
     stopHeeding()
-    if (pid !== undefined) owner.link.left(owner.keeperScope, pid)
+    if (pid !== undefined) owner.link.reportReaped(owner.keeperScope, pid)
     owner.subprocessEnding()
     owner.subprocessEnded(child)
     for (const output of outputs) endWhenSilent(output)

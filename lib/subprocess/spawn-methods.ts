@@ -2,7 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { SubprocessOptionError } from '../errors.js'
-import { ownOf } from '../options.js'
+import { ownOf } from '../validate-option.js'
 import type { ForkOptions, SpawnOptions, StdioOption } from './command.js'
 import { CommandStream, type StreamOptions, splitStreamOptions } from './command-stream.js'
 import {

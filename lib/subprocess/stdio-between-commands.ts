@@ -1,6 +1,6 @@
 /** A stream of one command as a standard stream of another: `spawn('wc', { stdio: [ls.stdout, 'pipe'] })`. */
 
-import { ownOf } from '../options.js'
+import { ownOf } from '../validate-option.js'
 import type { SpawnOptions, StdioEntry } from './command.js'
 import { InputSocket, OutputSocket } from './stdio-sockets.js'
 import type { Subprocess } from './subprocess.js'

@@ -6,7 +6,9 @@ import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { SubprocessError } from '../errors.js'
-import type { KeeperLink, LaunchListener } from '../link/keeper-link.js'
+import type { KeeperLink } from '../link/keeper-link.js'
+import type { LaunchListener } from '../link/launch-queue.js'
+import { nextConnectionNumber } from '../link/sequence-numbers.js'
 import type { LaunchFailure, StdioTarget } from '../wire/messages.js'
 import { type Command, type StdioEntry, type StdioOption, signalName } from './command.js'
 import type { EventHold } from './event-hold.js'
@@ -185,7 +187,7 @@ export class KeeperSubprocess extends WithoutHandle implements Subprocess {
   /** Asks the keeper for it. Returns the number by which the keeper knows it. */
   #launch(variables: Record<string, string> | undefined): number {
     const { link, keeperScope } = this.#owner
-    for (const socket of this.#sockets()) this.#connections.set(socket, link.nextConnection())
+    for (const socket of this.#sockets()) this.#connections.set(socket, nextConnectionNumber())
     const targets = this.#command.stdio.map((target, descriptor) =>
       target === 'pipe' ? this.#connections.get(this.stdio[descriptor] as OutputSocket) : target
     ) as unknown as [StdioTarget, StdioTarget, StdioTarget]

@@ -15,15 +15,8 @@ import {
   removeFolder,
   unknownBoot
 } from '../platform/current.js'
-import {
-  type FolderName,
-  folderTagOf,
-  markName,
-  otherUsersFolder,
-  scopeIn,
-  workerIn,
-  workerOfFolder
-} from '../wire/mark.js'
+import { type FolderName, folderTagOf, otherUsersFolder, workerOfFolder } from '../wire/folder-names.js'
+import { markName, scopeIn, workerIn } from '../wire/mark.js'
 
 /**
  * Removes the directories of this user, boot and PID namespace whose worker is dead. Leaves those whose

@@ -1,38 +1,38 @@
 /**
- * Work that comes in crowds, such as the ends of a thousand scopes, done a little in each turn of the event loop, so that
- * requests have their turn in between.
+ * Spreads bursts of work, such as the ends of a thousand scopes, over several turns of the event loop, so
+ * that requests are served in between.
  */
 
-/** How long one turn may take, in ms. A long one is seen by clients; a short one costs more looks for input than it is worth. */
+/** How long the work of one turn may take, in ms. More delays clients, less polls for input too often. */
 export const turnMs = 1
 
 export class EventLoopTurns {
   #tasks: (() => void)[] = []
   #next = 0
-  #isDue = false
+  #isRunning = false
 
-  /** Does it at once where nothing waits, else when all that came before is done. A task must not throw. */
+  /** Runs the task at once if none is queued, else after those before it. A task must not throw. */
   add(task: () => void): void {
     this.#tasks.push(task)
-    if (!this.#isDue) this.#begin()
+    if (!this.#isRunning) this.#beginTurn()
   }
 
-  #begin(): void {
-    this.#isDue = true
-    this.#go(performance.now() + turnMs)
+  #beginTurn(): void {
+    this.#isRunning = true
+    this.#runUntil(performance.now() + turnMs)
   }
 
-  /** By microtasks, so that what promises make of each task counts, too. */
-  #go(until: number): void {
+  /** One microtask per task, so that the promise callbacks that a task causes count towards the turn. */
+  #runUntil(endsAt: number): void {
     const task = this.#tasks[this.#next++]
     if (task === undefined) {
       this.#tasks = []
       this.#next = 0
-      this.#isDue = false
+      this.#isRunning = false
       return
     }
     task()
-    if (performance.now() < until) queueMicrotask(() => this.#go(until))
-    else setImmediate(() => this.#begin())
+    if (performance.now() < endsAt) queueMicrotask(() => this.#runUntil(endsAt))
+    else setImmediate(() => this.#beginTurn())
   }
 }

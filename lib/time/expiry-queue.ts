@@ -1,28 +1,28 @@
-/** Expiry queues: one timer for all deadlines of one length, since these expire in the order they were made. */
+/** A queue of deadlines of one length, with one timer: they expire in the order in which they were set. */
 
 import { turnMs } from './event-loop-turns.js'
 
-// How often entries that are over are let go, in ms. Until then they hold a request that has ended.
+// How often entries that are over are removed, in ms. Until then they retain a request that has ended.
 const sweepMs = 1_000
 
-/** Something with a deadline. It is in one queue at most. */
+/** Something with a deadline. Invariant: it is in one queue at most. */
 export abstract class Expiring<Self extends Expiring<Self>> {
-  /** By the clock of `performance.now()`, in ms. */
+  /** In ms of `performance.now()`. */
   deadlineAt = 0
-  /** @internal When its queue looks at it: at its deadline, or before it where that was put off since. */
-  lookAt = 0
+  /** @internal When the queue checks the entry: at its deadline, or earlier if that was postponed since. */
+  checkAt = 0
   /** @internal */ queue: ExpiryQueue<Self> | undefined
   /** @internal */ previous: Self | undefined
   /** @internal */ next: Self | undefined
 
-  /** Whether it ended by itself and needs its deadline no more. */
+  /** Whether the entry has ended by itself and no longer needs its deadline. */
   abstract get isOver(): boolean
-  /** The deadline has passed and it is not over. */
+  /** Called when the deadline has passed and the entry is not over. */
   abstract expire(): void
-  /** It was over, and is in no queue any more. */
-  abstract letGo(): void
+  /** Called when the queue has removed the entry because it is over. */
+  abstract onDropped(): void
 
-  /** Expires where its time has come, and its turn among thousands has not: nothing may happen to it before. */
+  /** Expires now if the deadline has passed and the queue, busy with thousands of others, is late. */
   expireIfDue(): void {
     if (this.queue === undefined || this.isOver || this.deadlineAt > performance.now()) return
     this.queue.remove(this as unknown as Self)
@@ -31,12 +31,13 @@ export abstract class Expiring<Self extends Expiring<Self>> {
 }
 
 /**
- * Deadlines of one length, in the order in which they are to be looked at. To add one is to write a few fields: no timer is
- * set for it, and nothing needs to be done when it is over, since an entry is only looked at when its time has come
- * or at a sweep. To renew one is to write two: it stays in its place, and is put where it belongs when that is looked at.
+ * A linked list in the order of `checkAt`. Adding an entry only sets a few fields: there is no timer per
+ * entry, and no call for an entry that is over, since the queue finds it at its deadline or at the next
+ * sweep. Renewing an entry only sets its deadline: the entry keeps its place until the queue checks it and
+ * moves it to where it belongs.
  */
 export class ExpiryQueue<Entry extends Expiring<Entry>> {
-  /** How long the deadlines are, in ms. `Infinity`: the queue then only remembers what is under way. */
+  /** The length of the deadlines, in ms. With `Infinity` nothing expires unless it was added by `addAt`. */
   readonly lengthMs: number
   #first: Entry | undefined
   #last: Entry | undefined
@@ -47,39 +48,42 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     this.lengthMs = lengthMs
   }
 
-  /** Gives the entry a new deadline from now, whichever queue it was in: one that is here already is renewed. */
+  /** Gives the entry a new deadline, counted from now. An entry of another queue is moved to this one. */
   add(entry: Entry): void {
     entry.deadlineAt = performance.now() + this.lengthMs
     if (entry.queue === this) return
     entry.queue?.remove(entry)
-    entry.lookAt = entry.deadlineAt
+    entry.checkAt = entry.deadlineAt
     this.#insertAfter(this.#last, entry)
     if (this.#timer === undefined) this.#setTimer()
-    this.#dropFirst(entry)
+    this.#dropOldest(entry)
   }
 
-  /** Two that are over, or else a long pipeline would grow old in here before the next sweep, at a cost to the garbage collector. */
-  #dropFirst(added: Entry): void {
+  /**
+   * Removes up to two entries that are over. With many short requests, entries would otherwise survive until
+   * the next sweep, reach the old generation, and cost the garbage collector more.
+   */
+  #dropOldest(added: Entry): void {
     for (let count = 0; count < 2; count++) {
       const first = this.#first
       if (first === undefined || first === added || !first.isOver) return
       this.remove(first)
-      first.letGo()
+      first.onDropped()
     }
   }
 
-  /** Gives the entry that very deadline. Unlike `add`, it looks for its place among the others. */
+  /** Gives the entry this exact deadline. Unlike `add`, it searches for the place of the entry. */
   addAt(entry: Entry, deadlineAt: number): void {
     entry.queue?.remove(entry)
     entry.deadlineAt = deadlineAt
     if (this.#insert(entry)) this.#setTimer()
   }
 
-  /** Where its deadline belongs. Returns whether it is the first now. */
+  /** Inserts the entry in order. Returns whether it is now the first. */
   #insert(entry: Entry): boolean {
-    entry.lookAt = entry.deadlineAt
+    entry.checkAt = entry.deadlineAt
     let earlier = this.#last
-    while (earlier !== undefined && earlier.lookAt > entry.lookAt) earlier = earlier.previous
+    while (earlier !== undefined && earlier.checkAt > entry.checkAt) earlier = earlier.previous
     this.#insertAfter(earlier, entry)
     return earlier === undefined
   }
@@ -110,11 +114,11 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
   *[Symbol.iterator](): Generator<Entry> {
     const entries: Entry[] = []
     for (let entry = this.#first; entry !== undefined; entry = entry.next) entries.push(entry)
-    // What is done to one may move another to another queue.
+    // A copy: the caller may move other entries to another queue.
     for (const entry of entries) if (!entry.isOver) yield entry
   }
 
-  /** Forgets all deadlines. */
+  /** Removes all entries. */
   clear(): void {
     clearTimeout(this.#timer)
     clearImmediate(this.#immediate)
@@ -127,13 +131,13 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
     this.#timer = undefined
     const first = this.#first
     if (first === undefined) return
-    const leftMs = Math.max(first.lookAt - performance.now(), 0)
-    this.#timer = setTimeout(() => this.#look(), Math.min(leftMs, sweepMs))
-    // To sweep is no reason for a worker to stay.
+    const leftMs = Math.max(first.checkAt - performance.now(), 0)
+    this.#timer = setTimeout(() => this.#check(), Math.min(leftMs, sweepMs))
+    // A timer that only sweeps does not keep the worker alive.
     if (leftMs === Number.POSITIVE_INFINITY) this.#timer.unref()
   }
 
-  #look(): void {
+  #check(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
     const now = performance.now()
@@ -141,21 +145,21 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       const { next } = entry
       if (entry.isOver) {
         this.remove(entry)
-        entry.letGo()
+        entry.onDropped()
         entry = next
       } else if (entry.deadlineAt <= now) {
         this.remove(entry)
         entry.expire()
-        // Thousands that expire at once would block the loop for all others.
+        // Thousands of entries that expire at once would block the event loop: continue in the next turn.
         if (performance.now() - now > turnMs) {
-          this.#immediate = setImmediate(() => this.#look())
+          this.#immediate = setImmediate(() => this.#check())
           return
         }
-        // That may have moved the next one to another queue. What has expired comes first, so look from there.
+        // The call may have moved the next entry to another queue. Expired entries come first, so start over.
         entry = this.#first
       } else {
-        if (entry.lookAt <= now) {
-          // It was renewed since.
+        if (entry.checkAt <= now) {
+          // It was renewed: move it to its place.
           this.remove(entry)
           this.#insert(entry)
         }
@@ -163,45 +167,5 @@ export class ExpiryQueue<Entry extends Expiring<Entry>> {
       }
     }
     this.#setTimer()
-  }
-}
-
-/** Deadlines of every length: a queue for each, and one more for those that were extended. */
-export class Deadlines<Entry extends Expiring<Entry>> {
-  readonly #queues = new Map<number, ExpiryQueue<Entry>>()
-  readonly #extended = new ExpiryQueue<Entry>(Number.POSITIVE_INFINITY)
-
-  /** Gives the entry a deadline so many ms from now; `Infinity` for none. */
-  start(entry: Entry, lengthMs: number): void {
-    this.#queueOf(lengthMs).add(entry)
-  }
-
-  /** Gives the entry that very deadline, in the queue of those that are so many ms long. */
-  startAt(entry: Entry, deadlineAt: number, lengthMs: number): void {
-    this.#queueOf(lengthMs).addAt(entry, deadlineAt)
-  }
-
-  /** Puts the deadline of an entry off by so many ms. */
-  extend(entry: Entry, ms: number): void {
-    if (entry.deadlineAt !== Number.POSITIVE_INFINITY) this.#extended.addAt(entry, entry.deadlineAt + ms)
-  }
-
-  #queueOf(lengthMs: number): ExpiryQueue<Entry> {
-    let queue = this.#queues.get(lengthMs)
-    if (queue === undefined) {
-      queue = new ExpiryQueue(lengthMs)
-      this.#queues.set(lengthMs, queue)
-    }
-    return queue
-  }
-
-  /** The entries that are not over. */
-  *[Symbol.iterator](): Generator<Entry> {
-    for (const queue of this.#queues.values()) yield* queue
-    yield* this.#extended
-  }
-
-  clear(): void {
-    for (const queue of [...this.#queues.values(), this.#extended]) queue.clear()
   }
 }

@@ -1,4 +1,4 @@
-/** Signs of life: the worker's event loop gives them to its keeper, and a thread tells where it hangs when they cease. */
+/** The worker's heartbeat: shows the keeper that the event loop runs, and starts the watch thread. */
 
 import type { Logger } from '../log.js'
 import { heartbeatIntervalMs } from '../wire/heartbeat-interval.js'
@@ -7,11 +7,11 @@ import { WatchThread } from './watch-thread.js'
 
 /** What the heartbeat needs of the link to a keeper. */
 export interface HeartbeatReceiver {
-  /** The file of the thread that watches. */
+  /** The file of the keeper, which the watch thread runs too. */
   readonly entry: string
-  /** Where the thread reaches the keeper; undefined until that is ready. */
-  readonly watchPoint: { readonly path: string; readonly header: string } | undefined
-  beat(): void
+  /** Where the watch thread connects to the keeper. Undefined until the keeper is ready. */
+  readonly watchTarget: { readonly path: string; readonly header: string } | undefined
+  sendHeartbeat(): void
 }
 
 export class Heartbeat {
@@ -19,45 +19,45 @@ export class Heartbeat {
   readonly #routeOf: RouteLookup
   #timeoutMs: number | undefined
   #timer: NodeJS.Timeout | undefined
-  #watcher: WatchThread | undefined
-  #stopLookups = (): void => {}
+  #watchThread: WatchThread | undefined
+  #unregisterLookup = (): void => {}
 
-  /** `link` is that of the keeper there is now; `routeOf` tells which values are requests. */
+  /**
+   * `link` returns the link to the current keeper. `routeOf` returns the route of a value that is a request.
+   */
   constructor(link: () => HeartbeatReceiver, routeOf: RouteLookup) {
     this.#link = link
     this.#routeOf = routeOf
   }
 
-  /** Beats for a keeper that takes the worker for hung after so many ms of silence; not at all without them. */
-  beat(timeoutMs: number | undefined, log: Logger | undefined): void {
+  /** Starts for a keeper that considers the worker hung after this many ms of silence. Undefined: stops. */
+  start(timeoutMs: number | undefined, log: Logger | undefined): void {
     if (timeoutMs === this.#timeoutMs) return
     this.stop()
     this.#timeoutMs = timeoutMs
     if (timeoutMs === undefined) return
-    // No reason for the worker to stay.
-    this.#timer = setInterval(() => this.#link().beat(), heartbeatIntervalMs(timeoutMs)).unref()
-    this.#stopLookups = registerRouteLookup(this.#routeOf)
-    this.#watcher = WatchThread.start(this.#link().entry, (why) => {
-      const consequence = 'a hung worker is ended all the same, but nobody can say where it hung'
-      log?.warn(
-        { why },
-        `the event loop is not watched by a thread: ${consequence}, nor that a debugger holds it`
-      )
+    // The heartbeat does not keep the worker alive.
+    this.#timer = setInterval(() => this.#link().sendHeartbeat(), heartbeatIntervalMs(timeoutMs)).unref()
+    this.#unregisterLookup = registerRouteLookup(this.#routeOf)
+    this.#watchThread = WatchThread.start(this.#link().entry, (why) => {
+      const consequence =
+        'a hung worker is still ended, but without a stack trace, and one that a debugger has paused counts as hung'
+      log?.warn({ why }, `the event loop is not watched by a thread: ${consequence}`)
     })
-    this.attend()
+    this.connectWatchThread()
   }
 
-  /** There is another keeper, or this one has become ready. */
-  attend(): void {
-    const point = this.#link().watchPoint
-    if (point !== undefined) this.#watcher?.attend(point.path, point.header)
+  /** Connects the watch thread to the current keeper, once that is ready. */
+  connectWatchThread(): void {
+    const target = this.#link().watchTarget
+    if (target !== undefined) this.#watchThread?.connect(target.path, target.header)
   }
 
   stop(): void {
     clearInterval(this.#timer)
-    this.#stopLookups()
-    this.#watcher?.stop()
-    this.#watcher = undefined
+    this.#unregisterLookup()
+    this.#watchThread?.stop()
+    this.#watchThread = undefined
     this.#timeoutMs = undefined
   }
 }

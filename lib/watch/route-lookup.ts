@@ -1,19 +1,23 @@
-/** How the route of a request is told from outside: by a function that the thread that watches finds by its name. */
+/**
+ * Registers the function that returns the route of a request, where the watch thread finds it: on the global
+ * object.
+ */
 
-/** The route of a value that is a request; undefined for whatever else. */
+/** Returns the route of a value that is a request, else undefined. */
 export type RouteLookup = (value: unknown) => string | undefined
 
-/** Of the symbol on the global object, in the registry of all contexts. */
+/** The key of the global symbol (`Symbol.for`) under which the lookup is stored. */
 export const routeLookupName = 'fastify-subprocess-guard.route'
 
 const key = Symbol.for(routeLookupName)
 
 /**
- * Has the thread that watches ask this function. It is called while the main thread is held in the midst of
- * anything: it may only look. Returns how to take that back; a function registered since stays.
+ * Makes this function the lookup. It is called while the main thread is paused at any point of its code, so
+ * it must have no side effects. Returns a function that removes the lookup, unless another one was registered
+ * since.
  */
 export function registerRouteLookup(lookup: RouteLookup): () => void {
-  // Not enumerable: nobody who lists the global object is to find it.
+  // Not enumerable: code that lists the properties of the global object must not find it.
   Object.defineProperty(globalThis, key, { value: lookup, configurable: true, writable: true })
   return () => {
     if (Reflect.get(globalThis, key) === lookup) Reflect.deleteProperty(globalThis, key)

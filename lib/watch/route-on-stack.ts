@@ -1,34 +1,41 @@
-/** Finds the request that hangs: it is in some variable of the frames in which the main thread is held. */
+/**
+ * Finds the route of the request that blocks the main thread: the request is in a variable of some stack
+ * frame.
+ */
 
 import type { Debugger, Runtime, Session } from 'node:inspector'
 import { type RouteLookup, routeLookupName } from './route-lookup.js'
 
-// Of a deep stack the innermost, and as many of the outermost: at its foot is what the server called.
-const mostFrames = 30
-const mostProperties = 50
-// Those of modules and of the global object hold no request.
+// Of a deep stack, the innermost 15 and the outermost 15 frames are searched: in the latter the server calls
+// the handler.
+const maxFrames = 30
+const maxVariables = 50
+// The scopes of modules and of the global object hold no request.
 const scopeTypes: readonly string[] = ['local', 'closure', 'block']
 
 /**
- * The route that the lookup of the main thread tells, of the innermost frame for which it does. Nobody keeps
- * track of the request that runs: that would be paid by every request, for the one that hangs.
+ * The route of the innermost frame that has a request among its variables. This searches after the fact: to
+ * keep track of the current request would cost every request, for the sake of the one that hangs.
  */
 export async function routeOf(
   session: Session,
   frames: readonly Debugger.CallFrame[]
 ): Promise<string | undefined> {
-  const half = mostFrames / 2
-  const looked = frames.length <= mostFrames ? frames : [...frames.slice(0, half), ...frames.slice(-half)]
-  for (const { scopeChain, this: self } of looked) {
+  const half = maxFrames / 2
+  const searched = frames.length <= maxFrames ? frames : [...frames.slice(0, half), ...frames.slice(-half)]
+  for (const { scopeChain, this: self } of searched) {
     const scopes = scopeChain.filter(({ type }) => scopeTypes.includes(type)).map(({ object }) => object)
-    const route = await callInFrame(session, scopes, self)
+    const route = await searchFrame(session, scopes, self)
     if (route !== undefined) return route
   }
   return undefined
 }
 
-/** One call for all variables of a frame. An error of one frame is no reason not to look at the next. */
-function callInFrame(
+/**
+ * Searches all variables of a frame by one call. An error counts as no route: the next frame is searched all
+ * the same.
+ */
+function searchFrame(
   session: Session,
   scopes: readonly Runtime.RemoteObject[],
   self: Runtime.RemoteObject
@@ -37,10 +44,10 @@ function callInFrame(
   if (first?.objectId === undefined) return Promise.resolve(undefined)
   const call: Runtime.CallFunctionOnParameterType = {
     objectId: first.objectId,
-    functionDeclaration: String(lookAtVariables),
+    functionDeclaration: String(searchVariables),
     arguments: [
       { value: routeLookupName },
-      { value: mostProperties },
+      { value: maxVariables },
       argumentOf(self),
       ...scopes.map(argumentOf)
     ],
@@ -60,15 +67,16 @@ function argumentOf({ objectId }: Runtime.RemoteObject): Runtime.CallArgument {
 }
 
 /**
- * Runs in the main thread, from its text alone: nothing of this file is there. A scope is an object without
- * prototype whose properties are the variables. No getter is run.
+ * Runs in the main thread, which gets only the text of this function: nothing else of this file exists there.
+ * A scope is an object without a prototype whose properties are the variables. No getter is called.
  */
-function lookAtVariables(name: string, most: number, self: unknown, ...scopes: object[]): string | undefined {
+function searchVariables(name: string, most: number, self: unknown, ...scopes: object[]): string | undefined {
   const lookup = (globalThis as Record<symbol, unknown>)[Symbol.for(name)] as RouteLookup | undefined
   if (typeof lookup !== 'function') return undefined
   const values = [self]
   for (const scope of scopes) {
-    // By `in`, since `Object.keys` asks for each variable, too, and one that has no value yet throws.
+    // `in` instead of `Object.keys`, which reads every variable and throws for one that is not initialised
+    // yet.
     let left = most
     for (const variable in scope) {
       if (left-- === 0) break

@@ -1,40 +1,42 @@
-/** The thread that watches: answers the keeper where the main thread is, when that cannot answer itself. */
+/** The watch thread: when the main thread is blocked, it tells the keeper where. */
 
 import { connect, type Socket } from 'node:net'
 import { parentPort } from 'node:worker_threads'
-import { Decoder } from '../wire/messages.js'
+import { Decoder } from '../wire/framing.js'
 import type { StackSampleRequest } from '../wire/stack-sample.js'
-import { whereIsMainThread } from './main-thread-stack.js'
+import { sampleMainThread } from './main-thread-stack.js'
 
-/** Whom to answer from now on: sent by the main thread. */
-export interface Attention {
-  /** Of the keeper's socket. */
+/** The keeper to connect to. The main thread sends it. */
+export interface WatchTarget {
+  /** The path of the keeper's socket. */
   readonly path: string
   /** The first bytes of the connection. */
   readonly header: string
 }
 
 let connection: Socket | undefined
-/** Two at once would take each other's stop for a debugger's. */
+/** One sample at a time: two would each take the other's pause for that of a debugger. */
 let lastAnswer = Promise.resolve()
 
-parentPort?.on('message', ({ path, header }: Attention) => {
+parentPort?.on('message', ({ path, header }: WatchTarget) => {
   connection?.destroy()
-  connection = attend(path, header)
+  connection = connectToKeeper(path, header)
 })
 
-/** A connection that fails or ends is the end of its keeper: the main thread names the next one. */
-function attend(path: string, header: string): Socket {
+/**
+ * No retry: if the connection fails or ends, the keeper has ended, and the main thread sends the next target.
+ */
+function connectToKeeper(path: string, header: string): Socket {
   const socket = connect({ path })
   const decoder = new Decoder<StackSampleRequest>()
   socket.write(header)
   socket.on('data', (bytes) => {
     try {
       for (const request of decoder.decode(bytes)) {
-        if (request.type === 'where') lastAnswer = lastAnswer.then(() => answer(socket, request))
+        if (request.type === 'sample-stack') lastAnswer = lastAnswer.then(() => answer(socket, request))
       }
     } catch {
-      // What is no message comes from no keeper.
+      // Invalid JSON does not come from a keeper.
       socket.destroy()
     }
   })
@@ -43,6 +45,6 @@ function attend(path: string, header: string): Socket {
 }
 
 async function answer(socket: Socket, { withinMs }: StackSampleRequest): Promise<void> {
-  const where = await whereIsMainThread(withinMs)
-  if (socket.writable) socket.write(`${JSON.stringify(where)}\n`)
+  const sample = await sampleMainThread(withinMs)
+  if (socket.writable) socket.write(`${JSON.stringify(sample)}\n`)
 }

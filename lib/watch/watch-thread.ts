@@ -1,14 +1,15 @@
-/** The main thread's end of the thread that watches it: starts it, and tells it whom to answer. */
+/** Starts the thread that watches the main thread, and connects it to the keeper. */
 
 import { isMainThread, Worker } from 'node:worker_threads'
-import type { Attention } from './watch-thread-main.js'
+import type { WatchTarget } from './watch-thread-main.js'
 
-// Far more than it needs: a deep recursion is told frame by frame. A thread that passes them ends alone.
+// Far more than the thread needs: a deep recursion is reported frame by frame. Beyond the limits only the
+// thread ends.
 const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2 }
 
 /**
- * Costs nothing until it is asked but the thread's memory. It is no reason for the process to stay, and whatever
- * goes wrong with it is no reason to end.
+ * A thread that costs nothing but its memory until the keeper asks for a stack sample. It does not keep the
+ * process alive, and no failure of the thread ends the process.
  */
 export class WatchThread {
   readonly #onFailed: (why: string) => void
@@ -16,8 +17,8 @@ export class WatchThread {
   #failed: string | undefined
 
   /**
-   * Starts the thread, of the keeper's file. Where there can be none, and when it ends unasked, `onFailed` is told why: once, and never
-   * before this has returned.
+   * Starts the thread with the keeper's file. `onFailed` is called with the reason if the thread cannot be
+   * started or ends unexpectedly: once, and never before this function has returned.
    */
   static start(entry: string, onFailed: (why: string) => void): WatchThread {
     return new WatchThread(onFailed, entry)
@@ -35,9 +36,11 @@ export class WatchThread {
     return this.#failed
   }
 
-  /** Has the thread connect to a keeper, leave the one before, and send the header before all else. */
-  attend(path: string, header: string): void {
-    this.#thread?.postMessage({ path, header } satisfies Attention)
+  /**
+   * Connects the thread to a keeper instead of the one before. The header is the first thing that it sends.
+   */
+  connect(path: string, header: string): void {
+    this.#thread?.postMessage({ path, header } satisfies WatchTarget)
   }
 
   /** Ends the thread. */
@@ -51,7 +54,7 @@ export class WatchThread {
     try {
       const thread = new Worker(entry, {
         name: 'subprocess-guard',
-        // What configures the worker, a preload or a heap limit, is not meant for this thread.
+        // Preloads and heap limits of the worker are not meant for this thread.
         execArgv: [],
         env: {},
         resourceLimits
@@ -66,7 +69,7 @@ export class WatchThread {
   }
 
   #lose(why: string): void {
-    // Stopped, or told already.
+    // The thread was stopped, or its failure was reported already.
     if (this.#thread === undefined) return
     this.#thread = undefined
     this.#fail(why)
@@ -78,14 +81,15 @@ export class WatchThread {
   }
 }
 
-/** Why it is useless, or worse, to start the thread. */
+/** Why the thread cannot be used; undefined if it can. */
 function whyNoThread(): string | undefined {
-  // Only there under the permission model.
+  // Only defined under the permission model.
   const permission: NodeJS.ProcessPermission | undefined = process.permission
   if (!process.features.inspector) return 'this Node has no inspector'
-  // The inspector reaches the main thread of the process, which is not the one that is to be watched.
+  // The inspector reaches the main thread of the process, which is not the thread that the guard runs in.
   if (!isMainThread) return 'the guard runs in a worker thread'
-  // Asked from a thread, Node does not refuse the inspector then: it aborts the process (a failed CHECK).
+  // Without the permission, Node does not refuse the inspector in a thread: it aborts the process (a failed
+  // CHECK).
   if (permission !== undefined && !permission.has('inspector')) {
     return 'the permission model forbids the inspector: give --allow-inspector, which Node has since version 24'
   }

@@ -1,36 +1,36 @@
-/** The mark: the environment variable that every subprocess inherits, naming its worker and its scope. */
+/** The mark: an environment variable that all subprocesses inherit. It names their worker and their scope. */
 
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { SubprocessOptionError } from '../errors.js'
 import { bootId, pidNamespace, statOf } from '../platform/current.js'
 
-/** The variable of every subprocess. */
+/** The environment variable of the mark. */
 export const markName = 'SUBPROCESS_GUARD_MARK'
-/** The variable that numbers the command of a scope that a process comes from. It means nothing without the mark of that scope. */
+/** The environment variable with the number of a process's command. Valid only with the mark of its scope. */
 export const commandNumberName = 'SUBPROCESS_GUARD_COMMAND'
-/** The variable of a keeper itself: the mark of its worker. */
+/** The environment variable of a keeper itself: the mark of its worker. Its children do not inherit it. */
 export const keeperMarkName = 'SUBPROCESS_GUARD_KEEPER'
-/** The variable that names the realm of a process: a sweep ends only what workers of its own realm have left. */
+/** The environment variable of the realm: a sweep ends only leftovers of workers of its own realm. */
 export const realmName = 'SUBPROCESS_GUARD_REALM'
-/** The scope of what a worker starts behind the guard's back: it belongs to no request. */
+/** The number of the scope of processes that the worker starts outside any scope. */
 export const workerScope = 0
 
-/** What a worker is known by: of all processes of this boot no other one has all of it. */
+/** The identity of a worker. No two processes have the same values in all fields. */
 export interface WorkerName {
   readonly bootId: string
-  /** The PID namespace in which the number is the worker's. */
+  /** The PID namespace that `pid` belongs to. */
   readonly pidNamespace: string
   readonly pid: number
   /** In clock ticks since boot. */
   readonly startTick: number
-  /** Empty for the realm of everyone who sets none. */
+  /** Empty unless one is set. */
   readonly realm: string
 }
 
 /**
- * The realm of this process. Servers that share a machine and a user normally share one, so that each cleans up after the
- * others. Parallel test runs must not.
- * @throws {SubprocessOptionError} when the variable cannot be part of a mark.
+ * The realm of this process. Servers that share a machine and a user normally share a realm, so that each
+ * cleans up after the others. Parallel test runs need different realms.
+ * @throws {SubprocessOptionError} if the variable cannot be part of a mark.
  */
 export function ownRealm(): string {
   const realm = process.env[realmName] ?? ''
@@ -41,16 +41,18 @@ export function ownRealm(): string {
   return realm
 }
 
-/** What the marks of all scopes of a worker begin with. */
+/** The start of all marks of a worker. */
 export function workerMarkOf(worker: number): string {
   return `${bootId()}.${pidNamespace()}.${worker}.${statOf(worker)?.startTick ?? 0}`
 }
 
-// A process may have more than one guard that knows nothing of the others: in its threads, or by copies of this package.
+// One process may have several guards that do not know each other: in worker threads, or from two copies of
+// this package.
 const instance = randomBytes(4).toString('hex')
 
 /**
- * What the marks of this copy of the package begin with: `workerMarkOf` this process, what no other copy has, and the realm.
+ * The start of all marks of this copy of the package: `workerMarkOf` this process, a random part that no
+ * other copy has, and the realm.
  * @throws {SubprocessOptionError} see `ownRealm`.
  */
 export function ownMark(): string {
@@ -58,82 +60,26 @@ export function ownMark(): string {
   return `${workerMarkOf(process.pid)}.${instance}${realm === '' ? '' : `~${realm}`}`
 }
 
-/** The value of the mark for a scope of a worker. */
+/** The mark of a scope of a worker. */
 export function markOf(workerMark: string, scope: number): string {
   return `${workerMark}/${scope}`
 }
 
-/** What the mark of a scope begins with; undefined for what is no mark. */
+/** The part of a scope's mark that names the worker. Undefined if it is not a mark of a scope. */
 export function workerMarkIn(mark: string): string | undefined {
   return /^([^/]+)\/\d+$/.exec(mark)?.[1]
 }
 
-/** The number of the scope that a mark names; undefined for what is no mark of a scope. */
+/** The number of the scope that a mark names. Undefined if it is not a mark of a scope. */
 export function scopeIn(mark: string): number | undefined {
   const number = /\/(\d+)$/.exec(mark)?.[1]
   return number === undefined ? undefined : Number(number)
 }
 
-/** The worker that a mark names, be it of a scope or of the worker; undefined for what is no mark. */
+/** The worker that a mark of a scope, or of a worker, names. Undefined if it is not a mark. */
 export function workerIn(mark: string): WorkerName | undefined {
   const [, bootId, pidNamespace, pid, startTick, realm = ''] =
     /^([0-9a-z-]+)\.(\d+)\.(\d+)\.(\d+)(?:\.[0-9a-f]+)?(?:~([0-9a-z-]+))?(?:\/\d+)?$/.exec(mark) ?? []
   if (bootId === undefined || pidNamespace === undefined) return undefined
   return { bootId, pidNamespace, pid: Number(pid), startTick: Number(startTick), realm }
-}
-
-/** Who made a folder, as its name tells. */
-export interface FolderName {
-  /** What names the worker, as `folderTagOf` does. */
-  readonly tag: string
-  readonly worker: Omit<WorkerName, 'realm'>
-  /** The scope that it belongs to; undefined for the folder of a keeper's socket. */
-  readonly scope: number | undefined
-}
-
-/**
- * What a folder has in its name so that its worker can be told from it: short, since the path of a socket in it is. The first
- * part stands for boot and PID namespace: machines may share a folder, and containers too.
- */
-export function folderTagOf(worker: Omit<WorkerName, 'realm'> | string): string {
-  const name = typeof worker === 'string' ? workerIn(worker) : worker
-  if (name === undefined) return 'unknown'
-  return [placeTagOf(name.bootId, name.pidNamespace), inShort(name.pid), inShort(name.startTick)].join('_')
-}
-
-/** What the name of the folder of a keeper's socket begins with. A random end follows, so that nobody can take it first. */
-export function socketFolderPrefix(workerMark: string): string {
-  return `subprocess-guard-${folderTagOf(workerMark)}_`
-}
-
-/** The same for a folder of a scope. */
-export function scopeFolderPrefix(workerMark: string, scope: number): string {
-  return `subprocess-${folderTagOf(workerMark)}_${inShort(scope)}_`
-}
-
-/** What a folder for commands of another user has in it: that user's own one. */
-export const otherUsersFolder = 'tmp'
-
-const socketFolder = /^subprocess-guard-([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_[0-9A-Za-z]{6}$/
-const scopeFolder = /^subprocess-([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_[0-9A-Za-z]{6}$/
-
-/** What the name of a folder tells, if its worker is one of this boot and PID namespace; undefined for any other name. */
-export function workerOfFolder(name: string): FolderName | undefined {
-  const [, place, ...numbers] = (socketFolder.exec(name) ?? scopeFolder.exec(name) ?? []) as string[]
-  const here = { bootId: bootId(), pidNamespace: pidNamespace() }
-  if (place === undefined || place !== placeTagOf(here.bootId, here.pidNamespace)) return undefined
-  const [pid, startTick, scope] = numbers.map((text) => Number.parseInt(text, 36))
-  if (pid === undefined || startTick === undefined) return undefined
-  const worker = { ...here, pid, startTick }
-  return { tag: folderTagOf(worker), worker, scope }
-}
-
-/** 40 bits of a hash: who shares a folder are few. */
-function placeTagOf(bootId: string, pidNamespace: string): string {
-  const hash = createHash('sha256').update(`${bootId} ${pidNamespace}`).digest('hex')
-  return inShort(Number.parseInt(hash.slice(0, 10), 16)).padStart(8, '0')
-}
-
-function inShort(number: number): string {
-  return number.toString(36)
 }

@@ -1,4 +1,4 @@
-/** The messages between a worker and its keeper: one line of JSON each, over one socket. */
+/** The messages between a worker and its keeper; see `framing.ts` for how they are sent. */
 
 import type { FirstSignalTo } from '../options.js'
 import type { ScopeProcess } from '../platform/current.js'
@@ -6,145 +6,177 @@ import type { ScopeProcess } from '../platform/current.js'
 /** How the processes of a scope are found; see `docs/architecture.md`. */
 export type Containment = 'subreaper' | 'marks'
 
-/** Where a standard stream of a subprocess leads: a connection of that number, the worker's own, or nowhere. */
+/** Where a standard stream leads: to the connection of this number, the worker's own stream, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
 
+/** A command to launch. */
 export interface LaunchRequest {
   readonly file: string
   readonly args: readonly string[]
   readonly cwd: string
-  /** Undefined for the worker's, as it was last told. */
+  /** Default: the worker's environment, from its last `environment` message. */
   readonly env?: Readonly<Record<string, string>>
   readonly uid?: number
   readonly gid?: number
   readonly stdio: readonly [StdioTarget, StdioTarget, StdioTarget]
-  /** Variables that stand above those of `env`. */
+  /** Additional variables. They override those of `env`. */
   readonly variables?: Readonly<Record<string, string>>
-  /** Undefined for that of the scope. */
+  /** Default: that of the scope. */
   readonly firstSignalTo?: FirstSignalTo
 }
 
-/** A command that the keeper did not start, as it was told of it. */
+/** A command that the keeper did not start. */
 export interface ExternalCommand {
-  /** No other command of the worker has it. */
+  /** Unique among the commands of the worker. */
   readonly number: number
-  /** Undefined for that of the scope. */
+  /** Default: that of the scope. */
   readonly firstSignalTo?: FirstSignalTo | undefined
 }
 
-/** The fields of a failed system call that Node's `'error'` event carries. */
+/** The fields of a failed system call, as in the `'error'` event of `child_process`. */
 export interface LaunchFailure {
   readonly code: string
   readonly errno?: number
   readonly message: string
 }
 
-/** One process, by number and start time: together they name it (proc_pid_stat(5)). */
+/** The identity of a process: its pid and start time together are unique (proc_pid_stat(5)). */
 export interface ProcessName {
   readonly pid: number
   /** In clock ticks since boot. */
   readonly startTick: number
 }
 
-/** A folder to remove when every process of its scope is gone. */
+/** A directory to remove when all processes of its scope are gone. */
 export interface ScopeFolder {
   readonly path: string
-  /** For the TMPDIR of commands, the user of these: what was released keeps it. Undefined for any other folder. */
+  /**
+   * Only for a TMPDIR of commands: the uid of their user. Such a directory stays as long as released
+   * processes may use it.
+   */
   readonly user?: number | undefined
 }
 
-/** A folder of a scope that could not be removed. */
+/** A directory of a scope that could not be removed. */
 export interface LeftFolder {
   readonly path: string
+  /** Why it could not be removed. */
   readonly why: string
 }
 
 /** How one process of a closed scope ended. */
 export interface EndedProcess {
   readonly pid: number
+  /** The command line, or the name of the program in brackets if the command line is unknown. */
   readonly command: string
-  /** The last signal that was needed, or `survived`. */
+  /** The last signal that was needed, or `survived` if the process could not be ended. */
   readonly ended: NodeJS.Signals | 'survived'
-  /** For a survivor: why it could not be ended. */
+  /** Only for a survivor: why it could not be ended. */
   readonly why?: string
 }
 
 /** What the keeper found and did when it closed a scope. */
 export interface KeeperReport {
-  /** Why the keeper had closed the scope by itself, when it had: the worker's event loop was blocked. */
+  /** Why the keeper closed the scope itself. Absent if the worker asked for it. */
   readonly reason?: 'deadline' | 'worker-hung' | 'worker-gone'
   /** The processes that were alive when the scope closed. */
   readonly processes: readonly EndedProcess[]
-  /** The folders of the scope that could not be removed. */
+  /** The directories of the scope that could not be removed. */
   readonly leftFolders: readonly LeftFolder[]
 }
 
-/** What the keeper is told of a scope. */
+/** The properties of a scope. */
 export interface ScopeOpening {
-  /** Names the scope in logs. */
+  /** Identifies the scope in logs. */
   readonly id: string
   readonly route?: string | undefined
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
   /** Default `'tree'`. */
   readonly firstSignalTo?: FirstSignalTo
-  /** By the clock that all processes share (`time/shared-clock.ts`), in ms; undefined without a deadline. */
+  /** In ms of the shared clock (`time/shared-clock.ts`). Undefined for no deadline. */
   readonly deadlineAt?: number | undefined
 }
 
 /** How the keeper treats the worker itself. */
 export interface WorkerSettings {
-  /** Between the first signal and SIGKILL, for what the worker started behind the guard's back. */
+  /** Time between the first signal and SIGKILL, for processes that the worker started outside any scope. */
   readonly graceMs: number
   readonly killSignal: NodeJS.Signals
-  /** How long its event loop may be blocked, in ms; undefined for any time. */
+  /** How long the worker's event loop may be blocked, in ms. Undefined for no limit. */
   readonly workerTimeoutMs?: number | undefined
 }
 
+/** From the worker to its keeper. An answer has the `id`, or the `scope`, of its request. */
 export type WorkerMessage =
-  /** The rights that the worker had when it started the keeper. It comes first, where there are any to give up. */
+  /**
+   * The worker's rights at the start of the keeper. It is the first message, and absent if the worker has no
+   * rights to lose.
+   */
   | { type: 'rights'; rights: string }
-  /** The worker has other rights now, and another keeper. What runs here ends with its scope. */
+  /**
+   * The worker's rights have changed and another keeper has taken over. Commands of this one run until their
+   * scope ends.
+   */
   | { type: 'retire' }
   | { type: 'settings'; settings: WorkerSettings }
-  /** Asks for a sign of life. */
+  /** Health check; the answer is `pong`. */
   | { type: 'ping' }
   /** The worker's event loop is not blocked. */
-  | { type: 'alive' }
+  | { type: 'heartbeat' }
+  /** Loads a module of hooks; the answer is `hooks-added`. */
   | { type: 'add-hooks'; id: number; url: string }
   | { type: 'remove-hooks'; url: string }
-  /** `isInherited`: a keeper that is lost had it, and may have started processes that nobody knows of. */
+  /**
+   * Opens a scope. `isInherited`: a lost keeper had it, and may have started processes that are unknown to
+   * the worker.
+   */
   | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true }
+  /** Changes the deadline of a scope. */
   | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
   /** The worker's own environment, for the launches that follow. */
   | { type: 'environment'; env: Readonly<Record<string, string>> }
+  /** Launches a command. The answer is `spawned`, and later `exited`; or `failed`; or `refused`. */
   | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
-  /** A connection cannot be had, with that code; without one it may have been lost. */
+  /** A stdio connection of a launch failed with this code, or may be lost if there is no code. */
   | { type: 'stdio-lost'; id: number; code?: string | undefined }
-  /** The keeper's socket is gone. */
-  | { type: 'door-lost' }
+  /** The socket file of the stdio server is gone; the answer is `stdio-server-reopened`. */
+  | { type: 'reopen-stdio-server' }
   | { type: 'signal'; id: number; signal: NodeJS.Signals }
-  /** Ends one command with all that it has started. It has the number of its launch. */
+  /**
+   * Ends one command and everything that it has started; the answer is `terminated`. `command` is the id of
+   * its launch.
+   */
   | { type: 'terminate'; id: number; scope: number; command: number; killSignal: NodeJS.Signals }
+  /** Adds a process to the scope that the keeper did not start. */
   | { type: 'adopt'; scope: number; process: ProcessName; command: ExternalCommand }
-  | { type: 'left'; scope: number; pid: number }
+  /** An adopted process has exited and the worker has reaped it: its pid may be reused. */
+  | { type: 'reaped'; scope: number; pid: number }
+  /** Releases a process that the keeper has started, with its descendants. */
   | { type: 'release'; scope: number; pid: number }
-  /** The same for a process that the scope was told to take in. */
-  | { type: 'let-go'; scope: number; process: ProcessName }
-  | { type: 'folder'; scope: number; folder: ScopeFolder }
+  /** Releases an adopted process, with its descendants. */
+  | { type: 'release-adopted'; scope: number; process: ProcessName }
+  | { type: 'add-folder'; scope: number; folder: ScopeFolder }
+  /** Lists the living processes of a scope; the answer is `listed`. */
   | { type: 'list'; id: number; scope: number }
+  /** Ends all processes of a scope; the answer is `closed`. */
   | { type: 'close'; scope: number }
-  /** Who takes in the worker's orphans; without a number it cannot be told. */
+  /** Answers `find-adopter`: the process that adopts the worker's orphans. Without a pid it is unknown. */
   | { type: 'adopter'; pid?: number | undefined }
-  /** The worker needs its keeper no more. An end of the socket without it is the worker's death. */
+  /** The worker needs its keeper no longer. If the socket closes without this message, it has died. */
   | { type: 'dismiss' }
 
-/** `why`: they could not be looked at. */
+/** Answers `list`. `why`: the processes could not be listed. */
 export type ListedMessage =
   | { type: 'listed'; id: number; processes: readonly ScopeProcess[]; why?: undefined }
   | { type: 'listed'; id: number; why: { readonly code?: string | undefined; readonly message: string } }
 
+/** From the keeper to its worker. */
 export type KeeperMessage =
+  /**
+   * The first message. `why`: why the containment is below `subreaper`. `path` and `secret` are those of the
+   * stdio server.
+   */
   | {
       type: 'ready'
       containment: Containment
@@ -152,64 +184,26 @@ export type KeeperMessage =
       path: string
       secret: string
     }
-  /** The keeper cannot serve, and ends. */
-  | { type: 'unready'; why: string }
-  /** Where the socket is now; or why there is none. */
-  | { type: 'door'; path: string; why?: undefined }
-  | { type: 'door'; path?: undefined; why: string }
+  /** The keeper cannot serve, and exits. */
+  | { type: 'start-failed'; why: string }
+  /** The new path of the stdio server's socket, or why it could not be opened. */
+  | { type: 'stdio-server-reopened'; path: string; why?: undefined }
+  | { type: 'stdio-server-reopened'; path?: undefined; why: string }
   | { type: 'spawned'; id: number; pid: number }
   | { type: 'failed'; id: number; failure: LaunchFailure }
-  /** The worker has other rights than the keeper was started with: a launch is for the next keeper. */
+  /** The worker's rights differ from those at the start of this keeper: the launch is for the next keeper. */
   | { type: 'refused'; id: number }
+  /** The keeper has found that the worker's rights have changed. */
   | { type: 'retired' }
   | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
   | ListedMessage
   | { type: 'terminated'; id: number; processes: readonly EndedProcess[] }
   | { type: 'pong' }
-  /** Asks who takes in the worker's orphans. */
+  /** Asks which process adopts the worker's orphans; the answer is `adopter`. */
   | { type: 'find-adopter' }
-  /** Something for the worker's log. */
-  | { type: 'say'; level: 'warn' | 'error'; fields: object; message: string }
+  /** A line for the worker's log. */
+  | { type: 'log'; level: 'warn' | 'error'; fields: object; message: string }
+  /** `why`: the hooks could not be loaded. */
   | { type: 'hooks-added'; id: number; why?: string }
-  /** Without a report the keeper does not have the scope. */
+  /** Without a report, the keeper does not have the scope. */
   | { type: 'closed'; scope: number; report?: KeeperReport }
-
-/** The number of the connection by which the keeper asks a thread of the worker; all others are of streams. */
-export const watchConnection = 0
-
-/** Length in bytes of what each stdio connection sends first: the keeper's secret and its own number. */
-export const headerBytes = 40
-
-/** The first bytes of a stdio connection: they prove that it is the worker's, and say which one it is. */
-export function connectionHeader(secret: string, connection: number): string {
-  return secret + connection.toString(16).padStart(headerBytes - secret.length, '0')
-}
-
-export function encode(message: WorkerMessage | KeeperMessage): string {
-  // JSON holds no raw line feed, so that a line feed ends the message.
-  return `${JSON.stringify(message)}\n`
-}
-
-/** The message of that type, of an environment that is JSON already. */
-export function encodeEnvironment(json: string): string {
-  return `{"type":"environment","env":${json}}\n`
-}
-
-/** Cuts a stream of bytes into messages. */
-export class Decoder<Message> {
-  #parts: Buffer[] = []
-
-  /** The messages that these bytes complete. Throws a SyntaxError on what is no message. */
-  decode(bytes: Buffer): Message[] {
-    const messages: Message[] = []
-    let start = 0
-    for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
-      this.#parts.push(bytes.subarray(start, end))
-      messages.push(JSON.parse(Buffer.concat(this.#parts).toString('utf8')) as Message)
-      this.#parts = []
-      start = end + 1
-    }
-    if (start < bytes.length) this.#parts.push(bytes.subarray(start))
-    return messages
-  }
-}

@@ -1,25 +1,27 @@
-/** The private folder of a keeper's socket: in the first place where there can be one. */
+/** The private directory of a keeper's socket: made in the first suitable place. */
 
 import { mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { protectedFirst } from '../platform/current.js'
-import { socketFolderPrefix } from './mark.js'
+import { socketFolderPrefix } from './folder-names.js'
 
-// sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)). A longer path is cut short unasked.
-const longestPathBytes = 107
+// sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)). A longer path is truncated
+// silently.
+const maxPathBytes = 107
 
-/** What the path of a keeper's socket ends with. */
+/** Matches the path of a keeper's socket. */
 export const socketPath = /\/subprocess-guard-[^/]+\/stdio$/
 
-/** The path of the socket in a keeper's folder. */
+/** The path of the socket in a keeper's directory. */
 export function socketIn(folder: string): string {
   return join(folder, 'stdio')
 }
 
 /**
- * Makes a folder that only this user may enter, named after a worker, and has `listen` open a socket in it. Resolves with the
- * folder. It adds to `failures` why there is none in one place after the other, and rejects after the last.
+ * Makes a directory that only this user may enter, named after a worker, and calls `listen` to open a socket
+ * in it. Tries several places and resolves with the directory. Adds the reason why a place is not suitable to
+ * `failures`. Rejects if no place is.
  */
 export async function openSocketFolder(
   workerMark: string,
@@ -28,20 +30,20 @@ export async function openSocketFolder(
 ): Promise<string> {
   const places = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? '', '/dev/shm'].filter((place) => place !== '')
   for (const parent of protectedFirst(places)) {
-    // The keeper and its worker are not in one folder.
+    // A relative path means something else in the keeper: its working directory is not that of the worker.
     if (!isAbsolute(parent)) {
       failures.push(`${JSON.stringify(parent)} is not an absolute path`)
       continue
     }
     const template = join(parent, socketFolderPrefix(workerMark))
-    if (Buffer.byteLength(socketIn(`${template}XXXXXX`)) > longestPathBytes) {
+    if (Buffer.byteLength(socketIn(`${template}XXXXXX`)) > maxPathBytes) {
       failures.push(`${parent}: path too long for a socket`)
       continue
     }
     let folder: string | undefined
     try {
       folder = mkdtempSync(template)
-      // There may be room for a folder and none for a socket, or a file system that has no sockets.
+      // A file system may have room for a directory but not for a socket, or may not support sockets.
       await listen(socketIn(folder))
       return folder
     } catch (error) {
@@ -54,7 +56,10 @@ export async function openSocketFolder(
   )
 }
 
-/** By name: a look at what is in it would need a descriptor. Where it fails, a sweep tries again when the worker is gone. */
+/**
+ * Removes the directory by names: reading it would need a descriptor. After a failure, a sweep retries once
+ * the worker is gone.
+ */
 export function removeSocketFolder(folder: string): void {
   try {
     rmSync(socketIn(folder), { force: true })

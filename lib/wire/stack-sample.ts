@@ -1,16 +1,19 @@
-/** Where a worker hangs: the keeper's question to the thread that watches, and its answer. */
+/** Where the main thread of a worker is: the keeper's request to the watch thread, and the answer. */
 
-/** Asks where the main thread is: one line of JSON. */
+/** Asks for a stack sample: one line of JSON. */
 export interface StackSampleRequest {
-  readonly type: 'where'
-  /** How long the main thread may take to show that it runs JavaScript, in ms. Default 400. It may take as long again to stop. */
+  readonly type: 'sample-stack'
+  /**
+   * How long the main thread may take to show that it runs JavaScript, in ms, and then again to pause.
+   * Default 400.
+   */
   readonly withinMs?: number
 }
 
-/** Where the main thread of a worker is: the answer, one line of JSON. */
+/** The answer: one line of JSON. */
 export type StackSample =
-  /** It runs JavaScript, in these frames, and for this route where one can be told. */
+  /** The main thread runs JavaScript in these frames, and for this route if one was found. */
   | { readonly type: 'stack'; readonly stack: string; readonly route?: string }
-  /** A debugger holds it. */
+  /** A debugger has paused the main thread. */
   | { readonly type: 'paused' }
   | { readonly type: 'unknown'; readonly why: string }

@@ -1,4 +1,4 @@
-/** What the hooks of a worker are told of it, and what they are: the contract of a user's module. */
+/** The contract of a module of hooks: its exports, and what they are told about a worker. */
 
 import type { ScopeProcess } from '../platform/current.js'
 
@@ -6,45 +6,45 @@ import type { ScopeProcess } from '../platform/current.js'
 export interface WorkerScope {
   /** The `id` of the scope. */
   readonly id: string
-  /** The route of its request, when there is one. */
+  /** The route of its request, if it has one. */
   readonly route?: string
-  /** For how long it had been open, in ms. */
+  /** How long the scope had been open, in ms. */
   readonly openMs: number
-  /** The time to its deadline, in ms: negative when that had passed. Absent when it has none. */
+  /** Time left until the deadline, in ms; negative if it had passed. Absent if there is no deadline. */
   readonly deadlineInMs?: number
-  /** What ran in it, before any of it was ended. */
+  /** The processes of the scope, before any of them was ended. */
   readonly processes: readonly ScopeProcess[]
 }
 
-/** What is known of a worker that hangs or has ended. */
+/** What is known about a worker that hangs or has ended. */
 export interface WorkerInfo {
-  /** Process id of the worker. After its end the number may be anybody's. */
+  /** Process id of the worker. Once the worker has ended, the pid may be reused. */
   readonly worker: number
-  /** Its event loop is blocked (`hung`), or its process has ended, however that came (`gone`). */
+  /** `hung`: the event loop is blocked. `gone`: the process has ended for any reason. */
   readonly why: 'hung' | 'gone'
-  /** For how long nothing was heard of its event loop, in ms; when it hung. */
+  /** How long the event loop has sent no heartbeat, in ms. Only for a worker that hung. */
   readonly silentMs?: number
-  /** Where its JavaScript was, as the `stack` of an error tells it; when that is known. */
+  /** The stack of the worker's JavaScript, formatted like the `stack` of an Error. Absent if unknown. */
   readonly stack?: string
-  /** Why there is no `stack` of a worker that hung. */
+  /** Why there is no `stack`. Only for a worker that hung. */
   readonly whyNoStack?: string
-  /** The route of the request that blocked it, when that is known. */
+  /** The route of the request that blocks the worker. Absent if unknown. */
   readonly route?: string
-  /** Its open scopes. */
+  /** The open scopes of the worker. */
   readonly scopes: readonly WorkerScope[]
-  /** What the worker had started itself, outside any scope. */
+  /** Processes that the worker has started outside any scope. */
   readonly unscoped: readonly ScopeProcess[]
 }
 
 /**
- * The exports of a module of hooks; at least one must be there. Each call is made in a fresh process with the
- * environment of the worker without `NODE_*`, the folder `/`, 64 MB of heap, and the worker's standard output
- * and error. It ends, by SIGKILL if need be, when the call did not end in time. What it has started is waited for
- * within that time, and ended after it.
+ * The exports of a module of hooks, of which at least one is required. Each call runs in a new process, with
+ * the environment of the worker without `NODE_*`, the working directory `/`, a heap of 64 MB, and the
+ * worker's standard output and error. A call that does not end in time is ended, by SIGKILL if necessary.
+ * Processes that it has started have the same time, and are ended after it.
  */
 export interface WorkerHooks {
-  /** Called when the worker hangs, before it is ended. A promise is waited for. */
+  /** Called when the worker hangs, before it is ended. A returned promise is awaited. */
   workerAbort?(info: WorkerInfo): unknown
-  /** Called when the worker has ended, however that came. A promise is waited for. */
+  /** Called when the worker has ended for any reason. A returned promise is awaited. */
   workerExit?(info: WorkerInfo): unknown
 }

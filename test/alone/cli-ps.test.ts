@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { ShownWorker } from '../../lib/cli/list-workers.js'
+import type * as FolderNames from '../../lib/wire/folder-names.js'
 import type * as Mark from '../../lib/wire/mark.js'
 import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from '../harness/cli.js'
 import { ask } from '../harness/client.js'
@@ -27,7 +28,8 @@ import { installWithoutKoffi } from '../harness/without-koffi.js'
 import { Witness } from '../harness/witness.js'
 import { Worker, whyNoTerminal } from '../harness/worker.js'
 
-const { folderTagOf, workerMarkOf } = (await compiled('wire/mark')) as typeof Mark
+const { folderTagOf } = (await compiled('wire/folder-names')) as typeof FolderNames
+const { workerMarkOf } = (await compiled('wire/mark')) as typeof Mark
 const workerEntry = fileURLToPath(new URL('../harness/worker-main.js', import.meta.url))
 // In ms. Shown as one hour and some minutes, however long the command takes.
 const timeout = 5_400_000

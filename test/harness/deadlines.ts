@@ -4,17 +4,19 @@
  * From then on everything is as with any other deadline. Import it before the first guard is made.
  */
 
-import type * as DeadlineModule from '../../lib/time/expiry-queue.js'
+import type * as DeadlineModule from '../../lib/time/deadlines.js'
+import type * as QueueModule from '../../lib/time/expiry-queue.js'
 import { compiled } from './compiled.js'
 import { eventually } from './expectations.js'
 
 // Not public: the compiled file itself.
-const { Deadlines, ExpiryQueue }: typeof DeadlineModule = await compiled('time/expiry-queue')
+const { Deadlines }: typeof DeadlineModule = await compiled('time/deadlines')
+const { ExpiryQueue }: typeof QueueModule = await compiled('time/expiry-queue')
 
 /** A timeout that never passes by itself while a test runs, in ms. */
 export const distantMs = 1_000_000
 
-interface Entry extends DeadlineModule.Expiring<Entry> {}
+interface Entry extends QueueModule.Expiring<Entry> {}
 
 const all = new Set<DeadlineModule.Deadlines<Entry>>()
 const { start } = Deadlines.prototype
@@ -23,9 +25,9 @@ Deadlines.prototype.start = function (this: DeadlineModule.Deadlines<Entry>, ent
   start.call(this as never, entry as never, lengthMs)
 } as never
 
-const queues = new Set<DeadlineModule.ExpiryQueue<Entry>>()
+const queues = new Set<QueueModule.ExpiryQueue<Entry>>()
 const { add } = ExpiryQueue.prototype
-ExpiryQueue.prototype.add = function (this: DeadlineModule.ExpiryQueue<Entry>, entry: Entry) {
+ExpiryQueue.prototype.add = function (this: QueueModule.ExpiryQueue<Entry>, entry: Entry) {
   queues.add(this)
   add.call(this as never, entry as never)
 } as never
@@ -62,9 +64,9 @@ export async function passDeadlines({
 /** Lets the time pass that error handlers and clients have for the answer to a request that was cut short. */
 export async function passAnswers(): Promise<void> {
   const isAnswer = (entry: Entry): boolean => entry.queue?.lengthMs === answerWithinMs
-  const answers = (): [DeadlineModule.ExpiryQueue<Entry>, Entry][] =>
+  const answers = (): [QueueModule.ExpiryQueue<Entry>, Entry][] =>
     [...queues].flatMap((queue) =>
-      [...queue].filter(isAnswer).map((entry): [DeadlineModule.ExpiryQueue<Entry>, Entry] => [queue, entry])
+      [...queue].filter(isAnswer).map((entry): [QueueModule.ExpiryQueue<Entry>, Entry] => [queue, entry])
     )
   await eventually('an answer is under way', () => answers().length > 0)
   for (const [queue, entry] of answers()) queue.addAt(entry, performance.now())

@@ -3,11 +3,11 @@
  * `PASSES_MS` pass at SIGUSR2. A busy machine may need all of a short timeout to start the command that it is to end.
  */
 
-import type * as DeadlineModule from '../../lib/time/expiry-queue.js'
+import type * as DeadlineModule from '../../lib/time/deadlines.js'
 import { compiled } from './compiled.js'
 import { passDeadlines } from './deadlines.js'
 
-const { Deadlines }: typeof DeadlineModule = await compiled('time/expiry-queue')
+const { Deadlines }: typeof DeadlineModule = await compiled('time/deadlines')
 
 const factor = 1_000
 const { start, startAt } = Deadlines.prototype

@@ -5,12 +5,10 @@
 
 import { existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { connect } from 'node:net'
-import type * as Protocol from '../../lib/wire/messages.js'
-import type * as Status from '../../lib/wire/worker-status.js'
+import type * as Headers from '../../lib/wire/connection-header.js'
 import { compiled } from './compiled.js'
 
-const { headerBytes } = await compiled<typeof Protocol>('wire/messages')
-const { statusHeader } = await compiled<typeof Status>('wire/worker-status')
+const { headerBytes, statusHeader } = await compiled<typeof Headers>('wire/connection-header')
 
 const [target] = process.argv.slice(2) as [string]
 const keeper = process.ppid

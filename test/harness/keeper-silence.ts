@@ -12,15 +12,15 @@ export const { KeeperHealthCheck }: typeof VigilModule = await compiled('link/ke
 const lookEveryMs = 2_000
 const looks = new Set<() => void>()
 
-const { begin } = KeeperHealthCheck.prototype
-KeeperHealthCheck.prototype.begin = function (this: VigilModule.KeeperHealthCheck) {
+const { start } = KeeperHealthCheck.prototype
+KeeperHealthCheck.prototype.start = function (this: VigilModule.KeeperHealthCheck) {
   const { setInterval } = globalThis
   globalThis.setInterval = ((look: () => void, ms: number) => {
     looks.add(look)
     return setInterval(look, ms)
   }) as typeof setInterval
   try {
-    begin.call(this)
+    start.call(this)
   } finally {
     globalThis.setInterval = setInterval
   }

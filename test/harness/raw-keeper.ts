@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import type * as Framing from '../../lib/wire/framing.js'
 import type * as Protocol from '../../lib/wire/messages.js'
 import { compiled, keeperFile } from './compiled.js'
 import { eventually } from './expectations.js'
@@ -16,7 +17,7 @@ import { grace } from './server.js'
 import { Witness } from './witness.js'
 
 // Not public: the compiled files themselves.
-const { Decoder, encode }: typeof Protocol = await compiled('wire/messages')
+const { Decoder, encode }: typeof Framing = await compiled('wire/framing')
 
 let count = 0
 

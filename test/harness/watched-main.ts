@@ -131,8 +131,8 @@ await new Promise<void>((resolve) => httpServer.listen(0, '127.0.0.1', resolve))
 
 if (answerer === 'thread') {
   const watcher = WatchThread.start(keeperFile, (why) => writeSync(1, `unwatched ${why}\n`))
-  watcher.attend(path, header)
-  process.on('SIGHUP', () => watcher.attend(path, header))
+  watcher.connect(path, header)
+  process.on('SIGHUP', () => watcher.connect(path, header))
   process.on('SIGUSR2', () => watcher.stop())
 } else {
   // The obvious way, for the negative control: the main thread answers for itself.

@@ -36,7 +36,7 @@ export class Door {
   /** Asks so many times at once. */
   async wheres(count: number, question: Partial<StackSampleRequest> = {}): Promise<StackSample[]> {
     const socket = this.connections.at(-1) as Socket
-    socket.write(`${JSON.stringify({ type: 'where', ...question })}\n`.repeat(count))
+    socket.write(`${JSON.stringify({ type: 'sample-stack', ...question })}\n`.repeat(count))
     let text = ''
     while (text.split('\n').length <= count) text += (await once(socket, 'data'))[0]
     return text
