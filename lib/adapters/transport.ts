@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import type { Socket } from 'node:net'
-import { override } from '../subprocess/override-method.js'
+import { overrideMethod } from '../subprocess/override-method.js'
 
 /** A socket, or a stream of HTTP/2. */
 export interface Transport {
@@ -103,7 +103,7 @@ export function cutOff(response: Cuttable, carrier: Transport, isFinal: boolean)
 export function endConnectionWhenDestroyed(response: ServerResponse, carrier: Transport): void {
   if (!isSocket(carrier)) return
   const { destroy } = response
-  override(response, 'destroy', (error?: Error) => {
+  overrideMethod(response, 'destroy', (error?: Error) => {
     const { socket } = response
     if (socket === null) endAtItsTurn(response)
     else if (!response.writableEnded && looksWhole(response)) reset(socket)

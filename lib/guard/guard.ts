@@ -20,8 +20,8 @@ import {
 import { statOf } from '../platform/current.js'
 import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
-import { briefOf } from '../subprocess/exec.js'
-import { logged } from '../subprocess/logged-promise.js'
+import { abridgedForLog } from '../subprocess/exec-error.js'
+import { logIfUnhandled } from '../subprocess/logged-promise.js'
 import { Deadlines } from '../time/expiry-queue.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import type { Containment } from '../wire/messages.js'
@@ -127,7 +127,7 @@ export class Guard {
     this.#running.add(running)
     const over = (): void => void this.#running.delete(running)
     running.then(over, over)
-    return logged(running, (error) => this.#logUnasked(error, ownOf(options).signal))
+    return logIfUnhandled(running, (error) => this.#logUnasked(error, ownOf(options).signal))
   }
 
   async #run<Result>(options: JobOptions, job: (scope: Scope) => Promise<Result> | Result): Promise<Result> {
@@ -280,7 +280,7 @@ export class Guard {
   #logUnasked(error: unknown, signal: AbortSignal | undefined): void {
     const wasCutShort = isOfReason(error) || (signal?.aborted && error === signal.reason)
     const level = this.#state === 'open' && !wasCutShort ? 'error' : 'info'
-    this.#log[level]({ err: briefOf(error) }, 'a job failed and nobody listens to its error')
+    this.#log[level]({ err: abridgedForLog(error) }, 'a job failed and nobody listens to its error')
   }
 
   #routeOf(value: unknown): string | undefined {

@@ -9,25 +9,26 @@ import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
 import { milliseconds, ownOf, trueOrFalse } from '../options.js'
 import { type ScopeProcess, statOf } from '../platform/current.js'
-import { takeInAwaited } from '../subprocess/capture.js'
-import {
-  type Command,
-  type ForkOptions,
-  forkOptionNames,
-  needsDirectLaunch,
-  optionNames,
-  type PrivateTmpOption,
-  resolveCommand,
-  type SpawnOptions
-} from '../subprocess/command.js'
+import { adoptPending } from '../subprocess/capture.js'
+import { type Command, resolveCommand } from '../subprocess/command.js'
 import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
-import { endAlone } from '../subprocess/end-released-command.js'
+import { endReleasedCommand } from '../subprocess/end-released-command.js'
 import { EventHold } from '../subprocess/event-hold.js'
-import { hintAtMisspelt } from '../subprocess/misspelt-options.js'
+import { KeeperSubprocess } from '../subprocess/keeper-subprocess.js'
+import { warnOfMisspelledOptions } from '../subprocess/misspelled-options.js'
+import { connectStreams, extractStreams } from '../subprocess/pipe-between-commands.js'
+import { needsDirectLaunch } from '../subprocess/resolve-stdio.js'
 import { SpawnMethods } from '../subprocess/spawn-methods.js'
-import { join, splitJoints } from '../subprocess/stdio-between-commands.js'
-import { KeeperSubprocess, type Subprocess, type SubprocessOwner } from '../subprocess/subprocess.js'
+import {
+  type ForkOptions,
+  forkOptionNames,
+  type PrivateTmpOption,
+  type SpawnOptions,
+  spawnOptionNames
+} from '../subprocess/spawn-options.js'
+import type { Subprocess } from '../subprocess/subprocess.js'
+import type { SubprocessOwner } from '../subprocess/subprocess-owner.js'
 import { type TerminationReport, terminationReport } from '../subprocess/termination-report.js'
 import { sharedTimeOf } from '../time/shared-clock.js'
 import type { EndedProcess, KeeperReport, LaunchFailure, ProcessName } from '../wire/messages.js'
@@ -187,7 +188,7 @@ export class Scope extends SpawnMethods {
         // The end of its keeper is not the end of a process.
         if (link.isOpen) this.#running.delete(subprocess)
       },
-      next: (subprocess) => {
+      ownerAfterRefusal: (subprocess) => {
         this.#refuseWhenClosed()
         const next = this.#ownerAt(this.#keepers.next())
         this.#linkOf.set(subprocess, next.link)
@@ -262,7 +263,7 @@ export class Scope extends SpawnMethods {
    */
   release<Child extends Adoptable>(child: Child): Child {
     // What a library has created in this turn is captured in the next step of the loop.
-    takeInAwaited()
+    adoptPending()
     const pid = typeof child === 'number' ? child : child?.pid
     const command =
       child instanceof ChildProcess
@@ -393,14 +394,14 @@ export class Scope extends SpawnMethods {
 
   protected override launch(command: string, args: readonly string[], given: SpawnOptions): Subprocess {
     this.#refuseWhenClosed()
-    const { options, joints } = splitJoints(ownOf(given))
-    hintAtMisspelt(options, optionNames, this.#context.log)
+    const { options, streams } = extractStreams(ownOf(given))
+    warnOfMisspelledOptions(options, spawnOptionNames, this.#context.log)
     const isDirect = this.#context.launch === 'direct' || needsDirectLaunch(options)
     const owner = this.#ownerAt(isDirect ? this.#keepers.present() : this.#keepers.next())
     const child = isDirect
       ? spawnDirect(owner, command, args, options, this.#variablesFor(options))
       : this.#spawnByKeeper(owner, resolveCommand(command, args, options), options)
-    join(child, joints)
+    connectStreams(child, streams)
     return this.#started(child, owner)
   }
 
@@ -410,7 +411,7 @@ export class Scope extends SpawnMethods {
     options: ForkOptions
   ): Subprocess {
     this.#refuseWhenClosed()
-    hintAtMisspelt(options, [...optionNames, ...forkOptionNames], this.#context.log)
+    warnOfMisspelledOptions(options, forkOptionNames, this.#context.log)
     const owner = this.#ownerAt(this.#keepers.present())
     return this.#started(forkDirect(owner, modulePath, args, options, this.#variablesFor(options)), owner)
   }
@@ -541,7 +542,7 @@ export class Scope extends SpawnMethods {
     }
     logScopeEnd(this.#context.log, report)
     this.#resolveClosed(report)
-    this.#hold.abandon(() => errorOfReason(reason))
+    this.#hold.destroyUnreadOutputs(() => errorOfReason(reason))
   }
 
   /** Ends what one keeper has of the scope. */
@@ -558,7 +559,7 @@ export class Scope extends SpawnMethods {
     killSignal: NodeJS.Signals
   ): Promise<TerminationReport> {
     if (this.#released.has(child)) {
-      await endAlone(child, killSignal, this.#context.graceMs)
+      await endReleasedCommand(child, killSignal, this.#context.graceMs)
       return terminationReport([])
     }
     const found =

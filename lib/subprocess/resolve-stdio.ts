@@ -1,0 +1,46 @@
+/**
+ * The option `stdio`: whether a command needs a direct launch, and otherwise the targets of its three
+ * standard streams.
+ */
+
+import { SubprocessOptionError } from '../errors.js'
+import type { SpawnOptions, Stdio } from './spawn-options.js'
+import { isLeftOut } from './validate-option.js'
+
+/**
+ * * Whether the worker has to start the command itself: the keeper cannot receive other streams, descriptors
+ *   above 2, or a channel for messages.
+ */
+export function needsDirectLaunch({ stdio, serialization }: SpawnOptions): boolean {
+  // Not isLeftOut(): Node refuses null, and only a direct launch reports that as Node does.
+  if (serialization !== undefined) return true
+  if (!Array.isArray(stdio)) return false
+  const byKeeper = ['pipe', 'overlapped', 'ignore', 'inherit', undefined, null]
+  return stdio.length > 3 || stdio.some((entry) => !byKeeper.includes(entry))
+}
+
+/**
+ * The targets of descriptors 0, 1 and 2. Throws a TypeError for a value that needs a direct launch, or is
+ * invalid.
+ */
+export function resolveStdio(stdio: unknown): [Stdio, Stdio, Stdio] {
+  if (isLeftOut(stdio) || typeof stdio === 'string') {
+    const target = resolveEntry('options.stdio', stdio)
+    return [target, target, target]
+  }
+  if (!Array.isArray(stdio)) {
+    const wayOut = "give 'pipe', 'ignore', 'inherit', or an array of these"
+    throw new SubprocessOptionError('options.stdio', stdio, wayOut)
+  }
+  return [0, 1, 2].map((index) => resolveEntry(`options.stdio[${index}]`, stdio[index])) as [
+    Stdio,
+    Stdio,
+    Stdio
+  ]
+}
+
+function resolveEntry(name: string, value: unknown): Stdio {
+  if (isLeftOut(value) || value === 'overlapped') return 'pipe'
+  if (value === 'pipe' || value === 'ignore' || value === 'inherit') return value
+  throw new SubprocessOptionError(name, value, "give 'pipe', 'ignore' or 'inherit'")
+}
