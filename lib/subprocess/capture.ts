@@ -1,6 +1,6 @@
 /**
- * * Captures children that libraries start: a diagnostics channel of Node reports each child, and the
- *   asynchronous context tells in which request it was created.
+ * Captures children that libraries start: a diagnostics channel of Node reports each child, and the
+ * asynchronous context tells in which request it was created.
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -56,16 +56,16 @@ export function startCapture(): () => void {
 }
 
 /**
- * * Runs a function. Every child that is created in its asynchronous context is passed to `adopt`; without
- *   `adopt`, none is captured.
+ * Runs a function. Every child that is created in its asynchronous context is passed to `adopt`; without
+ * `adopt`, none is captured.
  */
 export function captureIn<Result>(adopt: Adopt | undefined, act: () => Result): Result {
   return current === undefined ? act() : current.run(adopt, act)
 }
 
 /**
- * * Runs the listeners of a request's events in the context of that request. Otherwise Node runs those of its
- *   body in the context of its connection.
+ * Runs the listeners of a request's events in the context of that request. Otherwise Node runs those of its
+ * body in the context of its connection.
  */
 export function captureEvents(request: EventEmitter, runInContext: (emit: () => boolean) => boolean): void {
   const { emit } = request

@@ -13,9 +13,8 @@ export interface Output<Text extends string | Buffer = string> {
 }
 
 /**
- * * Resolves with the output when the command succeeds. Rejects with an `ExecError` when it has ended
- *   otherwise; rejects at once, as Node does, when it was not started or its `signal` was aborted: the scope
- *   ends the process tree.
+ * Resolves with the output if the command succeeds. Rejects with an `ExecError` if it ends otherwise. Rejects
+ * at once, as in Node, if it was not started or its `signal` was aborted: the scope ends its process tree.
  */
 export function collectOutput(
   child: Subprocess,
@@ -64,8 +63,8 @@ export function collectOutput(
 }
 
 /**
- * * The collected chunks of one stream. As in Node, a listener that the user adds gets strings too if there
- *   is an encoding, and the user may set another encoding.
+ * The collected chunks of one stream. As in Node, a listener that the user adds gets strings too if there
+ * is an encoding, and the user may set another encoding.
  */
 class CollectedStream {
   readonly #stream: Readable | null

@@ -18,18 +18,18 @@ const keptStderrBytes = 8 * 1024
 export type OnUnhandled = (error: unknown, child: Subprocess) => void
 
 /**
- * * A command as a stream: readable is its standard output, writable its standard input (unless `input` was
- *   given). It ends when the command has exited with status 0 and all its output is read. In any other case
- *   it is destroyed with an error, so that an HTTP response becomes an error or is cut off, and is never
- *   silently incomplete. Its writable side ends with the command: what is written later is dropped, and what
- *   is piped into it is read and dropped.
+ * A command as a stream: readable is its standard output, writable its standard input (unless `input` was
+ * given). It ends when the command has exited with status 0 and all its output is read. In any other case it
+ * is destroyed with an error, so that an HTTP response becomes an error or is cut off, and is never silently
+ * incomplete. The writable side ends with the command: what is written later is dropped, and what is piped
+ * into it is read and dropped.
  */
 export class CommandStream extends Duplex {
   /** The command's handle. */
   readonly child: Subprocess
   /**
-   * * Resolves with the stream at the first byte, or at the end of a command that succeeds without output.
-   *   Rejects if the command fails before that, when the response can still be an error.
+   * Resolves with the stream at the first byte, or at the end of a command that succeeds without output.
+   * Rejects if the command fails before that, when the response can still be an error.
    */
   readonly ready: Promise<this>
   readonly #statusCode: number
@@ -39,8 +39,8 @@ export class CommandStream extends Duplex {
   #stderrTail = Buffer.alloc(0)
   #startError: Error | undefined
   /**
-   * * The streams that are piped into this one and have not ended, each with the listener that removes it
-   *   from this map. 'close' waits for them: `pipeline()` takes an earlier one for a failure.
+   * The streams that are piped into this one and have not ended, each with the listener that removes it
+   * from this map. 'close' waits for them: `pipeline()` takes an earlier one for a failure.
    */
   readonly #sources = new Map<Readable, () => void>()
   #hasEndedOnSuccess = false
@@ -98,8 +98,7 @@ export class CommandStream extends Duplex {
     for (const event of ['end', 'finish']) this.once(event, () => this.#closeWhenOver())
     this.on('pipe', (source: Readable) => this.#trackSource(source))
     this.on('unpipe', (source: Readable) => {
-      // Read the rest: the source may be a request body, and its connection cannot be reused before that is
-      // read.
+      // Read the rest: if the source is a request body, its connection cannot be reused before that is read.
       if (this.#hasEndedOnSuccess) source.resume()
       else this.#forget(source)
     })
@@ -112,8 +111,8 @@ export class CommandStream extends Duplex {
   }
 
   /**
-   * * Writes to the standard input of the command. If the command has succeeded or no longer reads, the chunk
-   *   is dropped without an error.
+   * Writes to the standard input of the command. If the command has succeeded or no longer reads, the chunk
+   * is dropped without an error.
    */
   override write(chunk: unknown, callback?: (error?: Error | null) => void): boolean
   override write(

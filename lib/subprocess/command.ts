@@ -1,7 +1,4 @@
-/**
- * Resolves what a user asks to be started: validates it as `child_process.spawn` does, and applies the
- * defaults.
- */
+/** Resolves the command of a call: validates it as `child_process.spawn` does, and applies defaults. */
 
 import { statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
@@ -89,15 +86,14 @@ function resolveCwd(cwd: string | URL | undefined): string {
     cwd instanceof URL ? fileURLToPath(cwd) : cwd,
     'give a path or a file: URL'
   )
-  // The keeper has another working directory. Not normalized: behind a symbolic link, `..` would lead
-  // elsewhere.
+  // The keeper has another working directory. Not normalized: `..` leads elsewhere behind a symbolic link.
   return isAbsolute(path) ? path : `${workerCwd()}/${path}`
 }
 
 /**
- * * A path to the worker's working directory. If that was removed or renamed, its old path leads nowhere, or
- *   to another directory. A child of the worker would inherit the directory; a child of the keeper reaches it
- *   by `/proc/PID/cwd` (proc(5)).
+ * A path to the worker's working directory. If the directory was removed or renamed, its old path leads
+ * nowhere or to another directory. A child of the worker inherits the directory all the same; a child of the
+ * keeper reaches it by `/proc/PID/cwd` (proc(5)).
  */
 function workerCwd(): string {
   const here = `/proc/${process.pid}/cwd`
@@ -123,7 +119,7 @@ function warnOfArgumentsWithShell(): void {
   if (hasWarned || Number.parseInt(process.versions.node, 10) < 24) return
   hasWarned = true
   const message =
-    'Passing args to a child process with shell option true can lead to security vulnerabilities, as the arguments are not ' +
-    'escaped, only concatenated.'
+    'Passing args to a child process with shell option true can lead to security vulnerabilities, ' +
+    'as the arguments are not escaped, only concatenated.'
   process.emitWarning(message, 'DeprecationWarning', 'DEP0190')
 }

@@ -1,7 +1,7 @@
 /**
- * * Direct launch: the worker spawns the process itself, because the keeper cannot receive a channel for
- *   messages, descriptors above 2, or streams and numbers as stdio. The keeper adopts the process in the same
- *   step, and ends it like any other.
+ * Direct launch: the worker spawns the process itself, because the keeper cannot receive a channel for
+ * messages, descriptors above 2, or streams and numbers as stdio. The keeper adopts the process in the same
+ * step, and ends it like any other.
  */
 
 import { type ChildProcess, fork, spawn } from 'node:child_process'
@@ -64,10 +64,7 @@ function launch(
   return guardDirectChild(child, owner, termination)
 }
 
-/**
- * What makes the process findable: a session (and so a process group) of its own, the mark of its scope, and
- * its number.
- */
+/** Options that make the process findable: a session of its own, the mark of its scope, and its number. */
 function containment(
   owner: SubprocessOwner,
   number: number,
@@ -84,8 +81,8 @@ function containment(
 }
 
 /**
- * * Removes the options that the scope implements, because Node would end only the command's own process.
- *   Invalid values stay, so that Node throws.
+ * Removes the options that the scope implements, because Node would end only the command's own process.
+ * Invalid values stay, so that Node throws.
  */
 function withoutTimeoutAndSignal({ timeout, signal }: SpawnOptions | ForkOptions): object {
   return {

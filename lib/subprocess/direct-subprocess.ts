@@ -54,8 +54,8 @@ export function guardDirectChild(
     for (const output of outputs) endWhenSilent(output)
   }
   owner.hold.add(child, onExit)
-  // Not by listeners: `listeners()` must return only those of the user, and a listener would get the event
-  // even if the end of the process has just closed the scope, which holds events back.
+  // Not by listeners: `listeners()` must return only the user's. And if a listener of ours closed the scope,
+  // which holds events back, the user's listeners would get this event all the same.
   runBefore(child, 'emit', (event, value) => {
     if (event === 'exit') onExit()
     else if (event === 'close') owner.hold.delete(child)

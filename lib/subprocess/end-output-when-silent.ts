@@ -1,6 +1,5 @@
 /**
- * * Ends the output of a process that has exited, so that 'close' does not wait for a grandchild that holds
- *   the stream open.
+ * Ends the output of a process that has exited: 'close' does not wait for a grandchild that holds it open.
  */
 
 import type { Socket } from 'node:net'
@@ -9,15 +8,14 @@ import type { Socket } from 'node:net'
 // process wrote is in the socket already; only another process that holds the other end could write more.
 const silenceMs = 250
 // If another process goes on writing, the output counts as complete after this many checks, `silenceMs`
-// apart. A check while a slow reader has data waiting does not count.
+// apart. Checks while a slow reader has data waiting do not count.
 const maxChecks = 4
-// No socket buffer holds as much: more than this was written after the process exited, however slow the
-// reader is.
+// No socket buffer holds as much: the rest was written after the process exited, however slow the reader is.
 const maxBytes = 64 * 1024 * 1024
 
 /**
- * * Ends the output when everything that the process wrote is read, even if a grandchild holds the other end,
- *   whether that writes or not. Waits for a slow reader.
+ * Ends the output when everything that the process wrote is read, even if a grandchild holds the other end,
+ * whether that writes or not. Waits for a slow reader.
  */
 export function endWhenSilent(output: Socket): void {
   if (output.closed) return
@@ -32,8 +30,7 @@ export function endWhenSilent(output: Socket): void {
     if (isRead) checks++
     if ((isRead && (isSilent || checks >= maxChecks)) || lastBytes - firstBytes > maxBytes) {
       output.push(null)
-      // The socket is destroyed only when 'end' has been emitted. Another process wrote what comes until
-      // then: drop it.
+      // The socket is destroyed only after 'end'. Drop what comes until then: another process wrote it.
       output.push = () => false
     } else timer.refresh()
   }

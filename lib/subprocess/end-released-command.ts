@@ -2,10 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 
-/**
- * Sends the signal to this process only, and SIGKILL after the grace period. Resolves when the process has
- * ended.
- */
+/** Sends the signal to this process only, and SIGKILL after the grace period. Resolves when it has ended. */
 export function endReleasedCommand(
   child: ChildProcess,
   killSignal: NodeJS.Signals,

@@ -1,6 +1,6 @@
 /**
- * * Holds back the events of a closing scope's commands from the handler until the request is answered, so
- *   that the handler does not answer with the failures that the end of its scope causes.
+ * Holds back the events of a closing scope's commands from the handler until the request is answered, so
+ * that the handler does not answer with the failures that the end of its scope causes.
  */
 
 import { ChildProcess } from 'node:child_process'
@@ -17,8 +17,8 @@ export class EventHold {
   #held: HeldEmitter[] = []
 
   /**
-   * * Registers a command (with its standard streams) or a stream. While the command's 'exit' event is held
-   *   back, `onExit` is still called at once.
+   * Registers a command (with its standard streams) or a stream. While the command's 'exit' event is held
+   * back, `onExit` is still called at once.
    */
   add(emitter: EventEmitter, onExit?: () => void): void {
     this.#emitters.set(emitter, onExit)
@@ -30,8 +30,7 @@ export class EventHold {
   }
 
   /**
-   * Holds back all events from now on. Output is read and dropped, so that no command blocks on a full pipe
-   * while it ends.
+   * Holds back all events from now on. Output is read and dropped, so that no command blocks on a full pipe.
    */
   begin(): void {
     if (this.#held.length > 0) return
@@ -43,8 +42,8 @@ export class EventHold {
   }
 
   /**
-   * * Call this when all processes are gone. Destroys each output of which nothing was read for 5 s: an
-   *   unread stream keeps a descriptor open.
+   * Call this when all processes are gone. Destroys each output of which nothing was read for 5 s: an
+   * unread stream keeps a descriptor open.
    */
   destroyUnreadOutputs(errorOf: () => Error): void {
     let before = this.#unreadOutputs()

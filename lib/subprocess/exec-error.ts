@@ -1,8 +1,8 @@
 /** The error that `execFile` and `exec` reject with. */
 
 /**
- * * How a command failed, with the fields of `child_process.execFile`. The message has only the program and
- *   how it ended, so it may be shown to a client. The command line and the output are in fields of their own.
+ * How a command failed, with the fields of `child_process.execFile`. The message has only the program and
+ * how it ended, so it may be shown to a client. The command line and the output are in fields of their own.
  */
 export interface ExecError extends Error {
   /**
@@ -25,8 +25,7 @@ export interface ExecError extends Error {
 const loggedStderrBytes = 8 * 1024
 
 /**
- * A copy of the error for the log: without stdout, which may be many megabytes, and with only the end of
- * stderr.
+ * A copy of the error for the log, with only the end of stderr and no stdout, which may be many megabytes.
  */
 export function abridgedForLog(error: unknown): unknown {
   if (!(error instanceof Error) || !('stdout' in error)) return error

@@ -9,8 +9,8 @@ export interface ExecOptions extends Omit<SpawnOptions, 'stdio' | 'serialization
   /** The encoding that decodes the output to strings; `'buffer'` or null for a Buffer. Default `'utf8'`. */
   encoding?: BufferEncoding | 'buffer' | null | undefined
   /**
-   * * The most that may be written to stdout, and to stderr, in bytes. If there is more, the command is ended
-   *   with its process tree. Default 1,048,576.
+   * The most that may be written to stdout, and to stderr, in bytes. If there is more, the command is ended
+   * with its process tree. Default 1,048,576.
    */
   maxBuffer?: number | undefined
   /** Written to the command's standard input, which then ends. Default: nothing. */

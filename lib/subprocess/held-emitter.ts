@@ -9,8 +9,7 @@ import { catchRethrownError, throwInNextTick } from './rethrown-errors.js'
 type Emit = EventEmitter['emit']
 type Args = Parameters<Emit>
 
-// Events that report an end or data that came before it. Others are for the sockets themselves, such as
-// 'connect'.
+// Events that report an end, or data that came before it. Not those for the sockets, such as 'connect'.
 const heldEvents = new Set<string | symbol>([
   'close',
   'data',
@@ -72,8 +71,7 @@ export class HeldEmitter {
   }
 
   #replay(args: Args): void {
-    // A listener for the stream's error may have been removed since. (A command logs its error without a
-    // listener.)
+    // The listener of a stream's error may be removed by now. (A command logs an error without a listener.)
     const isUnheard = args[0] === 'error' && this.#emitter.listenerCount('error') === 0
     if (isUnheard && this.#child !== this.#emitter) return
     try {
@@ -98,8 +96,8 @@ export class HeldEmitter {
 }
 
 /**
- * * Ends an output that was not read to its end with the error, also one that has closed meanwhile, for
- *   example because its user destroyed it.
+ * Ends an output that was not read to its end with the error, also one that has closed meanwhile, for
+ * example because its user destroyed it.
  */
 export function failOutput(output: Readable, errorOf: () => Error): void {
   if (output.errored !== null) return

@@ -17,10 +17,7 @@ import { signalName } from './validate-option.js'
 
 type State = 'starting' | 'running' | 'over'
 
-/**
- * Has everything that `ChildProcess` declares, except what needs a child of the worker itself: `channel` and
- * `send()`.
- */
+/** Has everything that `ChildProcess` declares, except `channel`, `send()` and `disconnect()`. */
 export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subprocess {
   /** Known from `'spawn'` on. */
   override pid: number | undefined = undefined
@@ -44,8 +41,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   #owner: SubprocessOwner
   #id: number
   readonly #piped: PipedStdio
-  // The keeper's socket delivers the events, but users expect them in the asynchronous context that called
-  // spawn().
+  // Events come from the keeper's socket, but users expect them in the context that called spawn().
   readonly #context = new AsyncResource('SUBPROCESS')
   #state: State = 'starting'
   #isReferenced = true
@@ -59,7 +55,9 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   #onStartSettled = (): void => {}
   #hasClosed = false
 
-  /** @internal `extraVariables` is called at each launch, and throws for a wrong option of its own. */
+  /**
+   * @internal `extraVariables` is called at each launch. It throws a TypeError for an invalid `privateTmp`.
+   */
   constructor(
     command: Command,
     owner: SubprocessOwner,
@@ -106,8 +104,8 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   }
 
   /**
-   * * Sends a signal to the process, not to its children. Returns whether the process was there to be
-   *   signalled. Throws a TypeError for an unknown signal.
+   * Sends a signal to the process, not to its children. Returns whether the process was there to be
+   * signalled. Throws a TypeError for an unknown signal.
    */
   override kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const name = signal === 0 ? signal : signalName('signal', signal)
@@ -161,7 +159,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     return this.#owner.terminate(this, this.#id, this.#command.killSignal)
   }
 
-  /** As in every emitter, except that an `'error'` without a listener is logged and not thrown. */
+  /** Like every emitter's, except that an `'error'` without a listener is logged and not thrown. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     if (event !== 'error' || this.listenerCount('error') > 0) return super.emit(event, ...args)
     this.#owner.logError(args[0] as Error, this)
@@ -187,8 +185,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     try {
       this.#context.runInAsyncScope(act)
     } catch (error) {
-      // Throw it in the same context: a test runner, for example, assigns an uncaught exception by its
-      // context.
+      // Throw it in the same context: a test runner assigns an uncaught exception to a test by its context.
       this.#context.runInAsyncScope(throwInNextTick, undefined, error)
     }
   }

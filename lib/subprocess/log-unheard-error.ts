@@ -4,9 +4,8 @@ import type { Socket } from 'node:net'
 import { SubprocessError } from '../errors.js'
 
 /**
- * * Listens to the stream's `'error'`, and logs it if nobody else does: a command that closes its standard
- *   input early must not end the server. A `SubprocessError` is not logged: there is a log line about the end
- *   of the scope already.
+ * Logs the stream's `'error'` event if nobody else listens to it: a command that closes its standard input
+ * early must not end the server. A `SubprocessError` is not logged, because the end of the scope already is.
  */
 export function logUnheardError(stream: Socket, log: (error: Error) => void): void {
   stream.on('error', (error) => {

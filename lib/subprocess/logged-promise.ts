@@ -4,8 +4,8 @@
 export type OnUnhandledRejection = (error: unknown) => void
 
 /**
- * * A promise with the same result. Promises derived from it by `then`, `catch` and `finally` behave the
- *   same. Each error is reported once. A handler that is added later still gets the error.
+ * A promise with the same result. Promises derived from it by `then`, `catch` and `finally` behave the
+ * same. Each error is reported once. A handler that is added later still gets the error.
  */
 export function logIfUnhandled<Result>(
   promise: Promise<Result>,
@@ -21,8 +21,7 @@ export function logIfUnhandled<Result>(
 }
 
 class LoggedPromise<Result> extends Promise<Result> {
-  // `super.then` in the constructor returns a plain Promise: a LoggedPromise would derive another one without
-  // end.
+  // The constructor calls `super.then`. If that made another LoggedPromise, there would be no end.
   static override get [Symbol.species](): PromiseConstructor {
     return Promise
   }
@@ -34,8 +33,7 @@ class LoggedPromise<Result> extends Promise<Result> {
     super((resolve, reject) => promise.then(resolve, reject))
     this.#onUnhandled = onUnhandled
     super.then(undefined, (error: unknown) => {
-      // Not at once: code that waits for the same event, such as the command's 'close', may add its handler
-      // in this turn.
+      // Not at once: code that waits for the same event, such as 'close', may add its handler in this turn.
       setImmediate(() => {
         if (!this.#isHandled) onUnhandled(error)
       })

@@ -1,6 +1,5 @@
 /**
- * Unknown options that look like a known one. They are ignored, as in `child_process`, but a warning is
- * logged.
+ * Unknown options that look like a known one: ignored, as in `child_process`, but with a warning in the log.
  */
 
 import leven from 'leven'

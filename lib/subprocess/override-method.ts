@@ -11,8 +11,7 @@ export function overrideMethod(object: object, name: string, value: unknown): ()
 }
 
 /**
- * * Calls `act` before each call of the method. If `act` returns `'skip'`, the method is not called and
- *   `false` is returned.
+ * Calls `act` before each call of the method. If `act` returns `'skip'`, returns false instead of calling it.
  */
 export function runBefore<Name extends string>(
   object: { [name in Name]: (...args: never[]) => unknown },

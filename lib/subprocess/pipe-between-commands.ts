@@ -1,7 +1,4 @@
-/**
- * Passes a stream of one command as a standard stream of another: `spawn('wc', { stdio: [ls.stdout, 'pipe']
- * })`.
- */
+/** Streams of one command as standard streams of another: `spawn('wc', { stdio: [ls.stdout, 'pipe'] })`. */
 
 import { ownOf } from '../options.js'
 import type { SpawnOptions, StdioEntry } from './spawn-options.js'
@@ -14,9 +11,8 @@ type StreamsOfCommands = readonly (InputSocket | OutputSocket | undefined)[]
 const names = ['stdin', 'stdout', 'stderr'] as const
 
 /**
- * * Replaces streams of other commands in `stdio` by `'pipe'`, and returns these streams for
- *   `connectStreams`. The new command cannot inherit the connection itself, because the worker may have read
- *   from it already.
+ * Replaces streams of other commands in `stdio` by `'pipe'`, and returns these streams for `connectStreams`.
+ * The new command cannot inherit the connection itself: the worker may already have read from it.
  */
 export function extractStreams(options: SpawnOptions): {
   readonly options: SpawnOptions
@@ -36,8 +32,8 @@ function streamOfCommand(entry: StdioEntry, descriptor: number): InputSocket | O
 }
 
 /**
- * * Pipes the streams to and from the command's own. As with `child_process`, the user sees null in place of
- *   the command's own streams.
+ * Pipes the streams to and from the command's own. As with `child_process`, the user sees null in place of
+ * the command's own streams.
  */
 export function connectStreams(child: Subprocess, streams: StreamsOfCommands): void {
   for (const [descriptor, stream] of streams.entries()) {
@@ -51,10 +47,7 @@ export function connectStreams(child: Subprocess, streams: StreamsOfCommands): v
   }
 }
 
-/**
- * The command reads the other one's output. When the command no longer reads, the rest is for the output's
- * user.
- */
+/** The command reads the other one's output. When it no longer reads, the rest is for the output's user. */
 function pipeToInput(output: OutputSocket, input: InputSocket): void {
   // EPIPE: the command no longer reads.
   input.on('error', () => {})
@@ -63,8 +56,8 @@ function pipeToInput(output: OutputSocket, input: InputSocket): void {
 }
 
 /**
- * * The command writes to the other one's input. Others may write to it too, so its user has to end it. When
- *   the other command no longer reads, the next write of this command fails with EPIPE.
+ * The command writes to the other one's input. Others may write to it too, so its user has to end it. When
+ * the other command no longer reads, the next write of this command fails with EPIPE.
  */
 function pipeFromOutput(input: InputSocket, output: OutputSocket): void {
   output.pipe(input, { end: false })

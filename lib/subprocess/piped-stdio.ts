@@ -20,8 +20,8 @@ interface StdioListener {
   /** Whether the subprocess has neither started nor failed to start. */
   readonly isStarting: () => boolean
   /**
-   * * While the subprocess was starting, a connection failed with this code. Without a code, it may be closed
-   *   at the other end: by a process that has ended already, or by a keeper out of descriptors.
+   * While the subprocess was starting, a connection failed with this code. Without a code, it may be closed
+   * at the other end: by a process that has ended already, or by a keeper out of descriptors.
    */
   readonly onConnectionLost: (code?: string) => void
   /** A stream has an error that no listener handles. */
@@ -85,10 +85,7 @@ export class PipedStdio {
     }
   }
 
-  /**
-   * Closes the connections to a keeper that refused the launch. Returns whether the streams can be connected
-   * again.
-   */
+  /** Closes the connections to a keeper that refused the launch. Returns whether they can be made again. */
   resetConnections(): boolean {
     return this.#sockets.every((socket) => socket.resetConnection())
   }
@@ -138,8 +135,8 @@ export class PipedStdio {
 }
 
 /**
- * * Connects in place of a stream that the user destroyed before the command has started: the command gets a
- *   stream that has ended. Calls `onError` if that fails too: with a code if it could not connect.
+ * Connects in place of a stream that the user destroyed before the command has started: the command gets a
+ * stream that has ended. Calls `onError` if that fails too: with a code if it could not connect.
  */
 function connectEnded(path: string, header: string, onError: (code?: string) => void): void {
   const socket = new Socket()
@@ -151,8 +148,8 @@ function connectEnded(path: string, header: string, onError: (code?: string) => 
 }
 
 /**
- * * The code to report to the keeper for a connection that was lost. An unexpected one means that the
- *   keeper's socket file was removed a moment ago, so that the keeper is to blame, not the command.
+ * The code to report to the keeper for a connection that was lost. An unexpected one means that the
+ * keeper's socket file was removed a moment ago, so that the keeper is to blame, not the command.
  */
 export function lostConnectionCode(code: string | undefined): string | undefined {
   return code === undefined || shortageCodes.has(code) ? code : 'ERR_SUBPROCESS_KEEPER_LOST'

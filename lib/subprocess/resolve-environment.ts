@@ -2,8 +2,8 @@
 
 import { checkedString } from './validate-option.js'
 
-// Its values are strings without null bytes, because the operating system holds them. A program may replace
-// `process.env`.
+// The operating system's environment: its values are strings without null bytes. A program may replace
+// `process.env` by another object.
 const systemEnvironment = process.env
 
 /** Every variable that has a value. Inherited properties count, as in Node. */
@@ -20,8 +20,8 @@ export function resolveEnvironment(env: NodeJS.ProcessEnv | null | undefined): R
 }
 
 /**
- * * The worker's environment at this moment, as JSON: that is cheaper than a copy, and the link compares it
- *   with what it sent last. An object if the program has replaced `process.env`.
+ * The worker's environment at this moment, as JSON: that is cheaper than a copy, and the link compares it
+ * with what it sent last. An object if the program has replaced `process.env`.
  */
 export function workerEnvironment(): Record<string, string> | string {
   return process.env === systemEnvironment ? JSON.stringify(process.env) : resolveEnvironment(process.env)

@@ -1,6 +1,5 @@
 /**
- * The option `stdio`: whether a command needs a direct launch, and otherwise the targets of its three
- * standard streams.
+ * The option `stdio`: whether it needs a direct launch, and else the targets of the three standard streams.
  */
 
 import { SubprocessOptionError } from '../errors.js'
@@ -8,8 +7,8 @@ import type { SpawnOptions, Stdio } from './spawn-options.js'
 import { isLeftOut } from './validate-option.js'
 
 /**
- * * Whether the worker has to start the command itself: the keeper cannot receive other streams, descriptors
- *   above 2, or a channel for messages.
+ * Whether the worker has to start the command itself, because the keeper cannot receive a channel for
+ * messages, descriptors above 2, or streams and numbers as stdio.
  */
 export function needsDirectLaunch({ stdio, serialization }: SpawnOptions): boolean {
   // Not isLeftOut(): Node refuses null, and only a direct launch reports that as Node does.
@@ -19,10 +18,7 @@ export function needsDirectLaunch({ stdio, serialization }: SpawnOptions): boole
   return stdio.length > 3 || stdio.some((entry) => !byKeeper.includes(entry))
 }
 
-/**
- * The targets of descriptors 0, 1 and 2. Throws a TypeError for a value that needs a direct launch, or is
- * invalid.
- */
+/** The targets of descriptors 0, 1 and 2. Throws a TypeError for an invalid value. */
 export function resolveStdio(stdio: unknown): [Stdio, Stdio, Stdio] {
   if (isLeftOut(stdio) || typeof stdio === 'string') {
     const target = resolveEntry('options.stdio', stdio)

@@ -4,9 +4,9 @@ import type { EventEmitter } from 'node:events'
 import { overrideMethod } from './override-method.js'
 
 /**
- * * Catches the error if a listener throws it again when the emitter emits it, and calls `onRethrown`. For
- *   example, `readline` re-emits the error of its input on itself, which throws if nobody listens there. Call
- *   this before the error is emitted.
+ * Catches the error if a listener throws it again when the emitter emits it, and calls `onRethrown`. For
+ * example, `readline` re-emits the error of its input on itself, which throws if nobody listens there. Call
+ * this before the error is emitted.
  */
 export function catchRethrownError(emitter: EventEmitter, error: Error, onRethrown: () => void): void {
   const emit = emitter.emit.bind(emitter)
@@ -27,10 +27,7 @@ export function catchRethrownError(emitter: EventEmitter, error: Error, onRethro
   })
 }
 
-/**
- * Throws what a listener threw: it becomes an uncaught exception, as in Node, but the code that emitted the
- * event goes on.
- */
+/** Throws what a listener threw as an uncaught exception, as in Node, after the emitting code has gone on. */
 export function throwInNextTick(thrown: unknown): void {
   process.nextTick(() => {
     throw thrown

@@ -64,8 +64,8 @@ export abstract class SpawnMethods {
   }
 
   /**
-   * * Runs a program to its end and resolves with its output. A rejection that nobody handles, of this
-   *   promise or of one derived from it, is logged and never becomes an unhandled rejection.
+   * Runs a program to its end and resolves with its output. A rejection that nobody handles, of this
+   * promise or of one derived from it, is logged and never becomes an unhandled rejection.
    *
    * @throws as `spawn` does, at the call. The promise rejects with an `ExecError` if the command fails, is
    *   ended, or writes more than `maxBuffer`.
@@ -105,8 +105,8 @@ export abstract class SpawnMethods {
   }
 
   /**
-   * * Starts a Node program with a channel for messages, as `child_process.fork` does. The worker is its
-   *   parent, and the keeper ends it like any other command.
+   * Starts a Node program with a channel for messages, as `child_process.fork` does. The worker is its
+   * parent, and the keeper ends it like any other command.
    *
    * @throws as `spawn` does.
    */
@@ -122,10 +122,9 @@ export abstract class SpawnMethods {
   }
 
   /**
-   * * Starts a command as a stream: readable is its standard output, writable its standard input, unless
-   *   `input` is given. If the command fails or is ended, the stream is destroyed with
-   *   `ERR_SUBPROCESS_FAILED`, so that an HTTP response becomes an error or is cut off, and is never silently
-   *   incomplete.
+   * Starts a command as a stream: readable is its standard output, writable its standard input, unless
+   * `input` is given. If the command fails or is ended, the stream is destroyed with `ERR_SUBPROCESS_FAILED`:
+   * an HTTP response becomes an error or is cut off, and is never silently incomplete.
    *
    * @throws as `spawn` does.
    */

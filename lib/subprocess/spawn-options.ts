@@ -7,8 +7,7 @@ import type { FirstSignalTo } from '../options.js'
 import { isLeftOut } from './validate-option.js'
 
 /**
- * A standard stream that the keeper sets up: a pipe to the handle's stream, `/dev/null`, or the worker's own
- * stream.
+ * A standard stream that the keeper sets up: a pipe to the handle, `/dev/null`, or the worker's own stream.
  */
 export type Stdio = 'pipe' | 'ignore' | 'inherit'
 
@@ -19,14 +18,13 @@ export type StdioEntry = Stdio | 'overlapped' | 'ipc' | Stream | number | null |
 export type StdioOption = Stdio | 'overlapped' | readonly StdioEntry[]
 
 /**
- * The option `privateTmp`, which `child_process` does not have. Every method that starts a command accepts
- * it.
+ * The option `privateTmp`, which `child_process` does not have. All methods that start a command accept it.
  */
 export interface PrivateTmpOption {
   /**
-   * * Whether the command gets a directory for temporary files, which is removed with the scope. `TMPDIR`,
-   *   `TMP` and `TEMP` hold its path, except those that `env` sets to a value other than the worker's.
-   *   Default: the option of the route or the guard.
+   * Whether the command gets a directory for temporary files, which is removed with the scope. `TMPDIR`,
+   * `TMP` and `TEMP` hold its path, except those that `env` sets to a value other than the worker's.
+   * Default: the option of the route or the guard.
    */
   privateTmp?: boolean | undefined
 }
@@ -34,23 +32,18 @@ export interface PrivateTmpOption {
 /** Options of `spawn`, as of `child_process.spawn`. */
 export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | undefined>
   extends PrivateTmpOption {
-  /**
-   * Working directory of the command: a path or a `file:` URL. Default: the worker's at the time of the call.
-   */
+  /** Working directory: a path or a `file:` URL. Default: the worker's at the time of the call. */
   cwd?: string | URL | undefined
   /** Environment of the command. Default: the worker's. */
   env?: NodeJS.ProcessEnv | undefined
   /** The `argv[0]` of the command. Default: the command. */
   argv0?: string | undefined
-  /**
-   * `true` runs the command in `/bin/sh`, a path in that shell. Never pass it unchecked input. Default
-   * `false`.
-   */
+  /** `true` runs the command in `/bin/sh`, a path in that shell. Default `false`. Pass no unchecked input. */
   shell?: boolean | string | undefined
   /**
-   * * The standard streams. Default `'pipe'`. Any other value than `'pipe'`, `'ignore'` and `'inherit'`, and
-   *   any descriptor above 2, needs a direct launch: the worker starts the command itself, because the keeper
-   *   cannot receive such a stream.
+   * The standard streams. Default `'pipe'`. Any other value than `'pipe'`, `'ignore'` and `'inherit'`, and
+   * any descriptor above 2, needs a direct launch: the worker starts the command itself, because the keeper
+   * cannot receive such a stream.
    */
   stdio?: S | undefined
   /** Numeric user id of the command. Default: the worker's. */
@@ -59,17 +52,14 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
   gid?: number | undefined
   /** Ends the command and its process tree, as `terminate()` does, after so many ms. Default: never. */
   timeout?: number | undefined
-  /**
-   * Ends the command as `timeout` does when it is aborted. The command then emits `'error'` with an
-   * `AbortError`.
-   */
+  /** Ends the command as `timeout` does when it is aborted, and emits `'error'` with an `AbortError`. */
   signal?: AbortSignal | undefined
   /** The first signal that `timeout`, `signal` and `terminate()` send. Default `'SIGTERM'`. */
   killSignal?: NodeJS.Signals | number | undefined
   /**
-   * * Which processes get the first signal at once when the command or its scope is ended: the whole process
-   *   tree (`'tree'`), or the command's own process only (`'command'`); see `RouteGuardOptions`. Default: the
-   *   option of the scope.
+   * Which processes get the first signal at once when the command or its scope is ended: its process tree
+   * (`'tree'`), or the command's own process only (`'command'`). See `RouteGuardOptions`. Default: the
+   * scope's.
    */
   firstSignalTo?: FirstSignalTo | undefined
   /** Serialization of the messages on the channel of `'ipc'`. Default `'json'`. */

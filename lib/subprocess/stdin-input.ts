@@ -20,10 +20,10 @@ export function checkedInput(input: unknown): Input | undefined {
 }
 
 /**
- * * Writes the input to the command's standard input and ends it. It is no error if the command does not read
- *   all of it: the rest is read and dropped, because the input may be a request body, and to destroy that
- *   would close the connection. Calls `onError` if the input itself fails. Standard input then stays open, so
- *   that the command does not take a part of the input for all of it.
+ * Writes the input to the command's standard input and ends it. It is no error if the command does not read
+ * all of it: the rest is read and dropped, because the input may be a request body, and to destroy that
+ * would close the connection. Calls `onError` if the input itself fails. Standard input then stays open, so
+ * that the command does not take a part of the input for all of it.
  */
 export function writeInput(
   child: Subprocess,

@@ -1,6 +1,5 @@
 /**
- * The sockets of a keeper's subprocess: its `stdin`, `stdout` and `stderr`, usable before the process has
- * started.
+ * The sockets `stdin`, `stdout` and `stderr` of a keeper's subprocess, usable before the process has started.
  */
 
 import { Socket } from 'node:net'
@@ -14,12 +13,11 @@ const ends = new EventLoopTurns()
 type Callback = (error?: Error | null) => void
 
 /**
- * * A socket that its user may use before it is connected.
+ * A socket that its user may use before it is connected.
  *
- * Until it is known whether the command has started, it buffers all that comes from the connection. The
+ * Until it is known whether the command has started, it buffers whatever comes from the connection. The
  * output and the message that the command has started come by different connections, so the output may be
- * first. And if the keeper dies, the end of the connection would look like the end of a command without
- * output.
+ * first. And if the keeper dies, the connection ends as if the command had written nothing.
  */
 class BufferedSocket extends Socket {
   #isHeaderSent = false
@@ -30,8 +28,8 @@ class BufferedSocket extends Socket {
   #isBuffering = true
   #path: string | undefined
   /**
-   * * Called when the connection ends or fails while it is not known whether the command has started: with a
-   *   code if it could not be connected, without one if the connection may have been lost.
+   * Called when the connection ends or fails while it is not known whether the command has started: with a
+   * code if it could not be connected, without one if the connection may have been lost.
    */
   onEarlyLoss: (code?: string) => void = () => {}
   /** Called with an error that a listener of `'error'` has thrown again. */
@@ -94,8 +92,7 @@ class BufferedSocket extends Socket {
   }
 
   /**
-   * Connects to the keeper's socket and sends the header, ahead of anything that the user has written
-   * already.
+   * Connects to the keeper's socket and sends the header, ahead of what the user may have written already.
    */
   connectWith(path: string, header: string): void {
     this.#path = path
@@ -108,8 +105,8 @@ class BufferedSocket extends Socket {
   }
 
   /**
-   * * Closes the connection to a keeper that refused the launch, so that `connectWith()` can connect to the
-   *   next keeper. Returns false if that is impossible because connecting has failed.
+   * Closes the connection to a keeper that refused the launch, so that `connectWith()` can connect to the
+   * next keeper. Returns false if that is impossible because connecting has failed.
    */
   resetConnection(): boolean {
     if (this.destroyed) return true
@@ -123,10 +120,7 @@ class BufferedSocket extends Socket {
     return true
   }
 
-  /**
-   * Called by `connect()`, to reset the stream. Does nothing: otherwise what the user has ended by then would
-   * never end.
-   */
+  /** `connect()` calls it to reset the stream. A reset stream that the user has ended would never end. */
   protected _undestroy(): void {}
 }
 

@@ -8,10 +8,10 @@ import type { TerminationReport } from './termination-report.js'
 type StreamAbove2 = Readable | Writable | null | undefined
 
 /**
- * * A command that runs in a scope: a `ChildProcess`, whether the keeper or the worker started it. If the
- *   keeper started it, these differ: `pid` is unknown before `'spawn'`; an `'error'` without a listener is
- *   logged; `'close'` does not wait for a grandchild that holds the standard streams open (at most 1 s if
- *   that goes on writing). See `docs/child-process.md`.
+ * A command that runs in a scope: a `ChildProcess`, whether the keeper or the worker started it. If the
+ * keeper started it, these differ: `pid` is unknown before `'spawn'`; an `'error'` without a listener is
+ * logged; `'close'` does not wait for a grandchild that holds the standard streams open (at most 1 s if
+ * that goes on writing). See `docs/child-process.md`.
  */
 export interface Subprocess<
   In extends Writable | null = Writable | null,
@@ -23,14 +23,14 @@ export interface Subprocess<
   stderr: Err
   readonly stdio: [In, Out, Err, StreamAbove2, StreamAbove2]
   /**
-   * * Ends the command and its process tree, whether its own process has exited or not. Sends its
-   *   `killSignal` to the processes that `firstSignalTo` selects, and SIGKILL after the grace period of its
-   *   scope. Resolves when all processes are gone or reported as survivors; never rejects. Other commands of
-   *   the scope go on. (`kill()` signals the process only.)
+   * Ends the command and its process tree, whether its own process has exited or not. Sends its `killSignal`
+   * to the processes that `firstSignalTo` selects, and SIGKILL after the grace period of its scope. Resolves
+   * when all processes are gone or reported as survivors; never rejects. Other commands of the scope go on.
+   * (`kill()` signals the process only.)
    *
-   * Not found is a daemon that has left its session, emptied its environment, and whose ancestors have
-   * exited: it cannot be assigned to a command, and ends with the scope. Of a released command only its own
-   * process is ended.
+   * One kind of process is not found: a daemon that has left its session, emptied its environment, and whose
+   * ancestors have exited. It cannot be assigned to a command, and ends with the scope. If the command was
+   * released, only its own process is ended.
    */
   terminate(): Promise<TerminationReport>
   /** Ends the command as `terminate()` does, and waits for it. */

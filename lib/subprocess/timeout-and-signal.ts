@@ -11,10 +11,7 @@ export interface TimeoutAndSignal {
   onAborted(error: Error): void
 }
 
-/**
- * Ends the command when its time is over or its signal is aborted. Returns a function to call when the
- * command has ended.
- */
+/** Ends the command on timeout or abort. Call the returned function when the command has ended. */
 export function endOnTimeoutOrAbort({ timeoutMs, signal, end, onAborted }: TimeoutAndSignal): () => void {
   const timer = timeoutMs > 0 ? setTimeout(end, timeoutMs) : undefined
   const abort = (): void => {
