@@ -56,8 +56,8 @@ export function startCapture(): () => void {
 }
 
 /**
- * Runs a function. Every child that is created in its asynchronous context is passed to `adopt`; without
- * `adopt`, none is captured.
+ * Runs a function. Every child that is created in its asynchronous context is passed to
+ * `adopt`; without `adopt`, none is captured.
  */
 export function captureIn<Result>(adopt: Adopt | undefined, act: () => Result): Result {
   return current === undefined ? act() : current.run(adopt, act)

@@ -19,10 +19,10 @@ export type OnUnhandled = (error: unknown, child: Subprocess) => void
 
 /**
  * A command as a stream: readable is its standard output, writable its standard input (unless `input` was
- * given). It ends when the command has exited with status 0 and all its output is read. In any other case it
- * is destroyed with an error, so that an HTTP response becomes an error or is cut off, and is never silently
- * incomplete. The writable side ends with the command: what is written later is dropped, and what is piped
- * into it is read and dropped.
+ * given). It ends when the command has exited with status 0 and all its output is read. In any other case
+ * it is destroyed with an error, so that an HTTP response becomes an error or is cut off, and is never
+ * silently incomplete. The writable side ends with the command: what is written later is dropped, and
+ * what is piped into it is read and dropped.
  */
 export class CommandStream extends Duplex {
   /** The command's handle. */
@@ -111,8 +111,8 @@ export class CommandStream extends Duplex {
   }
 
   /**
-   * Writes to the standard input of the command. If the command has succeeded or no longer reads, the chunk
-   * is dropped without an error.
+   * Writes to the standard input of the command. If the command has succeeded or no longer
+   * reads, the chunk is dropped without an error.
    */
   override write(chunk: unknown, callback?: (error?: Error | null) => void): boolean
   override write(

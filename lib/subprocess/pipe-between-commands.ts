@@ -32,8 +32,8 @@ function streamOfCommand(entry: StdioEntry, descriptor: number): InputSocket | O
 }
 
 /**
- * Pipes the streams to and from the command's own. As with `child_process`, the user sees null in place of
- * the command's own streams.
+ * Pipes the streams to and from the command's own. As with `child_process`, the user sees
+ * null in place of the command's own streams.
  */
 export function connectStreams(child: Subprocess, streams: StreamsOfCommands): void {
   for (const [descriptor, stream] of streams.entries()) {

@@ -41,9 +41,9 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
   /** `true` runs the command in `/bin/sh`, a path in that shell. Default `false`. Pass no unchecked input. */
   shell?: boolean | string | undefined
   /**
-   * The standard streams. Default `'pipe'`. Any other value than `'pipe'`, `'ignore'` and `'inherit'`, and
-   * any descriptor above 2, needs a direct launch: the worker starts the command itself, because the keeper
-   * cannot receive such a stream.
+   * The standard streams. Default `'pipe'`. Any other value than `'pipe'`, `'ignore'` and `'inherit'`,
+   * and any descriptor above 2, needs a direct launch: the worker starts the command itself, because
+   * the keeper cannot receive such a stream.
    */
   stdio?: S | undefined
   /** Numeric user id of the command. Default: the worker's. */
@@ -57,9 +57,9 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
   /** The first signal that `timeout`, `signal` and `terminate()` send. Default `'SIGTERM'`. */
   killSignal?: NodeJS.Signals | number | undefined
   /**
-   * Which processes get the first signal at once when the command or its scope is ended: its process tree
-   * (`'tree'`), or the command's own process only (`'command'`). See `RouteGuardOptions`. Default: the
-   * scope's.
+   * Which processes get the first signal at once when the command or its scope is ended: its
+   * process tree (`'tree'`), or the command's own process only (`'command'`). See
+   * `RouteGuardOptions`. Default: the scope's.
    */
   firstSignalTo?: FirstSignalTo | undefined
   /** Serialization of the messages on the channel of `'ipc'`. Default `'json'`. */

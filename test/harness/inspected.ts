@@ -1,11 +1,11 @@
-/** Another Node process by its inspector: its garbage is collected, and its memory told. */
+/** Another Node process, by its inspector: collects its garbage and measures its heap. */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import WebSocket from 'ws'
 
-// Where Node listens after SIGUSR1 (nodejs.org/api/debugger.html).
+// The address on which Node listens after SIGUSR1 (nodejs.org/api/debugger.html).
 const list = 'http://127.0.0.1:9229/json/list'
 const openWithinMs = 5_000
 
@@ -13,7 +13,7 @@ export class Inspected {
   readonly #socket: WebSocket
   #last = 0
 
-  /** Opens the inspector of a process. Throws where another process has the port. */
+  /** Opens the inspector of a process. Throws if another process has the port. */
   static async open(pid: number): Promise<Inspected> {
     process.kill(pid, 'SIGUSR1')
     const until = performance.now() + openWithinMs
@@ -38,7 +38,7 @@ export class Inspected {
     this.#socket = socket
   }
 
-  /** What is left on its heap after a collection, in bytes. */
+  /** The size of its heap after a garbage collection, in bytes. */
   async heapBytes(): Promise<number> {
     await this.#call('HeapProfiler.collectGarbage')
     return Number(await this.#evaluate('process.memoryUsage().heapUsed'))
