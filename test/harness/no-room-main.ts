@@ -7,7 +7,7 @@ import type { NoRoom, NoRoomFor } from './no-room.js'
 
 const [what, launch] = process.argv.slice(2) as [NoRoomFor, 'keeper' | 'direct']
 
-/** Limits the processes of this process's user to what there is, as far as this process is concerned. */
+/** Lets the user of this process have no more processes than now, as far as this process is concerned. */
 function leaveNoRoom(pid: number): void {
   execFileSync('prlimit', ['--pid', String(pid), '--nproc=1:'])
 }

@@ -1,6 +1,6 @@
 /**
- * A server whose rights a test changes. It runs an act for each message and answers with the result. Its
- * guard is created by the act `register`.
+ * A server whose rights a test changes. It runs an act for each message and answers with the
+ * result. The act `register` creates its guard.
  */
 
 import { readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs'

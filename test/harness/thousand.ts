@@ -73,7 +73,7 @@ async function signalThousand(): Promise<number> {
   try {
     const announced = await worker.witness.present(allOfThem)
     const sentAt = performance.now()
-    // These pids are not reused: the worker lives, so none of them was reaped by another process.
+    // None of these pids is reused: the worker lives, so none of its children has been reaped.
     for (const { pid } of announced) process.kill(pid, 'SIGTERM')
     await assertGone(worker)
     return Math.round(performance.now() - sentAt)

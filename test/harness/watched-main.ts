@@ -40,7 +40,7 @@ function loop(): void {
 function loopDeepBelow(depth: number): void {
   if (depth === 0) loop()
   else loopDeepBelow(depth - 1)
-  // Code after the call, so that no tail call replaces the frame.
+  // Code after the call keeps this a frame of its own.
   if (depth < 0) announce()
 }
 

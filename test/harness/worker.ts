@@ -158,7 +158,7 @@ export class Worker {
     return asked
   }
 
-  /** Ends the block of the event loop. */
+  /** Ends the block of its event loop. */
   goOn(): void {
     writeFileSync(this.#goOn, '')
   }
