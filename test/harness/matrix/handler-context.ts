@@ -142,7 +142,7 @@ export class HandlerContext {
 
   get command() {
     const { program, name, first, env } = this.spec
-    const path = program === 'leaves a writer' ? 'leaves-a-writer.sh' : 'ends-as-spec.sh'
+    const path = program === 'leaves a writer' ? 'leaves-a-writer.sh' : 'ends-as-told.sh'
     const args = program === 'leaves a writer' ? [name] : [program, name, first]
     return { file: 'sh', args: [fileURLToPath(new URL(path, programs)), ...args], options: { env } }
   }
