@@ -7,10 +7,10 @@ import { SubprocessOptionError } from '../errors.js'
 import type { LaunchOrder } from '../link/keeper-link.js'
 import { abortSignal, firstSignalToOf, milliseconds } from '../options.js'
 import type { StdioTarget } from '../wire/messages.js'
+import { checkBoolean, checkedString, isLeftOut, signalName, userOrGroupId } from './argument-checks.js'
 import { resolveEnvironment, workerEnvironment } from './resolve-environment.js'
 import { resolveStdio } from './resolve-stdio.js'
 import { refuseDetached, type SpawnOptions, type Stdio } from './spawn-options.js'
-import { checkBoolean, checkedString, isLeftOut, signalName, userOrGroupId } from './validate-option.js'
 
 /** A validated command, with all defaults applied. */
 export interface Command {

@@ -8,13 +8,13 @@ import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { firstSignalToOf } from '../options.js'
 import { namesSetsid } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
+import { isLeftOut, signalName } from './argument-checks.js'
 import { captureIn } from './capture.js'
 import { guardDirectChild } from './direct-subprocess.js'
 import { resolveEnvironment } from './resolve-environment.js'
 import { type ForkOptions, refuseDetached, type SpawnOptions } from './spawn-options.js'
 import type { Subprocess } from './subprocess.js'
 import type { SubprocessOwner } from './subprocess-owner.js'
-import { isLeftOut, signalName } from './validate-option.js'
 
 /** Starts a command as a child of the worker. Throws what `child_process.spawn` throws. */
 export function spawnDirect(

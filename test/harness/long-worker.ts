@@ -8,7 +8,7 @@ import { Agent, type ClientRequest, request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { eventually } from './expectations.js'
-import { Inspected } from './inspected.js'
+import { InspectedProcess } from './inspected-process.js'
 import type { WorkerFigures } from './long-main.js'
 import { patienceMs } from './patience.js'
 import { childrenOf, descriptorsOf, lives } from './proc.js'
@@ -34,7 +34,7 @@ export class LongWorker {
   readonly ends: Record<Kind, number> = { late: 0, left: 0, finishes: 0 }
   readonly #process: ChildProcess
   readonly #agent = new Agent({ keepAlive: true, maxSockets: clients })
-  #inspected!: Inspected
+  #inspected!: InspectedProcess
   #port = 0
   #keeper = 0
   #sent = 0
@@ -46,7 +46,7 @@ export class LongWorker {
     worker.#port = port
     worker.#keeper = keeper
     try {
-      worker.#inspected = await Inspected.open(keeper)
+      worker.#inspected = await InspectedProcess.open(keeper)
     } catch (error) {
       await worker.close()
       throw error

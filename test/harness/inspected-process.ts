@@ -9,12 +9,12 @@ import WebSocket from 'ws'
 const list = 'http://127.0.0.1:9229/json/list'
 const openWithinMs = 5_000
 
-export class Inspected {
+export class InspectedProcess {
   readonly #socket: WebSocket
   #last = 0
 
   /** Opens the inspector of a process. Throws if another process has the port. */
-  static async open(pid: number): Promise<Inspected> {
+  static async open(pid: number): Promise<InspectedProcess> {
     process.kill(pid, 'SIGUSR1')
     const until = performance.now() + openWithinMs
     for (;;) {
@@ -25,7 +25,7 @@ export class Inspected {
       if (targets !== undefined) {
         const socket = new WebSocket(targets[0].webSocketDebuggerUrl)
         await once(socket, 'open')
-        const inspected = new Inspected(socket)
+        const inspected = new InspectedProcess(socket)
         assert.equal(await inspected.#evaluate('process.pid'), pid, 'another process is being inspected')
         return inspected
       }
