@@ -104,8 +104,8 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   }
 
   /**
-   * Sends a signal to the process, not to its children. Returns whether the process was there to be
-   * signalled. Throws a TypeError for an unknown signal.
+   * Sends a signal to the process, not to its children. Returns false if the process has ended. Throws a
+   * TypeError for an unknown signal.
    */
   override kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const name = signal === 0 ? signal : signalName('signal', signal)
@@ -227,7 +227,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     this.exitCode = errno ?? null
     this.#piped.startFailed()
     this.#end()
-    // A reader must not take a failure for empty output, unless a listener of 'error' gets it.
+    // If no listener of 'error' gets the failure, the outputs must: a reader would take it for empty output.
     this.#piped.endOutputs(isHeard ? undefined : error)
     this.emit('error', error)
     this.#closeWhenComplete()

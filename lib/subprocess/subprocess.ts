@@ -9,9 +9,9 @@ type StreamAbove2 = Readable | Writable | null | undefined
 
 /**
  * A command that runs in a scope: a `ChildProcess`, whether the keeper or the worker started it. If the
- * keeper started it, these differ: `pid` is unknown before `'spawn'`; an `'error'` without a listener is
- * logged; `'close'` does not wait for a grandchild that holds the standard streams open (at most 1 s if
- * that goes on writing). See `docs/child-process.md`.
+ * keeper started it, there are these differences: `pid` is unknown before `'spawn'`. An `'error'` without a
+ * listener is logged. `'close'` does not wait for a grandchild that holds the standard streams open, or for
+ * at most 1 s if that goes on writing. See `docs/child-process.md`.
  */
 export interface Subprocess<
   In extends Writable | null = Writable | null,

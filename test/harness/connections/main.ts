@@ -18,7 +18,7 @@ export interface Order {
 export type Told = { readonly count: number; readonly heapBytes: number } | { readonly broken: string }
 
 const atOnce = 50
-// Longer than events are held back that nobody reads.
+// Longer than events that nobody reads are held back. In ms.
 const settlesMs = 7_000
 // All servers share one keeper.
 const guard = await createGuard()
