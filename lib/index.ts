@@ -14,15 +14,21 @@ export type { ScopeReport } from './guard/scope-report.js'
 export type { Logger } from './log.js'
 export type { CaptureOptions, FirstSignalTo, RouteGuardOptions, SubprocessGuardOptions } from './options.js'
 export type { ScopeProcess } from './platform/platform.js'
+export type { Output } from './subprocess/collect-output.js'
+export type { CommandFailure } from './subprocess/command-failure.js'
+export type { CommandStream } from './subprocess/command-stream.js'
+export type { ExecError } from './subprocess/exec-error.js'
+export type { ExecOptions } from './subprocess/exec-options.js'
+export type { PromiseWithChild } from './subprocess/spawn-methods.js'
 export type {
   ForkOptions,
   PrivateTmpOption,
   SpawnOptions,
   StdioEntry,
   StdioOption
-} from './subprocess/command.js'
-export type { CommandFailure, CommandStream, StreamOptions } from './subprocess/command-stream.js'
-export type { ExecError, ExecOptions, Input, Output, PromiseWithChild } from './subprocess/exec.js'
+} from './subprocess/spawn-options.js'
+export type { Input } from './subprocess/stdin-input.js'
+export type { StreamOptions } from './subprocess/stream-options.js'
 export type { Subprocess, SubprocessOf } from './subprocess/subprocess.js'
 export type { TerminationReport } from './subprocess/termination-report.js'
 export type { Containment, EndedProcess, LeftFolder } from './wire/messages.js'

@@ -3,7 +3,7 @@
 import type { ServerResponse } from 'node:http'
 import { constants } from 'node:http2'
 import type { Socket } from 'node:net'
-import { override } from '../subprocess/override-method.js'
+import { overrideMethod } from '../subprocess/override-method.js'
 import type { Transport } from './transport.js'
 
 type Response = Pick<ServerResponse, 'destroy' | 'headersSent' | 'hasHeader' | 'once' | 'socket'> & {
@@ -49,7 +49,7 @@ export function cutOffResponse(response: Response, transport: Transport, isImmed
 export function endConnectionWhenDestroyed(response: ServerResponse, transport: Transport): void {
   if (!isSocket(transport)) return
   const { destroy } = response
-  override(response, 'destroy', (error?: Error) => {
+  overrideMethod(response, 'destroy', (error?: Error) => {
     const { socket } = response
     if (socket === null) destroySocketAtItsTurn(response)
     else if (!response.writableEnded && looksComplete(response)) reset(socket)

@@ -10,8 +10,8 @@ import { type ResolvedOptions, type ResolvedRouteOptions, resolveRouteOptions } 
 import { statOf } from '../platform/current.js'
 import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
-import { briefOf } from '../subprocess/exec.js'
-import { logged } from '../subprocess/logged-promise.js'
+import { abridgedForLog } from '../subprocess/exec-error.js'
+import { logIfUnhandled } from '../subprocess/logged-promise.js'
 import { Deadlines } from '../time/deadlines.js'
 import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
@@ -107,7 +107,7 @@ export class Guard {
     this.#runningJobs.add(running)
     const remove = (): void => void this.#runningJobs.delete(running)
     running.then(remove, remove)
-    return logged(running, (error) => this.#logUnhandled(error, ownOf(options).signal))
+    return logIfUnhandled(running, (error) => this.#logUnhandled(error, ownOf(options).signal))
   }
 
   /**
@@ -240,7 +240,7 @@ export class Guard {
   #logUnhandled(error: unknown, signal: AbortSignal | undefined): void {
     const wasCutShort = isScopeClosedError(error) || (signal?.aborted && error === signal.reason)
     const level = this.#state === 'open' && !wasCutShort ? 'error' : 'info'
-    this.#log[level]({ err: briefOf(error) }, 'a job failed and its error was not handled')
+    this.#log[level]({ err: abridgedForLog(error) }, 'a job failed and its error was not handled')
   }
 
   #routeOf(value: unknown): string | undefined {

@@ -5,9 +5,9 @@ import type { CloseReason } from '../close-reason.js'
 import { SubprocessError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Command } from '../subprocess/command.js'
-import { endAlone } from '../subprocess/end-released-command.js'
+import { endReleasedCommand } from '../subprocess/end-released-command.js'
 import type { EventHold } from '../subprocess/event-hold.js'
-import type { SubprocessOwner } from '../subprocess/subprocess.js'
+import type { SubprocessOwner } from '../subprocess/subprocess-owner.js'
 import { type TerminationReport, terminationReport } from '../subprocess/termination-report.js'
 import type { EndedProcess, LaunchFailure } from '../wire/messages.js'
 import { errorOfSurvivors } from './log-scope-end.js'
@@ -58,7 +58,7 @@ export class ScopeAtKeeper implements SubprocessOwner {
   ): Promise<TerminationReport> {
     const { id: scope, context, state, processes, ended } = this.#scope
     if (processes.isReleased(child)) {
-      await endAlone(child, killSignal, context.graceMs)
+      await endReleasedCommand(child, killSignal, context.graceMs)
       return terminationReport([])
     }
     const found = state.isOpen ? await this.link.terminate(this.keeperScope, command, killSignal) : undefined
@@ -91,7 +91,7 @@ export class ScopeAtKeeper implements SubprocessOwner {
     if (this.link.isOpen) this.#scope.processes.delete(child)
   }
 
-  next(child: ChildProcess): SubprocessOwner {
+  ownerAfterRefusal(child: ChildProcess): SubprocessOwner {
     this.#scope.state.throwUnlessOpen()
     const next = this.#keepers.forLaunch()
     this.#scope.processes.move(child, next)

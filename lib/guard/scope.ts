@@ -5,23 +5,24 @@ import type { CloseReason } from '../close-reason.js'
 import { SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type ScopeProcess, statOf } from '../platform/current.js'
-import { takeInAwaited } from '../subprocess/capture.js'
-import {
-  type ForkOptions,
-  forkOptionNames,
-  needsDirectLaunch,
-  optionNames,
-  type PrivateTmpOption,
-  resolveCommand,
-  type SpawnOptions
-} from '../subprocess/command.js'
+import { adoptPending } from '../subprocess/capture.js'
+import { resolveCommand } from '../subprocess/command.js'
 import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
 import { EventHold } from '../subprocess/event-hold.js'
-import { hintAtMisspelt } from '../subprocess/misspelt-options.js'
+import { KeeperSubprocess } from '../subprocess/keeper-subprocess.js'
+import { warnOfMisspelledOptions } from '../subprocess/misspelled-options.js'
+import { connectStreams, extractStreams } from '../subprocess/pipe-between-commands.js'
+import { needsDirectLaunch } from '../subprocess/resolve-stdio.js'
 import { SpawnMethods } from '../subprocess/spawn-methods.js'
-import { join, splitJoints } from '../subprocess/stdio-between-commands.js'
-import { KeeperSubprocess, type Subprocess } from '../subprocess/subprocess.js'
+import {
+  type ForkOptions,
+  forkOptionNames,
+  type PrivateTmpOption,
+  type SpawnOptions,
+  spawnOptionNames
+} from '../subprocess/spawn-options.js'
+import type { Subprocess } from '../subprocess/subprocess.js'
 import { milliseconds, ownOf, trueOrFalse } from '../validate-option.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { type Adoptable, adoptablePid } from './adoptable-process.js'
@@ -138,7 +139,7 @@ export class Scope extends SpawnMethods {
    */
   release<Child extends Adoptable>(child: Child): Child {
     // Captured children are adopted in the next tick. Adopt those of this tick now, to find the child.
-    takeInAwaited()
+    adoptPending()
     this.#processes.release(child)
     return child
   }
@@ -269,14 +270,14 @@ export class Scope extends SpawnMethods {
 
   protected override launch(command: string, args: readonly string[], given: SpawnOptions): Subprocess {
     this.#state.throwUnlessOpen()
-    const { options, joints } = splitJoints(ownOf(given))
-    hintAtMisspelt(options, optionNames, this.#context.log)
+    const { options, streams } = extractStreams(ownOf(given))
+    warnOfMisspelledOptions(options, spawnOptionNames, this.#context.log)
     const isDirect = this.#context.launch === 'direct' || needsDirectLaunch(options)
     const owner = isDirect ? this.#keepers.withCurrentRights() : this.#keepers.forLaunch()
     const child = isDirect
       ? spawnDirect(owner, command, args, options, this.#privateTmpVariables(options))
       : this.#spawnByKeeper(owner, command, args, options)
-    join(child, joints)
+    connectStreams(child, streams)
     this.#processes.add(child, owner)
     return child
   }
@@ -297,7 +298,7 @@ export class Scope extends SpawnMethods {
     options: ForkOptions
   ): Subprocess {
     this.#state.throwUnlessOpen()
-    hintAtMisspelt(options, [...optionNames, ...forkOptionNames], this.#context.log)
+    warnOfMisspelledOptions(options, forkOptionNames, this.#context.log)
     const owner = this.#keepers.withCurrentRights()
     const child = forkDirect(owner, modulePath, args, options, this.#privateTmpVariables(options))
     this.#processes.add(child, owner)
@@ -360,6 +361,6 @@ export class Scope extends SpawnMethods {
     }
     logScopeEnd(log, report)
     this.#resolveClosed(report)
-    this.#hold.abandon(() => scopeClosedError(reason))
+    this.#hold.destroyUnreadOutputs(() => scopeClosedError(reason))
   }
 }

@@ -1,9 +1,9 @@
-/** Which children are captured: all but those that the option `capture.except` names. */
+/** Which children are captured: all except those that the option `capture.except` matches. */
 
 import type { ChildProcess } from 'node:child_process'
 import { basename } from 'node:path'
 
-/** What `capture.except` names. */
+/** The programs and patterns of `capture.except`. */
 export class CaptureRule {
   readonly #names = new Set<string>()
   readonly #patterns: RegExp[] = []
@@ -11,17 +11,17 @@ export class CaptureRule {
   constructor(except: readonly (string | RegExp)[]) {
     for (const name of except) {
       if (typeof name === 'string') this.#names.add(name)
-      // A copy: its `lastIndex` is ours to set.
+      // A copy, because covers() sets its `lastIndex`.
       else this.#patterns.push(new RegExp(name))
     }
   }
 
-  /** Whether the child was started as a command that is captured. */
+  /** Whether the child is captured. */
   covers({ spawnfile, spawnargs }: ChildProcess): boolean {
     if (this.#names.has(spawnfile) || this.#names.has(basename(spawnfile))) return false
     const commandLine = spawnargs.join(' ')
     return !this.#patterns.some((pattern) => {
-      // Where the last test has left it, with the flags g and y.
+      // With the flags g and y, test() starts where the previous match ended.
       pattern.lastIndex = 0
       return pattern.test(commandLine)
     })

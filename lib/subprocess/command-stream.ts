@@ -1,95 +1,73 @@
-/** A command as a stream that ends well only when the command does. */
+/** `CommandStream`: a command as a stream that ends without an error only if the command succeeds. */
 
 import { Duplex, type Readable } from 'node:stream'
-import { SubprocessError, SubprocessOptionError } from '../errors.js'
-import type { SpawnOptions } from './command.js'
-import { feed, howItEnded, type Input, inputOf } from './exec.js'
-import { logged } from './logged-promise.js'
-import { tolerate } from './rethrown-errors.js'
+import type { SubprocessError } from '../errors.js'
+import { commandFailure } from './command-failure.js'
+import { logIfUnhandled } from './logged-promise.js'
+import { catchRethrownError } from './rethrown-errors.js'
+import { writeInput } from './stdin-input.js'
+import type { StreamSettings } from './stream-options.js'
 import type { Subprocess } from './subprocess.js'
 
-/** Options of `stream`. */
-export interface StreamOptions extends Omit<SpawnOptions, 'stdio' | 'serialization'> {
-  /** The command's standard input. Without it, what is written to the stream. */
-  input?: Input | undefined
-  /** HTTP status of the error when the command fails. Default 502. */
-  statusCode?: number | undefined
-}
-
-/** Why a stream was destroyed: its command failed, or was ended. */
-export interface CommandFailure extends SubprocessError {
-  /** The exit status; null when a signal ended the command. */
-  readonly exitCode: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly cmd: string
-  /** The last 8 KiB that it wrote to standard error. */
-  readonly stderr: string
-}
-
-// Enough for the last words of an ffmpeg.
-const keptErrorBytes = 8 * 1024
-
-export interface StreamRun {
-  readonly input: Input | undefined
-  readonly statusCode: number
-}
-
-/** Called with what would be an unhandled `'error'` event: on a server that is a log line, not the end. */
-export type Unheard = (error: unknown, child: Subprocess) => void
-
-/** Options for the stream, apart from those for the start. */
-export function splitStreamOptions({ input, statusCode = 502, ...spawnOptions }: StreamOptions): {
-  readonly run: StreamRun
-  readonly spawnOptions: Omit<SpawnOptions, 'stdio'>
-} {
-  if (!Number.isInteger(statusCode) || statusCode < 400 || statusCode > 599) {
-    throw new SubprocessOptionError('options.statusCode', statusCode, 'give an HTTP status from 400 to 599')
-  }
-  return { run: { input: inputOf(input), statusCode }, spawnOptions }
-}
+// Enough for the last lines of an ffmpeg.
+const keptStderrBytes = 8 * 1024
 
 /**
- * The standard output of a command, and its standard input where no `input` was given. It ends when the command
- * has exited with status 0 and all its output is read; whatever else happens destroys it with an error, so that a
- * response is an error or is cut off, and never silently short. Its writable side ends with the command, too: what is
- * written afterwards is dropped, and what is piped into it is read away.
+ * Called with an `'error'` event that has no listener, so that it is logged and does not crash the server.
+ */
+export type OnUnhandled = (error: unknown, child: Subprocess) => void
+
+/**
+ * A command as a stream: readable is its standard output, writable its standard input (unless `input` was
+ * given). It ends when the command has exited with status 0 and all its output is read. In any other case
+ * it is destroyed with an error, so that an HTTP response becomes an error or is cut off, and is never
+ * silently incomplete. The writable side ends with the command: what is written later is dropped, and
+ * what is piped into it is read and dropped.
  */
 export class CommandStream extends Duplex {
-  /** The command. */
+  /** The command's handle. */
   readonly child: Subprocess
   /**
-   * Resolves with the stream at the first byte, or at the end of a command that succeeds without output. Rejects
-   * when it fails before that: the answer can still be an error then.
+   * Resolves with the stream at the first byte, or at the end of a command that succeeds without output.
+   * Rejects if the command fails before that, when the response can still be an error.
    */
   readonly ready: Promise<this>
   readonly #statusCode: number
   readonly #cmd: string
   readonly #hasInput: boolean
-  readonly #onUnheard: Unheard
-  #errorTail = Buffer.alloc(0)
+  readonly #onUnhandled: OnUnhandled
+  #stderrTail = Buffer.alloc(0)
   #startError: Error | undefined
-  /** What is piped into it and has not ended, and how to stop waiting for that. */
+  /**
+   * The streams that are piped into this one and have not ended, each with the listener that removes it
+   * from this map. 'close' waits for them: `pipeline()` takes an earlier one for a failure.
+   */
   readonly #sources = new Map<Readable, () => void>()
-  #hasEndedWell = false
+  #hasEndedOnSuccess = false
 
   /** @internal */
-  constructor(child: Subprocess, cmd: string, { input, statusCode }: StreamRun, onUnheard: Unheard) {
-    // We destroy it when it is over: pipeline() fails if 'close' comes before the end of its source.
+  constructor(
+    child: Subprocess,
+    cmd: string,
+    { input, statusCode }: StreamSettings,
+    onUnhandled: OnUnhandled
+  ) {
+    // #closeWhenOver() destroys it: pipeline() fails if 'close' comes before the end of its source.
     super({ autoDestroy: false })
     this.child = child
     this.#cmd = cmd
     this.#statusCode = statusCode
     this.#hasInput = input !== undefined
-    this.#onUnheard = onUnheard
+    this.#onUnhandled = onUnhandled
     this.on('error', (error) => {
-      if (this.listenerCount('error') === 1) onUnheard(error, child)
+      if (this.listenerCount('error') === 1) onUnhandled(error, child)
       this.destroy(error)
     })
     const ready = new Promise<this>((resolve, reject) => {
       child.stdout?.once('data', () => resolve(this))
-      // Not at 'end', which does not come before somebody reads.
+      // Not at 'end': that is emitted only if somebody reads.
       child.once('close', (code, signal) => {
-        if (this.#hasSucceeded(code, signal)) resolve(this)
+        if (this.#isSuccess(code, signal)) resolve(this)
       })
       this.once('close', () => reject(this.errored ?? this.#failure()))
     })
@@ -97,43 +75,44 @@ export class CommandStream extends Duplex {
     ready.catch((error) => {
       failure = error
     })
-    // Whoever does not ask for it hears of the failure by 'error'. What is made of it may fail otherwise.
-    this.ready = logged(ready, (error) => {
-      if (error !== failure) onUnheard(error, child)
+    // The failure itself is not logged here: the stream also emits it as 'error'. A promise derived from
+    // `ready` may fail in another way.
+    this.ready = logIfUnhandled(ready, (error) => {
+      if (error !== failure) onUnhandled(error, child)
     })
     child.stdout?.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) child.stdout?.pause()
     })
-    // What it wrote may not have come whole, whatever its status.
+    // The output may be incomplete, whatever the exit status.
     child.stdout?.on('error', (error) => this.destroy(error))
     child.stderr?.on('data', (chunk: Buffer) => {
-      this.#errorTail = Buffer.concat([this.#errorTail, chunk]).subarray(-keptErrorBytes)
+      this.#stderrTail = Buffer.concat([this.#stderrTail, chunk]).subarray(-keptStderrBytes)
     })
     child.once('error', (error) => {
       this.#startError = error
     })
     child.once('close', (code, signal) => {
-      if (this.#hasSucceeded(code, signal)) this.#endWell()
+      if (this.#isSuccess(code, signal)) this.#endOnSuccess()
       else this.destroy(this.#failure())
     })
     for (const event of ['end', 'finish']) this.once(event, () => this.#closeWhenOver())
-    this.on('pipe', (source: Readable) => this.#watch(source))
+    this.on('pipe', (source: Readable) => this.#trackSource(source))
     this.on('unpipe', (source: Readable) => {
-      // Its end may be the end of a connection.
-      if (this.#hasEndedWell) source.resume()
+      // Read the rest: if the source is a request body, its connection cannot be reused before that is read.
+      if (this.#hasEndedOnSuccess) source.resume()
       else this.#forget(source)
     })
     if (input === undefined) {
-      child.stdin?.on('error', (error) => this.#stopWriting(error))
+      child.stdin?.on('error', (error) => this.#onStdinError(error))
     } else {
-      feed(child, input, (error) => this.destroy(error))
+      writeInput(child, input, (error) => this.destroy(error))
       this.end()
     }
   }
 
   /**
-   * Writes to the standard input of the command, as any stream. When the command has succeeded, or reads no more, the chunk
-   * is dropped, and that is no error.
+   * Writes to the standard input of the command. If the command has succeeded or no longer
+   * reads, the chunk is dropped without an error.
    */
   override write(chunk: unknown, callback?: (error?: Error | null) => void): boolean
   override write(
@@ -142,18 +121,18 @@ export class CommandStream extends Duplex {
     callback?: (error?: Error | null) => void
   ): boolean
   override write(...given: unknown[]): boolean {
-    if (!this.#hasEndedWell) return super.write(...(given as [unknown]))
-    callBack(given)
+    if (!this.#hasEndedOnSuccess) return super.write(...(given as [unknown]))
+    callLastArgument(given)
     return true
   }
 
-  /** Ends the standard input of the command, as of any stream. A last chunk is dropped as by `write()`. */
+  /** Ends the standard input of the command. A last chunk may be dropped as by `write()`. */
   override end(callback?: () => void): this
   override end(chunk: unknown, callback?: () => void): this
   override end(chunk: unknown, encoding?: BufferEncoding, callback?: () => void): this
   override end(...given: unknown[]): this {
-    if (!this.#hasEndedWell) return super.end(...(given as [unknown]))
-    callBack(given)
+    if (!this.#hasEndedOnSuccess) return super.end(...(given as [unknown]))
+    callLastArgument(given)
     return this
   }
 
@@ -163,7 +142,7 @@ export class CommandStream extends Duplex {
 
   override _write(chunk: Buffer, encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     const { stdin } = this.child
-    // A command that reads no more is no failure: the rest is dropped, and its status tells.
+    // If the command no longer reads, drop the rest: its exit status decides whether that is a failure.
     if (stdin === null || stdin.destroyed || stdin.writableEnded) callback()
     else if (stdin.write(chunk, encoding)) callback()
     else this.#whenDrained(callback)
@@ -175,34 +154,34 @@ export class CommandStream extends Duplex {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (error) tolerate(this, error, () => this.#onUnheard(error, this.child))
-    // Nobody reads any more. What a command has left that succeeded ends with its scope.
-    if (!this.#hasEndedWell) void this.child.terminate()
+    if (error) catchRethrownError(this, error, () => this.#onUnhandled(error, this.child))
+    // Nobody reads any more. After a success, remaining processes of the command end with the scope.
+    if (!this.#hasEndedOnSuccess) void this.child.terminate()
     this.child.stdout?.destroy()
-    // Its standard input stays open until it has ended, or it would take a part for the whole.
+    // Leave stdin open until the command has ended: it would take the end for that of the whole input.
     callback(error)
   }
 
   #whenDrained(callback: () => void): void {
     const { stdin } = this.child
-    const go = (): void => {
-      stdin?.off('drain', go)
-      stdin?.off('close', go)
+    const goOn = (): void => {
+      stdin?.off('drain', goOn)
+      stdin?.off('close', goOn)
       callback()
     }
-    stdin?.once('drain', go)
-    stdin?.once('close', go)
+    stdin?.once('drain', goOn)
+    stdin?.once('close', goOn)
   }
 
-  #endWell(): void {
+  #endOnSuccess(): void {
     this.push(null)
     super.end()
-    this.#hasEndedWell = true
+    this.#hasEndedOnSuccess = true
   }
 
-  #watch(source: Readable): void {
+  #trackSource(source: Readable): void {
     if (source.readableEnded || source.destroyed) return
-    // Not finished(), which would listen to 'error': that is for whoever has made the source.
+    // Not finished(): that listens to 'error', which the owner of the source has to handle.
     const forget = (): void => this.#forget(source)
     for (const event of ['end', 'close']) source.once(event, forget)
     this.#sources.set(source, forget)
@@ -220,36 +199,27 @@ export class CommandStream extends Duplex {
     if (this.readableEnded && this.writableFinished && this.#sources.size === 0) this.destroy()
   }
 
-  #hasSucceeded(code: number | null, signal: NodeJS.Signals | null): boolean {
+  #isSuccess(code: number | null, signal: NodeJS.Signals | null): boolean {
     return code === 0 && signal === null && this.#startError === undefined
   }
 
-  #stopWriting(error: NodeJS.ErrnoException): void {
+  #onStdinError(error: NodeJS.ErrnoException): void {
     if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') this.destroy(error)
   }
 
   #failure(): SubprocessError {
-    // Its scope closed before it was started.
-    if (this.#startError instanceof SubprocessError) return this.#startError
-    const { exitCode, signalCode } = this.child
-    const stderr = this.#errorTail.toString('utf8')
-    const code = (this.#startError as NodeJS.ErrnoException | undefined)?.code
-    const how = code ?? howItEnded(exitCode, signalCode)
-    // The message may be sent to the client: no arguments, and nothing that the command has said.
-    const detail = `${this.child.spawnfile}: ${how}`
-    const error = new SubprocessError('ERR_SUBPROCESS_FAILED', detail, this.#startError)
-    return Object.assign(error, {
-      statusCode: this.#statusCode,
-      exitCode: this.#startError === undefined ? exitCode : null,
-      signal: signalCode,
+    return commandFailure({
+      child: this.child,
       cmd: this.#cmd,
-      stderr
+      startError: this.#startError,
+      stderr: this.#stderrTail.toString('utf8'),
+      statusCode: this.#statusCode
     })
   }
 }
 
-/** Calls what may be the last argument of a write. */
-function callBack(given: readonly unknown[]): void {
+/** Calls the callback of `write()` or `end()`, if there is one. */
+function callLastArgument(given: readonly unknown[]): void {
   const callback = given.at(-1)
   if (typeof callback === 'function') process.nextTick(callback as () => void)
 }

@@ -1,9 +1,13 @@
-/** Ends the process of a command alone: that of one which was released, and belongs to no scope any more. */
+/** Ends the process of a released command. Its process tree is no longer known: it belongs to no scope. */
 
 import type { ChildProcess } from 'node:child_process'
 
-/** Sends the signal, and SIGKILL after the grace. Resolves at its `'exit'`. */
-export function endAlone(child: ChildProcess, killSignal: NodeJS.Signals, graceMs: number): Promise<void> {
+/** Sends the signal to this process only, and SIGKILL after the grace period. Resolves when it has ended. */
+export function endReleasedCommand(
+  child: ChildProcess,
+  killSignal: NodeJS.Signals,
+  graceMs: number
+): Promise<void> {
   return new Promise((resolve) => {
     const isOver = child.exitCode !== null || child.signalCode !== null
     if (isOver || !child.kill(killSignal)) {
@@ -11,7 +15,7 @@ export function endAlone(child: ChildProcess, killSignal: NodeJS.Signals, graceM
       return
     }
     const timer = setTimeout(() => child.kill('SIGKILL'), graceMs)
-    // Not 'error': a process that could not be started has 'close' and no 'exit'.
+    // 'close' too: a process that could not be started emits no 'exit'.
     for (const event of ['exit', 'close']) {
       child.once(event, () => {
         clearTimeout(timer)

@@ -1,49 +1,52 @@
-/** A promise whose rejection is a line in the log where nobody asks for it: an unhandled rejection would end the server. */
+/** A promise whose rejection is logged if nobody handles it: an unhandled rejection would end the server. */
 
-/** Called with the error of a promise that nobody has asked by then. */
-export type OnUnasked = (error: unknown) => void
+/** Called with the error of a rejection that nobody handles. */
+export type OnUnhandledRejection = (error: unknown) => void
 
 /**
- * A promise of the same result. What is derived from it by `then`, `catch` and `finally` is such a promise, too. Each
- * error is told of once, and whoever asks later still gets it.
+ * A promise with the same result. Promises derived from it by `then`, `catch` and `finally` behave the
+ * same. Each error is reported once. A handler that is added later still gets the error.
  */
-export function logged<Result>(promise: Promise<Result>, onUnasked: OnUnasked): Promise<Result> {
-  // Of all promises that are derived from one.
-  const told = new Set<unknown>()
+export function logIfUnhandled<Result>(
+  promise: Promise<Result>,
+  onUnhandled: OnUnhandledRejection
+): Promise<Result> {
+  // Shared by all promises that are derived from this one.
+  const reported = new Set<unknown>()
   return new LoggedPromise(promise, (error) => {
-    if (told.has(error)) return
-    told.add(error)
-    onUnasked(error)
+    if (reported.has(error)) return
+    reported.add(error)
+    onUnhandled(error)
   })
 }
 
 class LoggedPromise<Result> extends Promise<Result> {
-  // What the constructor derives by Promise's own `then`, or it would never end.
+  // The constructor calls `super.then`. If that made another LoggedPromise, there would be no end.
   static override get [Symbol.species](): PromiseConstructor {
     return Promise
   }
 
-  readonly #onUnasked: OnUnasked
-  #isAsked = false
+  readonly #onUnhandled: OnUnhandledRejection
+  #isHandled = false
 
-  constructor(promise: Promise<Result>, onUnasked: OnUnasked) {
+  constructor(promise: Promise<Result>, onUnhandled: OnUnhandledRejection) {
     super((resolve, reject) => promise.then(resolve, reject))
-    this.#onUnasked = onUnasked
+    this.#onUnhandled = onUnhandled
     super.then(undefined, (error: unknown) => {
-      // Who waits for the same event, such as the 'close' of the command, asks in the same turn.
+      // Not at once: code that waits for the same event, such as 'close', may add its handler in this turn.
       setImmediate(() => {
-        if (!this.#isAsked) onUnasked(error)
+        if (!this.#isHandled) onUnhandled(error)
       })
     })
   }
 
-  /** Called by `await`, too, since this is no plain Promise. */
+  /** `await` calls it too, because this is not a plain Promise. */
   // biome-ignore lint/suspicious/noThenProperty: it is a promise.
   override then<Fulfilled = Result, Rejected = never>(
     onFulfilled?: ((result: Result) => Fulfilled | PromiseLike<Fulfilled>) | null,
     onRejected?: ((error: unknown) => Rejected | PromiseLike<Rejected>) | null
   ): Promise<Fulfilled | Rejected> {
-    this.#isAsked = true
-    return new LoggedPromise(super.then(onFulfilled, onRejected), this.#onUnasked)
+    this.#isHandled = true
+    return new LoggedPromise(super.then(onFulfilled, onRejected), this.#onUnhandled)
   }
 }

@@ -1,15 +1,16 @@
-/** An error that a listener passes on to an emitter without listeners, as readline does, is no end of a server. */
+/** Errors that an `'error'` listener throws again: they must not crash the server. */
 
 import type { EventEmitter } from 'node:events'
-import { override } from './override-method.js'
+import { overrideMethod } from './override-method.js'
 
 /**
- * Has the emitter emit this error so that what its listeners throw of it is not thrown. `onThrown` is called then: whoever has
- * passed it on has nobody who listens.
+ * Catches the error if a listener throws it again when the emitter emits it, and calls `onRethrown`. For
+ * example, `readline` re-emits the error of its input on itself, which throws if nobody listens there. Call
+ * this before the error is emitted.
  */
-export function tolerate(emitter: EventEmitter, error: Error, onThrown: () => void): void {
+export function catchRethrownError(emitter: EventEmitter, error: Error, onRethrown: () => void): void {
   const emit = emitter.emit.bind(emitter)
-  const restore = override(emitter, 'emit', (...args: Parameters<EventEmitter['emit']>) => {
+  const restore = overrideMethod(emitter, 'emit', (...args: Parameters<EventEmitter['emit']>) => {
     const [event, given] = args
     if (event !== 'error' || given !== error) return emit(...args)
     restore()
@@ -18,16 +19,16 @@ export function tolerate(emitter: EventEmitter, error: Error, onThrown: () => vo
       try {
         Reflect.apply(listener, emitter, [error])
       } catch (thrown) {
-        if (thrown === error) onThrown()
-        else throwLater(thrown)
+        if (thrown === error) onRethrown()
+        else throwInNextTick(thrown)
       }
     }
     return listeners.length > 0
   })
 }
 
-/** Throws what a listener has thrown: it is uncaught, as with Node, and whoever emitted the event goes on. */
-export function throwLater(thrown: unknown): void {
+/** Throws what a listener threw as an uncaught exception, as in Node, after the emitting code has gone on. */
+export function throwInNextTick(thrown: unknown): void {
   process.nextTick(() => {
     throw thrown
   })

@@ -1,80 +1,67 @@
-/** The worker's ends of a subprocess's standard streams. */
+/**
+ * The sockets `stdin`, `stdout` and `stderr` of a keeper's subprocess, usable before the process has started.
+ */
 
 import { Socket } from 'node:net'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
-import { isHeld } from './event-hold.js'
-import { tolerate } from './rethrown-errors.js'
+import { isHeld } from './held-emitter.js'
+import { catchRethrownError } from './rethrown-errors.js'
 
-// How long the output of a process that has ended may stay silent before it counts as complete. What the
-// process wrote is in the socket already; only somebody else who holds the other end could write more.
-const silenceMs = 250
-// For so many times `silenceMs` somebody else may write on, not counting what a slow reader takes to come to it.
-const mostLooks = 4
-// No socket holds as much: what comes after it was written after the end of the process, however slow the reader is.
-const mostBytes = 64 * 1024 * 1024
-
-/**
- * Connects in the place of a stream that the user destroyed before the subprocess was there: it gets a
- * stream that has ended. Calls back when even that fails.
- */
-export function connectEnded(path: string, header: string, onError: (code?: string) => void): void {
-  const socket = new Socket()
-  socket.once('error', ({ code, syscall }: NodeJS.ErrnoException) => {
-    onError(syscall === 'connect' ? code : undefined)
-  })
-  socket.connect(path)
-  socket.write(header, 'latin1', () => socket.destroy())
-}
-
-// Of all streams of this worker: a thousand may end at once, with their scopes.
+// Shared by all streams of this worker: a thousand scopes may end at once, and with them their streams.
 const ends = new EventLoopTurns()
 
 type Callback = (error?: Error | null) => void
 
 /**
- * A socket that may be used before it is connected. `connect()` begins by putting the stream back to its
- * first state, and what the user had ended by then would never end.
+ * A socket that its user may use before it is connected.
  *
- * Until it is known whether there is a subprocess, nothing that comes is shown. Output comes by another connection than the
- * word that there is a subprocess, and may be the first; the end, where the keeper has died, would look like that of a command
- * which had nothing to say.
+ * Until it is known whether the command has started, it buffers whatever comes from the connection. The
+ * output and the message that the command has started come by different connections, so the output may be
+ * first. And if the keeper dies, the connection ends as if the command had written nothing.
  */
-class EarlySocket extends Socket {
+class BufferedSocket extends Socket {
   #isHeaderSent = false
-  /** What came early. */
-  readonly #early: { readonly chunk: unknown; readonly encoding: BufferEncoding | undefined }[] = []
-  /** What happened to the connection early. */
-  #lost: { readonly error?: NodeJS.ErrnoException } | undefined
-  #isEarly = true
+  /** Chunks that came before the start was known. */
+  readonly #buffered: { readonly chunk: unknown; readonly encoding: BufferEncoding | undefined }[] = []
+  /** The end or the error of the connection, if that came before the start was known. */
+  #bufferedEnd: { readonly error?: NodeJS.ErrnoException } | undefined
+  #isBuffering = true
   #path: string | undefined
-  /** Told of it: with a code where there is no connection, without one where that may be lost. */
+  /**
+   * Called when the connection ends or fails while it is not known whether the command has started: with a
+   * code if it could not be connected, without one if the connection may have been lost.
+   */
   onEarlyLoss: (code?: string) => void = () => {}
-  /** Told of an error that a listener has passed on to nobody. */
-  onPassedOn: (error: Error) => void = () => {}
-  /** Called before the reader is told of the end. */
-  onEnd: () => void = () => {}
+  /** Called with an error that a listener of `'error'` has thrown again. */
+  onRethrownError: (error: Error) => void = () => {}
+  /** Called before the reader gets the end of the stream. */
+  beforeEnd: () => void = () => {}
 
-  /** There is a subprocess, or there will be none: then it is for the user of the socket to end it. */
-  settle(isThere: boolean): void {
-    this.#isEarly = false
-    if (!isThere) return
-    for (const { chunk, encoding } of this.#early.splice(0)) super.push(chunk, encoding)
-    if (this.#lost === undefined) return
-    if (this.#lost.error === undefined) this.push(null)
-    else this.destroy(this.#lost.error)
+  /** The command has not started: from now on, the socket is an ordinary one. */
+  stopBuffering(): void {
+    this.#isBuffering = false
+  }
+
+  /** The command has started: the reader gets what was buffered. */
+  flush(): void {
+    this.#isBuffering = false
+    for (const { chunk, encoding } of this.#buffered.splice(0)) super.push(chunk, encoding)
+    if (this.#bufferedEnd === undefined) return
+    if (this.#bufferedEnd.error === undefined) this.push(null)
+    else this.destroy(this.#bufferedEnd.error)
   }
 
   override push(chunk: unknown, encoding?: BufferEncoding): boolean {
-    if (this.#isEarly) {
-      if (chunk === null) this.#lose({})
-      else this.#early.push({ chunk, encoding })
-      // Nothing more is read until that is.
+    if (this.#isBuffering) {
+      if (chunk === null) this.#bufferEnd({})
+      else this.#buffered.push({ chunk, encoding })
+      // Stops reading from the connection.
       return false
     }
     if (chunk !== null) return super.push(chunk, encoding)
     ends.add(() => {
-      this.onEnd()
-      // That may have closed the scope.
+      this.beforeEnd()
+      // That may have closed the scope, which then holds back the events.
       if (!isHeld(this)) super.push(null)
     })
     return false
@@ -82,33 +69,35 @@ class EarlySocket extends Socket {
 
   override destroy(error?: NodeJS.ErrnoException, callback?: (error?: Error) => void): this {
     const cannotConnect = error?.syscall === 'connect' && 'address' in error && error.address === this.#path
-    // Or the error of another stream, which a pipeline hands on: that looks the same.
-    const isDropped = error?.code === 'ECONNRESET' || error?.code === 'EPIPE'
-    if (!this.#isEarly || !(cannotConnect || isDropped)) {
-      if (error) tolerate(this, error, () => this.onPassedOn(error))
+    // It may also be the error of another stream, which a pipeline passes on: the two look the same.
+    const isConnectionLost = error?.code === 'ECONNRESET' || error?.code === 'EPIPE'
+    if (!this.#isBuffering || !(cannotConnect || isConnectionLost)) {
+      if (error) catchRethrownError(this, error, () => this.onRethrownError(error))
       return (super.destroy as (error?: Error, callback?: (error?: Error) => void) => this)(error, callback)
     }
-    this.#lose({ error }, cannotConnect ? error.code : undefined)
+    this.#bufferEnd({ error }, cannotConnect ? error.code : undefined)
     callback?.(error)
     return this
   }
 
-  #lose(lost: { error?: NodeJS.ErrnoException }, code?: string): void {
-    if (this.#lost !== undefined) return
-    this.#lost = lost
+  #bufferEnd(end: { error?: NodeJS.ErrnoException }, code?: string): void {
+    if (this.#bufferedEnd !== undefined) return
+    this.#bufferedEnd = end
     this.onEarlyLoss(code)
   }
 
-  /** Whether the keeper has got the header, or will. */
+  /** Whether the header is written, so that the keeper has it or will get it. */
   get isHeaderSent(): boolean {
     return this.#isHeaderSent
   }
 
-  /** Connects to the keeper's socket and sends the header, past what the user may have written already. */
+  /**
+   * Connects to the keeper's socket and sends the header, ahead of what the user may have written already.
+   */
   connectWith(path: string, header: string): void {
     this.#path = path
     this.connect(path)
-    // The stream may have been reading from another connection.
+    // After resetConnection(), the stream may still wait for data of the previous connection.
     if (this.readable) this._read(0)
     super._write(header, 'latin1', (error) => {
       this.#isHeaderSent = !error
@@ -116,93 +105,68 @@ class EarlySocket extends Socket {
   }
 
   /**
-   * Leaves a keeper that has not taken the connection, before another one is asked. Returns false where it cannot be made again: it
-   * had failed.
+   * Closes the connection to a keeper that refused the launch, so that `connectWith()` can connect to the
+   * next keeper. Returns false if that is impossible because connecting has failed.
    */
-  leave(): boolean {
+  resetConnection(): boolean {
     if (this.destroyed) return true
     if (this.connecting) return false
-    // There is no public way to connect anew: `destroy()` ends the stream for its reader, too.
+    // Node has no public way to connect again: `destroy()` ends the stream for its reader too.
     const parts = this as unknown as { _handle: { close(): void } | null }
     parts._handle?.close()
     parts._handle = null
     this.#isHeaderSent = false
-    this.#lost = undefined
+    this.#bufferedEnd = undefined
     return true
   }
 
+  /** `connect()` calls it to reset the stream. A reset stream that the user has ended would never end. */
   protected _undestroy(): void {}
 }
 
-/** Standard input: holds back what is written until the subprocess is there to read it. */
-export class InputSocket extends EarlySocket {
+/** Standard input: holds back what the user writes until the command has started. */
+export class InputSocket extends BufferedSocket {
   #isOpen = false
-  #held: (() => void) | undefined
+  #heldWrite: (() => void) | undefined
 
   constructor() {
     super({ readable: false })
   }
 
-  /** The subprocess has the other end. */
+  /** The command has started, and the connection is its standard input: writes what was held back. */
   open(): void {
     this.#isOpen = true
-    const held = this.#held
-    this.#held = undefined
-    held?.()
+    const write = this.#heldWrite
+    this.#heldWrite = undefined
+    write?.()
   }
 
-  // A Writable has one of these under way at a time, so one place to hold it is enough.
+  // A Writable calls one of these three at a time, so there is at most one to hold back.
   override _write(chunk: Buffer | string, encoding: BufferEncoding, callback: Callback): void {
-    this.#pass(() => super._write(chunk, encoding, callback))
+    this.#whenOpen(() => super._write(chunk, encoding, callback))
   }
 
   override _writev(chunks: Array<{ chunk: Buffer; encoding: BufferEncoding }>, callback: Callback): void {
-    this.#pass(() => super._writev?.(chunks, callback))
+    this.#whenOpen(() => super._writev?.(chunks, callback))
   }
 
   override _final(callback: Callback): void {
-    this.#pass(() => super._final(callback))
+    this.#whenOpen(() => super._final(callback))
   }
 
-  #pass(act: () => void): void {
-    if (this.#isOpen) act()
-    else this.#held = act
+  #whenOpen(write: () => void): void {
+    if (this.#isOpen) write()
+    else this.#heldWrite = write
   }
 }
 
 /** Standard output or standard error. */
-export class OutputSocket extends EarlySocket {
-  /** There is nothing to read: no process was started. */
+export class OutputSocket extends BufferedSocket {
+  /** Ends it without data: the command has not started. */
   endEmpty(): void {
-    // One that was never connected would wait for that with the end of its other side.
+    // A socket that was never connected would wait for a connection before its writable side ends.
     this.once('end', () => this.destroy())
     this.push(null)
     this.resume()
   }
-}
-
-/**
- * The process has ended: its output ends when what it wrote is read, even where a grandchild holds the other end, in silence
- * or not. A slow reader is waited for.
- */
-export function endWhenSilent(output: Socket): void {
-  if (output.closed) return
-  const firstBytes = output.bytesRead
-  let lastBytes = firstBytes
-  let looks = 0
-  const look = (): void => {
-    if (output.destroyed || output.readableEnded) return
-    const isRead = output.readableLength === 0
-    const isSilent = output.bytesRead === lastBytes
-    lastBytes = output.bytesRead
-    if (isRead) looks++
-    if ((isRead && (isSilent || looks >= mostLooks)) || lastBytes - firstBytes > mostBytes) {
-      output.push(null)
-      // The socket is destroyed when 'end' has been emitted. What comes until then is a stranger's.
-      output.push = () => false
-    } else timer.refresh()
-  }
-  // Timers come before the poll for input: after a blocked loop, give the input its turn.
-  const timer = setTimeout(() => setImmediate(look), silenceMs)
-  output.once('close', () => clearTimeout(timer))
 }

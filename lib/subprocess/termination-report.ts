@@ -1,12 +1,12 @@
-/** What `terminate()` found and ended: the process tree of one command. */
+/** The result of `terminate()`: what happened to the process tree of one command. */
 
 import type { EndedProcess } from '../wire/messages.js'
 
-/** How one command ended, with every process that it had started. */
+/** How the process tree of one command ended. */
 export interface TerminationReport {
-  /** The processes that were alive at the call, and how each ended. */
+  /** The processes that were alive at the time of the call, and how each of them ended. */
   readonly processes: readonly EndedProcess[]
-  /** Those that could not be ended. They stay in the scope, and its report names them again. */
+  /** The processes that could not be ended. They stay in the scope, and its report names them again. */
   readonly survivors: readonly EndedProcess[]
 }
 

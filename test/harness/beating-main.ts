@@ -1,4 +1,6 @@
-/** A worker that gives its signs of life, a line each, and blocks until there is a file at the path on each line of its input. */
+/**
+ * A worker that prints a line per heartbeat. For each path on its input, it blocks until that file exists.
+ */
 
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -7,8 +9,8 @@ const [, , beatMs] = process.argv
 
 setInterval(() => process.stdout.write('beat\n'), Number(beatMs))
 createInterface({ input: process.stdin }).on('line', (path) => {
-  // Blocks the event loop and leaves the processor to others.
+  // Blocks the event loop without using the processor.
   while (!existsSync(path)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)
-  // A sign of life as any other.
+  // Counts as a heartbeat too.
   process.stdout.write('over\n')
 })

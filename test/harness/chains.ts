@@ -1,4 +1,4 @@
-/** Guards by every way in which processes are found, and a keeper that is short of something. */
+/** Guards with every way of finding processes, and keepers that lack a resource. */
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -20,7 +20,7 @@ const ways = [
   { containment: 'marks', launch: 'keeper', create: withoutKoffi.createGuard }
 ] as const
 
-/** Runs one body of tests for each of them. `start` gives a guard with a keeper of its own. */
+/** Runs the same tests for each of them. `start` returns a guard with a keeper of its own. */
 export function forEachWay(body: (start: (t: TestContext) => Promise<Guarded>, way: string) => void): void {
   for (const { containment, launch, create } of ways) {
     const way = `containment "${containment}", launch: ${launch}`
@@ -34,7 +34,7 @@ export function forEachWay(body: (start: (t: TestContext) => Promise<Guarded>, w
   }
 }
 
-/** A scope with one process that waits, and that the keeper has seen. */
+/** A scope with one waiting process, which the keeper has seen. */
 export async function startWaiting(guarded: Guarded): Promise<Scope> {
   const scope = guarded.guard.open({ timeout: false })
   const before = guarded.witness.announced.length
@@ -44,7 +44,7 @@ export async function startWaiting(guarded: Guarded): Promise<Scope> {
   return scope
 }
 
-/** Leaves the keeper no descriptor to open, until the test is over or calls back. */
+/** Leaves the keeper no free descriptor until the test is over or calls the returned function. */
 export function takeDescriptors(t: TestContext, keeper: number): () => void {
   const prlimit = (...args: string[]): string =>
     execFileSync('prlimit', ['--pid', `${keeper}`, ...args], { encoding: 'utf8' })
@@ -59,7 +59,10 @@ export function takeDescriptors(t: TestContext, keeper: number): () => void {
   return restore
 }
 
-/** Gives a keeper that is started from now on so many kilobytes of stack: a short chain does then what a long one does otherwise. */
+/**
+ * Limits the stack of keepers that start from now on to so many kilobytes: then a short chain has the effect
+ * that otherwise only a long one has.
+ */
 export function takeStack(t: TestContext, kilobytes: number): void {
   const folder = mkdtempSync(join(tmpdir(), 'chains-'))
   const node = process.execPath
@@ -72,16 +75,20 @@ export function takeStack(t: TestContext, kilobytes: number): void {
   })
 }
 
-/** How long ten thousand processes may take to start, in ms: a slow machine takes more than a minute. */
+/** How long ten thousand processes may take to start, in ms. A slow machine takes more than a minute. */
 export const startMs = 300_000
 
-/** Runs so many processes, each in a session of its own, in a scope. Resolves with their numbers, in order. */
+/**
+ * Starts so many processes in a scope, each in its own session. Resolves with their pids in ascending order.
+ */
 export async function runSessions(guarded: Guarded, scope: Scope, count: number, shape: 'chain' | 'wide') {
   guarded.run(scope, 'sessions.sh', [`${count}`, shape])
   return inOrder(await guarded.witness.present(count, startMs))
 }
 
-/** Asserts that so many processes of one scope are listed and ended, and that the same keeper serves on. */
+/**
+ * Asserts that this many processes of one scope are listed and ended, and that the keeper goes on serving.
+ */
 export async function assertListedAndEnded(guarded: Guarded, count: number, shape: 'chain' | 'wide') {
   const { keeper } = guarded.guard
   const scope = guarded.guard.open({ timeout: false })

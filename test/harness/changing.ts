@@ -1,4 +1,4 @@
-/** A server of its own process whose rights a test changes (`rights-main.ts`). */
+/** A server in its own process, whose rights a test changes (`rights-main.ts`). */
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,7 +15,7 @@ const entry = fileURLToPath(new URL('./rights-main.js', import.meta.url))
 export class Changing {
   readonly witness = new Witness()
   readonly process: ChildProcess
-  /** Its folder for temporary files, where anybody may make some. */
+  /** Its directory for temporary files, in which every user may create some. */
   readonly tmp = mkdtempSync(join(tmpdir(), 'c-'))
   readonly #keepers = new Set<ReturnType<typeof identityOf>>()
   #lastId = 0
@@ -29,7 +29,7 @@ export class Changing {
     t.after(() => this.#close())
   }
 
-  /** Has it do something, and resolves with what came of it. */
+  /** Runs an act in the server and resolves with its result. */
   async ask<Result>(act: string, ...args: unknown[]): Promise<Result> {
     const id = ++this.#lastId
     this.process.send({ id, act, args })
@@ -41,12 +41,12 @@ export class Changing {
     }
   }
 
-  /** Asks again and again, until it is so. */
+  /** Repeats the act until its result fulfils the condition. */
   async until<Result>(isSo: (answer: Result) => boolean, act: string, ...args: unknown[]): Promise<void> {
     while (!isSo(await this.ask<Result>(act, ...args)));
   }
 
-  /** The process id of its keeper. */
+  /** The pid of its keeper. */
   async keeper(): Promise<number> {
     const keeper = await this.ask<number>('keeper')
     this.#keepers.add(identityOf(keeper))
@@ -60,7 +60,7 @@ export class Changing {
       this.process.kill('SIGKILL')
       await exited
     }
-    // They end by themselves when their worker is gone, unless a test fails.
+    // Keepers end by themselves after their worker, unless a test fails.
     const living = [...this.#keepers].filter(isAlive)
     if (!(await this.witness.goneWithin(10_000))) for (const { pid } of living) end(pid)
     this.witness.close()

@@ -1,4 +1,6 @@
-/** Runs a hook that writes a lot to this process's standard output, and tells on standard error how that went. */
+/**
+ * Runs a hook that writes a lot to the standard output of this process. Prints the result to standard error.
+ */
 
 import { write } from 'node:fs'
 import type * as HooksModule from '../../lib/keeper/hook-modules.js'

@@ -1,4 +1,6 @@
-/** The command `subprocess-guard`, run as a user does: in a process of its own, with no other program to be found. */
+/**
+ * Runs the command `subprocess-guard` as a user does: in its own process, with no other program in the PATH.
+ */
 
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,11 +13,11 @@ export const cli = fileURLToPath(new URL('../../../dist/cli/subprocess-guard.js'
 
 export interface CliSetup {
   env?: NodeJS.ProcessEnv
-  /** Another entry than that of the package under test. */
+  /** Another entry file than that of the package under test. */
   entry?: string
-  /** What runs it, up to where node and its arguments follow. */
+  /** The command line that runs it, to which node and its arguments are appended. */
   via?: readonly string[]
-  /** Whose rights it has: a user and the group of that number. Default: those of the test. */
+  /** The uid and gid it runs with. Default: those of the test. */
   user?: number
 }
 
@@ -33,7 +35,7 @@ export function startCli(
 ): RunningCli {
   const [file, ...rest] = [...via, process.execPath, entry, ...args]
   return spawn(file as string, rest, {
-    // Not even `ps`. What runs it needs to be found.
+    // Not even `ps` is found. With `via`, that program has to be.
     env: { ...process.env, ...(via.length === 0 ? { PATH: '/nonexistent' } : {}), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(user === undefined ? {} : { uid: user, gid: user })
@@ -50,8 +52,8 @@ export async function runCli(args: readonly string[], setup?: CliSetup): Promise
 }
 
 /**
- * What runs a program in namespaces of its own, as its process 1 and with a /proc that shows no other process:
- * root is all that is needed, or user namespaces.
+ * A command line that runs a program in its own namespaces, as process 1 and with a /proc that shows no other
+ * process. It needs root or user namespaces.
  */
 export const inNamespaces: readonly string[] = [
   'unshare',
@@ -59,7 +61,7 @@ export const inNamespaces: readonly string[] = [
   ...['--mount', '--pid', '--fork', '--kill-child', '--mount-proc']
 ]
 
-/** Why there are none to be had here; undefined where there are. */
+/** Why namespaces are unavailable here; undefined if they are available. */
 export function whyNoNamespaces(): string | undefined {
   const [file, ...args] = inNamespaces
   const { status } = spawnSync(file as string, [...args, 'true'])

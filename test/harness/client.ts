@@ -1,4 +1,4 @@
-/** An HTTP client that keeps nothing open, and that can go away at a moment of the test's choice. */
+/** An HTTP client that keeps no connections open, and that can leave whenever the test wants. */
 
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http'
 
@@ -6,16 +6,16 @@ export interface Answer {
   readonly status: number
   readonly body: string
   readonly headers: IncomingMessage['headers']
-  /** Whether the connection was cut before the end of the answer. */
+  /** Whether the connection was cut before the end of the response. */
   readonly isCut: boolean
 }
 
 export interface Asked {
-  /** Resolves with the answer; rejects when there was none. */
+  /** Resolves with the response; rejects if there is none. */
   readonly answer: Promise<Answer>
-  /** Resolves when the head of the answer has come. */
+  /** Resolves at the head of the response. */
   readonly head: Promise<IncomingMessage>
-  /** Resolves when something of its body has come, or had come before. */
+  /** Resolves at the first bytes of its body. */
   readonly begun: Promise<void>
   /** Closes the connection. */
   leave(): void
@@ -24,14 +24,14 @@ export interface Asked {
 export interface Ask {
   method?: string
   json?: unknown
-  /** A body that is no JSON; its type is among the headers. */
+  /** A body that is not JSON. The caller sets its type in the headers. */
   body?: string | Buffer
   headers?: OutgoingHttpHeaders
-  /** How the body becomes text; 'latin1' keeps every byte. Default 'utf8'. */
+  /** The encoding that decodes the response body; 'latin1' keeps every byte. Default 'utf8'. */
   encoding?: BufferEncoding
 }
 
-/** Sends a request on a connection of its own. */
+/** Sends a request on its own connection. */
 export function ask(
   port: number,
   path: string,
@@ -61,7 +61,7 @@ export function ask(
           text += part
           begin()
         })
-        // Told by 'close', where it shows as not complete.
+        // 'close' follows, and `complete` is false then.
         response.on('error', () => {})
         response.once('close', () => {
           const { statusCode, headers, complete } = response
@@ -69,7 +69,7 @@ export function ask(
         })
       })
   )
-  // A test that makes the client leave does not ask for the answer.
+  // A test that makes the client leave does not await the response.
   head.catch(() => {})
   answer.catch(() => {})
   sent.end(body)

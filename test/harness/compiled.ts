@@ -1,8 +1,8 @@
-/** Loads a compiled file of the package that is not public. */
+/** Loads compiled files of the package that are not public. */
 
 import { fileURLToPath } from 'node:url'
 
-/** Resolves with the module `dist/<path>.js`; `path` is as below `lib`, without the ending. */
+/** Resolves with the module `dist/<path>.js`. `path` is relative to `lib`, without its extension. */
 export function compiled<Module>(path: string): Promise<Module> {
   return import(new URL(`../../../dist/${path}.js`, import.meta.url).href)
 }

@@ -1,4 +1,4 @@
-/** A request to the deployment examples that is in flight until the test sends the rest of its body. */
+/** A request to the deployment examples that stays in flight until the test sends the rest of its body. */
 
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
@@ -17,7 +17,7 @@ export class Conversion {
   private constructor(port: number) {
     this.#sent = request({ port, path: '/convert', method: 'POST', agent: false })
     this.#response = once(this.#sent, 'response').then(([response]) => response)
-    // It is the answer that the test asks for.
+    // The test handles the rejection where it awaits the response.
     this.#response.catch(() => {})
     this.#sent.on('error', () => {})
     this.#sent.write('first, ')
@@ -30,7 +30,9 @@ export class Conversion {
     return conversion
   }
 
-  /** Sends the rest and resolves with status and converted body. Rejects when there is no whole answer. */
+  /**
+   * Sends the rest. Resolves with the status and the converted body; rejects if the response is incomplete.
+   */
   async finish(): Promise<[status: number | undefined, text: string]> {
     this.#sent.end('last')
     const response = await this.#response
@@ -39,7 +41,7 @@ export class Conversion {
   }
 }
 
-/** Resolves when nobody listens there any more. */
+/** Resolves when the port refuses connections. */
 export async function refused(port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, '127.0.0.1')
@@ -54,11 +56,11 @@ export async function refused(port: number): Promise<void> {
   }
 }
 
-// node:cluster hands a connection that comes between the death of a worker and the primary's notice of it to the dead
-// one, and never answers or ends it: whoever asks needs a limit, as every health check has.
+// If a connection comes after the death of a worker but before the primary notices it, node:cluster passes it
+// to the dead worker and never answers or closes it. So requests need a timeout, as every health check has.
 const healthWithinMs = 2_000
 
-/** The process id of a worker that serves, by its own word; undefined when none answers in time. */
+/** The pid that a serving worker reports; undefined if none answers in time. */
 async function workerAt(port: number): Promise<number | undefined> {
   const { answer, leave } = ask(port, '/health')
   const patience = setTimeout(leave, healthWithinMs)
@@ -72,7 +74,7 @@ async function workerAt(port: number): Promise<number | undefined> {
   }
 }
 
-/** Resolves with the process id of a worker that serves and is none of those. */
+/** Resolves with the pid of a serving worker that is not in the list. */
 export async function otherWorkerAt(port: number, those: readonly number[] = []): Promise<number> {
   for (;;) {
     const worker = await workerAt(port)

@@ -1,4 +1,4 @@
-/** Many processes on the machine that have nothing to do with a test. They sleep, and end with the test. */
+/** Many processes that have nothing to do with the test. They sleep until the test ends. */
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,7 +10,7 @@ const program = fileURLToPath(new URL('../../../test/programs/crowd.sh', import.
 export class Crowd {
   readonly #first: ChildProcessByStdio<Writable, Readable, Readable>
 
-  /** Starts so many hundreds, and resolves when all of them sleep. */
+  /** Starts this many hundreds of processes. Resolves when all of them sleep. */
   static async start(hundreds: number): Promise<Crowd> {
     const crowd = new Crowd(hundreds)
     await once(crowd.#first.stdout, 'end')
@@ -25,7 +25,7 @@ export class Crowd {
 
   /** Resolves when all of them have ended. */
   async end(): Promise<void> {
-    // All of them have its standard error.
+    // All of them hold the standard error of the first one open.
     const ended = once(this.#first.stderr, 'end')
     this.#first.stdin.end()
     await ended

@@ -1,7 +1,8 @@
 /**
- * Deadlines that pass when the test says so. A short timeout runs from the arrival of a request, and a busy machine may need
- * all of it to start a command; so a test that wants processes at the deadline sets a distant one and brings it forward.
- * From then on everything is as with any other deadline. Import it before the first guard is made.
+ * Deadlines that pass when the test wants. The timeout of a request starts at its arrival, and a busy machine
+ * may need all of a short one to start a command. So a test that needs running processes at the deadline sets
+ * a distant one and moves it forward. From then on everything is as with any other deadline. Import this
+ * module before the first guard is created.
  */
 
 import type * as DeadlineModule from '../../lib/time/deadlines.js'
@@ -9,11 +10,11 @@ import type * as QueueModule from '../../lib/time/expiry-queue.js'
 import { compiled } from './compiled.js'
 import { eventually } from './expectations.js'
 
-// Not public: the compiled file itself.
+// Not public: loads the compiled file.
 const { Deadlines }: typeof DeadlineModule = await compiled('time/deadlines')
 const { ExpiryQueue }: typeof QueueModule = await compiled('time/expiry-queue')
 
-/** A timeout that never passes by itself while a test runs, in ms. */
+/** A timeout that does not pass by itself during a test, in ms. */
 export const distantMs = 1_000_000
 
 interface Entry extends QueueModule.Expiring<Entry> {}
@@ -32,19 +33,19 @@ ExpiryQueue.prototype.add = function (this: QueueModule.ExpiryQueue<Entry>, entr
   add.call(this as never, entry as never)
 } as never
 
-// How long the answer to a request that was cut short may take, in ms.
+// How long error handlers and clients may take for the response to a request that was cut short, in ms.
 const answerWithinMs = 5_000
 
 export interface Which {
-  /** Only those that have this timeout. Default: `distantMs`. */
+  /** Only deadlines with this timeout. Default: `distantMs`. */
   readonly timeoutMs?: number
-  /** How many must be under way before. Default: 1. */
+  /** How many deadlines must be pending before. Default: 1. */
   readonly count?: number
-  /** How far from now they are to pass. Default: 0. */
+  /** How far from now they pass, in ms. Default: 0. */
   readonly inMs?: number
 }
 
-/** Lets the deadlines of what is under way in this process pass; waits for requests and jobs to be under way first. */
+/** Waits until enough requests and jobs of this process have such a deadline, and lets all of them pass. */
 export async function passDeadlines({
   timeoutMs = distantMs,
   count = 1,
@@ -61,7 +62,9 @@ export async function passDeadlines({
   for (const [deadlines, entry] of underWay()) deadlines.extend(entry, deadlineAt - entry.deadlineAt)
 }
 
-/** Lets the time pass that error handlers and clients have for the answer to a request that was cut short. */
+/**
+ * Lets the time pass that error handlers and clients have for the response to a request that was cut short.
+ */
 export async function passAnswers(): Promise<void> {
   const isAnswer = (entry: Entry): boolean => entry.queue?.lengthMs === answerWithinMs
   const answers = (): [QueueModule.ExpiryQueue<Entry>, Entry][] =>

@@ -1,4 +1,6 @@
-/** A debugger's user: a client of the Chrome DevTools Protocol, attached to a worker that runs with `--inspect=0`. */
+/**
+ * A debugger: a client of the Chrome DevTools Protocol, attached to a worker that runs with `--inspect=0`.
+ */
 
 import { once } from 'node:events'
 import { WebSocket } from 'ws'
@@ -20,7 +22,7 @@ export class Debugging {
   #lastId = 0
   #frame: string | undefined
 
-  /** Resolves when the debugger is attached and has enabled its domain. */
+  /** Resolves when the debugger is attached and the domain `Debugger` is enabled. */
   static async attach(worker: { readonly errors: string }): Promise<Debugging> {
     const address = (): string | undefined => /ws:\/\/\S+/.exec(worker.errors)?.[0]
     await eventually('the inspector listens', () => address() !== undefined)
@@ -43,7 +45,7 @@ export class Debugging {
     return new Promise((resolve) => this.#answers.set(id, resolve))
   }
 
-  /** Resolves when the worker is held. */
+  /** Resolves when the debugger has paused the worker. */
   paused(): Promise<void> {
     return eventually('the debugger holds the worker', () => this.isPaused)
   }

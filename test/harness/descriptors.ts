@@ -1,11 +1,11 @@
-/** The descriptors of the test's own process, taken away. */
+/** Exhausts the descriptors of the test's own process. */
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 
-/** Has this process get no more than some more descriptors than it has, until the test is over. */
+/** Limits this process to 500 descriptors until the test is over. */
 export function limitOwnDescriptors(t: TestContext): void {
   const prlimit = (...args: string[]): string =>
     execFileSync('prlimit', ['--pid', `${process.pid}`, ...args], { encoding: 'utf8' })
@@ -14,7 +14,7 @@ export function limitOwnDescriptors(t: TestContext): void {
   t.after(() => void prlimit(`--nofile=${soft}:`))
 }
 
-/** Opens files until no descriptor is left. Returns how to give them back. */
+/** Opens files until no descriptor is left. Returns a function that closes them. */
 export function takeAllDescriptors(): () => void {
   const taken: number[] = []
   try {

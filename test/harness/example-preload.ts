@@ -1,6 +1,7 @@
 /**
- * Loaded into an example before its own code: makes its timeouts so long that they never pass by themselves, and lets those of
- * `PASSES_MS` pass at SIGUSR2. A busy machine may need all of a short timeout to start the command that it is to end.
+ * Loaded into an example before its own code. Makes its timeouts so long that they do not pass by themselves;
+ * at SIGUSR2, deadlines with a timeout of `PASSES_MS` pass. A busy machine may need all of a short timeout to
+ * start the command that the timeout is to end.
  */
 
 import type * as DeadlineModule from '../../lib/time/deadlines.js'

@@ -1,4 +1,4 @@
-/** What must be true after every fault: nothing alive, nothing left, the worker serves. */
+/** Assertions about the state after every fault: no process alive, nothing left over, the worker serves. */
 
 import assert from 'node:assert/strict'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,7 +7,7 @@ import { patienceMs } from './patience.js'
 import { childrenOf } from './proc.js'
 import { goneMs, type Served } from './served.js'
 
-/** Asserts that every process the witness knows of ends. */
+/** Asserts that every process that the witness knows ends. */
 export async function assertGone({ witness }: Pick<Served, 'witness'>, ms = patienceMs): Promise<void> {
   assert.ok(witness.announced.length > 0, 'no process has announced itself: the test would prove nothing')
   const isGone = await witness.goneWithin(ms)
@@ -17,14 +17,14 @@ export async function assertGone({ witness }: Pick<Served, 'witness'>, ms = pati
   )
 }
 
-/** Asserts that the processes live on: the negative control. */
+/** Asserts that the processes are still alive: the negative control. */
 export async function assertLeft({ witness }: Pick<Served, 'witness'>, count: number): Promise<void> {
   assert.equal(await witness.goneWithin(goneMs), false, 'the case leaves nothing behind without the guard')
   const living = witness.living().map(({ name }) => name)
   assert.ok(living.length >= count, `only ${living.length} are left: ${living}`)
 }
 
-/** Asserts that the guard is idle and the worker serves: no scope, no zombie. */
+/** Asserts that the guard is idle and the worker serves: no open scope, no zombie. */
 export async function assertClean(served: Served): Promise<void> {
   const { answer } = ask(served.port, '/ping')
   assert.equal((await answer).body, 'pong')
@@ -33,7 +33,7 @@ export async function assertClean(served: Served): Promise<void> {
   await eventually('the keeper has no child, dead or alive', () => childrenOf(guard.keeper).length === 0)
 }
 
-/** Asserts that exactly one line tells of a closed scope, and returns it. */
+/** Asserts that exactly one log line reports a closed scope, and returns it. */
 export async function assertOneLine(served: Served, reason: string) {
   await eventually('the scope is closed', () => served.guard.scopes().length === 0)
   assert.equal(served.scopeLines.length, 1, JSON.stringify(served.scopeLines))
@@ -46,13 +46,13 @@ export async function assertOneLine(served: Served, reason: string) {
   }
 }
 
-/** Waits for a state that only `/proc` or a getter tells of. */
+/** Polls for a state that only `/proc` or a getter shows. */
 export async function eventually(what: string, isSo: () => boolean, ms = patienceMs): Promise<void> {
   const startedAt = performance.now()
   while (!isSo()) {
     const waitedMs = performance.now() - startedAt
     if (waitedMs > ms) assert.fail(`not within ${ms} ms: ${what}`)
-    // Other tests run meanwhile: who has waited for long looks less often.
+    // Other tests run at the same time, so poll less often the longer it takes.
     await pause(Math.min(5 + waitedMs / 20, 25))
   }
 }

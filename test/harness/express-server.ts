@@ -1,4 +1,4 @@
-/** A real Express server, of version 4 or 5, with the guard on, or off for the negative control. */
+/** A real Express server of version 4 or 5, with the guard, or without it for the negative control. */
 
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -47,7 +47,7 @@ export class ExpressServed extends Served {
     this.#guard = await this.middleware?.ready
     this.get('/ping', async () => 'pong')
     routes(this)
-    // By its four parameters Express knows an error handler.
+    // Express recognizes an error handler by its four parameters.
     this.app.use((error: Error, _req: Request, res: Response, next: NextFunction) => {
       if (this.#handleError !== undefined) this.#handleError(error, res)
       else if (res.headersSent) next(error)
@@ -78,7 +78,7 @@ export class ExpressServed extends Served {
         },
         spawn: ((...args: Parameters<typeof req.spawn>) => req.spawn(...args)) as typeof req.spawn
       }
-      // Express 4 does not wait for a promise.
+      // Express 4 does not await a promise.
       handle(request).then((answer) => give(res, answer), next)
     })
   }
@@ -95,7 +95,7 @@ export class ExpressServed extends Served {
 }
 
 function give(res: Response, answer: unknown): void {
-  // The deadline may have answered already.
+  // The guard may have answered already, at the deadline.
   if (res.headersSent) return
   if (answer instanceof Readable) answer.pipe(res)
   else res.send(answer)

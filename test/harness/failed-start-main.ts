@@ -1,4 +1,6 @@
-/** Starts commands that do not exist, calls kill() on each at once, and prints a line if it has survived that. */
+/**
+ * Calls kill() on commands that do not exist, right after their start. Prints a line if the process survives.
+ */
 
 import { createGuard } from 'fastify-subprocess-guard'
 import { closed } from './launchers.js'

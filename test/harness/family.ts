@@ -1,25 +1,27 @@
-/** All living processes that come of what a test has started, however far they have gone from it. */
+/** All living processes that descend from what a test has started, even daemons. */
 
 import { randomUUID } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { eventually } from './expectations.js'
 import { argumentsOf, end, environmentOf, type Identity, livingOf } from './proc.js'
 
-// A process does not join a family that it was not born in, but its number may be another one's later.
+// A process cannot become a descendant later, but its pid may be reused by one.
 const strangerForMs = 1_000
 
 export class Family {
-  /** When each was seen to be none of ours. To read all environments again and again would take a core. */
+  /**
+   * When each pid was last seen as unrelated. To read all environments every time would take a whole core.
+   */
   readonly #strangers = new Map<number, number>()
   readonly #entry = `TEST_FAMILY=${randomUUID()}`
 
-  /** For the environment of the first of them, which the others inherit. */
+  /** The environment for the first process. Its descendants inherit it. */
   get env(): NodeJS.ProcessEnv {
     const [name, value] = this.#entry.split('=') as [string, string]
     return { ...process.env, [name]: value }
   }
 
-  /** Those whose command line contains that. */
+  /** The living processes whose command line contains `command`. */
   living(command = ''): Identity[] {
     return readdirSync('/proc')
       .map(Number)
@@ -29,7 +31,7 @@ export class Family {
       .flatMap(livingOf)
   }
 
-  /** Resolves when none but those whose command line contains one of those is alive. */
+  /** Resolves when no process is alive, except those whose command line contains one of `but`. */
   async gone({ but = [] }: { but?: readonly string[] } = {}): Promise<void> {
     const isLeft = ({ pid }: Identity): boolean => {
       const command = argumentsOf(pid).join(' ')
@@ -38,7 +40,7 @@ export class Family {
     await eventually('all processes are gone', () => !this.living().some(isLeft))
   }
 
-  /** Ends what a test has left. */
+  /** Ends what a failed test has left. */
   close(): void {
     for (const { pid } of this.living()) end(pid)
   }

@@ -1,4 +1,4 @@
-/** Runs as process 1 of a PID namespace: guards a daemon, and says what was logged and what is left. */
+/** Runs as process 1 of a PID namespace: guards a daemon, and prints what was logged and what is left. */
 
 import { readdirSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
@@ -10,7 +10,7 @@ const logger = { info() {}, warn: (_: object, message: string) => void warnings.
 const guards = [await createGuard({ grace: 300, logger }), await createGuard({ grace: 300, logger })] as const
 
 const scope = guards[0].open()
-// A daemon in a session of its own, and a command that leaves a child.
+// A daemon in its own session, and a command that leaves a child.
 const starting = scope.spawn('sh', ['-c', 'sleep 1000 & setsid sh -c "sleep 1000 & echo started" & wait'])
 await new Promise((resolve) => starting.stdout.once('data', resolve))
 starting.stdout.resume()

@@ -1,3 +1,3 @@
-/** A program that answers every message with itself, for ever. */
+/** A program that echoes every message. */
 
 process.on('message', (message) => process.send?.({ echo: message, pid: process.pid }))

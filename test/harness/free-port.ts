@@ -1,10 +1,10 @@
-/** A port for a server that cannot tell which one it got. */
+/** A free port for a server that cannot report which one it got. */
 
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-// Below those that Linux gives to servers and clients which ask for any: nobody gets it before it is used.
+// Below the range from which Linux assigns ports by itself, so no other process gets it in the meantime.
 const [lowest, highest] = [10_000, 32_000]
 
 export async function freePort(): Promise<number> {
@@ -14,7 +14,7 @@ export async function freePort(): Promise<number> {
     try {
       await once(server, 'listening')
     } catch {
-      // Somebody has it.
+      // Already in use.
       continue
     }
     server.close()

@@ -1,4 +1,4 @@
-/** A guard without a framework, what it has said, and the programs that a test starts in it. */
+/** A guard without a framework, its log lines, and the programs that a test starts in it. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -26,7 +26,7 @@ export class Guarded {
   readonly said: Said[]
   readonly witness = new Witness()
 
-  /** With `createGuard` of another copy of the package where the test has one. */
+  /** `create` is the `createGuard` of another copy of the package, for tests that have one. */
   static async start(options: GuardOptions = {}, create = createGuard): Promise<Guarded> {
     const said: Said[] = []
     const hear = (level: Said['level']) => (fields: object, message: string) =>
@@ -40,7 +40,7 @@ export class Guarded {
     this.said = said
   }
 
-  /** The lines with that message. */
+  /** The lines whose message contains that text. */
   lines(message: string): Said[] {
     return this.said.filter((line) => line.message.includes(message))
   }
@@ -51,7 +51,7 @@ export class Guarded {
     return scope.spawn(...commandOf(program, args), given)
   }
 
-  /** Runs a program as a library does that knows of no scope. */
+  /** Starts a program as a library would that knows no scope. */
   runApart(program: string, args: string[] = []): ChildProcess {
     return spawn(...commandOf(program, args), { stdio: 'ignore', env: this.witness.env })
   }
@@ -62,7 +62,7 @@ export class Guarded {
   }
 }
 
-/** How a program of `test/programs` is started. */
+/** The command line of a program of `test/programs`. */
 export function commandOf(program: string, args: string[] = []): [command: string, args: string[]] {
   return ['sh', [fileURLToPath(new URL(program, programs)), ...args]]
 }

@@ -1,6 +1,6 @@
 /**
- * A process like the keeper: parent of all orphans below it, with a census that looks all the time. It runs one
- * hook, and says what came of it and which orphans the census found in the meantime.
+ * A process like the keeper: a subreaper whose census scans all the time. It runs one hook, and prints the
+ * result and which orphans the census found meanwhile.
  */
 
 import { spawn } from 'node:child_process'
@@ -12,7 +12,7 @@ import type * as PlatformModule from '../../lib/platform/current.js'
 import { compiled, keeperFile } from './compiled.js'
 import { info } from './worker-info.js'
 
-// Not public: the compiled files themselves.
+// Not public: loads the compiled files.
 const { SubreaperCensus }: typeof Adoption = await compiled('containment/subreaper-census')
 const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
 const { ReleasedMarks }: typeof Released = await compiled('containment/released-marks')
@@ -26,23 +26,23 @@ const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIG
 const census = new SubreaperCensus(libc, strays, new ReleasedMarks(), () => {})
 
 const found = new Set<number>()
-const look = (): void => {
+const scan = (): void => {
   for (const { stat } of census.members(strays)) if (stat.alive) found.add(stat.pid)
-  setImmediate(look)
+  setImmediate(scan)
 }
-look()
+scan()
 
 const hooks = new HookModules(keeperFile, 10_000)
 let failures: unknown
 if (what === 'a plain child') {
-  // The negative control: what nobody has told the census of is an orphan to it.
+  // The negative control: a child that the census was not told of counts as an orphan.
   const child = spawn('sleep', ['1000'])
   while (found.size === 0) await new Promise((resolve) => setImmediate(resolve))
   child.kill('SIGKILL')
 } else {
   await hooks.add(what)
   failures = await hooks.run('workerExit', info)
-  // What was left is ours now that its parent is gone. The census reads once in a turn: some turns more.
+  // What the hook left is our child now that its parent is gone. The census scans once per turn: wait some.
   for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
 console.log(JSON.stringify({ failures, found: [...found] }))

@@ -1,6 +1,6 @@
 /**
- * A command that looks for its keeper and gives it orders, by every way that another process of the same user has. Says on standard
- * output what came of each.
+ * A command that finds its keeper and sends it orders, in every way that another process of the same user
+ * has. Prints the results as JSON.
  */
 
 import { existsSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
@@ -31,13 +31,13 @@ function inodes(): Map<string, string> {
       const [, inode] = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${keeper}/fd/${descriptor}`)) ?? []
       if (inode !== undefined) found.set(descriptor, inode)
     } catch {
-      // Closed since.
+      // Closed meanwhile.
     }
   }
   return found
 }
 
-/** The path of the socket that it listens on. */
+/** The path of the socket on which the keeper listens. */
 function doorOf(): string {
   const own = new Set(inodes().values())
   for (const line of readFileSync('/proc/net/unix', 'utf8').split('\n')) {
@@ -47,20 +47,20 @@ function doorOf(): string {
   throw new Error('the keeper has no socket')
 }
 
-/** What the keeper answers to a connection that begins with this and goes on with that. */
+/** The keeper's answer to a connection that sends this beginning and then the rest. */
 function answerTo(beginning: string, more: string): Promise<string> {
   const socket = connect(doorOf())
   let said = ''
   socket.setEncoding('utf8').on('data', (text: string) => {
     said += text
   })
-  // It is closed in the middle of what is written.
+  // The keeper closes it in the middle of a write.
   socket.on('error', () => {})
   socket.write(beginning, () => socket.write(more))
   return new Promise((resolve) => socket.once('close', () => resolve(said)))
 }
 
-/** Its sockets that can be opened as files. */
+/** The keeper's sockets that can be opened as files. */
 function opened(): string[] {
   return [...inodes().keys()].filter((descriptor) => {
     try {

@@ -1,23 +1,23 @@
 /**
- * How long a keeper has been silent, as the test says. While scopes close, a worker looks every two seconds for a sign of
- * life of its keeper, and gives it up after ten. Import it before the first guard is made.
+ * Simulates the silence of a keeper. While scopes close, a worker checks every two seconds whether its keeper
+ * has sent something, and gives it up after ten. Import this module before the first guard is created.
  */
 
 import type * as VigilModule from '../../lib/link/keeper-health-check.js'
 import { compiled } from './compiled.js'
 
-// Not public: the compiled file itself.
+// Not public: loads the compiled file.
 export const { KeeperHealthCheck }: typeof VigilModule = await compiled('link/keeper-health-check')
 
-const lookEveryMs = 2_000
-const looks = new Set<() => void>()
+const checkEveryMs = 2_000
+const checks = new Set<() => void>()
 
 const { start } = KeeperHealthCheck.prototype
 KeeperHealthCheck.prototype.start = function (this: VigilModule.KeeperHealthCheck) {
   const { setInterval } = globalThis
-  globalThis.setInterval = ((look: () => void, ms: number) => {
-    looks.add(look)
-    return setInterval(look, ms)
+  globalThis.setInterval = ((check: () => void, ms: number) => {
+    checks.add(check)
+    return setInterval(check, ms)
   }) as typeof setInterval
   try {
     start.call(this)
@@ -26,14 +26,14 @@ KeeperHealthCheck.prototype.start = function (this: VigilModule.KeeperHealthChec
   }
 }
 
-/** Has the workers of this process look as if so much time had passed. Throws when nothing is being closed. */
+/** Runs the checks of this process as if so much time had passed. Throws if no scope is closing. */
 export function passSilence(ms: number): void {
-  if (looks.size === 0) throw new Error('no worker looks for a sign of life')
+  if (checks.size === 0) throw new Error('no worker checks its keeper')
   const { now } = performance
   try {
-    for (let passedMs = lookEveryMs; passedMs <= ms; passedMs += lookEveryMs) {
+    for (let passedMs = checkEveryMs; passedMs <= ms; passedMs += checkEveryMs) {
       performance.now = () => now.call(performance) + passedMs
-      for (const look of looks) look()
+      for (const check of checks) check()
     }
   } finally {
     performance.now = now

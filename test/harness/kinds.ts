@@ -1,4 +1,4 @@
-/** The kinds of server for which the laws hold: each framework, by keeper and by direct launch. */
+/** The kinds of server on which tests run: each framework, with the keeper and with direct launch. */
 
 import express from 'express'
 import express4 from 'express4'
@@ -9,7 +9,9 @@ import { Served as FastifyServed } from './server.js'
 export interface Kind {
   readonly name: string
   readonly launch: 'keeper' | 'direct'
-  /** Why a scope closes whose handler threw. Middleware in front of Express is not told: it sees an answer. */
+  /**
+   * The close reason after the handler has thrown. Express does not report that: middleware sees a response.
+   */
   readonly reasonOfThrow: 'failed' | 'finished'
   serve(setup: ServedSetup, routes: (served: Served) => void): Promise<Served>
 }

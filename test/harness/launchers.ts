@@ -1,4 +1,4 @@
-/** Three ways to start a command behind one face: Node's own, a scope's by its keeper, and a scope's directly. */
+/** Three ways to start a command, with one interface: by Node itself, by the keeper, and by direct launch. */
 
 import assert from 'node:assert/strict'
 import {
@@ -19,8 +19,8 @@ import { childrenOf } from './proc.js'
 type LauncherName = 'node' | 'keeper' | 'direct'
 
 /**
- * Where the launchers knowingly differ: what each one does. `docs/child-process.md` names every one of them; a test
- * sees to that.
+ * The known differences of the three, with what each one does.
+ * `docs/child-process.md` names all of them; a test checks that.
  */
 export const differences = {
   '`pid` before `spawn`': { node: 'number', keeper: 'undefined', direct: 'number' },
@@ -76,13 +76,13 @@ export const differences = {
 type ExecOptions = Record<string, unknown>
 type Run = Promise<{ stdout: string | Buffer; stderr: string | Buffer }> & { child: ChildProcess }
 
-/** The functions of `node:child_process`, by their Node types, whoever carries them out. */
+/** The functions of `node:child_process` with the types of Node, for each launcher. */
 export class SpawnMethods {
   readonly name: LauncherName
   guard: Guard | undefined
   scope: Scope | undefined
   readonly #children: ChildProcess[] = []
-  /** What the guard has logged. */
+  /** The lines that the guard has logged. */
   readonly log: { message: string; err?: unknown }[] = []
 
   constructor(name: LauncherName) {
@@ -101,7 +101,7 @@ export class SpawnMethods {
   async close(): Promise<void> {
     const { guard, scope } = this
     if (guard === undefined || scope === undefined) return
-    // A test may be over with the last output of a command, and the command not yet.
+    // A test may end with the last output of a command, before the command has ended.
     await eventually('every child has ended', () => this.#children.every(hasEnded))
     assert.deepEqual((await scope.close()).processes, [])
     await eventually('the keeper has no child', () => childrenOf(guard.keeper).length === 0)
@@ -132,7 +132,7 @@ export class SpawnMethods {
     return this.#keepRun(start(command, options))
   }
 
-  /** What this launcher does where the three differ. */
+  /** What this launcher does in a case where the three differ. */
   does(difference: keyof typeof differences): unknown {
     return differences[difference][this.name]
   }
@@ -148,12 +148,12 @@ export class SpawnMethods {
   }
 }
 
-/** One that could not be started has no number. */
+/** A child that could not be started has no pid. */
 function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
   return pid === undefined || exitCode !== null || signalCode !== null
 }
 
-/** Runs one body of tests for each launcher. */
+/** Runs the same tests for each launcher. */
 export function forEachLauncher(body: (launcher: SpawnMethods) => void): void {
   for (const name of ['node', 'keeper', 'direct'] as const) {
     suite(`by ${name}`, () => {
@@ -165,7 +165,7 @@ export function forEachLauncher(body: (launcher: SpawnMethods) => void): void {
   }
 }
 
-/** Resolves with every event of a child and its arguments, in the order they came, at `'close'`. */
+/** Resolves at `'close'` with all events of a child and their arguments, in order. */
 export async function eventsOf(child: ChildProcess): Promise<[string, ...unknown[]][]> {
   const events: [string, ...unknown[]][] = []
   for (const name of ['spawn', 'error', 'message', 'disconnect', 'exit', 'close']) {
@@ -175,7 +175,7 @@ export async function eventsOf(child: ChildProcess): Promise<[string, ...unknown
   return events
 }
 
-/** Resolves at `'close'`, whatever `'error'` says before it. */
+/** Resolves at `'close'`, also after an `'error'`. */
 export function closed(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => child.once('close', () => resolve()))
 }

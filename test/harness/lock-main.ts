@@ -1,4 +1,4 @@
-/** The entry of a process that takes the lock of the sweep, or sees how others do. It prints what it has seen as JSON. */
+/** A process that takes the lock of the sweep, or observes how others do. Prints what it observed as JSON. */
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +13,7 @@ type Holder = ChildProcessByStdio<Writable, Readable, null>
 
 const { withSweepLock } = (await compiled('sweep/sweep-lock')) as typeof SweepLock
 const entry = fileURLToPath(import.meta.url)
-// The lock of a sweep, and who waits for it: in the state of a connected socket.
+// A process that waits for the lock of a sweep: 03 is the state of a connected socket.
 const waiting = / 03 +\d+ \S*\/sweep-\S+$/
 
 const scenarios: Record<string, () => unknown> = {
@@ -24,7 +24,7 @@ const scenarios: Record<string, () => unknown> = {
     })
     process.exit()
   },
-  /** Whether the second one has it while the first one has, and afterwards. */
+  /** How many hold it at first, and after the first one has released it. */
   async 'one at a time'() {
     const holders = [startHolder(), startHolder()] as const
     const order: Holder[] = []
@@ -43,7 +43,10 @@ const scenarios: Record<string, () => unknown> = {
     await Promise.all(held)
     return [before, order.length]
   },
-  /** What of the first one is left for the second one, and what is left in the end. */
+  /**
+   * How many lock files there are after the first one was killed, while
+   * the second one holds it, and at the end.
+   */
   async 'the first one is killed'() {
     const first = await heldBy(startHolder())
     first.kill('SIGKILL')

@@ -1,12 +1,12 @@
 /**
- * A logger for Fastify that prints warnings and errors as pino does, one JSON object a line. Loading pino takes a worker
- * almost as much processor time as the start of Node.
+ * A logger for Fastify that prints warnings and errors as pino does, one JSON object per line. To load pino
+ * takes a worker almost as much processor time as to start Node.
  */
 
 import { writeSync } from 'node:fs'
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify'
 
-/** Makes a logger whose lines all have these fields. */
+/** Creates a logger that adds these fields to all lines. */
 export function logLines(bindings: object = {}): FastifyBaseLogger {
   const print = (level: number) => (given: unknown, message?: string) => {
     const fields =
@@ -34,7 +34,7 @@ export function logLines(bindings: object = {}): FastifyBaseLogger {
   } as FastifyBaseLogger
 }
 
-/** What can be told of a value in JSON: requests and replies lead everywhere. */
+/** A short form of values that JSON cannot hold: requests and replies refer to everything. */
 function describe(key: string, value: unknown): unknown {
   if (key === 'req') return { url: (value as FastifyRequest).url }
   if (key === 'res') return { statusCode: (value as FastifyReply).statusCode }

@@ -1,4 +1,4 @@
-/** The entry of a worker that serves for long: it tells how much memory, and how many listeners, it has. */
+/** A worker that serves for a long time and reports its memory and its listeners. */
 
 import { type EventEmitter, once } from 'node:events'
 import { openSync } from 'node:fs'
@@ -6,23 +6,23 @@ import type { AddressInfo, Socket } from 'node:net'
 import Fastify, { type FastifyRequest } from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 
-/** What a worker says of itself, idle and after a collection of its garbage. */
+/** The figures of an idle worker after a garbage collection. */
 export interface WorkerFigures {
   readonly residentBytes: number
   readonly heapBytes: number
-  /** Listeners of the process, the server and the fullest connection. */
+  /** Listeners of the process, of the server, and of the connection that has most. */
   readonly listeners: number
-  /** Open connections: as many descriptors are of no concern. */
+  /** Open connections. This many descriptors are not leaked. */
   readonly connections: number
   readonly openScopes: number
-  /** What Node has warned of, such as too many listeners. */
+  /** Warnings of Node, such as of too many listeners. */
   readonly warnings: readonly string[]
 }
 
 type Query = { Querystring: { spawn?: string } }
 
 const never = (): Promise<never> => new Promise(() => {})
-// For the negative control: a little of everything.
+// The negative control leaks a little of everything.
 const isLeaky = process.argv[2] === 'leaky'
 const leaked: unknown[] = []
 
@@ -45,7 +45,7 @@ if (isLeaky) {
   })
 }
 
-/** Starts what a request is to start, with streams or without. */
+/** Starts the command that the request asks for, with streams or without. */
 function start(request: FastifyRequest<Query>, command: string, args: string[]) {
   const { spawn } = request.query
   if (spawn === undefined) return undefined
@@ -66,7 +66,7 @@ app.get<Query>('/left', async (request) => {
   await never()
 })
 app.get('/figures', async (): Promise<WorkerFigures> => {
-  // What is finalised after one collection goes with the next one.
+  // A second collection frees what the first one has finalized.
   for (let round = 0; round < 2; round++) {
     globalThis.gc?.()
     await new Promise((resolve) => setImmediate(resolve))
@@ -90,5 +90,5 @@ function listenersOf(emitter: EventEmitter): number {
 await app.listen({ port: 0, host: '127.0.0.1' })
 const { port } = app.server.address() as AddressInfo
 process.send?.({ port, keeper: app.subprocessGuard.keeper })
-// Its test has gone.
+// The test has ended.
 process.once('disconnect', () => process.exit())

@@ -1,4 +1,4 @@
-/** A worker that serves for long, its clients, and what it and its keeper have when they are idle. */
+/** A worker that serves for a long time, its clients, and the figures of it and its keeper while idle. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, fork } from 'node:child_process'
@@ -8,7 +8,7 @@ import { Agent, type ClientRequest, request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { eventually } from './expectations.js'
-import { Inspected } from './inspected.js'
+import { InspectedProcess } from './inspected-process.js'
 import type { WorkerFigures } from './long-main.js'
 import { patienceMs } from './patience.js'
 import { childrenOf, descriptorsOf, lives } from './proc.js'
@@ -21,7 +21,7 @@ export interface Figures {
   readonly heapBytes: number
   readonly keeperResidentBytes: number
   readonly keeperHeapBytes: number
-  /** Without those of connections to clients. */
+  /** Without the connections to clients. */
   readonly descriptors: number
   readonly listeners: number
 }
@@ -30,23 +30,23 @@ type Kind = 'late' | 'left' | 'finishes'
 const kinds: readonly Kind[] = ['late', 'left', 'finishes', 'finishes', 'finishes']
 
 export class LongWorker {
-  /** How many requests ended in each way. */
+  /** The number of requests that ended in each way. */
   readonly ends: Record<Kind, number> = { late: 0, left: 0, finishes: 0 }
   readonly #process: ChildProcess
   readonly #agent = new Agent({ keepAlive: true, maxSockets: clients })
-  #inspected!: Inspected
+  #inspected!: InspectedProcess
   #port = 0
   #keeper = 0
   #sent = 0
 
-  /** A worker that is sound, or one that leaks for the negative control. */
+  /** A sound worker, or one that leaks for the negative control. */
   static async start(kind: 'sound' | 'leaky'): Promise<LongWorker> {
     const worker = new LongWorker(kind)
     const [{ port, keeper }] = await once(worker.#process, 'message')
     worker.#port = port
     worker.#keeper = keeper
     try {
-      worker.#inspected = await Inspected.open(keeper)
+      worker.#inspected = await InspectedProcess.open(keeper)
     } catch (error) {
       await worker.close()
       throw error
@@ -58,7 +58,10 @@ export class LongWorker {
     this.#process = fork(entry, [kind], { execArgv: ['--expose-gc'] })
   }
 
-  /** Sends so many requests: a fifth passes its deadline, a fifth is left, and each tenth of all starts a command. */
+  /**
+   * Sends so many requests: one fifth passes its deadline, one fifth is cancelled by the client, and every
+   * tenth of all starts a command.
+   */
   async load(count: number): Promise<void> {
     const until = this.#sent + count
     const client = async (): Promise<void> => {
@@ -67,7 +70,7 @@ export class LongWorker {
     await Promise.all(Array.from({ length: clients }, client))
   }
 
-  /** What worker and keeper have when nothing is under way. */
+  /** The figures of worker and keeper when nothing is in flight. */
   async figures(): Promise<Figures> {
     const until = performance.now() + patienceMs
     let worker = await this.#look()
@@ -77,7 +80,7 @@ export class LongWorker {
     }
     await eventually('the keeper has no child', () => childrenOf(this.#keeper).length === 0)
     assert.deepEqual(worker.warnings, [])
-    // First its heap: what is resident is measured without the garbage.
+    // The heap first, so that the resident memory is measured without garbage.
     const keeperHeapBytes = await this.#inspected.heapBytes()
     return {
       residentBytes: worker.residentBytes,
@@ -89,19 +92,19 @@ export class LongWorker {
     }
   }
 
-  /** How many descriptors the keeper has: some of them, for 10 s, for streams of commands that were cancelled. */
+  /** The keeper's open descriptors. Streams of cancelled commands keep some of them open for 10 s. */
   keeperDescriptors(): number {
     return descriptorsOf(this.#keeper)
   }
 
-  /** Ends the worker; its keeper follows. */
+  /** Kills the worker. Its keeper ends by itself. */
   async close(): Promise<void> {
     this.#agent.destroy()
     this.#inspected?.close()
     const exited = once(this.#process, 'exit')
     this.#process.kill('SIGKILL')
     await exited
-    // It has the inspector's port.
+    // It holds the inspector's port.
     await eventually('the keeper is gone', () => !lives(this.#keeper))
   }
 
@@ -115,11 +118,11 @@ export class LongWorker {
   }
 
   async #leave(path: string): Promise<void> {
-    // Node's server answers that with "100 Continue" when the request has come.
+    // Node's server answers with "100 Continue" when it has received the head.
     const sent = this.#request(path, { expect: '100-continue' })
     sent.on('error', () => {})
     await once(sent, 'continue')
-    // Not `once`, which rejects at the error of leaving.
+    // Not `once`, which rejects at the error that leaving causes.
     const closed = new Promise<void>((resolve) => sent.once('close', () => resolve()))
     sent.destroy()
     await closed

@@ -1,4 +1,4 @@
-/** Orphans with a mark of the test's making, and the marks of workers that there never were. */
+/** Orphans with a mark that the test chooses, and marks of workers that never existed. */
 
 import { readFileSync, readlinkSync } from 'node:fs'
 import type { TestContext } from 'node:test'
@@ -7,7 +7,7 @@ import { statOf } from './proc.js'
 
 const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 const namespace = readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')
-// The test runner gives each file a realm of its own.
+// The test runner gives each file its own realm.
 const ownRealm = process.env.SUBPROCESS_GUARD_REALM ?? ''
 
 export interface MarkParts {
@@ -19,27 +19,27 @@ export interface MarkParts {
   realm?: string
 }
 
-// Above what Linux gives out (PID_MAX_LIMIT is 2^22): nobody ever has it.
+// Above the highest pid of Linux (PID_MAX_LIMIT is 2^22), so no process has it.
 const nobodysPid = 5_000_000
 
-/** The mark of a scope of a worker that is dead, but for what is given. */
+/** The mark of a scope of a dead worker, except for the given parts. */
 export function markOf(parts: MarkParts = {}): string {
   const { boot = bootId, pid = nobodysPid, startTick = '1', scope = 1, realm = ownRealm } = parts
   const suffix = realm === '' ? '' : `~${realm}`
   return `${boot}.${parts.namespace ?? namespace}.${pid}.${startTick}${suffix}/${scope}`
 }
 
-/** The mark of a scope of a process that there is. */
+/** The mark of a scope of an existing process. */
 export function markOfProcess(pid: number, scope = 1): string {
   return markOf({ pid, startTick: statOf(pid)?.startTick as string, scope })
 }
 
-/** Starts a process that waits, an orphan with that mark. It ends with the test at the latest. */
+/** Starts a waiting orphan with that mark. It ends with the test at the latest. */
 export function startMarked(t: Pick<TestContext, 'after'>, mark: string, user?: number): Promise<Orphan> {
   return startCommand(t, mark, ['sleep', '1000'], user)
 }
 
-/** The same for a command. */
+/** The same for any command. */
 export function startCommand(
   t: Pick<TestContext, 'after'>,
   mark: string,

@@ -1,4 +1,4 @@
-/** The MCP gateway of the examples in a process of its own, and the official client of MCP. */
+/** The MCP gateway of the examples in its own process, and the official MCP client. */
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -17,20 +17,20 @@ import { argumentsOf, childrenOf, type Identity, isAlive, lives, treeOf } from '
 
 const preload = fileURLToPath(new URL('./example-preload.js', import.meta.url))
 const main = fileURLToPath(new URL('../../examples/mcp-gateway.js', import.meta.url))
-// A call that is not told of its end fails by itself then, with another message.
+// A call that gets no response fails by itself after this time, with another message. In ms.
 export const timeout = patienceMs
 
-/** Connects the official client. It takes any server that speaks streamable HTTP. */
+/** Connects the official client, which accepts any server that speaks streamable HTTP. */
 export async function connectTo(t: TestContext, port: number): Promise<Client> {
   const client = new Client({ name: 'test', version: '1.0.0' })
-  // A connection that is cut is told to the call that it is of, or is of none.
+  // A cut connection is reported to its call, if it belongs to one.
   client.onerror = () => {}
   await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${port}/mcp`)) as never)
   t.after(() => client.close())
   return client
 }
 
-/** The gateway of the examples in a process of its own, and its keeper. */
+/** Starts the gateway of the examples in its own process. */
 export async function startGateway(t: TestContext) {
   const port = await freePort()
   const cache = mkdtempSync(join(tmpdir(), 'npm-'))
@@ -38,7 +38,7 @@ export async function startGateway(t: TestContext) {
     ...process.env,
     PORT: String(port),
     PASSES_MS: '30000',
-    // npx asks nobody, and leaves nothing in the home folder.
+    // npx contacts no registry and writes nothing to the home directory.
     npm_config_offline: 'true',
     npm_config_update_notifier: 'false',
     npm_config_cache: cache
@@ -58,14 +58,14 @@ export async function startGateway(t: TestContext) {
   return {
     port,
     passDeadlines: () => server.kill('SIGUSR2'),
-    /** Everything that requests have started and that lives. */
+    /** All living processes that requests have started. */
     running: () => treeOf(keeper as number).slice(1)
   }
 }
 
 export type Gateway = Awaited<ReturnType<typeof startGateway>>
 
-/** Resolves with npx, its shell and the MCP server when all of them run. */
+/** Resolves with npx, its shell and the MCP server when all three run. */
 export async function wholeTree({ running }: Gateway): Promise<Identity[]> {
   const names = (): string =>
     running()
@@ -90,7 +90,7 @@ export function hang(client: Client) {
   return client.callTool({ name: 'hang', arguments: {} }, undefined, { timeout })
 }
 
-/** Makes so many calls one after the other, and asserts after each that nothing of it is left. */
+/** Makes so many calls in sequence, and asserts after each that none of its processes is left. */
 export async function callAndLeaveNothing(t: TestContext, count: number): Promise<void> {
   const gateway = await startGateway(t)
   const client = await connectTo(t, gateway.port)

@@ -1,4 +1,7 @@
-/** The places that all users of a machine share, new and empty, and seen by nobody else. */
+/**
+ * Runs programs with new, empty mounts in place of the directories that all users share, such as /tmp. No
+ * other process sees these mounts.
+ */
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
@@ -9,27 +12,30 @@ export const isRoot = process.getuid?.() === 0
 const flags = ['--mount', ...(isRoot ? [] : ['--user', '--map-root-user'])]
 const tried = spawnSync('unshare', [...flags, 'mount', '-t', 'tmpfs', 'none', '/tmp'], { encoding: 'utf8' })
 
-/** Why there can be none here; false where there can. */
+/** Why nothing can be mounted here; false if it can. */
 export const noNewPlaces =
   tried.status === 0 ? false : `no folders of its own can be mounted: ${tried.stderr ?? tried.error}`
 
-// The tests themselves may be in a place that is hidden then, and so may Node.
+// The mounts may hide the tests and Node, so make both visible below /dev/shm.
 const fresh = `set -e
   mount -t tmpfs none /dev/shm; mkdir /dev/shm/root /dev/shm/other; mount --bind "$ROOT" /dev/shm/root
   touch /dev/shm/node; mount --bind "$NODE" /dev/shm/node
   mount -t tmpfs none /run; mount -t tmpfs none /tmp; chmod 1777 /dev/shm /tmp; mkdir /tmp/own; cd /`
 
-/** Where the compiled package is then. */
+/** The path of the compiled package there. */
 export const distThere = '/dev/shm/root/dist'
 
 const mainThere = '/dev/shm/root/build/test/harness'
 
-/** Runs a program of Node there, as root, with the TMPDIR /tmp/own, after one of the shell, and returns what it prints. */
+/**
+ * Runs a shell script and then a Node program there, as root and with TMPDIR=/tmp/own.
+ * Returns the JSON that the program prints.
+ */
 export function runInNewPlaces<Printed>(prepare: string, program: string): Printed {
   return runNode(prepare, ['--input-type=module', '--eval', program])
 }
 
-/** The same for a program of the harness. */
+/** The same for a program of `test/harness`. */
 export function runMainInNewPlaces<Printed>(prepare: string, main: string, ...args: string[]): Printed {
   return runNode(prepare, [`${mainThere}/${main}`, ...args])
 }

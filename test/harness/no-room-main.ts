@@ -1,4 +1,4 @@
-/** A worker that runs out of room for processes before its keeper starts, or before a command does. */
+/** A worker that reaches its limit of processes before its keeper starts, or before a command does. */
 
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,7 +7,7 @@ import type { NoRoom, NoRoomFor } from './no-room.js'
 
 const [what, launch] = process.argv.slice(2) as [NoRoomFor, 'keeper' | 'direct']
 
-/** Lets the user of that process have no more processes than it has, as far as that process is concerned. */
+/** Lets the user of this process have no more processes than now, as far as this process is concerned. */
 function leaveNoRoom(pid: number): void {
   execFileSync('prlimit', ['--pid', String(pid), '--nproc=1:'])
 }

@@ -1,4 +1,4 @@
-/** Runs a guard where there is no room for another process (RLIMIT_NPROC), as a user to whom that limit applies. */
+/** Runs a guard where no further process can start (RLIMIT_NPROC), as a user to whom that limit applies. */
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -10,25 +10,31 @@ const isRoot = process.getuid?.() === 0
 const user = isRoot ? { uid: nobody, gid: nobody } : {}
 const longestMs = 60_000
 
-/** Where the room ends: before the keeper, before a command that the keeper or the worker itself starts, or before a lost keeper's successor. */
+/**
+ * Which process cannot start: the keeper (`start`), a command of the keeper or of a direct
+ * launch, or the successor of a lost keeper.
+ */
 export type NoRoomFor = 'start' | 'keeper' | 'direct' | 'successor'
 
 export interface NoRoom {
-  /** Why there is no guard. */
+  /** The error of a guard that could not start. */
   readonly error?: { readonly code: string; readonly message: string; readonly cause?: string }
-  /** What became of the command; with the keeper lost, of the scope and its processes. */
+  /**
+   * The events of the command. With the keeper lost: the close reason
+   * of the scope and how its processes ended.
+   */
   readonly events?: readonly string[]
-  /** Whether the guard could still open a scope afterwards. */
+  /** Whether the guard could open a scope afterwards. */
   readonly isGuardOpen?: boolean
 }
 
-/** Why there can be no such limit here; undefined where there can. */
+/** Why the limit cannot be set here; undefined if it can. */
 export function whyNoLimit(): string | undefined {
   if (spawnSync('prlimit', ['--version']).status !== 0) return 'prlimit(1) of util-linux is missing'
   return isRoot ? whyNoOther() : undefined
 }
 
-/** Why another user than root cannot run the tests' programs; undefined where one can. */
+/** Why a user other than root cannot run the tests' programs; undefined if one can. */
 export function whyNoOther(): string | undefined {
   const other = { uid: nobody, gid: nobody }
   if (spawnSync('test', ['-r', entry], other).status !== 0) return 'other users cannot read the tests'

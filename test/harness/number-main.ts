@@ -1,6 +1,7 @@
 /**
- * Runs in a PID namespace of its own, in which it can choose the next process id: the number that a process of a scope once had is
- * given to another one. It says whether the last process that comes of that lives when the scope has closed.
+ * Runs in its own PID namespace, where it can choose the next pid, so that a new process
+ * gets the pid that a process of a scope had before. Prints whether the last process of the
+ * case is alive after the scope has closed.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -18,15 +19,19 @@ const guard = await createGuard({
   logger: { info() {}, warn() {}, error() {} }
 })
 
-// A shell that starts a process without an environment in its session, says its number, and exits when its input ends.
+// A shell that starts a process without environment in its session, prints
+// its pid, and exits at the end of its input.
 const leaver = ['-c', 'env -i "$(command -v sleep)" 1000 >&- & echo $!; read -r _'] as const
 const piped = ['pipe', 'pipe', 'ignore'] as const
-// Not even a mark: nobody's.
+// Without a mark, so it belongs to no scope.
 const bare = { PATH: process.env.PATH }
 const ignored = ['ignore', 'ignore', 'ignore'] as const
 
 const cases: Record<string, () => Promise<number>> = {
-  /** A long-lived scope had a session, which is a stranger's by now. Resolves with a daemon of that stranger. */
+  /**
+   * An unrelated session has the id of a former session of the scope.
+   * Resolves with a daemon of the unrelated one.
+   */
   async session() {
     for (;;) {
       const scope = guard.open()
@@ -43,7 +48,7 @@ const cases: Record<string, () => Promise<number>> = {
       await endProcess(daemon)
     }
   },
-  /** The number of a released command is a later command's. Resolves with what that one has left. */
+  /** A command has the pid of a command that was released. Resolves with what the later command has left. */
   async released() {
     for (;;) {
       const number = await formerRelease(guard.open())
@@ -75,7 +80,7 @@ const cases: Record<string, () => Promise<number>> = {
   }
 }
 
-/** The number of a command that was released and has ended. */
+/** The pid of a command that was released and has ended. */
 async function formerRelease(scope: Scope): Promise<number> {
   const command = scope.spawn('sleep', ['1000'], { stdio: ignored })
   await once(command, 'spawn')
@@ -87,7 +92,10 @@ async function formerRelease(scope: Scope): Promise<number> {
   return command.pid as number
 }
 
-/** The process that a shell has left, once that is gone. The keeper of its scope has seen both before. */
+/**
+ * The process that a shell has left, after the shell has exited. The
+ * keeper of the scope has seen both before.
+ */
 async function leftBy(shell: ChildProcess, scope?: Scope): Promise<number> {
   const [pid] = await once(shell.stdout as NodeJS.ReadableStream, 'data')
   await scope?.list()
@@ -102,7 +110,7 @@ async function endProcess(pid: number): Promise<void> {
   await eventually('it is gone and collected', () => statOf(pid) === undefined)
 }
 
-/** Lets the kernel's clock go on: it counts in hundredths of a second. */
+/** Waits until the kernel's clock has advanced, which counts in hundredths of a second. */
 async function someTicks(): Promise<void> {
   const now = (): number => Number.parseFloat(readFileSync('/proc/uptime', 'utf8'))
   const until = now() + 0.2

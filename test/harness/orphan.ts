@@ -1,4 +1,4 @@
-/** Processes whose parent has ended, in a session of their own: as daemons are, and what a dead worker has left. */
+/** Orphans in their own session, as daemons are, and processes that a dead worker has left. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,7 +17,7 @@ export interface Orphan {
   gone(): Promise<void>
 }
 
-/** Starts a program with that environment; it ends with the test at the latest. Resolves when it runs. */
+/** Starts a program as an orphan. Resolves when it runs. It ends with the test at the latest. */
 export async function startOrphan(
   t: Pick<TestContext, 'after'>,
   [file, ...args]: readonly [string, ...string[]],
@@ -30,7 +30,7 @@ export async function startOrphan(
     env,
     ...(user === undefined ? {} : { uid: user, gid: user })
   })
-  // When its parent exits, Node drops what nobody has read yet.
+  // Node drops unread output when the parent exits.
   const stdout = (parent.stdout as Readable).pipe(new PassThrough())
   const stdin = parent.stdio[3] as Writable
   const [number] = await Promise.all([text(parent.stdio[4] as Readable), once(parent, 'exit')])

@@ -1,4 +1,7 @@
-/** Gives PM2 its orders, as its command line does. That is loaded anew for each of them; this is loaded once. */
+/**
+ * Gives PM2 orders, as its command line does. The command line is loaded
+ * again for each order, this process only once.
+ */
 
 import { createRequire } from 'node:module'
 

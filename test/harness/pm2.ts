@@ -1,4 +1,4 @@
-/** PM2 with a home of its own, and the servers of the examples that it keeps. */
+/** PM2 with its own home directory, and the example servers that it runs. */
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, fork, spawn } from 'node:child_process'
@@ -16,13 +16,13 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 const command = join(root, 'node_modules/pm2/bin/pm2')
 const main = fileURLToPath(new URL('./pm2-main.js', import.meta.url))
 const [example] = createRequire(import.meta.url)(join(root, 'examples/pm2/ecosystem.config.cjs')).apps
-/** What its server is called. */
+/** The name of the example's server. */
 export const name: string = example.name
-// What PM2 has in its command line.
+// Part of the command line of PM2's daemon.
 const daemon = 'God Daemon'
 
 export class Pm2 {
-  /** PM2 and all that comes of it. */
+  /** PM2 and all its descendants. */
   readonly family = new Family()
   readonly #home = mkdtempSync(join(tmpdir(), 'pm2-'))
   readonly #bin = join(this.#home, 'bin')
@@ -50,7 +50,7 @@ export class Pm2 {
       HOME: this.#home,
       PM2_HOME: this.#home,
       PM2_DISABLE_VERSION_CHECK: 'true',
-      // A fork runs the `node` that is found there: this one.
+      // In fork mode, PM2 runs the `node` of the PATH: this one.
       PATH: [this.#bin, dirname(process.execPath), process.env.PATH].join(':'),
       LOG: 'off'
     }
@@ -61,7 +61,7 @@ export class Pm2 {
     return this.family.living(daemon)[0]?.pid as number
   }
 
-  /** Has PM2 do something. Resolves when it is done. */
+  /** Gives PM2 an order. Resolves when it is carried out. */
   async act(act: string, ...args: unknown[]): Promise<void> {
     const id = ++this.#lastId
     this.#driver.send({ id, act, args })
@@ -73,14 +73,17 @@ export class Pm2 {
     }
   }
 
-  /** The same by PM2's command line. */
+  /** The same through PM2's command line. */
   async run(...args: string[]): Promise<void> {
     const child = spawn(process.execPath, [command, ...args], { env: this.#env, stdio: 'ignore' })
     const [code] = await once(child, 'exit')
     assert.equal(code, 0, `pm2 ${args.join(' ')}: ${this.#log()}`)
   }
 
-  /** Starts the server with what the example says, but for that. Resolves with its port when it serves. */
+  /**
+   * Starts the server with the example's configuration and these
+   * changes. Resolves with its port when it serves.
+   */
   async serve({ env, ...override }: { env?: object; [option: string]: unknown } = {}): Promise<number> {
     const port = await freePort()
     const app = { ...example, ...override, env: { PORT: String(port), ...env } }
@@ -89,13 +92,13 @@ export class Pm2 {
     return port
   }
 
-  /** Has a program take the place of another one in the server. */
+  /** Replaces a program that the server starts. */
   replace(name: string, program: string): void {
     writeFileSync(join(this.#bin, name), `#!/bin/sh\n${program}\n`)
     chmodSync(join(this.#bin, name), 0o755)
   }
 
-  /** Ends the servers, and asserts that nothing but PM2 is left. */
+  /** Ends the servers, and asserts that only PM2 is left. */
   async deleteAll(): Promise<void> {
     await this.act('delete', 'all')
     await this.onlyDaemon()
@@ -103,22 +106,22 @@ export class Pm2 {
     mkdirSync(this.#bin)
   }
 
-  /** Resolves when nothing but PM2 is alive. */
+  /** Resolves when only PM2 is alive. */
   onlyDaemon(): Promise<void> {
     return this.family.gone({ but: [daemon, main] })
   }
 
-  /** Resolves when PM2 is gone, too. */
+  /** Resolves when PM2 is gone too. */
   gone(): Promise<void> {
     return this.family.gone({ but: [main] })
   }
 
-  /** The workers that PM2 has started. */
+  /** The pids of the workers that PM2 has started. */
   get workers(): number[] {
     return this.family.living('pm2/server.js').map(({ pid }) => pid)
   }
 
-  /** Ends PM2 and all that a test has left of it. */
+  /** Kills PM2 and everything that a failed test has left of it. */
   close(): void {
     this.#driver.kill('SIGKILL')
     this.family.close()

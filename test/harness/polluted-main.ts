@@ -1,4 +1,7 @@
-/** Says what commands do when `Object.prototype` has the properties of the argument, in JSON, from before the start of the guard. */
+/**
+ * Prints the results of commands as JSON. Before the guard starts,
+ * `Object.prototype` gets the properties of the argument.
+ */
 
 import { createGuard } from 'fastify-subprocess-guard'
 

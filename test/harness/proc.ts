@@ -1,4 +1,4 @@
-/** What `/proc` says of processes, read anew here: a test does not trust the code it tests. */
+/** Reads processes from `/proc`, independently of the code under test. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 
@@ -8,18 +8,20 @@ export interface Stat {
   group: number
   session: number
   startTick: string
-  /** The processor time that it has used, in clock ticks. */
+  /** Used processor time, in clock ticks. */
   cpuTicks: number
-  /** False for one that has given its memory back and is about to be a zombie. */
+  /** False if it has released its memory and is about to become a zombie. */
   hasMemory: boolean
-  /** In the moment of its exec when it has its new memory, and its environment and command are not there yet. */
+  /**
+   * True during its exec, when the new memory exists, but environment and command line are not in place yet.
+   */
   isInExec: boolean
 }
 
-/** One process, also when its number has been given out again. */
+/** Identifies one process even if its pid is reused. */
 export interface Identity {
   readonly pid: number
-  /** Undefined for one that had ended before it was looked at. */
+  /** Undefined if it had ended before. */
   readonly startTick: string | undefined
 }
 
@@ -40,12 +42,12 @@ export function statOf(pid: number): Stat | undefined {
   }
 }
 
-/** Whether there is a process of that number that has not ended, be it stopped. A zombie has ended. */
+/** Whether a process with this pid has not ended. It may be stopped; a zombie has ended. */
 export function lives(pid: number | undefined): boolean {
   return pid !== undefined && livingOf(pid).length === 1
 }
 
-/** The process of that number, if it has not ended. */
+/** The process with this pid, if it has not ended. */
 export function livingOf(pid: number): Identity[] {
   const stat = statOf(pid)
   return stat === undefined || stat.state === 'Z' || stat.state === 'X'
@@ -57,7 +59,7 @@ export function identityOf(pid: number): Identity {
   return { pid, startTick: statOf(pid)?.startTick }
 }
 
-/** Whether this very process has not ended. */
+/** Whether this process, and not a later one with its pid, has not ended. */
 export function isAlive({ pid, startTick }: Identity): boolean {
   return livingOf(pid).some((living) => living.startTick === startTick)
 }
@@ -71,22 +73,22 @@ export function end(pid: number): void {
   }
 }
 
-/** The entries of the environment that a process was started with. None for a zombie and for another user's. */
+/** The environment that a process was started with. Empty for zombies and for processes of other users. */
 export function environmentOf(pid: number): string[] {
   return listOf(pid, 'environ')
 }
 
-/** The command and the arguments of a process. None for a zombie. */
+/** The command and arguments of a process. Empty for zombies. */
 export function argumentsOf(pid: number): string[] {
   return listOf(pid, 'cmdline')
 }
 
-/** The children of a process, zombies included. Throws when there is no such process. */
+/** The children of a process, zombies included. Throws if there is no such process. */
 export function childrenOf(pid: number): number[] {
   return numbersIn(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8'))
 }
 
-/** The living of a process and all below it. Any of them may end meanwhile. */
+/** A process and its descendants, as far as they are alive. Any of them may end meanwhile. */
 export function treeOf(pid: number): Identity[] {
   return [...livingOf(pid), ...numbersIn(read(pid, `task/${pid}/children`) ?? '').flatMap(treeOf)]
 }
@@ -102,13 +104,13 @@ function numbersIn(text: string): number[] {
 function listOf(pid: number, name: 'environ' | 'cmdline'): string[] {
   let text = read(pid, name)
   for (let wasInExec = true; text === '' && wasInExec; text = read(pid, name)) {
-    // Asked before the next look: what is past its exec by then has both.
+    // Check this before the next read: a process that is past its exec by then has both.
     wasInExec = statOf(pid)?.isInExec ?? false
   }
   return text ? text.replace(/\0$/, '').split('\0') : []
 }
 
-/** Undefined when it has ended, or is another user's. */
+/** Undefined if it has ended, or belongs to another user. */
 function read(pid: number, name: string): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'utf8')

@@ -1,4 +1,4 @@
-/** A keeper that a test starts by itself, in place of a worker, and what it says. */
+/** A keeper that a test starts directly, in place of a worker, and the messages that it sends. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,7 +16,7 @@ import { statOf } from './proc.js'
 import { grace } from './server.js'
 import { Witness } from './witness.js'
 
-// Not public: the compiled files themselves.
+// Not public: loads the compiled files.
 const { Decoder, encode }: typeof Framing = await compiled('wire/framing')
 
 let count = 0
@@ -41,7 +41,7 @@ export class RawKeeper {
     const { startTick } = statOf(process.pid) as { startTick: string }
     this.process = spawn(process.execPath, ['--expose-gc', keeperFile], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-      // A worker's mark that no process has, and no other keeper: it ends all that carries it.
+      // A worker mark that no process and no other keeper has: the keeper ends everything that carries it.
       env: {
         ...process.env,
         TMPDIR: this.#tmp,
@@ -58,12 +58,12 @@ export class RawKeeper {
     })
   }
 
-  /** The order to open a scope. */
+  /** The message that opens a scope. */
   get open(): string {
     return encode({ type: 'open', scope: 1, opening: { id: 'raw', graceMs: grace, killSignal: 'SIGTERM' } })
   }
 
-  /** The order to run a program there. */
+  /** The message that starts a program in that scope. */
   launch(program: string): string {
     const [file, args] = commandOf(program)
     const env = this.witness.env as Record<string, string>
@@ -72,13 +72,13 @@ export class RawKeeper {
     return encode({ type: 'launch', id: 1, scope: 1, request })
   }
 
-  /** The status with which it ended, when all that it said has come. */
+  /** Its exit status, after everything that it printed has arrived. */
   async status(): Promise<number | null> {
     await this.#closed
     return this.process.exitCode
   }
 
-  /** What is left of its own folder for temporary files. */
+  /** The files that are left in its directory for temporary files. */
   temporaryFiles(): string[] {
     return readdirSync(this.#tmp)
   }

@@ -1,6 +1,6 @@
 /**
- * Runs in a PID namespace of its own, in which it can choose the next process id: a stranger gets the number, and
- * where it can be had the start time, of a process that a scope once had. It says whether the stranger lives.
+ * Runs in its own PID namespace, where it can choose the next pid: an unrelated process gets the pid, and if
+ * possible the start time, of a former process of a scope. Prints whether the unrelated process is alive.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -17,7 +17,7 @@ const guard = await createGuard({
   launch: how === 'direct' ? 'direct' : 'keeper'
 })
 
-/** A process of the scope that has been and is gone. */
+/** Starts and ends a process of the scope. Resolves with its pid and start time. */
 async function formerMember(scope: ReturnType<typeof guard.open>) {
   awaitTick()
   const child: ChildProcess =
@@ -33,17 +33,20 @@ async function formerMember(scope: ReturnType<typeof guard.open>) {
   return { pid, startTick }
 }
 
-/** Waits for the kernel's clock to go on: what starts soon after that has the same start time, in hundredths of a second. */
+/**
+ * Waits until the kernel's clock has advanced. What starts soon after has the
+ * same start time, in hundredths of a second.
+ */
 function awaitTick(): void {
   const now = (): string => readFileSync('/proc/uptime', 'utf8').split(' ', 1)[0] as string
   const before = now()
   while (now() === before);
 }
 
-// On a busy machine both have the same start time in one attempt of many.
+// On a busy machine, only one attempt of many gives both the same start time.
 for (;;) {
   const scope = guard.open()
-  // Something has to be there when the scope closes, so that it is looked for.
+  // Keep one process running, so that the closing scope is searched.
   scope.spawn('sleep', ['1000'], { stdio: 'ignore' })
   const former = await formerMember(scope)
   writeFileSync('/proc/sys/kernel/ns_last_pid', String(former.pid - 1))

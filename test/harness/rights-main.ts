@@ -1,4 +1,7 @@
-/** A server whose rights a test changes: it does what messages ask for, and answers each. Its guard is there when it is registered. */
+/**
+ * A server whose rights a test changes. It runs an act for each message and answers with the
+ * result. The act `register` creates its guard.
+ */
 
 import { readdirSync, readFileSync, readlinkSync, writeSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -11,7 +14,7 @@ import koffi from 'koffi'
 import { grace } from './served.js'
 
 const nobody = 65_534
-/** The descriptor by which the test asks. */
+/** The descriptor of the channel to the test. */
 const messages = 3
 const options = JSON.parse(process.env.GUARD_OPTIONS ?? '{}')
 const programs = new URL('../../../test/programs/', import.meta.url)
@@ -28,7 +31,7 @@ const changes: Record<string, () => void> = {
   'effective user': () => process.seteuid?.(nobody),
   groups: () => process.setgroups?.([nobody]),
   group: () => process.setgid?.(nobody),
-  /** CAP_NET_RAW leaves the bounding set (prctl(2), PR_CAPBSET_DROP). */
+  /** Drops CAP_NET_RAW from the bounding set (prctl(2), PR_CAPBSET_DROP). */
   capabilities() {
     const prctl = koffi
       .load(null)
@@ -37,7 +40,7 @@ const changes: Record<string, () => void> = {
   }
 }
 
-/** The ways to start a command, each with its output. */
+/** The ways to start a command. Each resolves with its output. */
 const ways: Record<string, (scope: Scope, script: string) => Promise<string>> = {
   spawn: (scope, script) => text(scope.spawn('sh', ['-c', script]).stdout),
   exec: async (scope, script) => (await scope.exec(script)).stdout,
@@ -67,7 +70,7 @@ const acts: Record<string, (...args: never[]) => unknown> = {
   keeper: () => guard.keeper,
   said: () => said,
   open: (name: string) => void scopes.set(name, guard.open()),
-  /** Runs a program that stays. */
+  /** Starts a program that goes on running. Resolves with its pid. */
   start(name: string, program: string) {
     const path = fileURLToPath(new URL(program, programs))
     const child = scopeOf(name).spawn('sh', [path], { stdio: 'ignore' })
@@ -75,7 +78,10 @@ const acts: Record<string, (...args: never[]) => unknown> = {
   },
   list: async (name: string) => (await scopeOf(name).list()).map(({ pid }) => pid),
   run: (name: string, way: string, script: string) => ways[way]?.(scopeOf(name), script),
-  /** The rights change after the order, before the keeper can have read it; after so many turns of the loop. */
+  /**
+   * The rights change after the order, before the keeper can have read it; or, with
+   * `turns`, that many turns of the loop later.
+   */
   async 'run and change'(name: string, way: string, script: string, turns: number) {
     const output = ways[way]?.(scopeOf(name), script)
     for (let i = 0; i < turns; i++) await turn()
@@ -87,7 +93,7 @@ const acts: Record<string, (...args: never[]) => unknown> = {
     const { processes, leftFolders } = await scopeOf(name).close()
     return { ended: processes.map(({ ended }) => ended), leftFolders }
   },
-  /** Why its scopes have closed that were not closed by the test. */
+  /** The close reasons of all scopes that are closed or closing. */
   reasons: () => [...scopes.values()].flatMap(({ reason }) => reason ?? []),
   end: () => guard.close(),
   attack
@@ -97,7 +103,7 @@ function scopeOf(name: string): Scope {
   return scopes.get(name) as Scope
 }
 
-/** By number. */
+/** The numbers of all descriptors that are sockets. */
 function sockets(): number[] {
   return readdirSync('/proc/self/fd')
     .map(Number)
@@ -105,21 +111,24 @@ function sockets(): number[] {
       try {
         return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith('socket:')
       } catch {
-        // That of the list itself.
+        // The descriptor of the directory that is being listed.
         return false
       }
     })
 }
 
-/** What code does that has taken over the worker: it writes orders to every socket there is, and to the sockets of keepers. */
+/**
+ * Acts as code that has taken over the worker: writes orders to every socket of
+ * the process, and to the sockets of keepers.
+ */
 async function attack(orders: string): Promise<void> {
   for (const descriptor of sockets()) {
-    // The test's own.
+    // The channel to the test.
     if (descriptor <= messages) continue
     try {
       writeSync(descriptor, orders)
     } catch {
-      // Not one that can be written to.
+      // Not writable.
     }
   }
   const paths = readFileSync('/proc/net/unix', 'utf8').match(/\/\S+\/stdio$/gm) ?? []

@@ -1,4 +1,4 @@
-/** What a test needs of a server, whichever framework it is made with: routes that do something in a request. */
+/** What tests need of a server, independent of its framework: routes that do something in a request. */
 
 import { spawn as nodeSpawn } from 'node:child_process'
 import type { IncomingMessage } from 'node:http'
@@ -12,29 +12,29 @@ import type {
 } from 'fastify-subprocess-guard'
 import { Witness } from './witness.js'
 
-/** Time between SIGTERM and SIGKILL in tests, in ms. */
+/** The grace period between SIGTERM and SIGKILL in tests, in ms. */
 export const grace = 300
-/** Within so many ms of its end, nothing of a scope may be alive: the law of `FAULTS`. */
+/** After so many ms, no process of an ended scope may be alive: the law of `docs/faults.md`. */
 export const goneMs = grace + 250
 
 const programs = new URL('../../../test/programs/', import.meta.url)
 
 export type LogLine = Record<string, unknown> & { msg: string; level: number }
 
-/** A request in any framework. */
+/** A request of any framework. */
 export interface GuardedRequest {
   readonly raw: IncomingMessage
   readonly subprocesses: Scope
   spawn: Scope['spawn']
 }
 
-/** A text, a stream or an object is the answer; an error goes the framework's way. */
+/** The result is the response: a text, a stream or an object. An error is handled by the framework. */
 export type Handle = (request: GuardedRequest) => Promise<unknown>
 
 export interface ServedSetup {
-  /** Options of the guard; false for none. */
+  /** Options of the guard; false for no guard. */
   guard?: SubprocessGuardOptions | false
-  /** After so many ms the framework answers with 503 by itself, and ends nothing. */
+  /** After so many ms, the framework answers with 503 by itself and ends nothing. */
   answerAfter?: number
 }
 
@@ -51,7 +51,7 @@ export abstract class Served {
   abstract readonly port: number
   /** Declares a route. */
   abstract route(method: string, path: string, handle: Handle, override?: RouteGuardOptions | false): void
-  /** Has an error handler that does this in place of an answer. */
+  /** Sets an error handler that calls this in place of an answer. */
   abstract onError(handle: () => unknown): void
   protected abstract stop(): Promise<void>
 
@@ -59,21 +59,21 @@ export abstract class Served {
     this.route('GET', path, handle, override)
   }
 
-  /** Runs a program of `test/programs` as the route of a guarded, or of an unguarded server would. */
+  /** Runs a program of `test/programs` as a route of a guarded or of an unguarded server would. */
   run(request: GuardedRequest, program: string, args: string[] = [], options: SpawnOptions = {}) {
     const command = ['sh', [fileURLToPath(new URL(program, programs)), ...args]] as const
     const given = { stdio: 'ignore', env: this.witness.env, ...options } as const
-    // Without a guard: the same as its keeper does, short of the keeper.
+    // Without a guard: a plain spawn.
     if (!this.isGuarded) return nodeSpawn(...command, given as never)
     return request.spawn(...command, given)
   }
 
-  /** What the guard has said of scopes that it closed. */
+  /** The log lines about closed scopes. */
   get scopeLines(): LogLine[] {
     return this.log.filter(({ msg }) => msg.startsWith('scope closed'))
   }
 
-  /** A server that cannot start leaves nothing open: the test could not end. */
+  /** Starts the server. If that fails, closes it, because open handles would keep the test running. */
   protected async startedBy(start: () => Promise<void>): Promise<this> {
     try {
       await start()

@@ -1,4 +1,4 @@
-/** A real Fastify server with the guard on, or off for the negative control. */
+/** A real Fastify server, with the guard, or without it for the negative control. */
 
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
@@ -23,14 +23,14 @@ export class Served extends ServedBase {
     super(setup)
     this.#setup = setup
     const stream = { write: (line: string) => void this.log.push(JSON.parse(line)) }
-    // Without a guard a handler that hangs would hold up the end of its server for ever.
+    // Without a guard, a hanging handler would keep its server from closing forever.
     const closing = this.isGuarded ? {} : { forceCloseConnections: true }
     const answering = setup.answerAfter === undefined ? {} : { handlerTimeout: setup.answerAfter }
     const options = { logger: { level: 'info', stream }, ...closing, ...answering, ...setup.server }
     this.app = Fastify(options) as never
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when the server listens. */
   start(routes: (app: FastifyInstance, served: Served) => void): Promise<this> {
     return this.startedBy(() => this.#start(routes))
   }
@@ -64,7 +64,10 @@ export class Served extends ServedBase {
     this.app.setErrorHandler(handle)
   }
 
-  /** Does something inside a request, and resolves when that has its answer. Rejects as the handler does. */
+  /**
+   * Runs a task inside a request. Resolves with its result when the
+   * request is answered; rejects as the task does.
+   */
   async inRequest<Result>(task: (request: FastifyRequest) => Promise<Result>): Promise<Result> {
     let handled: Promise<Result> | undefined
     this.#task = (request) => {

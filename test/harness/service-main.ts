@@ -1,6 +1,7 @@
 /**
- * A service as PM2, at(1) or a session bus is: it starts programs for whoever asks at its socket, with the environment that it is
- * given. With a command it is the supervisor of that, too, and with SUBREAPER set the parent of the command's orphans.
+ * A service like PM2, at(1) or a session bus: it starts the programs that clients of its socket ask for, with
+ * the given environment. If it has a command, it also supervises that; with SUBREAPER set, it is the
+ * subreaper of the command's orphans.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -17,7 +18,7 @@ const [socket, ...supervised] = process.argv.slice(2) as [string, ...string[]]
 const { SUBREAPER, RESTARTS = '0', ...env } = process.env
 
 if (SUBREAPER !== undefined) {
-  // Not public: the compiled file itself.
+  // Not public: loads the compiled file.
   const url = new URL('../../../dist/platform/current.js', import.meta.url).href
   const { loadNativeCalls }: typeof PlatformModule = await import(url)
   const libc = await loadNativeCalls()

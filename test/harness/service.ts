@@ -1,4 +1,4 @@
-/** A service that starts programs in the environment it is given: see `service-main.ts`. */
+/** A service that starts programs with the environment that it is given: see `service-main.ts`. */
 
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -10,10 +10,10 @@ import { startOrphan } from './orphan.js'
 
 const entry = fileURLToPath(new URL('./service-main.js', import.meta.url))
 
-/** Where a service listens that is still to be started, and what starts it. */
+/** The command that starts a service, which is not started yet. */
 export function serviceAt(t: Pick<TestContext, 'after'>): {
   readonly command: readonly [string, ...string[]]
-  /** For the environment of who asks it. */
+  /** For the environment of its clients. */
   readonly env: NodeJS.ProcessEnv
 } {
   const folder = mkdtempSync(join(tmpdir(), 'service-'))
@@ -25,7 +25,7 @@ export function serviceAt(t: Pick<TestContext, 'after'>): {
   }
 }
 
-/** Starts a service that nobody supervises. Resolves with the environment of who asks it. */
+/** Starts a service without a supervisor. Resolves with the variables for the environment of its clients. */
 export async function startService(t: Pick<TestContext, 'after'>): Promise<NodeJS.ProcessEnv> {
   const { command, env } = serviceAt(t)
   const service = await startOrphan(t, command, process.env)

@@ -1,6 +1,6 @@
 /**
- * A process that looks like the keeper of another one, which does nothing, and answers for it: what no real keeper is made
- * to say.
+ * A process that looks like the keeper of an idle worker, and answers as the
+ * test wants: with what no real keeper sends.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -20,13 +20,13 @@ const program = `
 
 export class StandInKeeper {
   readonly pid: number
-  /** Process id of its worker. */
+  /** The pid of its worker. */
   readonly worker: number
   readonly #folder: string
   readonly #process: ChildProcess
   readonly #worker: ChildProcess
 
-  /** Starts one that answers with that, or never. */
+  /** Starts one that sends this answer, or none. */
   static async start(answer?: object | string): Promise<StandInKeeper> {
     const folder = mkdtempSync(join(tmpdir(), 'subprocess-guard-'))
     const worker = spawn('sleep', ['1000'], { stdio: 'ignore' })

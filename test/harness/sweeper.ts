@@ -1,4 +1,7 @@
-/** A sweep in a process of its own: it spares what descends from it, and a test's workers must not. */
+/**
+ * Runs a sweep in its own process: a sweep spares its own descendants, and
+ * a test's workers must not be among them.
+ */
 
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +15,7 @@ export interface SweptProcess {
   readonly pid: number
   readonly command: string
   readonly worker?: number
-  /** Undefined in a dry run. */
+  /** How it was ended; undefined in a dry run. */
   readonly ended?: string
   readonly why?: string
 }
@@ -27,7 +30,7 @@ export interface SweepSetup {
   /** Options of Node. */
   readonly nodeFlags?: readonly string[]
   readonly env?: NodeJS.ProcessEnv
-  /** What runs the sweep. */
+  /** A command line to which that of the sweep is appended. */
   readonly wrapper?: readonly string[]
 }
 
@@ -39,7 +42,7 @@ export async function sweep(setup: SweepSetup = {}): Promise<Swept> {
   return { status, processes: JSON.parse(stdout) }
 }
 
-/** Runs a command and resolves with its status and output. Rejects with what it says on standard error. */
+/** Runs a command. Resolves with its exit status and output; rejects if it writes to standard error. */
 export function run(
   command: readonly string[],
   env: NodeJS.ProcessEnv = {}

@@ -1,16 +1,16 @@
-/** What the kernel has running for a connection, read from `/proc/net/tcp`. */
+/** The kernel's timer of a connection, read from `/proc/net/tcp`. */
 
 import { readFileSync } from 'node:fs'
 
 export interface TcpTimer {
   readonly name: 'none' | 'retransmission' | 'keep-alive' | 'other'
-  /** When it is due, in ms from now. */
+  /** The time until it fires, in ms. */
   readonly dueMs: number
 }
 
 const names = ['none', 'retransmission', 'keep-alive'] as const
 
-/** The timer of the end of a connection that has these ports, by IPv4. Undefined when there is no such connection. */
+/** The timer of the IPv4 connection with these ports. Undefined if there is no such connection. */
 export function tcpTimerOf(localPort: number, remotePort: number): TcpTimer | undefined {
   for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1)) {
     const [, local, remote, , , timer] = line.trim().split(/\s+/)

@@ -1,26 +1,26 @@
-/** A worker with a thousand subprocesses, and how long they take to end. */
+/** A worker with a thousand subprocesses, and the time until they have ended. */
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { assertGone } from './expectations.js'
 import { Worker, type WorkerSetup } from './worker.js'
 
-// A daemon with an empty environment beside every twentieth of them.
+// For every twentieth process there is a daemon with an empty environment.
 const requests: [string, number][] = [['daemon-empty-environment.sh', 50]]
 for (let i = 0; i < 19; i++) requests.push(['waits.sh', 50])
 
-/** How many processes that makes. */
+/** The number of processes in total. */
 export const allOfThem = 1_050
 
-// What is promised of the median of so many.
+// The promised median of this many rounds.
 const deadMs = 250
 const allRounds = 10
-// On a slower machine, or one that has other work, bare signals alone take most of that: then so many times what they take. A quiet machine
-// has 1.5 to 1.9.
+// On a slower or busy machine, bare signals alone take most of that time. Then the bound is this multiple of
+// what bare signals take. A quiet machine has a ratio of 1.5 to 1.9.
 const timesBare = 2.5
 const fewRounds = 5
 
-/** Starts a worker that has begun to start them. */
+/** Starts a worker that has begun to start all of them. */
 export async function startThousand(setup: WorkerSetup = {}): Promise<Worker> {
   const worker = await Worker.start(setup)
   for (const [program, times] of requests) worker.run(program, times)
@@ -28,8 +28,8 @@ export async function startThousand(setup: WorkerSetup = {}): Promise<Worker> {
 }
 
 /**
- * Asserts that they are dead 250 ms after their worker was killed, in the median of ten workers. Fewer will do where their median
- * is within the bound: `enough` of them.
+ * Asserts that they are dead 250 ms after their worker was killed, in the median of ten workers. If the
+ * median of the first `enough` workers is within the bound, these suffice.
  */
 export async function assertSoonDead(t: TestContext, enough: number): Promise<void> {
   const figures: number[] = []
@@ -37,7 +37,7 @@ export async function assertSoonDead(t: TestContext, enough: number): Promise<vo
   if (medianOf(figures) > deadMs) await addRounds()
   t.diagnostic(`until none was alive, in ms: ${figures.join(', ')}; median ${medianOf(figures)}`)
 
-  /** In turn with bare signals, so that both have the same of what else the machine does. */
+  /** Alternates with bare signals, so that other load affects both in the same way. */
   async function addRounds(): Promise<void> {
     const [guarded, bare]: [number[], number[]] = [[], []]
     while (bare.length < Math.max(allRounds - enough, fewRounds)) {
@@ -51,7 +51,7 @@ export async function assertSoonDead(t: TestContext, enough: number): Promise<vo
   }
 }
 
-/** How long after SIGKILL the last of a thousand was dead, in ms. */
+/** The time from SIGKILL of the worker until the last of a thousand is dead, in ms. */
 async function killWithThousand(): Promise<number> {
   const worker = await startThousand()
   try {
@@ -67,13 +67,13 @@ async function killWithThousand(): Promise<number> {
   }
 }
 
-/** How long one SIGTERM to each of the thousand takes, from a program that does nothing else, in ms. */
+/** The time that one SIGTERM to each of the thousand takes, from a program that does nothing else, in ms. */
 async function signalThousand(): Promise<number> {
   const worker = await startThousand({ guard: false })
   try {
     const announced = await worker.witness.present(allOfThem)
     const sentAt = performance.now()
-    // Their leaders' numbers: none has been reaped, since the worker lives.
+    // None of these pids is reused: the worker lives, so none of its children has been reaped.
     for (const { pid } of announced) process.kill(pid, 'SIGTERM')
     await assertGone(worker)
     return Math.round(performance.now() - sentAt)

@@ -1,4 +1,7 @@
-/** A test that fails in a listener of a subprocess's event: its runner has to learn whose failure that is. */
+/**
+ * A test that fails in a listener of a subprocess's event. The test
+ * runner must assign the failure to this test.
+ */
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'

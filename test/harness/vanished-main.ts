@@ -1,6 +1,7 @@
 /**
- * Run in a network namespace of its own. A client asks for what never ends, and then all packets are lost: it has vanished
- * without a word. Prints how long it took until the process of its request was gone, in ms.
+ * Runs in its own network namespace. A client sends a request that never ends, and then all
+ * packets are lost: the client vanishes without closing the connection. Prints the time until
+ * the process of its request was gone, in ms.
  */
 
 import { execFileSync } from 'node:child_process'

@@ -1,4 +1,4 @@
-/** A worker whose main thread blocks in many ways, each until a file is there; watched by the thread, or not. */
+/** A worker whose main thread blocks in many ways, each until a file exists. A thread watches it, or not. */
 
 import { execFileSync } from 'node:child_process'
 import { pbkdf2Sync } from 'node:crypto'
@@ -11,7 +11,7 @@ import type * as RouteLookup from '../../lib/watch/route-lookup.js'
 import type * as Watching from '../../lib/watch/watch-thread.js'
 import { compiled, keeperFile } from './compiled.js'
 
-// Not public: the compiled files themselves.
+// Not public: loads the compiled files.
 const { registerRouteLookup }: typeof RouteLookup = await compiled('watch/route-lookup')
 const { WatchThread }: typeof Watching = await compiled('watch/watch-thread')
 
@@ -22,7 +22,7 @@ registerRouteLookup((value) =>
   typeof value === 'object' && value !== null ? requests.get(value) : undefined
 )
 
-/** The last thing that this thread says before it blocks. */
+/** The last line that this thread prints before it blocks. */
 function announce(): void {
   writeSync(1, 'blocks\n')
 }
@@ -36,11 +36,11 @@ function loop(): void {
   while (!isReleased());
 }
 
-/** The work of a handler that takes nothing of the request along. */
+/** Blocks deep below a handler, in frames that do not hold the request. */
 function loopDeepBelow(depth: number): void {
   if (depth === 0) loop()
   else loopDeepBelow(depth - 1)
-  // After the call, so that it is a frame of its own.
+  // Code after the call keeps this a frame of its own.
   if (depth < 0) announce()
 }
 
@@ -63,7 +63,7 @@ const blocks: Record<string, (request: object) => unknown> = {
     }),
   regex(_request) {
     announce()
-    // Each more `a` takes twice the time; the first takes no time.
+    // Each additional `a` doubles the time. The first ones take no time.
     for (let length = 10; !isReleased(); length++) /^(a+)+$/.test(`${'a'.repeat(Math.min(length, 24))}!`)
   },
   'atomics-wait'(_request) {
@@ -76,7 +76,7 @@ const blocks: Record<string, (request: object) => unknown> = {
     try {
       execFileSync('sleep', ['1000'])
     } catch {
-      // Ended by the test.
+      // The test kills it.
     }
   },
   commands(_request) {
@@ -135,7 +135,7 @@ if (answerer === 'thread') {
   process.on('SIGHUP', () => watcher.connect(path, header))
   process.on('SIGUSR2', () => watcher.stop())
 } else {
-  // The obvious way, for the negative control: the main thread answers for itself.
+  // The obvious way, for the negative control: the main thread itself answers.
   const socket = connect(path)
   socket.write(header)
   socket.on('data', () => {

@@ -1,4 +1,4 @@
-/** A worker that blocks, and its keeper, played by the test: it asks where the worker is. */
+/** A worker that blocks, and its keeper, played by the test, which asks where the worker is. */
 
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,9 +16,9 @@ const program = fileURLToPath(new URL('./watched-main.js', import.meta.url))
 const header = 'header of forty bytes, as it was told___'
 const longestStartMs = 30_000
 
-/** The keeper's socket, as the thread sees it. */
+/** The keeper's socket, as the watching thread sees it. */
 export class Door {
-  /** Connections that have sent their header, the last one last. */
+  /** Connections that have sent their header, the most recent last. */
   readonly connections: Socket[] = []
   readonly path: string
   readonly #server = createServer((socket) => this.#admit(socket))
@@ -28,7 +28,7 @@ export class Door {
     this.#server.listen(path)
   }
 
-  /** Asks the connection that came last, and resolves with its answer. */
+  /** Asks on the most recent connection, and resolves with the answer. */
   async where(question: Partial<StackSampleRequest> = {}): Promise<StackSample> {
     return (await this.wheres(1, question))[0] as StackSample
   }
@@ -58,11 +58,11 @@ export class Door {
   }
 }
 
-/** Which handler blocks. */
+/** The kind of handler that blocks. */
 export type Kind = 'fastify-sync' | 'fastify-async' | 'express' | 'http'
 
 export interface WatchedSetup {
-  /** Who answers the keeper: the thread, or, for the negative control, the main thread itself. */
+  /** What answers the keeper: the watching thread, or, for the negative control, the main thread. */
   readonly answerer?: 'thread' | 'main-thread'
   readonly nodeFlags?: readonly string[]
 }
@@ -76,7 +76,7 @@ export class Watched {
   #output = ''
   #errors = ''
 
-  /** Resolves when the worker serves and its thread has come to the door. */
+  /** Resolves when the worker serves and its thread has connected. */
   static async start(setup: WatchedSetup = {}): Promise<Watched> {
     const watched = new Watched(setup)
     try {
@@ -105,18 +105,21 @@ export class Watched {
     return this.process.pid as number
   }
 
-  /** What it wrote to standard error. */
+  /** Its standard error. */
   get errors(): string {
     return this.#errors
   }
 
-  /** What it said with that word first. */
+  /** The rest of each output line that begins with that word. */
   said(word: string): string[] {
     const lines = this.#output.split('\n').filter((line) => line.startsWith(word))
     return lines.map((line) => line.slice(word.length + 1))
   }
 
-  /** Sends a request that blocks the worker. Resolves when it is about to; the answer comes when it is released. */
+  /**
+   * Sends a request that blocks the worker. Resolves right before it
+   * blocks. `answer` resolves after it is released.
+   */
   async block(kind: Kind, block: string): Promise<{ answer: Promise<Answer> }> {
     const port = this.ports[kind === 'fastify-sync' || kind === 'fastify-async' ? 'fastify' : kind]
     rmSync(this.#releaseFile, { force: true })
@@ -126,12 +129,12 @@ export class Watched {
     return { answer }
   }
 
-  /** Lets the loops go. */
+  /** Ends the block. */
   release(): void {
     writeFileSync(this.#releaseFile, '')
   }
 
-  /** Whether it serves: nothing holds it. */
+  /** Whether it serves, so that nothing blocks it. */
   async serves(): Promise<boolean> {
     return (await ask(this.ports.fastify, '/ping').answer).body === 'pong'
   }

@@ -1,4 +1,4 @@
-/** The package as it is where its optional dependency could not be installed. */
+/** The package installed without its optional dependency. */
 
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,9 +12,9 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 export interface Installed {
   readonly plugin: typeof subprocessGuard
   readonly createGuard: typeof createGuard
-  /** The entry of the command. */
+  /** The entry file of the command. */
   readonly cli: string
-  /** Where another process finds it. */
+  /** The URL by which another process imports it. */
   readonly url: string
   remove(): void
 }
@@ -28,7 +28,7 @@ export async function installWithoutKoffi(): Promise<Installed> {
   for (const name of Object.keys(dependencies)) {
     symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
   }
-  // For workers of other users.
+  // Workers of other users read it too.
   chmodSync(folder, 0o755)
   const url = pathToFileURL(join(folder, 'dist', 'index.js')).href
   const { default: plugin, createGuard } = await import(url)

@@ -1,4 +1,7 @@
-/** Knows whether processes are alive: each holds the writing end of a pipe, and its end is their end. */
+/**
+ * Knows whether processes are alive: each holds the write end of a pipe open, and
+ * the pipe ends when the last one has ended.
+ */
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
@@ -16,16 +19,16 @@ export interface Announced extends Identity {
 
 export class Witness {
   readonly announced: Announced[] = []
-  /** Everything that was said and is no announcement. */
+  /** All lines that are not announcements. */
   readonly said: string[] = []
   readonly #path: string
   readonly #socket: Socket
-  /** Keeps the pipe from ending before the first process has opened it. */
+  /** Keeps the pipe open until the first process has opened it. */
   #ownEnd: number | undefined
   #hasEnded = false
   #text = ''
 
-  /** With a pipe of its own, or one of those that `makePipes` has made. */
+  /** Creates its own pipe, or takes one that `makePipes` has made. */
   constructor(path = makePipes(1)[0] as string) {
     this.#path = path
     const fd = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -37,12 +40,12 @@ export class Witness {
     })
   }
 
-  /** For the environment of the programs, which announce themselves at this path. */
+  /** The environment of the programs, which announce themselves at this path. */
   get env(): NodeJS.ProcessEnv {
     return { ...process.env, WITNESS: this.#path }
   }
 
-  /** Resolves when so many processes have announced themselves, within so many ms. */
+  /** Resolves when so many processes have announced themselves, or fails after so many ms. */
   async present(count: number, ms = patienceMs): Promise<Announced[]> {
     const names = (): string => this.announced.map(({ pid, name }) => `${pid} ${name}`).join(', ')
     await this.#until(
@@ -54,7 +57,7 @@ export class Witness {
     return this.announced
   }
 
-  /** Resolves when that was said. */
+  /** Resolves when that line was written. */
   async heard(text: string): Promise<void> {
     await this.#until(
       'said',
@@ -63,12 +66,12 @@ export class Witness {
     )
   }
 
-  /** Whether every process has let the pipe go within so many ms. */
+  /** Whether every process has released the pipe within so many ms. */
   async goneWithin(ms: number): Promise<boolean> {
     this.#letGo()
     if (this.#hasEnded) return true
     const timeout = new AbortController()
-    // Timers come before the poll for input: an end that is there already is seen first.
+    // Timers run before the poll for input. With setImmediate, an end that is already there is seen first.
     const timer = setTimeout(() => setImmediate(() => timeout.abort()), ms)
     try {
       await once(this.#socket, 'end', { signal: timeout.signal })
@@ -80,19 +83,21 @@ export class Witness {
     }
   }
 
-  /** The processes of the announced that are alive. A zombie is not. */
+  /** The announced processes that are alive. A zombie is not. */
   living(): Announced[] {
     return this.announced.filter(isAlive)
   }
 
-  /** Every process that has the witness in its environment and lives, announced or not, by a look at all there are. */
+  /**
+   * All living processes that have the witness in their environment, announced or not, by a scan of /proc.
+   */
   heirs(): number[] {
     const inherited = `WITNESS=${this.#path}`
     const pids = readdirSync('/proc').map(Number).filter(Number.isInteger)
     return pids.filter((pid) => environmentOf(pid).includes(inherited))
   }
 
-  /** Ends what a test has left, by pid, and closes the pipe. */
+  /** Kills what a failed test has left, by pid, and closes the pipe. */
   close(): void {
     for (const { pid } of this.living()) end(pid)
     this.#letGo()
@@ -132,10 +137,10 @@ export class Witness {
   }
 }
 
-/** Makes so many named pipes by one command, each in a folder of its own. */
+/** Makes so many named pipes with one command, each in its own directory. */
 export function makePipes(count: number): string[] {
   const folders = Array.from({ length: count }, () => mkdtempSync(join(tmpdir(), 'witness-')))
-  // Other users' processes announce themselves too.
+  // Processes of other users announce themselves too.
   for (const folder of folders) chmodSync(folder, 0o755)
   const paths = folders.map((folder) => join(folder, 'pipe'))
   execFileSync('mkfifo', ['-m', '666', ...paths])

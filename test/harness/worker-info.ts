@@ -1,4 +1,4 @@
-/** What a hook is told of a worker that hung, with all that may be in it. */
+/** What a hook gets for a worker that hung, with all optional fields. */
 
 import type { WorkerInfo } from '../../lib/wire/worker-info.js'
 

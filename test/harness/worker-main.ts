@@ -1,4 +1,4 @@
-/** The entry of a worker that a test ends: its routes start programs, and end the worker itself. */
+/** A worker that a test ends. Its routes start programs and end the worker itself. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,11 +19,13 @@ const launch = process.argv[2] as 'keeper' | 'direct' | 'unguarded'
 const options = JSON.parse(process.env.GUARD_OPTIONS ?? '{}')
 const isGuarded = launch !== 'unguarded'
 
-// Another copy of the package where the test has one.
+// Another copy of the package, for tests that have one.
 const guardPackage = process.env.GUARD_PACKAGE ?? 'fastify-subprocess-guard'
 const { default: plugin }: { default: typeof subprocessGuard } = await import(guardPackage)
 
-/** What it was told last may still be on its way: a test that kills both would lose it. */
+/**
+ * Resolves when the keeper has read all previous messages, which a test that kills both would lose otherwise.
+ */
 const keeperHasHeard = (scope: FastifyRequest['subprocesses']): Promise<unknown> => scope.list()
 
 const endings: Record<string, () => void> = {
@@ -31,7 +33,7 @@ const endings: Record<string, () => void> = {
   close: () => void app.close(),
   abort: () => process.abort(),
   throw() {
-    // Out of reach of Fastify, which would turn it into an answer.
+    // Outside of the handler: Fastify would turn the error into a response.
     setImmediate(() => {
       throw new Error('thrown where nobody catches')
     })
@@ -42,7 +44,7 @@ const endings: Record<string, () => void> = {
   }
 }
 
-/** What a route does with its scope; the worker ends before the route does. */
+/** What a route does with its scope. The worker ends before the route does. */
 const acts: Record<string, (request: FastifyRequest) => unknown> = {
   adopt(request) {
     request.subprocesses.adopt(spawn(...commandOf('background-child.sh'), { stdio: 'ignore' }))
@@ -70,17 +72,19 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
     while ((await scope.list()).length < 4);
     void scope.close()
   },
-  /** As code does that knows nothing of the guard. */
+  /** As code that knows nothing of the guard. */
   'start-apart'() {
     spawn(...commandOf('daemon.sh'), { stdio: 'ignore' }).unref()
   },
-  /** As if the worker had died between the start of a command and its announcement to the keeper. */
+  /** As if the worker had died between the start of a command and the message to the keeper about it. */
   'start-unannounced'() {
     const mark = process.env.SUBPROCESS_GUARD_MARK?.replace('/0', '/1000')
     const env = { ...process.env, SUBPROCESS_GUARD_MARK: mark }
     spawn(...commandOf('daemon.sh'), { stdio: 'ignore', detached: true, env })
   },
-  /** Runs a program until the test lets the worker go on, and tells what the end of the scope has ended. */
+  /**
+   * Runs a program until the test lets the worker go on, and reports what the close of the scope has ended.
+   */
   async 'ask-service'(request) {
     const { subprocesses: scope } = request
     void scope.closed.then(({ processes }) =>
@@ -99,7 +103,7 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
   }
 }
 
-// A handler of this signal does not run in a blocked event loop, but the signal does not end the worker.
+// In a blocked event loop a signal handler does not run, but with one, the signal does not end the worker.
 if (process.env.HEEDS_SIGABRT !== undefined) process.on('SIGABRT', () => {})
 
 const app = Fastify({ forceCloseConnections: true, loggerInstance: logLines() })
@@ -119,14 +123,15 @@ app.get<{ Params: { act: string } }>('/with-scope/:act', async (request) => {
   say('acted')
   await never()
 })
-// Both run a program and block the event loop when the test says so. Afterwards they answer, or wait for their deadline.
+// Both routes run a program and block the event loop when the test says so. Afterwards
+// they answer, or wait for their deadline.
 app.get<{ Querystring: { deadlineMs: string } }>(
   '/block/:then',
   { config: { subprocessGuard: { timeout: distantMs } } },
   (request) =>
     block(request, async () => {
       if (!isGuarded) return
-      // It passes while the event loop is blocked: the keeper has to be told before.
+      // The deadline passes while the event loop is blocked, so the keeper must know it before.
       await passDeadlines({ inMs: Number(request.query.deadlineMs) })
       request.subprocesses.sendDeadline()
     })
@@ -165,15 +170,15 @@ async function block(request: FastifyRequest, beforeBlock: () => Promise<void>):
   })
   await beforeBlock()
   say('blocking')
-  // Leaves the processor to others, but not to the event loop.
+  // Blocks the event loop without using the processor.
   while (!existsSync(process.env.GO_ON as string)) sleepFor(10)
-  // Asked for here, so that the request is still among the variables while the loop is blocked.
+  // Used here, after the block, so that the request is still a live variable during the block.
   const { then } = request.params as { then: string }
   if (then !== 'answer') await never()
   return 'answer'
 }
 
-/** Blocks the thread without use of the processor. */
+/** Blocks the thread without using the processor. */
 function sleepFor(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
 }
@@ -185,11 +190,11 @@ function commandOf(program: string, args: string[] = []): [command: string, args
 function run(request: FastifyRequest, program: string, args: string[] = []): ChildProcess {
   const command = commandOf(program, args)
   if (isGuarded) return request.spawn(...command, { stdio: 'ignore' })
-  // Without a guard: the same as its keeper does, short of the keeper.
+  // Without a guard: a plain spawn, in its own session as with the keeper.
   return spawn(...command, { stdio: 'ignore', detached: true })
 }
 
-/** By the witness, since a terminal would mix it with what else is shown there. */
+/** Through the witness, because a terminal would mix it with other output. */
 function tell(fact: object): void {
   say(`worker ${JSON.stringify(fact)}`)
 }

@@ -1,4 +1,4 @@
-/** A module that is preloaded into the worker: it says which processes have loaded it. */
+/** Preloaded into the worker: tells the witness which processes have loaded it. */
 
 import { appendFileSync } from 'node:fs'
 

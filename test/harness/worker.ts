@@ -1,4 +1,4 @@
-/** A worker in a process of its own, with or without a terminal, and what can be seen of its end. */
+/** A worker in its own process, with or without a terminal, and what a test can observe of its end. */
 
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,10 +13,10 @@ import { end, identityOf, isAlive, statOf } from './proc.js'
 import { Witness } from './witness.js'
 
 const entry = fileURLToPath(new URL('./worker-main.js', import.meta.url))
-// Enough for a heap to fill up and a thousand programs to start, on a machine that has other work.
+// Enough for a heap to fill up and a thousand programs to start on a busy machine.
 const longestWaitMs = 30_000
 
-/** From the block of its event loop to the deadline of the request that blocks it. */
+/** The time from the block of its event loop to the deadline of the request that blocks it, in ms. */
 export const deadlineMs = 500
 
 export interface WorkerSetup {
@@ -31,13 +31,16 @@ export interface WorkerSetup {
   /** Options of Node on the worker's command line. */
   nodeFlags?: readonly string[]
   env?: NodeJS.ProcessEnv
-  /** Whose rights it has: a user and the group of that number. Default: those of the test. */
+  /** The uid and gid it runs with. Default: those of the test. */
   user?: number
-  /** The start of a command line that ends with the worker's: it sets the stage, and takes on the user's rights. */
+  /**
+   * A command line to which the worker's is appended. It prepares the
+   * environment and assumes the rights of `user`.
+   */
   within?: readonly string[]
 }
 
-/** What a keeper says on standard error when its worker is gone. */
+/** A log line that a keeper writes to standard error when its worker is gone. */
 export interface KeeperLine {
   readonly worker: number
   readonly msg: string
@@ -47,7 +50,7 @@ export interface KeeperLine {
   readonly leftFolders?: readonly { path: string }[]
 }
 
-/** Why there can be no terminal here; undefined where there can. */
+/** Why no terminal can be created here; undefined if it can. */
 export function whyNoTerminal(): string | undefined {
   const { stdout } = spawnSync('script', ['--version'], { encoding: 'utf8' })
   return stdout?.includes('util-linux') ? undefined : 'script(1) of util-linux is missing'
@@ -57,7 +60,7 @@ export class Worker {
   readonly witness = new Witness()
   pid!: number
   port!: number
-  /** Process id of the keeper; undefined without the guard. */
+  /** The pid of the keeper; undefined without the guard. */
   keeper: number | undefined
   #isAlive = (): boolean => false
   #isKeeperAlive = (): boolean => false
@@ -65,7 +68,7 @@ export class Worker {
   readonly #home = mkdtempSync(join(tmpdir(), 'worker-'))
   readonly #tmp = join(this.#home, 'tmp')
   readonly #goOn = join(this.#home, 'go-on')
-  /** The worker itself, or script(1), which is its terminal. */
+  /** The worker itself, or script(1), which provides its terminal. */
   readonly #process: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #closed: Promise<unknown>
   #output = ''
@@ -77,7 +80,7 @@ export class Worker {
       await worker.#serves()
       return worker
     } catch (error) {
-      // What it and its keeper have said of why may still be on its way.
+      // The reason that it and its keeper have printed may not have arrived yet.
       if (worker.#process.exitCode !== null) await worker.#closed
       worker.close()
       throw new Error(`no worker: ${worker.#output}`, { cause: error })
@@ -92,7 +95,7 @@ export class Worker {
     const command = [...within, process.execPath, ...nodeFlags, entry, guard ? launch : 'unguarded']
     const [file, ...args] = terminal ? inTerminal(command) : command
     this.#process = spawn(file as string, args, {
-      // A core dump of its end would be left here.
+      // A core dump would be written here.
       cwd: this.#home,
       env: {
         ...this.witness.env,
@@ -110,30 +113,31 @@ export class Worker {
         this.#output += text
       })
     }
-    // What is typed into a terminal that has gone is lost.
+    // Input for a closed terminal is lost.
     this.#process.stdin.on('error', () => {})
   }
 
-  /** Has the worker run a program in a request that it never answers. */
+  /** Runs a program in a request that the worker never answers. */
   run(program: string, times = 1, args: readonly string[] = []): void {
     const given = args.length === 0 ? '' : `&args=${args.join('+')}`
     ask(this.port, `/run?program=${program}&times=${times}${given}`)
   }
 
-  /** Has the worker use a scope's other methods, in a request that it never answers. Resolves when that is done. */
+  /** Runs an act with a scope, in a request that the worker never answers. Resolves when the act is done. */
   async withScope(act: string): Promise<void> {
     this.startWithScope(act)
     await this.witness.heard('acted')
   }
 
-  /** The same for what does not end. */
+  /** The same for an act that does not end. */
   startWithScope(act: string): void {
     ask(this.port, `/with-scope/${act}`)
   }
 
   /**
-   * Has the worker run a program and block its event loop, until it is told to go on, with a deadline that passes meanwhile.
-   * Resolves when it is blocked and as many processes as the program has are there.
+   * Runs a program and blocks the worker's event loop until `goOn()`, with a deadline
+   * that passes meanwhile. Resolves when the worker is blocked and `processCount`
+   * processes of the program have announced themselves.
    */
   block(program: string, then: 'answer' | 'wait', processCount: number): Promise<Asked> {
     return this.#block('block', program, then, processCount)
@@ -154,12 +158,12 @@ export class Worker {
     return asked
   }
 
-  /** Lets a blocked worker go on. */
+  /** Ends the block of its event loop. */
   goOn(): void {
     writeFileSync(this.#goOn, '')
   }
 
-  /** Has the worker end itself. */
+  /** Makes the worker end itself. */
   end(ending: string): void {
     ask(this.port, `/end/${ending}`)
   }
@@ -173,7 +177,7 @@ export class Worker {
     this.#process.stdin.write(text)
   }
 
-  /** Takes its terminal away, as a closed window or a lost connection does. */
+  /** Closes its terminal, as a closed window or a lost connection does. */
   hangUp(): void {
     this.#process.kill('SIGKILL')
   }
@@ -183,28 +187,28 @@ export class Worker {
     await eventually('the worker is dead', () => !this.#isAlive(), longestWaitMs)
   }
 
-  /** Resolves when the keeper is dead, too. */
+  /** Resolves when the keeper is dead too. */
   async keeperDead(ms?: number): Promise<void> {
     await eventually('the keeper is dead', () => !this.#isKeeperAlive(), ms)
   }
 
-  /** Kills its keeper, and keeps the worker, which lives on, from ending anything in its place. */
+  /** Kills its keeper. The worker stays alive but is stopped, so that it cannot end anything itself. */
   async loseKeeper(): Promise<void> {
     this.kill('SIGSTOP')
     await eventually('it is stopped', () => statOf(this.pid)?.state === 'T')
     process.kill(this.keeper as number, 'SIGKILL')
-    // Nobody reaps it: its parent is stopped.
+    // It stays a zombie: its parent is stopped.
     await this.keeperDead()
   }
 
-  /** Kills its keeper and the worker, before either can act on the other's end. */
+  /** Kills its keeper and the worker, before either can react to the other's end. */
   async loseBoth(): Promise<void> {
     await this.loseKeeper()
     this.kill('SIGKILL')
     await this.dead()
   }
 
-  /** The status with which it ended, as a shell tells it. */
+  /** Its exit status, as a shell reports it. */
   async status(): Promise<number> {
     if (!this.#isInTerminal) {
       await this.#closed
@@ -215,7 +219,7 @@ export class Worker {
     return Number(this.said('status')[0])
   }
 
-  /** What was said to the witness after that word. */
+  /** The rest of each witness line that begins with that word. */
   said(word: string): string[] {
     const prefix = `${word} `
     return this.witness.said
@@ -223,7 +227,7 @@ export class Worker {
       .map((line) => line.slice(prefix.length))
   }
 
-  /** All that the worker and its keeper have printed, once nobody can print any more. */
+  /** Everything that the worker and its keeper have printed, after both have ended. */
   async output(): Promise<string> {
     // The shell's `cat` holds the terminal open until it reads the end of its input.
     if (this.#isInTerminal) this.type('\x04')
@@ -231,38 +235,38 @@ export class Worker {
     return this.#output
   }
 
-  /** All that the worker and its keeper have printed until now. */
+  /** Everything that the worker and its keeper have printed until now. */
   get errors(): string {
     return this.#output
   }
 
-  /** What the keeper has said. */
+  /** The log lines of the keeper. */
   async keeperLines(): Promise<KeeperLine[]> {
     const lines = (await this.output()).split('\n')
     return (
       lines
         .filter((line) => line.includes('"name":"fastify-subprocess-guard"'))
-        // A terminal shows what was typed, too.
+        // A terminal echoes what was typed.
         .map((line) => JSON.parse(line.slice(line.indexOf('{'))) as KeeperLine)
     )
   }
 
-  /** Its folder for temporary files. */
+  /** Its directory for temporary files. */
   get temporaryFolder(): string {
     return this.#tmp
   }
 
-  /** What is in the folder for temporary files, which is this worker's own. */
+  /** The names in its directory for temporary files, which no other worker uses. */
   temporaryFiles(): string[] {
     return readdirSync(this.#tmp)
   }
 
-  /** Every process that has inherited the worker's environment and lives, by a look at all there are. */
+  /** All living processes that have inherited the worker's environment, by a scan of /proc. */
   heirs(): number[] {
     return this.witness.heirs()
   }
 
-  /** Ends what a test has left, by pid. */
+  /** Kills what a failed test has left, by pid. */
   close(): void {
     this.#process.kill('SIGKILL')
     if (this.#isAlive()) end(this.pid)
@@ -286,15 +290,15 @@ export class Worker {
   }
 }
 
-/** Tells whether the process that has the number now is alive. */
+/** Returns a function that checks whether the process that has the pid now is alive. */
 function lifeOf(pid: number): () => boolean {
   const identity = identityOf(pid)
   return () => isAlive(identity)
 }
 
 /**
- * The command as the foreground job of a shell in a terminal. The shell stays when the job has ended, and
- * holds the witness until it has told the status.
+ * The command as the foreground job of a shell in a terminal. The shell stays after the end of the job, and
+ * holds the witness until it has reported the status.
  */
 function inTerminal(command: readonly string[]): string[] {
   const job = command.map((part) => `'${part}'`).join(' ')

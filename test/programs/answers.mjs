@@ -1,4 +1,4 @@
-// A child with a channel: tells what it is, answers each message with the message, and ends when told or cut off.
+// A child with a channel: reports its arguments, echoes each message, and ends when told or disconnected.
 process.send({
   argv: process.argv.slice(2),
   execArgv: process.execArgv,

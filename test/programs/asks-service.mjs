@@ -1,4 +1,4 @@
-// Has the service at $SERVICE start a program that waits, in this environment.
+// Asks the service at $SERVICE to start a waiting program with this environment.
 import { connect } from 'node:net'
 
 const command = ['sh', '-c', 'exec 9>"$WITNESS"; echo "alive $$ served" >&9; exec sleep 1000']

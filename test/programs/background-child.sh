@@ -1,4 +1,4 @@
-# A shell with a child in the background.
+# A shell with a background child.
 exec 9>"$WITNESS"
 sleep 1000 &
 echo "alive $! child" >&9

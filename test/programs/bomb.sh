@@ -1,4 +1,4 @@
-# A bounded fork bomb: each process starts two more, to a depth, and stays. None of them heeds SIGTERM.
+# A bounded fork bomb: each process starts two more, down to a depth, and stays. All of them ignore SIGTERM.
 trap '' TERM
 exec 9>>"$WITNESS"
 echo "alive $$ bomb-$1" >&9

@@ -1,4 +1,4 @@
-# Writes without end to a pipe that nobody may be reading.
+# Writes without end to a pipe that may have no reader.
 exec 9>"$WITNESS"
 echo "alive $$ chatty" >&9
 exec yes

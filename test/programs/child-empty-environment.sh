@@ -1,4 +1,4 @@
-# Has a child that emptied its environment.
+# Has a child with an empty environment.
 exec 9>"$WITNESS"
 env -i "$(command -v sleep)" 1000 &
 echo "alive $! no-environment" >&9

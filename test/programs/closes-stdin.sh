@@ -1,4 +1,4 @@
-# Closes its standard input at once and lives on.
+# Closes its standard input at once and goes on running.
 exec 9>"$WITNESS"
 exec </dev/null
 echo "alive $$ closes-stdin" >&9

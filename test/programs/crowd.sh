@@ -1,4 +1,5 @@
-# Hundreds of processes, as many as it is told, that sleep until the standard input of the first one ends. Its output ends when they sleep.
+# Starts so many hundreds of processes. They sleep until the standard input of the first
+# one ends. Its output ends when all sleep.
 exec 3<&0
 hundred() {
   for ten in 0 1 2 3 4 5 6 7 8 9; do

@@ -1,4 +1,4 @@
-# Forks twice, leaves its session and blanks the mark. The command itself stays.
+# Starts a daemon that leaves its session and has a blank mark. The command itself stays.
 exec 9>"$WITNESS"
 sh "${0%/*}/leave-session.sh" env SUBPROCESS_GUARD_MARK= setsid sh -c 'echo "alive $$ daemon" >&9; exec sleep 1000'
 echo "alive $$ leader" >&9

@@ -1,4 +1,5 @@
-# Leaves its session and has no environment until it reads a line. Then it has the mark, as whoever has come through its exec.
+# Starts a daemon in its own session without an environment. When the daemon reads a line, it gets the mark by
+# an exec: like a process whose environment appears only at the end of its exec.
 exec 9>"$WITNESS" 8<&0
 sh "${0%/*}/leave-session.sh" env -i "$(command -v setsid)" "$(command -v sh)" -c '
 echo "alive $$ bare" >&9

@@ -1,6 +1,7 @@
-# Ends as its first argument says, and calls itself by the second one. The third one, if any, it writes first; "much" stands for
-# more than a compressor holds back.
-# ends: by itself, with an answer. dies: of SIGTERM. obeys: with 0 when it gets SIGTERM, after a last word. silent: the same without it.
+# The first argument is how it ends, the second one its name. It writes the third one, if any, before it
+# waits; "much" is more than a compressor buffers.
+# ends: by itself, with an answer. dies: of SIGTERM. obeys: with 0 on SIGTERM, after a last
+# line. silent: the same without that line.
 exec 9>"$WITNESS"
 case $1 in
   obeys) trap 'echo last; exit 0' TERM ;;

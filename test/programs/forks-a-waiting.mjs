@@ -1,4 +1,4 @@
-// Starts a program that waits, and waits itself.
+// Starts a waiting program, and waits.
 import { spawn } from 'node:child_process'
 
 const waits = new URL('waits.sh', import.meta.url)

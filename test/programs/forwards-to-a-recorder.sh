@@ -1,6 +1,7 @@
-# A wrapper that passes SIGTERM on to what it runs, and waits for its end.
+# A wrapper that forwards SIGTERM to its child, and waits for its end.
 exec 9>"$WITNESS"
-# If the recorder was asked, too, it is to know that before it is asked again: two signals at once would be one.
+# If the recorder also got the signal directly, it must handle that before the next one:
+# two pending signals would merge into one.
 pass_on() {
   looks=0
   until [ -e "$WITNESS-$$-asked" ] || [ $looks -eq 50 ]; do

@@ -1,4 +1,4 @@
-# The leader does nothing when it is asked to end, and its child tidies up.
+# The leader catches SIGTERM and does nothing; its child cleans up.
 exec 9>"$WITNESS"
 trap : TERM
 sh "${0%/*}/finishes-on-term.sh" &

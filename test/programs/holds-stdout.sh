@@ -1,4 +1,4 @@
-# Says something and exits; its child holds standard output for ever.
+# Prints a line and exits; its child holds standard output open forever.
 exec 9>"$WITNESS"
 echo said
 sleep 1000 &

@@ -1,4 +1,4 @@
-# Forks a successor and exits, for ever, all in one group.
+# Forks a successor and exits, forever, all in one process group.
 exec 9>>"$WITNESS"
 [ -n "$HOPS" ] || echo "alive $$ hops" >&9
 HOPS=1

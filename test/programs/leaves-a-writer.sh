@@ -1,4 +1,4 @@
-# Answers and exits with 0, and leaves a child that writes to its output all the time.
+# Answers, exits with 0, and leaves a child that writes to its output all the time.
 exec 9>"$WITNESS"
 echo "alive $$ $1" >&9
 echo output

@@ -1,6 +1,6 @@
-# Has a child that it never waits for: whoever ends that child makes it a zombie.
+# Has a child that it never reaps: when that ends, it becomes a zombie.
 exec 9>"$WITNESS"
 sleep 1000 &
 echo "alive $$ parent-of-$!" >&9
-# A shell might still wait for it.
+# A shell might still reap it.
 exec sleep 1000

@@ -1,8 +1,9 @@
-# Writes two megabytes and, when asked, what its reader may leave in the pipe, and exits; its child writes on.
+# Writes two megabytes; then, after reading a line, as much as fits into
+# the pipe. Exits; its child goes on writing.
 exec 9>"$WITNESS"
 head -c 2000000 /dev/zero
 read -r _
-# In few large writes, which fit whole: small ones take more room than they have bytes.
+# A few large writes, which fit as a whole: small ones take more room than they have bytes.
 dd if=/dev/zero bs=32768 count=5 2>/dev/null
 echo whole
 (

@@ -1,4 +1,4 @@
-# Has files where programs put their temporary ones, with a background child that has more, and waits.
+# Has temporary files, and a background child with more of them, and waits.
 exec 9>"$WITNESS"
 mkdir -p "$TMPDIR/profile/cache" "$TMPDIR/closed"
 echo content >"$TMPDIR/profile/cache/file"

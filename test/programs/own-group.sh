@@ -1,4 +1,4 @@
-# Has a child in a group of its own, in the same session: timeout(1) makes one for itself.
+# Has a child in its own process group but in the same session: timeout(1) creates a group.
 exec 9>"$WITNESS"
 timeout 1000 sh -c 'echo "alive $$ in-own-group" >&9; exec sleep 1000' &
 echo "alive $! timeout" >&9

@@ -1,4 +1,4 @@
-// A worker of workerpool that announces itself at the witness, and holds it as long as it lives.
+// A worker of workerpool that announces itself to the witness, and holds its pipe open as long as it lives.
 import { openSync, writeSync } from 'node:fs'
 import workerpool from 'workerpool'
 

@@ -1,8 +1,9 @@
-# Stands for a recorder: when it is asked to end it takes a moment to finish its file, and a second SIGTERM spoils that. With the number of
-# a wrapper it takes until that has passed the signal on.
+# Simulates a recorder: after SIGTERM it needs a moment to finish its file, and a second SIGTERM spoils the
+# file. Given the pid of a wrapper, it needs until the wrapper has forwarded the signal.
 exec 9>"$WITNESS"
 asked=
-# The trap ends what is waited for: the signal may come between the test of the loop and its `wait`.
+# The trap ends the process that is waited for: the signal may come
+# between the test of the loop and its `wait`.
 trap '[ -z "$asked" ] || { echo spoilt >&9; exit 1; }; asked=1; : >"$WITNESS-$1-asked"; echo asked >&9; kill $idle' TERM
 sleep 1000 &
 idle=$!

@@ -1,5 +1,5 @@
-# Starts as many processes as the first argument says, each in a session of its own: as a chain, or side by side where the second
-# argument is `wide`. They are forks of one Perl program, since ten thousand programs take the machine half a minute.
+# Starts so many processes, each in its own session: as a chain, or side by side if the second argument is
+# `wide`. They are forks of one Perl program: to start ten thousand programs takes half a minute.
 export SESSIONS='
   use POSIX "setsid";
   my ($count, $shape, $number) = @ARGV;
@@ -10,7 +10,7 @@ export SESSIONS='
     next if $pid && $shape eq "wide";
     last if $pid;
     setsid;
-    # The kernel keeps a list of all forks above until a process becomes another program: the cost is quadratic.
+    # The kernel keeps a list of forking ancestors until a process execs: without exec, the cost is quadratic.
     exec "perl", "-e", $ENV{SESSIONS}, $count, $shape, $number if $shape eq "chain" && $number % 50 == 0;
     syswrite $witness, "alive $$ session-$number\n";
     last if $shape eq "wide";

@@ -1,4 +1,4 @@
-# Starts another process when it is asked to end, and ends before that one.
+# On SIGTERM, starts another process and exits before that one.
 exec 9>"$WITNESS"
 trap 'sleep 1000 & echo "alive $! late" >&9; exit 0' TERM
 echo "alive $$ starter" >&9

@@ -1,4 +1,4 @@
-# A tree that is stopped, as by SIGSTOP.
+# A process tree stopped by SIGSTOP.
 exec 9>"$WITNESS"
 sleep 1000 &
 echo "alive $! child" >&9

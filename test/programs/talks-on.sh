@@ -1,4 +1,4 @@
-# Says something and exits; its child writes to standard output for ever.
+# Prints a line and exits; its child writes to standard output forever.
 exec 9>"$WITNESS"
 echo said
 (while echo on; do sleep 0.1; done) &

@@ -1,4 +1,4 @@
-# Says what NODE_OPTIONS it was given, and waits.
+# Reports its NODE_OPTIONS, and waits.
 exec 9>"$WITNESS"
 echo "options $NODE_OPTIONS" >&9
 echo "alive $$ tells-node-options" >&9

@@ -1,4 +1,4 @@
-# Says that it was asked to end, tidies up until there is a file by the name of its first argument, and then ends.
+# On SIGTERM, reports it, and cleans up until the file that is its first argument exists. Then exits.
 exec 9>"$WITNESS"
 trap 'echo asked >&9; trap "" TERM; until [ -e "$1" ]; do sleep 0.05; done; echo tidied >&9; exit 0' TERM
 echo "alive $$ tidy" >&9

@@ -1,4 +1,4 @@
-# A tree of three, all of which ignore SIGTERM.
+# A leader, a child and a child with a grandchild, all of which ignore SIGTERM.
 exec 9>"$WITNESS"
 trap '' TERM
 sleep 1000 &

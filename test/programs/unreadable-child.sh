@@ -1,4 +1,4 @@
-# Its child runs a program that may be executed and not read: /proc tells other users nothing of its environment.
+# Its child runs a program that is executable but not readable: /proc hides its environment from other users.
 exec 9>>"$WITNESS"
 "$UNREADABLE_SLEEP" 1000 &
 echo "alive $! unreadable" >&9

@@ -1,4 +1,4 @@
-# Waits for ever, and dies of SIGTERM.
+# Waits forever, and dies of SIGTERM.
 exec 9>"$WITNESS"
 echo "alive $$ waits" >&9
 exec sleep 1000

@@ -1,5 +1,5 @@
-# Starts as many processes as the first argument says in its own group, as `wide.sh` does, and then a tenth of that in sessions
-# of their own.
+# Starts so many processes in its own process group, as `wide.sh` does, and
+# then a tenth as many in their own sessions.
 exec 9>"$WITNESS"
 line="$WITNESS-line-$$"
 mkfifo "$line"

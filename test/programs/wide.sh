@@ -1,5 +1,5 @@
-# Starts as many processes as the first argument says, side by side. They are forks of this shell, since a thousand programs
-# take the machine a second. Each waits for a line that never comes.
+# Starts so many processes side by side. They are forks of this shell: to start a thousand programs takes a
+# second. Each waits for a line that never comes.
 exec 9>"$WITNESS"
 line="$WITNESS-line-$$"
 mkfifo "$line"

@@ -1,4 +1,4 @@
-# Writes to the file that is its first argument without end, and so does a daemon of it. Neither heeds SIGTERM.
+# Writes to the file that is its first argument forever, and so does its daemon. Both ignore SIGTERM.
 exec 9>"$WITNESS"
 trap '' TERM
 setsid -f sh -c 'echo "alive $$ daemon" >&9; while :; do echo daemon >>"$0"; done' "$1"

@@ -1,16 +1,19 @@
-/** The processes that come from one run of a test file, or from a whole run, however far they have gone from it. */
+/** The living processes of one test file or of a whole run, daemons included. */
 
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { argumentsOf, end, environmentOf, livingOf, statOf } from '../harness/proc.js'
 
-/** How a process of a test is known. */
+/** How a process of a test is recognized. */
 export interface Origin {
-  /** What the realm in its environment begins with. */
+  /** The prefix of the realm in its environment. */
   readonly realm: string
-  /** The folder for its temporary files: a process without the environment may still have a file open there. */
+  /**
+   * The directory for its temporary files. A process without the
+   * environment may still have a file open there.
+   */
   readonly folder: string
-  /** The session of the test file, where it has one of its own. */
+  /** The session of the test file, if it has its own. */
   readonly session?: number
 }
 
@@ -22,7 +25,7 @@ export interface Alive {
 // The kernel removes a killed process at once, unless it is in uninterruptible sleep.
 const endedWithinMs = 10_000
 
-/** Every living process of that origin but this one. */
+/** All living processes of that origin except this one. */
 export function aliveOf(origin: Origin): Alive[] {
   return readdirSync('/proc')
     .map(Number)
@@ -31,7 +34,7 @@ export function aliveOf(origin: Origin): Alive[] {
     .map(({ pid }) => ({ pid, command: argumentsOf(pid).join(' ') }))
 }
 
-/** Waits until none is alive. Resolves with those that are after `ms`. */
+/** Waits until none is alive. Resolves with those that are still alive after `ms`. */
 export async function aliveAfter(origin: Origin, ms: number): Promise<Alive[]> {
   const until = performance.now() + ms
   for (;;) {
@@ -41,7 +44,7 @@ export async function aliveAfter(origin: Origin, ms: number): Promise<Alive[]> {
   }
 }
 
-/** Kills all of them, by pid, and what they start meanwhile. */
+/** Kills all of them by pid, including those that they start meanwhile. */
 export async function endAll(origin: Origin): Promise<void> {
   const until = performance.now() + endedWithinMs
   for (let alive = aliveOf(origin); alive.length > 0; alive = aliveOf(origin)) {
@@ -62,13 +65,13 @@ function isOf(pid: number, { realm, folder, session }: Origin): boolean {
   return pathsOf(pid).some((path) => `${path}/`.startsWith(`${folder}/`))
 }
 
-/** Its working directory and the files that it has open. */
+/** The working directory and the open files of a process. */
 function pathsOf(pid: number): string[] {
   const links = [`/proc/${pid}/cwd`]
   try {
     for (const name of readdirSync(`/proc/${pid}/fd`)) links.push(`/proc/${pid}/fd/${name}`)
   } catch {
-    // It has ended, or is another user's.
+    // It has ended, or belongs to another user.
   }
   return links.flatMap((link) => {
     try {

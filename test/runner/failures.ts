@@ -1,4 +1,6 @@
-/** What was alive when each test failed: noted by the preloaded hook, read by the reporter. */
+/**
+ * The processes that were alive when a test failed: recorded by the preloaded module, read by the reporter.
+ */
 
 import { tmpdir } from 'node:os'
 import { aliveOf, listOf } from './alive.js'

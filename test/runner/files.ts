@@ -1,15 +1,18 @@
-/** Which test files run, and in which order. */
+/** Selects the test files of a run, and their order. */
 
 import { readdirSync } from 'node:fs'
 
 export interface Plan {
-  /** Run side by side, in this order. */
+  /** Files that run concurrently, in this order. */
   readonly together: readonly string[]
-  /** Run one after the other when the others are done: they assert bounds in time, take all processors, or ask every keeper on the machine. */
+  /**
+   * Files that run one at a time after all others: they assert time bounds, use all
+   * processors, or query all keepers of the machine.
+   */
   readonly alone: readonly string[]
 }
 
-/** What takes longest starts first: the end of a run does not wait for a file that has begun late. */
+/** Slow files start first, so that the end of a run does not wait for one that has started late. */
 const slowFirst = [
   ...[
     'ownership',
@@ -36,13 +39,14 @@ const slowFirst = [
   ...['watch', 'keeper-start', 'request']
 ]
 
-/** The folder of files that `npm test` leaves to `npm run test:all`. */
+/** The directory of the files that `npm test` leaves to `npm run test:all`. */
 const long = 'long/'
 const alone = '/alone/'
 
 /**
- * The test files below a folder, as paths from there: those that have one of `parts` in their path; without parts all that
- * are not long. With `isBut`, those that would run without parts and have none of `parts` in their path.
+ * The test files below a directory, as relative paths: those whose path contains one of `parts`, or,
+ * without parts, all that are not long. With `isBut`: those that would run without parts, except
+ * those whose path contains one of `parts`.
  */
 export function planOf(folder: string, parts: readonly string[], isBut: boolean): Plan {
   const hasPart = (file: string): boolean => parts.some((part) => file.includes(part))

@@ -1,9 +1,10 @@
 /**
- * Runs the compiled tests, several files side by side: all that are not long, those whose path contains one of the arguments
- * (`npm test -- deadline tree`), or all but those (`npm test -- --but deadline tree`).
+ * Runs the compiled tests, several files at a time: all that are not long, those whose path contains one of
+ * the arguments (`npm test -- deadline tree`), or all except those (`npm test -- --but deadline tree`).
  *
- * `--lanes 1` runs one file at a time, `--times` prints the time of each test, `--root FOLDER` runs the files of another folder,
- * and `--gone-within MS` is how long a file's processes may take to end after it.
+ * `--lanes 1` runs one file at a time. `--times` prints the time of each test. `--root
+ * DIRECTORY` runs the files of another directory. `--gone-within MS` is how long the
+ * processes of a file may take to end after it.
  */
 
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
@@ -20,11 +21,11 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     but: { type: 'boolean', default: false },
-    // Most files wait for processes most of the time.
+    // Most files spend most of their time waiting for processes.
     lanes: { type: 'string', default: String(3 * availableParallelism()) },
     times: { type: 'boolean', default: false },
     root: { type: 'string', default: fileURLToPath(new URL('..', import.meta.url)) },
-    // Keepers whose workers end with the file have their grace, and hooks their time.
+    // Keepers of workers that end with the file have their grace period, and hooks their time limit.
     'gone-within': { type: 'string', default: '20000' }
   }
 })
@@ -32,12 +33,12 @@ const lanes = wholeNumber('lanes', values.lanes)
 const goneWithinMs = wholeNumber('gone-within', values['gone-within'])
 const plan = planOf(values.root, positionals, values.but)
 const total = plan.together.length + plan.alone.length
-if (total === 0) refuse(`no test file below ${values.root} is called for by ${positionals.join(' ')}`)
+if (total === 0) refuse(`no test file below ${values.root} matches ${positionals.join(' ')}`)
 
-// Short names: the path of a socket has 107 bytes at most.
+// Short names, because the path of a socket has at most 107 bytes.
 const folder = mkdtempSync(join(tmpdir(), 'sg-'))
 chmodSync(folder, 0o755)
-// A run within a run ends with that.
+// The prefix makes a run within a run part of the outer one, which ends it too.
 const run = `${process.env.SUBPROCESS_GUARD_REALM ?? ''}r${process.pid}-`
 const screen = new Screen(total)
 const results: FileResult[] = []
@@ -56,7 +57,7 @@ if (!isBroken) {
   process.exitCode = results.every(({ failures }) => failures.length === 0) ? 0 : 1
 }
 
-/** Runs the files, so many at a time. */
+/** Runs the files, with so many lanes. */
 async function runAll(files: readonly string[], lanes: number): Promise<void> {
   const waiting = [...files]
   const lane = async (): Promise<void> => {
@@ -78,12 +79,12 @@ async function runAll(files: readonly string[], lanes: number): Promise<void> {
   await Promise.all(Array.from({ length: lanes }, lane))
 }
 
-/** Ends everything that the run has started, and removes its folders. */
+/** Ends everything that the run has started, and removes its directories. */
 async function breakOff(signal: NodeJS.Signals): Promise<void> {
   if (isBroken) return
   isBroken = true
   screen.clear()
-  console.error(`${signal}: ending what runs`)
+  console.error(`${signal}: ending everything`)
   await endAll({ realm: run, folder })
   cleanUp()
   process.exit(130)
@@ -91,13 +92,13 @@ async function breakOff(signal: NodeJS.Signals): Promise<void> {
 
 function cleanUp(): void {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-  // What tests have released is noted there, for sweeps of the same realm.
+  // The registry of released processes, for sweeps of the same realm.
   const notes = `/dev/shm/subprocess-guard-${process.geteuid?.()}`
   try {
-    // The folder stays: another run may be about to use it.
+    // The directory stays, because another run may be about to use it.
     for (const name of readdirSync(notes)) if (name.includes(`~${run}`)) rmSync(join(notes, name))
   } catch {
-    // There is none.
+    // There is no registry.
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the process of a test file tells the runner: one line of JSON for each event. */
+/** The events that the process of a test file sends to the runner, one line of JSON each. */
 
 export type TestEvent =
   | { readonly type: 'pass'; readonly name: string; readonly ms: number }
@@ -11,8 +11,11 @@ export type TestEvent =
       /** The processes of the file that were alive when it failed. */
       readonly alive: string
     }
-  /** What a test says with `t.diagnostic`. */
+  /** The text of `t.diagnostic`. */
   | { readonly type: 'note'; readonly text: string }
 
-/** The file that holds the name of the test that has begun last: written at once, since a process may end at any time. */
+/**
+ * The file with the name of the test that has started last. Written synchronously,
+ * because the process may end at any time.
+ */
 export const lastBegunFile = 'last-begun'

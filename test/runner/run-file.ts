@@ -1,4 +1,4 @@
-/** Runs one test file in a process, a realm and a temporary folder of its own, and sees to it that nothing is left. */
+/** Runs one test file in its own process, realm and temporary directory, and checks that nothing is left. */
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -30,32 +30,33 @@ export interface FileResult {
   readonly skipped: readonly { readonly name: string; readonly why: string }[]
   readonly failures: readonly Failure[]
   readonly notes: readonly string[]
-  /** The tests that passed, with their times. */
+  /** The passed tests and their times. */
   readonly times: readonly { readonly name: string; readonly ms: number }[]
-  /** What the file printed. */
+  /** The output of the file. */
   readonly output: string
 }
 
-/** Where a file runs. */
+/** The environment of a file. */
 export interface Place {
-  /** The folder with the compiled test files. */
+  /** The directory of the compiled test files. */
   readonly root: string
-  /** A new folder for its temporary files. */
+  /** A new directory for its temporary files. */
   readonly folder: string
-  /** It must end with what no other realm continues with: what begins with it is the file's. */
+  /** No other realm may begin with it: every realm that does is the file's. */
   readonly realm: string
-  /** How long the processes of the file may take to end after it. */
+  /** How long the processes of the file may take to end after it, in ms. */
   readonly goneWithinMs: number
 }
 
-// Node reads these certificates whenever it starts, and takes longer for that than for all else. Only npm needs them, and gets them
-// back (`test/package.test.ts`).
+// Node reads these certificates at each start, which takes longer than everything else. Only npm needs them,
+// and gets them back (`test/package.test.ts`).
 const { NODE_EXTRA_CA_CERTS: certificates, ...env } = process.env
 if (certificates !== undefined) env.NPM_CA_CERTS = certificates
 
 const preload = new URL('./preload.js', import.meta.url).href
 const reporter = fileURLToPath(new URL('./reporter.js', import.meta.url))
-// The longest file takes a minute and a half on a quiet machine, and of the long ones five minutes.
+// On a quiet machine, the longest file takes a minute and a half, and
+// the longest of the long ones five minutes.
 const longestMs = 900_000
 
 export async function runFile(
@@ -64,7 +65,7 @@ export async function runFile(
 ): Promise<FileResult> {
   const tmp = join(folder, 't')
   mkdirSync(tmp, { recursive: true })
-  // Programs of other users use it, too.
+  // Programs of other users use it too.
   for (const path of [folder, tmp]) chmodSync(path, 0o755)
   const [results, printed] = [join(folder, 'results'), join(folder, 'output')]
   const output = openSync(printed, 'a')
@@ -73,7 +74,7 @@ export async function runFile(
   const child = spawn(process.execPath, [...flags, join(root, file)], {
     env: { ...env, TMPDIR: tmp, SUBPROCESS_GUARD_REALM: realm },
     stdio: ['ignore', output, output],
-    // A session of its own: a terminal's Ctrl-C reaches the runner alone, which ends everything.
+    // Its own session: Ctrl-C in a terminal reaches only the runner, which ends everything.
     detached: true
   })
   closeSync(output)
@@ -108,7 +109,7 @@ export async function runFile(
 
 function eventsIn(path: string): TestEvent[] {
   const lines = readIfThere(path).split('\n')
-  // The last one is empty, or was cut off.
+  // The last line is empty or was cut off.
   return lines.slice(0, -1).map((line) => JSON.parse(line))
 }
 

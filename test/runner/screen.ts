@@ -1,9 +1,12 @@
-/** What the runner shows: a line for each file, a bar on a terminal, the failures, and a summary. */
+/**
+ * Prints the progress and results of a run: a line per file, a bar on
+ * a terminal, the failures, and a summary.
+ */
 
 import type { FileResult } from './run-file.js'
 
 const barWidth = 30
-// Of what a file with a failure has printed, the end.
+// The end of the output of a failed file that is shown, in characters.
 const shownOutput = 4_000
 
 export class Screen {
@@ -38,7 +41,7 @@ export class Screen {
     this.#drawBar()
   }
 
-  /** What each test has taken, and what tests have told of themselves. */
+  /** Prints the time of each test, and its diagnostics. */
   times(results: readonly FileResult[]): void {
     for (const { file, times, notes } of results) {
       for (const { name, ms } of times) console.log(`${Math.round(ms)} ms  ${nameOf(file)}: ${name}`)
@@ -46,7 +49,7 @@ export class Screen {
     }
   }
 
-  /** The last words of a run. */
+  /** Prints the summary of a run. */
   sum(results: readonly FileResult[], ms: number): void {
     this.clear()
     const skipped = results.flatMap(({ file, skipped }) => skipped.map((one) => ({ ...one, file })))

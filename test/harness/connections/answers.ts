@@ -1,4 +1,4 @@
-/** The answers on a connection of HTTP/1, read from its bytes: a client that trusts no parser of Node's. */
+/** Parses the responses on an HTTP/1 connection from its bytes, without relying on Node's own parser. */
 
 import type { Received } from './requests.js'
 
@@ -15,20 +15,20 @@ interface Begun {
 }
 
 export class Answers {
-  /** Those that are whole, and at the end the one that was cut. */
+  /** The complete responses, and at the end the one that was cut. */
   readonly all: Received[] = []
   bytes = 0
   #text = ''
   #now: Begun | undefined
 
-  /** Takes in what has come. Throws for what is no HTTP. */
+  /** Parses more bytes. Throws if they are not HTTP. */
   feed(text: string): void {
     this.bytes += text.length
     this.#text += text
     while (this.#now === undefined ? this.#readHead() : this.#readBody(this.#now));
   }
 
-  /** Nothing will come any more. A clean end is the end of an answer that has no other one. */
+  /** No more bytes will come. A clean end completes a response that has no other end. */
   end(isClean: boolean): void {
     const begun = this.#now
     if (begun === undefined) return
@@ -54,7 +54,7 @@ export class Answers {
     return true
   }
 
-  /** Whether there may be more to read. */
+  /** Returns whether there may be more to read. */
   #readBody(begun: Begun): boolean {
     const { framing } = begun
     if (framing.name === 'chunked') return this.#readChunk(begun)
@@ -88,7 +88,7 @@ export class Answers {
 }
 
 function framingOf(status: number, headers: ReadonlyMap<string, string>): Framing {
-  // What follows the head is another protocol's.
+  // After 101, what follows the head belongs to another protocol.
   if (status === 101 || status === 204 || status === 304) return { name: 'length', left: 0 }
   if (headers.get('transfer-encoding') === 'chunked') return { name: 'chunked' }
   const length = headers.get('content-length')

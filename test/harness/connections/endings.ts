@@ -1,30 +1,30 @@
-/** How and when the client of a generated connection ends it. */
+/** How and when the client of a generated connection ends the connection. */
 
 import fc from 'fast-check'
 import { nodeMajor } from '../node-major.js'
 
-/** When it ends: all but the first are moments of no meaning, on which nothing is asserted. */
+/** When the client ends it. All moments but the first are arbitrary: nothing is asserted about them. */
 export type Moment =
-  /** When every handler that can begin has begun, and has its command. */
+  /** When every handler that can begin has begun and has its command. */
   | { readonly at: 'begun' }
   /** So many ms after that. */
   | { readonly at: 'later'; readonly ms: number }
-  /** When so many bytes have come, or some time after all have begun. */
+  /** When so many bytes have been received, or some time after all handlers have begun. */
   | { readonly at: 'received'; readonly bytes: number }
-  /** When only so many percent of all bytes are sent: in the middle of a head or of a body. */
+  /** When only so many percent of all bytes are sent: in the middle of a head or a body. */
   | { readonly at: 'sent'; readonly percent: number }
 
 export type Ending =
-  /** Waits for all answers, and closes. */
+  /** Waits for all responses, then closes. */
   | { readonly how: 'reads' }
-  /** Closes its half, and waits for the server. */
+  /** Closes its half of the connection, and waits for the server. */
   | { readonly how: 'half-closes'; readonly when: Moment }
-  /** Closes all: what comes then is answered with a reset. */
+  /** Closes the socket. Later packets of the server are answered with a reset. */
   | { readonly how: 'leaves'; readonly when: Moment }
   | { readonly how: 'resets'; readonly when: Moment }
-  /** HTTP/2: cancels every stream, or every second one, whose answers it then reads; and closes. */
+  /** HTTP/2: cancels every stream, or every second one and reads the responses of the others. Then closes. */
   | { readonly how: 'cancels'; readonly when: Moment; readonly which: 'all' | 'even' }
-  /** HTTP/2: GOAWAY, then it waits for the answers of what settles, and closes. */
+  /** HTTP/2: sends GOAWAY, waits for the responses that are still to come, and closes. */
   | { readonly how: 'says goodbye'; readonly when: Moment }
   /** HTTP/2: destroys its session. */
   | { readonly how: 'destroys'; readonly when: Moment }
@@ -51,8 +51,9 @@ export const endingOfHttp1: fc.Arbitrary<Ending> = fc.oneof(
   { weight: 3, arbitrary: leaves }
 )
 
-// GOAWAY overtakes requests that are sent in the same moment. A request that comes after it corrupts the heap of any HTTP/2 server on
-// Node 20.20, which uses a stream that it has freed: seen with `node:http2` alone, and not on 22.23 and 24.21.
+// GOAWAY overtakes requests that are sent at the same moment. On Node 20.20, a request that arrives after
+// GOAWAY corrupts the heap of any HTTP/2 server, which uses a freed stream. This happens with `node:http2`
+// alone, but not on Node 22.23 and 24.21.
 const goodbyeMoment = nodeMajor < 22 ? fc.oneof(...whenAllIsSent) : moment
 
 export const endingOfHttp2: fc.Arbitrary<Ending> = fc.oneof(

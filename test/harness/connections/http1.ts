@@ -1,82 +1,86 @@
-/** The client of a generated connection of HTTP/1, which writes bytes and leaves when it is told to. */
+/** The client of a generated HTTP/1 connection: writes bytes, and leaves as planned. */
 
 import { EventEmitter, once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Answers } from './answers.js'
-import type { Begun } from './begun.js'
 import type { Moment } from './endings.js'
+import type { HandlerProgress } from './handler-progress.js'
 import { type Plan, willBegin } from './plan.js'
 import { blocksOthers, pathOf, type Received, type Sent } from './requests.js'
 
-// How long a client that waits for bytes stays when all that could begin has begun, in ms.
+// How long a client that waits for bytes stays after all that can begin has begun, in ms.
 const staysMs = 50
 const upload = Buffer.alloc(2 * 1024 * 1024, 'x')
 
-/** Does what the plan says, and resolves with the answers when the connection is gone. Rejects when the signal is aborted. */
-export async function converseByHttp1(
+/**
+ * Carries out the plan. Resolves with the responses when the connection is
+ * closed; rejects if the signal is aborted.
+ */
+export async function runHttp1(
   port: number,
   plan: Plan,
   name: string,
-  begun: Begun,
+  progress: HandlerProgress,
   signal: AbortSignal
 ): Promise<Received[]> {
-  const conversation = new Conversation(
+  const client = new Http1Client(
     connect({ port, host: '127.0.0.1', allowHalfOpen: true }),
     plan,
     name,
-    begun,
+    progress,
     signal
   )
   try {
-    await conversation.run()
-    return conversation.answers.all
+    await client.run()
+    return client.answers.all
   } finally {
-    conversation.socket.destroy()
+    client.socket.destroy()
   }
 }
 
-class Conversation {
+class Http1Client {
   readonly socket: Socket
   readonly answers = new Answers()
   readonly #plan: Plan
   readonly #name: string
-  readonly #begun: Begun
+  readonly #progress: HandlerProgress
   readonly #signal: AbortSignal
-  /** Says `'progress'` with everything that comes. */
-  readonly #told = new EventEmitter()
+  /** Emits `'progress'` whenever something arrives. */
+  readonly #events = new EventEmitter()
   readonly #closed: Promise<void>
   #isClosed = false
   #error: Error | undefined
 
-  constructor(socket: Socket, plan: Plan, name: string, begun: Begun, signal: AbortSignal) {
+  constructor(socket: Socket, plan: Plan, name: string, progress: HandlerProgress, signal: AbortSignal) {
     this.socket = socket
     this.#plan = plan
     this.#name = name
-    this.#begun = begun
+    this.#progress = progress
     this.#signal = signal
     let isCleanEnd = false
     socket.setEncoding('latin1').on('data', (text: string) => {
-      // What comes after the upgrade are frames.
+      // After an upgrade, WebSocket frames follow.
       if (this.answers.all[0]?.status === 101) return
       this.#feed(text)
-      this.#told.emit('progress')
+      this.#events.emit('progress')
     })
     socket.once('end', () => {
-      // Where a reset comes together with the last bytes, libuv tells of an end. A socket that was reset cannot be written to.
+      // If a reset arrives together with the last bytes, libuv reports an end. But a
+      // socket that was reset cannot be written to.
       if (!socket.writable) return
       socket.write('\r\n', (error) => {
         isCleanEnd = !error
         socket.end()
       })
     })
-    // Shows as an end that is not clean.
+    // The end is not clean then.
     socket.on('error', () => {})
     this.#closed = new Promise((resolve) => {
       socket.once('close', () => {
         this.#isClosed = true
         this.answers.end(isCleanEnd && plan.ending.how === 'reads')
-        this.#told.emit('progress')
+        this.#events.emit('progress')
         resolve()
       })
     })
@@ -91,7 +95,7 @@ class Conversation {
       this.socket.end()
     } else if ('when' in ending) {
       await this.#reach(ending.when)
-      // One whose other half has ended would wait for its own end first.
+      // If the other half has ended, resetAndDestroy() would wait for the end of this half first.
       if (ending.how === 'resets' && this.socket.writable) this.socket.resetAndDestroy()
       else if (ending.how === 'half-closes' && !requests.some(blocksOthers)) this.socket.end()
       else this.socket.destroy()
@@ -106,7 +110,7 @@ class Conversation {
       await this.#sendShare(when.percent)
       return
     }
-    // It may wait for answers that do not come.
+    // This may wait for responses that do not come.
     this.#send().catch(() => {})
     const enough = when.at === 'received' ? when.bytes : Number.POSITIVE_INFINITY
     const over = this.#until(() => this.answers.bytes >= enough)
@@ -114,7 +118,7 @@ class Conversation {
   }
 
   async #allBegun(when: Moment): Promise<void> {
-    await this.#begun.until(this.#name, willBegin(this.#plan), this.#signal)
+    await this.#progress.untilBegun(this.#name, willBegin(this.#plan), this.#signal)
     if (when.at === 'later') await pause(when.ms)
     if (when.at === 'received') await pause(staysMs)
   }
@@ -132,7 +136,7 @@ class Conversation {
     const share = bytes.subarray(0, Math.ceil((bytes.length * percent) / 100))
     await new Promise<void>((resolve) => {
       this.socket.write(share, () => resolve())
-      // With a full window it is never all out.
+      // If the window is full, the write never completes.
       if (share.length > 100_000) setTimeout(resolve, staysMs)
     })
   }
@@ -145,10 +149,10 @@ class Conversation {
     })
   }
 
-  /** Resolves when it is so, or the connection is gone. */
+  /** Resolves when the condition holds or the connection is closed. */
   async #until(isSo: () => boolean): Promise<void> {
     while (!this.#isClosed && this.#error === undefined && !isSo())
-      await once(this.#told, 'progress', { signal: this.#signal })
+      await once(this.#events, 'progress', { signal: this.#signal })
   }
 
   #feed(text: string): void {
@@ -160,7 +164,7 @@ class Conversation {
   }
 }
 
-/** Head and body, or half of that. */
+/** The head and the body, or half of the body. */
 function bytesOf(sent: Sent, name: string, protocol: string, isLast: boolean): Buffer[] {
   const method = sent.upload > 0 ? 'POST' : 'GET'
   const head = [`${method} ${pathOf(sent, name)} ${protocol}`, 'host: test']

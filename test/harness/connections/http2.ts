@@ -1,51 +1,54 @@
-/** The client of a generated connection of HTTP/2, which cancels streams, or ends the session or its socket. */
+/** The client of a generated HTTP/2 connection: cancels streams, or ends the session or its socket. */
 
 import { EventEmitter, once } from 'node:events'
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2'
 import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Begun } from './begun.js'
 import type { Moment } from './endings.js'
+import type { HandlerProgress } from './handler-progress.js'
 import { type Plan, willBegin } from './plan.js'
 import { pathOf, type Received, type Sent, settles } from './requests.js'
 
-// How long a client that waits for bytes stays when all have begun, in ms.
+// How long a client that waits for bytes stays after all handlers have begun, in ms.
 const staysMs = 50
 const upload = Buffer.alloc(2 * 1024 * 1024, 'x')
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR } = http2.constants
 
-/** Does what the plan says, and resolves with the answers, undefined where none has begun, when the connection is gone. */
-export async function converseByHttp2(
+/**
+ * Carries out the plan. Resolves when the connection is closed with the responses,
+ * undefined for those that have not begun.
+ */
+export async function runHttp2(
   port: number,
   plan: Plan,
   name: string,
-  begun: Begun,
+  progress: HandlerProgress,
   signal: AbortSignal
 ): Promise<(Received | undefined)[]> {
   const socket = connect({ port, host: '127.0.0.1' })
   const session = http2.connect(`http://127.0.0.1:${port}`, { createConnection: () => socket })
-  // What becomes of it shows in its streams.
+  // The streams show what happens to it.
   session.on('error', () => {})
-  const conversation = new Conversation(session, socket, plan, name, begun, signal)
+  const client = new Http2Client(session, socket, plan, name, progress, signal)
   try {
-    await conversation.run()
-    return conversation.streams.map(({ received }) => received)
+    await client.run()
+    return client.streams.map(({ received }) => received)
   } finally {
     session.destroy()
     socket.destroy()
   }
 }
 
-class Conversation {
+class Http2Client {
   readonly streams: Stream[] = []
   readonly #session: ClientHttp2Session
   readonly #socket: Socket
   readonly #plan: Plan
   readonly #name: string
-  readonly #begun: Begun
+  readonly #progress: HandlerProgress
   readonly #signal: AbortSignal
-  /** Says `'progress'` with everything that comes. */
-  readonly #told = new EventEmitter().setMaxListeners(0)
+  /** Emits `'progress'` whenever something arrives. */
+  readonly #events = new EventEmitter().setMaxListeners(0)
   #bytes = 0
 
   constructor(
@@ -53,16 +56,16 @@ class Conversation {
     socket: Socket,
     plan: Plan,
     name: string,
-    begun: Begun,
+    progress: HandlerProgress,
     signal: AbortSignal
   ) {
     this.#session = session
     this.#socket = socket
     this.#plan = plan
     this.#name = name
-    this.#begun = begun
+    this.#progress = progress
     this.#signal = signal
-    session.once('close', () => this.#told.emit('progress'))
+    session.once('close', () => this.#events.emit('progress'))
   }
 
   async run(): Promise<void> {
@@ -101,19 +104,19 @@ class Conversation {
   }
 
   async #allBegun(when: Moment): Promise<void> {
-    await this.#begun.until(this.#name, willBegin(this.#plan), this.#signal)
+    await this.#progress.untilBegun(this.#name, willBegin(this.#plan), this.#signal)
     if (when.at === 'later') await pause(when.ms)
     if (when.at === 'received') await pause(staysMs)
   }
 
-  /** The scopes of what is cancelled end while the session lives. */
+  /** Cancels streams. Their scopes must close while the session lives. */
   async #cancel(which: 'all' | 'even'): Promise<void> {
     const isKept = ({ sent }: Stream, index: number): boolean =>
       which === 'even' && index % 2 === 1 && settles(sent)
     for (const [index, stream] of this.streams.entries())
       if (!isKept(stream, index)) stream.cancel(NGHTTP2_CANCEL)
     await this.#ended(this.streams)
-    await this.#begun.noneOpen(this.#name, this.#signal)
+    await this.#progress.allClosed(this.#name, this.#signal)
   }
 
   #send(sent: Sent, index: number): void {
@@ -132,7 +135,7 @@ class Conversation {
     else if (sent.upload > 0) stream.end(body)
     const progress = (bytes: number): void => {
       this.#bytes += bytes
-      this.#told.emit('progress')
+      this.#events.emit('progress')
     }
     this.streams.push(new Stream(sent, stream, progress))
   }
@@ -142,13 +145,13 @@ class Conversation {
   }
 
   async #until(isSo: () => boolean): Promise<void> {
-    while (!isSo()) await once(this.#told, 'progress', { signal: this.#signal })
+    while (!isSo()) await once(this.#events, 'progress', { signal: this.#signal })
   }
 }
 
 class Stream {
   readonly sent: Sent
-  /** Undefined before its head has come. */
+  /** Undefined until its head has arrived. */
   received: Received | undefined
   isClosed = false
   readonly #stream: ClientHttp2Stream
@@ -167,11 +170,11 @@ class Stream {
     })
     stream.once('end', () => {
       isEnded = true
-      // Half a body is never followed by the other half. Not `close()`: where the server resets the stream at the same moment, Node's client
-      // waits for ever for what it has not sent.
+      // The second half of a body is never sent. Not `close()`: if the server resets the stream at the same
+      // moment, Node's client waits forever for what it has not sent.
       if (sent.isHalf) stream.destroy()
     })
-    // Shows in the code with which it was reset.
+    // The code of the reset shows it.
     stream.on('error', () => {})
     stream.once('close', () => {
       this.isClosed = true

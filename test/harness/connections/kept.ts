@@ -1,4 +1,4 @@
-/** Connections that have broken the law once, shrunk: they are run first, always. */
+/** Regression cases: connections that broke a law once, shrunk. They always run first. */
 
 import type { Plan } from './plan.js'
 import type { Deadline, Kind, Sent } from './requests.js'
@@ -19,7 +19,7 @@ export const kept: Readonly<Record<string, Plan>> = {
     requests: Array.from({ length: 10 }, () => sent('commands')),
     ending: leaves
   },
-  'the same in Express': {
+  'the same with Express': {
     ...express,
     requests: Array.from({ length: 10 }, () => sent('commands')),
     ending: leaves
@@ -29,7 +29,7 @@ export const kept: Readonly<Record<string, Plan>> = {
     requests: [sent('feeds', 'none', large)],
     ending: leaves
   },
-  'a session of HTTP/2 that is destroyed while an answer without end is sent': {
+  'an HTTP/2 session that is destroyed during an endless response': {
     server: 'Fastify, HTTP/2',
     protocol: 'HTTP/2',
     isPipelined: true,
@@ -44,12 +44,12 @@ export const kept: Readonly<Record<string, Plan>> = {
     ],
     ending: { how: 'destroys', when: { at: 'received', bytes: 554 } }
   },
-  'a deadline of an answer that has begun and waits behind another one, before an upload': {
+  'the deadline of a response that has begun but waits behind another one, before an upload': {
     ...fastify,
     requests: [sent('stream'), sent('hijacks', 'soon'), sent('ignores', 'soon', large)],
     ending: { how: 'reads' }
   },
-  'an answer over HTTP/1.0 that is cut shows as cut (FAULTS 53)': {
+  'a response over HTTP/1.0 that is cut shows as cut (FAULTS 53)': {
     ...fastify,
     protocol: 'HTTP/1.0',
     requests: [sent('endless', 'soon')],

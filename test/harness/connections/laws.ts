@@ -1,23 +1,26 @@
-/** The law of the connection: many connections run at once, and what must be so when all of them have ended. */
+/**
+ * The laws of connections: runs many connections at once, and checks
+ * what must hold when all of them have ended.
+ */
 
 import { eventually } from '../expectations.js'
 import { childrenOf, descriptorsOf } from '../proc.js'
-import { Begun } from './begun.js'
-import { converse } from './connection.js'
+import { runConnection } from './connection.js'
+import { HandlerProgress } from './handler-progress.js'
 import { type Plan, type ServerName, serverNames } from './plan.js'
 import { plainKinds, type Sent } from './requests.js'
 import { Servers } from './servers.js'
 
-// What only some connections open for good: a leak of one in each run of many is more than that soon.
+// Only some connections open these permanently. A leak of one per run of many soon exceeds it.
 const roomForDescriptors = 4
 const heard = ['uncaughtExceptionMonitor', 'unhandledRejection', 'warning'] as const
 const answered: Sent = { kind: 'runs', deadline: 'distant', upload: 0, isHalf: false }
 
 export class Laws {
-  /** How long whatever must come may take, in ms. */
+  /** How long to wait for anything that must come, in ms. */
   patienceMs: number
   readonly #servers: Servers
-  /** What the process has warned of, and what nobody has caught. */
+  /** Warnings of the process, and errors that nobody has caught. */
   #heard: string[] = []
   readonly #hear = (what: unknown): void => {
     this.#heard.push(what instanceof Error ? (what.stack ?? what.message) : String(what))
@@ -39,7 +42,10 @@ export class Laws {
     await this.#servers.close()
   }
 
-  /** Opens what the first connections open for good. From then on there may be as many descriptors, and few more. */
+  /**
+   * Runs the first connections, which open some descriptors permanently.
+   * From then on, only a few more are allowed.
+   */
   async warmUp(): Promise<void> {
     await this.faultsOf(
       serverNames.flatMap((server) =>
@@ -49,20 +55,20 @@ export class Laws {
     this.#descriptors = descriptorsOf(process.pid) + roomForDescriptors
   }
 
-  /** Runs the connections at once. Resolves with what is against the law: nothing, or one line for each fault. */
+  /** Runs the connections at once. Resolves with one line per broken law. */
   async faultsOf(plans: readonly Plan[]): Promise<string[]> {
-    const begun = new Begun()
-    this.#servers.begun = begun
+    const progress = new HandlerProgress()
+    this.#servers.progress = progress
     this.#heard = []
     try {
-      const faults = await Promise.all(plans.map((plan, index) => this.#converse(plan, String(index), begun)))
-      return [...faults.flat(), ...(await this.#faultsAfter(begun))]
+      const faults = await Promise.all(plans.map((plan, index) => this.#run(plan, String(index), progress)))
+      return [...faults.flat(), ...(await this.#faultsAfter(progress))]
     } finally {
-      await this.#tidyUp(begun)
+      await this.#tidyUp(progress)
     }
   }
 
-  async #faultsAfter(begun: Begun): Promise<string[]> {
+  async #faultsAfter(progress: HandlerProgress): Promise<string[]> {
     const faults: string[] = []
     const expect = async (what: string, isSo: () => boolean, details?: () => string): Promise<void> => {
       await eventually(what, isSo, this.patienceMs).catch((error: Error) => {
@@ -73,20 +79,18 @@ export class Laws {
       'every scope has closed',
       () => this.#scopes().length === 0,
       () => {
-        return `${this.#scopes().length} are open, of the requests ${begun.open().join(', ')}`
+        return `${this.#scopes().length} are open, of the requests ${progress.openRequests().join(', ')}`
       }
     )
-    // They run on with their scopes.
+    // With an open scope, its processes are still alive.
     if (faults.length === 0) {
       await expect('the keeper has no child', () => childrenOf(this.#keeper).length === 0)
-      if (!(await begun.witness.goneWithin(this.patienceMs)))
-        faults.push(`alive: ${begun.witness.living().map(({ pid, name }) => `${pid} ${name}`)}`)
+      if (!(await progress.witness.goneWithin(this.patienceMs)))
+        faults.push(`alive: ${progress.witness.living().map(({ pid, name }) => `${pid} ${name}`)}`)
     }
-    // Each serves another request, with a command.
+    // Each server serves another request with a command.
     const pings = serverNames.map((server) => readsOne(server, answered))
-    const answers = await Promise.all(
-      pings.map((plan, index) => this.#converse(plan, `ping-${index}`, begun))
-    )
+    const answers = await Promise.all(pings.map((plan, index) => this.#run(plan, `ping-${index}`, progress)))
     faults.push(...answers.flat())
     await expect('no connection is open', () => this.#servers.connections === 0)
     await expect(`there are no more than ${this.#descriptors} descriptors`, () => {
@@ -96,8 +100,8 @@ export class Laws {
     return faults
   }
 
-  #converse(plan: Plan, name: string, begun: Begun): Promise<string[]> {
-    return converse(this.#servers.all[plan.server].port, plan, name, begun, this.patienceMs)
+  #run(plan: Plan, name: string, progress: HandlerProgress): Promise<string[]> {
+    return runConnection(this.#servers.all[plan.server].port, plan, name, progress, this.patienceMs)
   }
 
   #scopes() {
@@ -108,8 +112,8 @@ export class Laws {
     return this.#servers.all.Fastify.guard.keeper
   }
 
-  /** What was left ends here, so that the next connections are judged by themselves. */
-  async #tidyUp({ witness }: Begun): Promise<void> {
+  /** Ends what is left, so that it does not affect the next connections. */
+  async #tidyUp({ witness }: HandlerProgress): Promise<void> {
     this.#servers.cutConnections()
     await Promise.all(this.#scopes().map((scope) => scope.close()))
     for (const { log } of Object.values(this.#servers.all)) log.length = 0
@@ -117,7 +121,7 @@ export class Laws {
   }
 }
 
-/** A connection with one request, whose answer is read. */
+/** A connection with one request whose response is read. */
 function readsOne(server: ServerName, sent: Sent): Plan {
   const protocol = server === 'Fastify, HTTP/2' ? 'HTTP/2' : 'HTTP/1.1'
   return { server, protocol, isPipelined: true, requests: [sent], ending: { how: 'reads' } }

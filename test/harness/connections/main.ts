@@ -1,4 +1,6 @@
-/** The entry of a process that runs many generated connections, and tells what is on its heap after each part of them. */
+/**
+ * A process that runs many generated connections, and reports the size of its heap after each part of them.
+ */
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { getHeapCodeStatistics } from 'node:v8'
@@ -7,7 +9,7 @@ import { patienceMs } from '../patience.js'
 import { Laws } from './laws.js'
 import { check } from './property.js'
 
-/** What it is to do. */
+/** An order from the test. */
 export interface Order {
   readonly seed: number
   readonly connections: number
@@ -16,9 +18,9 @@ export interface Order {
 export type Told = { readonly count: number; readonly heapBytes: number } | { readonly broken: string }
 
 const atOnce = 50
-// Longer than anything is held back that has nobody left to hear of it.
+// Longer than events that nobody reads are held back. In ms.
 const settlesMs = 7_000
-// One keeper for all.
+// All servers share one keeper.
 const guard = await createGuard()
 const laws = await Laws.start(patienceMs)
 
@@ -36,14 +38,14 @@ process.once('disconnect', async () => {
 })
 await laws.warmUp()
 
-/** The least in a while: what is held back or found to be over by a look of every second goes only then. */
+/** The minimum over some time: what is held back, or released by a check every second, is freed only then. */
 async function heapBytes(): Promise<number> {
   let least = Number.POSITIVE_INFINITY
   const until = performance.now() + settlesMs
   while (performance.now() < until) {
     await pause(500)
     globalThis.gc?.()
-    // Code is compiled and optimised for long.
+    // Excludes code, which is compiled and optimized for a long time.
     const { code_and_metadata_size: code, bytecode_and_metadata_size: bytecode } = getHeapCodeStatistics()
     least = Math.min(least, process.memoryUsage().heapUsed - code - bytecode)
   }

@@ -1,4 +1,4 @@
-/** A connection as it is generated: protocol, requests and ending. */
+/** A generated connection: protocol, requests and ending. */
 
 import fc from 'fast-check'
 import { type Ending, endingOfHttp1, endingOfHttp2 } from './endings.js'
@@ -9,9 +9,9 @@ export type ServerName = (typeof serverNames)[number]
 
 export interface Plan {
   readonly server: ServerName
-  /** `HTTP/1.1 close` has `Connection: close` in its last request. */
+  /** `HTTP/1.1 close` sends `Connection: close` with its last request. */
   readonly protocol: 'HTTP/1.1' | 'HTTP/1.1 close' | 'HTTP/1.0' | 'HTTP/2'
-  /** Whether all requests are sent at once, or each after the answer to the last one. */
+  /** Whether all requests are sent at once, or each after the response to the previous one. */
   readonly isPipelined: boolean
   readonly requests: readonly Sent[]
   readonly ending: Ending
@@ -36,7 +36,7 @@ const http2 = fc.record({
   requests: fc.array(request, { minLength: 1, maxLength: most }),
   ending: endingOfHttp2
 })
-// Express has no WebSocket: the upgrade does not pass through it.
+// Express has no WebSocket: an upgrade does not pass through it.
 const socket = fc.record({
   server: fc.constant('Fastify' as const),
   protocol: fc.constant('HTTP/1.1' as const),
@@ -49,31 +49,35 @@ export const plan: fc.Arbitrary<Plan> = fc
   .oneof({ weight: 5, arbitrary: http1 }, { weight: 2, arbitrary: http2 }, { weight: 1, arbitrary: socket })
   .map(possible)
 
-/** Of what was drawn, what a client can do, and what has an end. */
+/** Restricts what was drawn to what a client can do and what ends. */
 function possible(drawn: Plan): Plan {
   const { protocol, ending } = drawn
   let requests = drawn.requests
-  // Behind half a body nothing can follow on the same connection.
+  // Nothing can follow half a body on the same connection.
   const half = requests.findIndex(({ isHalf }) => isHalf)
   if (protocol !== 'HTTP/2' && half !== -1) requests = requests.slice(0, half + 1)
-  // Node answers 400 at once to what follows a request that ends its connection, whatever has come of that by then.
+  // Node answers at once with 400 to anything that follows a request which ends its
+  // connection, whether that has been answered or not.
   if (protocol === 'HTTP/1.0') requests = requests.slice(0, 1)
-  // Node reads no more from a connection on which so much waits to be sent, and does not see its end.
+  // If so much waits to be sent on a connection, Node does not read from it, and does not see its end.
   const flood = requests.findIndex(({ kind }, index) => kind === 'floods' && index > 0)
   if (protocol !== 'HTTP/2' && flood !== -1) requests = requests.slice(0, flood + 1)
-  // What is held back of two large uploads fills the window of their HTTP/2 session, and the other streams wait.
+  // Two large uploads that are not read fill the window of their HTTP/2 session, and the other streams wait.
   const large = requests.findIndex(({ upload }) => upload > small)
   if (protocol === 'HTTP/2')
     requests = requests.map((sent, index) =>
       index > large && sent.upload > small ? { ...sent, upload: small } : sent
     )
-  // Who reads all answers needs all to end.
+  // A client that reads all responses needs all of them to end.
   if (ending.how === 'reads' || ending.how === 'says goodbye')
     requests = requests.map((sent) => (settles(sent) ? sent : { ...sent, deadline: 'soon' }))
   return { ...drawn, requests }
 }
 
-/** How many handlers surely begin if the client sends all it can and stays, unless the server closes before. */
+/**
+ * How many handlers certainly begin if the client sends everything it can
+ * and stays, unless the server closes first.
+ */
 export function willBegin({ protocol, isPipelined, requests }: Plan): number {
   if (protocol === 'HTTP/2') return requests.length
   const last = requests.findIndex((sent) => blocksOthers(sent) || (!isPipelined && !settles(sent)))

@@ -1,4 +1,4 @@
-/** The law as a property: fast-check draws connections, and shrinks those that break it. */
+/** The laws as a property: fast-check draws connections, and shrinks those that break a law. */
 
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
@@ -7,30 +7,30 @@ import { type Plan, plan } from './plan.js'
 
 export interface Check {
   readonly seed: number
-  /** How many connections, at least. */
+  /** The minimum number of connections. */
   readonly connections: number
-  /** How many of them run at the same time, at most. */
+  /** The maximum number of connections at the same time. */
   readonly atOnce: number
 }
 
-// In a case that has failed, what must come is not waited for as long again: shrinking fails it many times. What a handler hears of
-// its commands may be held back for 5 s, while the answer waits for its turn.
+// After a failure, wait less: shrinking repeats the failure many times. Events of commands may be held back
+// from a handler for 5 s while its response waits for its turn.
 const patienceWhileShrinkingMs = 7_000
-// What is found by then is shown.
+// Shows what is found by then.
 const shrinksForMs = 90_000
-// A draw has half of the most on average: these are more than enough.
+// A draw has half of the maximum on average, so these are more than enough.
 const drawsOf = ({ connections, atOnce }: Check): number => Math.ceil((4 * connections) / atOnce)
 
-/** A new one for each run, unless the environment has `CONNECTIONS_SEED`. */
+/** A new seed for each run, unless the environment has `CONNECTIONS_SEED`. */
 export function seedOfRun(): number {
   const { CONNECTIONS_SEED: given } = process.env
   return given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given)
 }
 
-/** Resolves with how many connections were run. Rejects with the smallest case that breaks the law. */
+/** Resolves with the number of connections that ran. Rejects with the smallest case that breaks a law. */
 export async function check(laws: Laws, given: Check): Promise<number> {
   let failedAt: number | undefined
-  /** What was seen before shrinking, which may slip to another fault. */
+  /** The failure before shrinking, which may end at a different one. */
   let first: Broken | undefined
   let count = 0
   const plans = fc.array(plan, { minLength: 1, maxLength: given.atOnce, size: 'max' })
@@ -61,7 +61,7 @@ class Broken extends Error {
   }
 }
 
-/** With what `kept.ts` takes. */
+/** Includes the plans in the form that `kept.ts` takes. */
 function messageOf(seed: number, plans: readonly Plan[], error: unknown): string {
   const cases = plans.map((plan) => JSON.stringify(plan)).join('\n')
   return `the law is broken (CONNECTIONS_SEED=${seed}) by\n${cases}\n${(error as Error).message}`

@@ -1,52 +1,58 @@
-/** The requests of a generated connection: what their handlers do, how long they may take, and which answers are right. */
+/**
+ * The requests of a generated connection: what their handlers do, their
+ * deadlines, and which responses are right.
+ */
 
 import fc from 'fast-check'
 
-/** What the handlers do that answer by themselves. */
+/** Handlers that answer by themselves. */
 const settling = ['answers', 'runs', 'leaves', 'stdout', 'stream', 'slow'] as const
-/** What the handlers do that never settle, or whose answer never ends. */
+/** Handlers that never settle, or whose response never ends. */
 const hanging = ['hangs', 'waits', 'commands', 'endless', 'hijacks', 'events', 'floods'] as const
-/** What the handlers of requests with a body do; the last two never settle. */
+/** Handlers of requests with a body. The last two never settle. */
 const uploading = ['ignores', 'reads', 'holds', 'feeds'] as const
 
-/** Those that need no body, and of which each server has a route. */
+/** The kinds without a body, for which every server has a route. */
 export const plainKinds = [...settling, ...hanging] as const
 export const kinds = [...plainKinds, ...uploading, 'socket'] as const
 /**
- * - `answers`: at once
+ * - `answers`: answers at once
  * - `runs`: answers when a command has ended
- * - `leaves`: answers, and leaves a command
- * - `stdout`, `stream`: the answer is the output of a command
- * - `slow`: the answer comes in pieces, while a command runs
+ * - `leaves`: answers and leaves a command running
+ * - `stdout`, `stream`: responds with the output of a command
+ * - `slow`: responds in pieces while a command runs
  * - `hangs`: never answers
  * - `waits`: has a scope and never answers
  * - `commands`: runs a command that never ends
- * - `endless`: a command's output that begins and never ends
- * - `hijacks`: writes the beginning of an answer past the framework, and runs a command
- * - `events`: server-sent events without end, and a command
- * - `floods`: a command's output without end, as fast as it is read
- * - `ignores`: answers at once without a look at the body
- * - `reads`: answers when it has the whole body
+ * - `endless`: responds with output that begins and never ends
+ * - `hijacks`: writes the beginning of a response past the framework, and runs a command
+ * - `events`: sends server-sent events without end, and runs a command
+ * - `floods`: responds with endless output, as fast as it is read
+ * - `ignores`: answers at once without reading the body
+ * - `reads`: answers when it has read the body
  * - `holds`: runs a command and never reads the body
- * - `feeds`: gives the body to a command that does not read it
- * - `socket`: a WebSocket, and a command
+ * - `feeds`: passes the body to a command that does not read it
+ * - `socket`: a WebSocket with a command
  */
 export type Kind = (typeof kinds)[number]
 
-/** `soon` passes when the handler has done its part, `distant` not while a test runs. */
+/** `soon` passes when the handler has done its part; `distant` does not pass during a test. */
 export const deadlines = ['soon', 'distant', 'none'] as const
 export type Deadline = (typeof deadlines)[number]
 
 export interface Sent {
   readonly kind: Kind
   readonly deadline: Deadline
-  /** Size of the body, in bytes; 0 for none. */
+  /** The size of the body in bytes; 0 for no body. */
   readonly upload: number
-  /** Whether only the first half of the body is ever sent. */
+  /** Whether only the first half of the body is sent. */
   readonly isHalf: boolean
 }
 
-/** Fits into the buffers of Node, and is far more than these and the kernel's hold (FAULTS 88). */
+/**
+ * In bytes. The small one fits into Node's buffers; the large one is far more
+ * than Node and the kernel buffer (FAULTS 88).
+ */
 const uploadBytes = { small: 16, large: 2 * 1024 * 1024 }
 
 const deadline = fc.constantFrom(...deadlines)
@@ -66,7 +72,7 @@ const upload = fc.record({
   isHalf: fc.boolean()
 })
 
-/** Any request but a WebSocket's. */
+/** Any request except a WebSocket's. */
 export const request: fc.Arbitrary<Sent> = fc.oneof(
   { weight: 4, arbitrary: plain },
   { weight: 1, arbitrary: upload }
@@ -79,18 +85,20 @@ export const socketRequest: fc.Arbitrary<Sent> = deadline.map((deadline) => ({
   isHalf: false
 }))
 
-/** Whether the request has its whole answer at some time without anybody's doing. */
+/** Whether the request gets a complete response by itself at some time. */
 export function settles({ kind, deadline, isHalf }: Sent): boolean {
   if (deadline === 'soon' || (settling as readonly string[]).includes(kind)) return true
   return kind === 'ignores' || (kind === 'reads' && !isHalf)
 }
 
-/** Whether requests behind it are not parsed before it is over. */
+/** Whether later requests are not parsed before this one is over. */
 export function blocksOthers({ upload, isHalf }: Sent): boolean {
   return isHalf || upload > uploadBytes.small
 }
 
-/** Whether its deadline can only cut the connection, or may reach the client as nothing but a reset. */
+/**
+ * Whether its deadline may cut the connection instead of giving a response, or reach the client as a reset.
+ */
 export function mayCut(sent: Sent): boolean {
   const begins = ['stdout', 'stream', 'slow', 'endless', 'hijacks', 'events', 'floods', 'socket']
   return (sent.deadline === 'soon' && begins.includes(sent.kind)) || blocksOthers(sent)
@@ -100,17 +108,17 @@ export function pathOf({ kind, deadline }: Sent, name: string): string {
   return `/${kind}/${deadline}?name=${name}`
 }
 
-/** An answer as the client has it. */
+/** A response as the client has received it. */
 export interface Received {
   readonly status: number
   readonly body: string
-  /** Whether its end has come, by whatever the protocol says is the end. */
+  /** Whether it is complete by the rules of its protocol. */
   readonly isWhole: boolean
-  /** Whether the server has said that it will close the connection after it. */
+  /** Whether the server has announced that it closes the connection after it. */
   readonly isLast: boolean
 }
 
-/** What is wrong with an answer to that request; undefined for nothing. */
+/** What is wrong with a response to that request; undefined if nothing. */
 export function faultOf(sent: Sent, name: string, { status, body, isWhole }: Received): string | undefined {
   const shown = `${status} ${JSON.stringify(body.slice(0, 200))}${isWhole ? '' : ' (cut)'}`
   if (status === 101) return sent.kind === 'socket' ? undefined : shown

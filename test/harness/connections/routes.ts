@@ -1,4 +1,4 @@
-/** What the handlers of generated requests do, in any framework. */
+/** The handlers of generated requests, for any framework. */
 
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
@@ -8,35 +8,35 @@ import type { Scope, SpawnOptions, Subprocess } from 'fastify-subprocess-guard'
 import { passDeadlines } from '../deadlines.js'
 import { commandOf } from '../guarded.js'
 import type { GuardedRequest } from '../served.js'
-import type { Begun } from './begun.js'
+import type { HandlerProgress } from './handler-progress.js'
 import { type Deadline, type Kind, pathOf, type Sent } from './requests.js'
 
 const never = (): Promise<never> => new Promise(() => {})
 const beatMs = 10
 const pieceMs = 3
 
-/** A request and what its handler tells of it. */
+/** A request and the progress of its handler. */
 export class Handled {
   readonly request: GuardedRequest
   readonly name: string
-  readonly #begun: Begun
+  readonly #progress: HandlerProgress
   readonly #deadline: Deadline
   #hasBegun = false
 
-  constructor(request: GuardedRequest, begun: Begun, deadline: Deadline) {
+  constructor(request: GuardedRequest, progress: HandlerProgress, deadline: Deadline) {
     this.request = request
     this.name = new URL(request.raw.url as string, 'http://test').searchParams.get('name') ?? ''
-    this.#begun = begun
+    this.#progress = progress
     this.#deadline = deadline
   }
 
   get scope(): Scope {
     const { subprocesses } = this.request
-    this.#begun.note(subprocesses, this.name)
+    this.#progress.track(subprocesses, this.name)
     return subprocesses
   }
 
-  /** Whether its scope has closed, or cannot be opened any more. */
+  /** Whether its scope has closed or can no longer be opened. */
   get isOver(): boolean {
     try {
       return this.request.subprocesses.reason !== undefined
@@ -45,41 +45,42 @@ export class Handled {
     }
   }
 
-  /** Starts a command, and resolves when it runs. */
+  /** Starts a command. Resolves when it runs. */
   async start(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Subprocess> {
     const child = this.scope.spawn(command, args, { stdio: 'ignore', ...options })
     if (child.pid === undefined) await once(child, 'spawn')
     return child
   }
 
-  /** Starts a command that never ends and that the witness knows of. */
+  /** Starts a command that never ends and that the witness knows. */
   async startWitnessed(): Promise<void> {
-    await this.start(...commandOf('waits.sh'), { env: this.#begun.witness.env })
+    await this.start(...commandOf('waits.sh'), { env: this.#progress.witness.env })
   }
 
-  /** All is done before the answer, or in place of one. */
+  /** Everything is done before the response, or in place of one. */
   begun(): void {
     if (this.#hasBegun) return
     this.#hasBegun = true
-    this.#begun.tell(this.name)
-    // Others that are under way may pass theirs with it, at whatever they are.
+    this.#progress.begin(this.name)
+    // The deadlines of other pending requests may pass too, whatever these are doing.
     if (this.#deadline === 'soon') void passDeadlines({ count: 0 })
   }
 
-  /** The output of a command, from which the answer has something before the handler has begun. */
+  /** The output of a command. The handler counts as begun when the response has received some of it. */
   async givenBy({ stdout }: Subprocess): Promise<Readable | null> {
     if (stdout !== null) {
-      // One that has ended before says no more of itself.
+      // A stream that has ended emits no more events.
       if (!stdout.readableEnded && !stdout.destroyed)
         await Promise.race([once(stdout, 'readable'), once(stdout, 'close')])
-      // Nobody reads it then, and a stream that had a listener of 'readable' is not drained at the exit.
+      // Nobody reads the output then, and at the exit Node does not drain
+      // a stream that had a 'readable' listener.
       if (this.isOver) stdout.resume()
     }
     setImmediate(() => this.begun())
     return stdout
   }
 
-  /** Has the handler do its part. One that cannot, since its request is over, has begun as well. */
+  /** Runs the handler. If it fails because its request is over, it counts as begun too. */
   async run<Result>(act: () => Promise<Result>): Promise<Result> {
     try {
       return await act()
@@ -92,7 +93,7 @@ export class Handled {
 
 type Act = (handled: Handled) => Promise<unknown>
 
-/** The kinds whose handlers answer through their framework, or would. */
+/** The kinds whose handlers answer through their framework, if at all. */
 export const acts: Readonly<Record<Exclude<Kind, 'hijacks' | 'events' | 'socket'>, Act>> = {
   async answers(handled) {
     handled.begun()
@@ -184,7 +185,7 @@ export const rawActs: Readonly<
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const { signal } = handled.scope
     const beat = setInterval(() => response.write(`data: ${handled.name}\n\n`), beatMs)
-    // Not at the response's 'close', which Node leaves out where the response waits behind another one.
+    // Not at the response's 'close': Node does not emit that if the response waits behind another one.
     signal.addEventListener('abort', () => clearInterval(beat), { once: true })
     await handled.start('sleep', ['1000'])
     handled.begun()

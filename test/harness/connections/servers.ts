@@ -1,4 +1,7 @@
-/** The servers of generated connections: one for each framework and protocol, with a route for each kind and deadline. */
+/**
+ * The servers for generated connections: one per framework and protocol,
+ * with a route for each kind and deadline.
+ */
 
 import type { Server, Socket } from 'node:net'
 import websocket from '@fastify/websocket'
@@ -10,12 +13,12 @@ import { distantMs } from '../deadlines.js'
 import { ExpressServed } from '../express-server.js'
 import type { GuardedRequest, Served } from '../served.js'
 import { serve } from '../server.js'
-import type { Begun } from './begun.js'
+import type { HandlerProgress } from './handler-progress.js'
 import type { ServerName } from './plan.js'
 import { type Deadline, deadlines, type Kind, kinds } from './requests.js'
 import { acts, Handled, rawActs, routeOf } from './routes.js'
 
-/** `passDeadlines` lets `soon` pass, and no other. */
+/** `passDeadlines` lets only `soon` pass. */
 const optionsOf: Record<Deadline, RouteGuardOptions> = {
   soon: { timeout: distantMs },
   distant: { timeout: 2 * distantMs },
@@ -23,8 +26,8 @@ const optionsOf: Record<Deadline, RouteGuardOptions> = {
 }
 
 export class Servers {
-  /** Of the connections that run now. */
-  begun!: Begun
+  /** The handlers of the connections that run now. */
+  progress!: HandlerProgress
   readonly all = {} as Record<ServerName, Served>
   readonly #connections = new Set<Socket>()
 
@@ -35,19 +38,19 @@ export class Servers {
       servers.#add(name, served, served.app.server)
     }
     await withFastify('Fastify', {})
-    // Node keeps a closed session in memory until its timeout has passed, which is 72 s by default.
+    // Node keeps a closed session in memory until its timeout has passed, by default 72 s.
     await withFastify('Fastify, HTTP/2', { http2: true, http2SessionTimeout: 0 })
     const served = await new ExpressServed(express, {}).start((served) => servers.#addToExpress(served))
     servers.#add('Express 5', served, served.server)
     return servers
   }
 
-  /** How many are open. */
+  /** The number of open connections. */
   get connections(): number {
     return this.#connections.size
   }
 
-  /** Ends those that are open. */
+  /** Destroys all open connections. */
   cutConnections(): void {
     for (const socket of this.#connections) socket.destroy()
   }
@@ -65,7 +68,7 @@ export class Servers {
   }
 
   #addToFastify(app: FastifyInstance): void {
-    // The handler has the body as it arrives.
+    // Gives the handler the body as it arrives.
     app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null))
     app.register(websocket)
     app.register(async (app) => {
@@ -74,7 +77,7 @@ export class Servers {
         const config = { subprocessGuard: optionsOf[deadline] }
         if (kind === 'socket') {
           app.get(url, { websocket: true, config }, (socket, request) => {
-            // Also the end of what was no frame.
+            // Invalid frames cause an error too.
             socket.on('error', () => {})
             const handled = this.#handled(request, deadline)
             const start = async (): Promise<void> => {
@@ -87,7 +90,7 @@ export class Servers {
           app.get(url, { config }, (request, reply) => {
             reply.hijack()
             const handled = this.#handled(request, deadline)
-            // Its request is over.
+            // A rejection means that its request is over.
             handled.run(() => rawActs[kind](handled, reply.raw)).catch(() => {})
           })
         } else {
@@ -103,7 +106,7 @@ export class Servers {
   }
 
   #addToExpress(served: ExpressServed): void {
-    // It prints no errors then.
+    // In this mode Express prints no errors.
     served.app.set('env', 'test')
     for (const [kind, deadline] of routes()) {
       if (kind === 'socket') continue
@@ -128,8 +131,8 @@ export class Servers {
   }
 
   /**
-   * What a handler throws when its request has had its answer, Express's default error handler takes for a reason to destroy the
-   * connection, whatever else is on it.
+   * If a handler throws after its request was answered, Express's default error handler destroys the
+   * connection, with everything else on it. So hang instead.
    */
   async #actOrHang(kind: keyof typeof acts, handled: Handled): Promise<unknown> {
     try {
@@ -141,7 +144,7 @@ export class Servers {
   }
 
   #handled(request: GuardedRequest, deadline: Deadline): Handled {
-    return new Handled(request, this.begun, deadline)
+    return new Handled(request, this.progress, deadline)
   }
 }
 
@@ -153,7 +156,7 @@ function isRaw(kind: Kind): kind is keyof typeof rawActs {
   return kind in rawActs
 }
 
-/** Looks its scope up when it is asked for: that opens it. */
+/** Gets the scope lazily, because that opens it. */
 function guardedOf(request: express.Request): GuardedRequest {
   return {
     raw: request,

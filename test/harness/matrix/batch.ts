@@ -1,4 +1,7 @@
-/** Runs the cells of a batch side by side on one server, ends them all at once, and holds each to the laws. */
+/**
+ * Runs the cells of a batch concurrently on one server, ends them all
+ * at once, and checks each against the laws.
+ */
 
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import { type Asked, ask } from '../client.js'
@@ -8,9 +11,9 @@ import { ExpressServed } from '../express-server.js'
 import { kinds } from '../kinds.js'
 import type { Served } from '../served.js'
 import type { Served as FastifyServed } from '../server.js'
+import { badHandlers } from './bad-handlers.js'
 import { Cell } from './cell.js'
 import { type Batch, nameOf, nobody } from './cells.js'
-import { culprits } from './culprits.js'
 import { descriptorsOpen, idleDescriptors } from './descriptors.js'
 import { type Endable, type Ending, endings } from './endings.js'
 import { handlers } from './handlers.js'
@@ -25,12 +28,13 @@ export interface Violation {
   readonly what: string
 }
 
-// What comes at all comes far sooner, on a busy machine too: what is broken must not hold up the rest.
+// Anything that comes at all comes far sooner, even on a busy machine.
+// A broken cell must not delay the others.
 const answerMs = 15_000
-// So many turns of the loop later a promise has told all that it can.
+// After so many turns of the loop, all effects of a promise are visible.
 const turnsAfter = 20
 
-/** The same for all that the batch has in common. */
+/** The server and the cells of one batch. */
 class Running implements Endable {
   readonly served: Served
   readonly cells: readonly Cell[]
@@ -57,7 +61,7 @@ class Running implements Endable {
   }
 
   throwInHandlers(): void {
-    for (const { other } of this.cells) other.reject(new Error('thrown'))
+    for (const { externalWork } of this.cells) externalWork.reject(new Error('thrown'))
   }
 
   shutDown(): void {
@@ -74,14 +78,14 @@ class Running implements Endable {
   }
 }
 
-/** Resolves with all that is wrong. */
+/** Resolves with all violations. */
 export async function runBatch(batch: Batch): Promise<Violation[]> {
   const kind = kinds.find(({ name }) => name === batch.kind)
   const hook = hooks.find(({ name }) => name === batch.hook)
   const ending = endings.find(({ name }) => name === batch.ending)
   if (kind === undefined || hook === undefined || ending === undefined) throw new Error('no such batch')
   const cells = batch.handlers.map((name, index) => {
-    const handler = [...handlers, ...culprits].find((one) => one.name === name)
+    const handler = [...handlers, ...badHandlers].find((one) => one.name === name)
     if (handler === undefined) throw new Error(`no such handler: ${name}`)
     return new Cell(handler, index)
   })
@@ -100,8 +104,8 @@ export async function runBatch(batch: Batch): Promise<Violation[]> {
     await served.close()
   }
   await turns()
-  for (const { course, text } of takeStrayErrors()) {
-    const list = course === undefined ? common : (cells[course]?.violations ?? common)
+  for (const { cell: index, text } of takeStrayErrors()) {
+    const list = index === undefined ? common : (cells[index]?.violations ?? common)
     list.push(text)
   }
   return [
@@ -116,7 +120,7 @@ async function endAll(running: Running, hook: Hook, ending: Ending, common: stri
   const { served, cells } = running
   const { guard, witness } = served
   await ask(served.port, '/ping').answer
-  // What the first command opens for good is no leak.
+  // The first command opens some descriptors permanently, which is no leak.
   await guard.run({}, (scope) => scope.execFile('true'))
   const descriptors = await idleDescriptors()
 
@@ -132,7 +136,7 @@ async function endAll(running: Running, hook: Hook, ending: Ending, common: stri
     })
   )
   await turns()
-  // What hangs still is no longer of interest.
+  // What still hangs is irrelevant from here on.
   for (const { asked } of cells) asked.leave()
   if (!(await witness.goneWithin(answerMs))) {
     for (const { name, pid } of witness.living()) {
@@ -142,8 +146,8 @@ async function endAll(running: Running, hook: Hook, ending: Ending, common: stri
     }
     if (witness.living().length === 0) common.push('a process is alive')
   }
-  // Now a handler goes on whose request is long over.
-  for (const { other } of cells) other.resolve()
+  // Lets handlers go on whose request has ended long ago.
+  for (const { externalWork } of cells) externalWork.resolve()
   await turns()
   await running.closed()
 
@@ -154,17 +158,17 @@ async function endAll(running: Running, hook: Hook, ending: Ending, common: stri
     const { body } = await ask(served.port, '/ping').answer
     if (body !== 'pong') common.push(`/ping is answered with ${body}`)
   }
-  // Where an error has passed all listeners by, what these would have closed may be open.
+  // If an error has bypassed all listeners, what these would have closed may be open.
   if (!hasStrayErrors() && !(await becomes(() => descriptorsOpen() <= descriptors))) {
     common.push(`${descriptorsOpen()} descriptors are open, ${descriptors} before`)
   }
   for (const cell of cells) {
     const lines = cell.errorLines(served.log)
-    if (lines.length > 1) cell.violations.push(`${lines.length} lines of error: ${lines.join('; ')}`)
+    if (lines.length > 1) cell.violations.push(`${lines.length} error lines: ${lines.join('; ')}`)
   }
 }
 
-/** Resolves when every request is as far as it must be for that ending. */
+/** Resolves when every request has reached the stage of that ending. */
 async function reach({ served, cells }: Running, { stage }: Ending): Promise<void> {
   if (stage === 'unstarted') {
     await eventually('every handler is called', () => cells.every(({ raw }) => raw !== undefined))
@@ -181,7 +185,7 @@ async function reach({ served, cells }: Running, { stage }: Ending): Promise<voi
     for (const { asked } of cells) void asked.head.then(() => begun++)
     await eventually('every answer has begun', () => begun === cells.length)
   }
-  if (stage === 'answer') for (const { other } of cells) other.resolve()
+  if (stage === 'answer') for (const { externalWork } of cells) externalWork.resolve()
 }
 
 async function seenBy({ answer }: Asked): Promise<Seen> {

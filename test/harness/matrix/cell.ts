@@ -1,25 +1,28 @@
-/** One cell of the matrix while it runs: its request, its handler, and what is wrong with it. */
+/** One cell of the matrix while it runs: its request, its handler, and its violations. */
 
 import type { IncomingMessage } from 'node:http'
 import type { Asked } from '../client.js'
 import type { LogLine, Served } from '../served.js'
-import { Course, Settled } from './course.js'
 import type { Ending } from './endings.js'
+import { Deferred, HandlerContext } from './handler-context.js'
 import type { Handler } from './handlers.js'
 import type { Hook } from './hooks.js'
 import type { Route } from './routes.js'
-import { noteThrower, runCourse } from './stray-errors.js'
+import { assignError, runInCell } from './stray-errors.js'
 
-// What Fastify says of a handler that fails when its request has its answer, with any plugin or none.
+// Fastify's message for a handler that fails after its request was answered, with or without a plugin.
 const ofFastify = 'Promise errored, but reply.sent = true was set'
 
 export class Cell {
   readonly handler: Handler
   readonly index: number
-  /** Opened when a handler that has started nothing goes on: when its answer waits for a hook, or is there. */
-  readonly gate = new Settled()
-  /** What else the handler waits for. */
-  readonly other = new Settled()
+  /**
+   * Resolved when a handler that has started nothing may go on: when its
+   * response waits for a hook, or has arrived.
+   */
+  readonly gate = new Deferred()
+  /** What the handler awaits besides its commands. */
+  readonly externalWork = new Deferred()
   raw: IncomingMessage | undefined
   asked!: Asked
   #requestId: string | undefined
@@ -48,29 +51,33 @@ export class Cell {
         this.#requestId = id
       },
       onSlow: () => this.gate.resolve(),
-      run: (act) => runCourse(index, act),
+      run: (act) => runInCell(index, act),
       handle: async (request, reply) => {
         this.raw = request.raw
-        const told = {
+        const spec = {
           program: stage === 'answer' && !handler.leavesCommand ? 'ends' : handler.program,
           name: this.name,
           first: stage === 'begun' ? (isCompressed ? 'much' : 'start') : '',
           env: witness.env
         } as const
-        const course = new Course(told, request, reply, this.other, (error) => noteThrower(error, index))
+        const context = new HandlerContext(spec, request, reply, this.externalWork, (error) =>
+          assignError(error, index)
+        )
         if (stage === 'unstarted') await this.gate.wait()
-        const answer = handler.handle(course)
-        // As where something that the handler awaits beside its commands fails.
-        return stage === 'throw' ? Promise.race([answer, this.other.wait().then(() => answer)]) : answer
+        const answer = handler.handle(context)
+        // As if something failed that the handler awaits besides its commands.
+        return stage === 'throw'
+          ? Promise.race([answer, this.externalWork.wait().then(() => answer)])
+          : answer
       }
     }
   }
 
-  /** The lines of error that tell of its request. */
+  /** The error lines about its request. */
   errorLines(log: readonly LogLine[]): string[] {
-    const told = log
+    const messages = log
       .filter(({ level, reqId }) => level >= 50 && reqId !== undefined && reqId === this.#requestId)
       .map(({ msg }) => msg)
-    return [...told.filter((msg) => msg !== ofFastify), ...this.#errorLines]
+    return [...messages.filter((msg) => msg !== ofFastify), ...this.#errorLines]
   }
 }

@@ -1,11 +1,14 @@
-/** All cells of the matrix, in batches that share a server: a handler, an ending, a hook and a kind of server. */
+/**
+ * All cells of the matrix: each combines a handler, an ending, a hook and a kind of
+ * server. The cells of a batch share a server.
+ */
 
 import { kinds } from '../kinds.js'
 import { endings } from './endings.js'
 import { handlers } from './handlers.js'
 import { hooks } from './hooks.js'
 
-/** Names, so that it can be sent to another process. */
+/** Has only names, so that it can be sent to another process. */
 export interface Batch {
   readonly kind: string
   readonly hook: string
@@ -13,7 +16,7 @@ export interface Batch {
   readonly handlers: readonly string[]
 }
 
-/** Every cell that there is. */
+/** All cells. */
 export function allBatches(): Batch[] {
   return kinds.flatMap((kind) =>
     hooks
@@ -26,7 +29,8 @@ export function allBatches(): Batch[] {
           handlers: handlers
             .filter(({ stages }) => stages.includes(ending.stage))
             .filter(({ ignoresHooks }) => !ignoresHooks || hook === hooks[0])
-            // Node reads away what nobody has begun to read when its command has ended, with a guard or without.
+            // When a command has ended, Node reads and drops output that nobody
+            // has begun to read, with or without a guard.
             .filter(
               ({ readsLate }) => !(readsLate && hook.name === 'slow onSend' && ending.stage === 'answer')
             )
@@ -36,10 +40,10 @@ export function allBatches(): Batch[] {
   )
 }
 
-/** What is wrong with a batch and with none of its handlers that is known. */
+/** Stands for the handler in a violation that cannot be assigned to one. */
 export const nobody = 'no handler in particular'
 
-/** By this name a cell is run again. */
+/** The name of a cell, by which it can be run again. */
 export function nameOf({ kind, hook, ending }: Batch, handler: string): string {
   return `${kind} | ${hook} | ${ending} | ${handler}`
 }
@@ -48,7 +52,7 @@ export function cellsOf(batches: readonly Batch[]): string[] {
   return batches.flatMap((batch) => batch.handlers.map((handler) => nameOf(batch, handler)))
 }
 
-/** The cells for which this holds, in as few batches as before. */
+/** Only the cells for which `isWanted` holds, in as few batches as before. */
 export function onlyCells(batches: readonly Batch[], isWanted: (name: string) => boolean): Batch[] {
   return batches
     .map((batch) => ({ ...batch, handlers: batch.handlers.filter((name) => isWanted(nameOf(batch, name))) }))

@@ -1,21 +1,21 @@
-/** How many descriptors a process of the matrix has open. */
+/** Counts the open descriptors of a process of the matrix. */
 
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
-/** The descriptors of this process, but for the witness's, which are closed at different times. */
+/** The open descriptors of this process, without the witness's, which are closed at different times. */
 export function descriptorsOpen(): number {
   return readdirSync('/proc/self/fd').filter((name) => {
     try {
       return !readlinkSync(`/proc/self/fd/${name}`).includes('/witness-')
     } catch {
-      // The one of the folder itself.
+      // The descriptor of the directory that is being listed.
       return false
     }
   }).length
 }
 
-/** As many as there are when no more are being closed. */
+/** Resolves with the number when no more are being closed. */
 export async function idleDescriptors(): Promise<number> {
   let last = descriptorsOpen()
   for (let same = 0; same < 5; same++) {

@@ -1,4 +1,6 @@
-/** The endings of the matrix: what ends the scopes of all requests of a batch, and what the clients must see then. */
+/**
+ * The endings of the matrix: what ends the scopes of all requests of a batch, and what the clients must see.
+ */
 
 import { passDeadlines } from '../deadlines.js'
 import { eventually } from '../expectations.js'
@@ -7,7 +9,7 @@ import type { Stage } from './handlers.js'
 
 /** What an ending can do to a batch of requests. */
 export interface Endable {
-  /** How many requests are under way. */
+  /** The number of pending requests. */
   readonly count: number
   readonly keeper: number
   leave(): Promise<void>
@@ -16,16 +18,19 @@ export interface Endable {
   shutDown(): void
 }
 
-/** What the client must see: the handler's own answer, the error that was thrown in it, an error of the guard, or nothing since it left. */
+/**
+ * What the client must see: the handler's own answer, the error thrown in it, an error of
+ * the guard, or nothing because it has left.
+ */
 export type Expected = 'own' | 'thrown' | 'none' | `ERR_SUBPROCESS_${string}`
 
 export interface Ending {
   readonly name: string
   readonly stage: Stage
   readonly expected: Expected
-  /** The server is closed by it. */
+  /** Whether it closes the server. */
   readonly closes: boolean
-  /** The keeper is lost by it. */
+  /** Whether it kills the keeper. */
   readonly losesKeeper: boolean
   end(batch: Endable): Promise<void>
 }
@@ -73,7 +78,7 @@ const causes: readonly Cause[] = [
   },
   {
     name: 'keeper killed',
-    // A request that has started nothing has lost nothing.
+    // A request that has started nothing loses nothing.
     stages: ['headless', 'begun'],
     expected: 'ERR_SUBPROCESS_KEEPER_LOST',
     async end({ keeper }) {

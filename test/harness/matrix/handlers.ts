@@ -1,42 +1,47 @@
-/** The handlers of the matrix: each uses its commands in a way of its own, and is tempted by their end to a wrong answer. */
+/**
+ * The handlers of the matrix: each uses its commands in a different way, and
+ * their end may lead it to a wrong response.
+ */
 
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { finished, pipeline } from 'node:stream/promises'
-import type { Course } from './course.js'
+import type { HandlerContext } from './handler-context.js'
 
 /** How a command ends; see `test/programs/ends-as-told.sh`. */
 export type Program = 'ends' | 'dies' | 'obeys' | 'silent' | 'leaves a writer'
 
-/** How far a request has come when its scope ends. */
+/** How far a request has got when its scope ends. */
 export type Stage = 'answer' | 'throw' | 'unstarted' | 'headless' | 'begun'
 
 export interface Handler {
   readonly name: string
-  /** How its commands end when they are asked to: what tempts it most. */
+  /** How its commands end on SIGTERM: in the way most likely to mislead it. */
   readonly program: Program
-  /** How many commands run while it waits. */
+  /** The number of commands that run while it waits. */
   readonly commands: number
-  /** The stages that it has. */
+  /** The stages that it can be in. */
   readonly stages: readonly Stage[]
-  /** How its own answer begins. */
+  /** The beginning of its own answer. */
   readonly answer: string
-  /** It answers while its command runs. */
+  /** Whether it answers while its command runs. */
   readonly leavesCommand: boolean
-  /** It writes to Node's response by itself: then its answer may be cut where another one gets an error. */
+  /**
+   * Whether it writes to Node's response directly. Then its response may be cut where others become an error.
+   */
   readonly isRaw: boolean
-  /** Its command's output is first read by the framework, past all hooks. */
+  /** Whether the framework is the first to read its command's output, after all hooks. */
   readonly readsLate: boolean
-  /** Hooks make no difference to it. */
+  /** Whether hooks make no difference to it. */
   readonly ignoresHooks: boolean
-  handle(course: Course): Promise<unknown>
+  handle(context: HandlerContext): Promise<unknown>
 }
 
 type Given = Partial<Handler> & Pick<Handler, 'name' | 'handle'>
 
 const never = (): Promise<never> => new Promise(() => {})
 
-/** Without anything said, it waits for a command that ends well in spite of the signal, and answers with its output. */
+/** The default: waits for a command that exits with 0 in spite of the signal, and answers with its output. */
 export const usual = {
   program: 'obeys',
   commands: 1,
@@ -48,55 +53,55 @@ export const usual = {
   ignoresHooks: false
 } as const
 
-// What has returned its answer throws no more.
+// A handler that has returned its answer cannot throw.
 const streaming = ['answer', 'unstarted', 'headless', 'begun'] as const
 const piping = ['answer', 'throw', 'unstarted', 'headless', 'begun'] as const
-// A framework gives no answer for what was hijacked.
+// A framework does not answer a hijacked request.
 const hijacking = streaming
 
 const given: readonly Given[] = [
   {
     name: 'awaits execFile',
-    handle: async (course) => (await course.execFile()).stdout
+    handle: async (context) => (await context.execFile()).stdout
   },
   {
     name: 'awaits execFile of a command that dies',
     program: 'dies',
-    handle: async (course) => (await course.execFile()).stdout
+    handle: async (context) => (await context.execFile()).stdout
   },
   {
     name: 'forgets execFile',
     program: 'dies',
     answer: 'answered',
     leavesCommand: true,
-    async handle(course) {
-      course.execFile()
-      await course.other()
+    async handle(context) {
+      context.execFile()
+      await context.externalWork()
       return 'answered'
     }
   },
   {
     name: 'awaits execFile late',
     program: 'dies',
-    async handle(course) {
-      const output = course.execFile()
-      await course.other()
+    async handle(context) {
+      const output = context.execFile()
+      await context.externalWork()
       return (await output).stdout
     }
   },
   {
     name: 'awaits two in a row',
-    async handle(course) {
-      const { stdout } = await course.execFile()
-      return stdout + (await course.execFile()).stdout
+    async handle(context) {
+      const { stdout } = await context.execFile()
+      return stdout + (await context.execFile()).stdout
     }
   },
   {
     name: 'starts two and awaits one after the other',
     program: 'dies',
     commands: 2,
-    async handle(course) {
-      const [one, other] = [course.execFile(), course.execFile()]
+    async handle(context) {
+      const [one, other] = [context.execFile(), context.execFile()]
       return (await one).stdout + (await other).stdout
     }
   },
@@ -104,8 +109,8 @@ const given: readonly Given[] = [
     name: 'awaits Promise.all',
     commands: 2,
     program: 'dies',
-    async handle(course) {
-      const outputs = await Promise.all([course.execFile(), course.execFile()])
+    async handle(context) {
+      const outputs = await Promise.all([context.execFile(), context.execFile()])
       return outputs.map(({ stdout }) => stdout).join('')
     }
   },
@@ -114,25 +119,25 @@ const given: readonly Given[] = [
     commands: 2,
     program: 'dies',
     answer: 'fulfilled, fulfilled',
-    async handle(course) {
-      const outputs = await Promise.allSettled([course.execFile(), course.execFile()])
+    async handle(context) {
+      const outputs = await Promise.allSettled([context.execFile(), context.execFile()])
       return outputs.map(({ status }) => status).join(', ')
     }
   },
   {
     name: 'races execFile',
     program: 'dies',
-    handle: async (course) => {
-      const winner = await Promise.race([course.execFile(), never()])
+    handle: async (context) => {
+      const winner = await Promise.race([context.execFile(), never()])
       return winner.stdout
     }
   },
   {
     name: 'catches and falls back',
     program: 'dies',
-    async handle(course) {
+    async handle(context) {
       try {
-        return (await course.execFile()).stdout
+        return (await context.execFile()).stdout
       } catch {
         return 'fallback'
       }
@@ -143,49 +148,49 @@ const given: readonly Given[] = [
     program: 'silent',
     stages: streaming,
     readsLate: true,
-    handle: async (course) => course.spawn().stdout
+    handle: async (context) => context.spawn().stdout
   },
   {
     name: 'returns child.stdout of a command with a last word',
     stages: streaming,
     readsLate: true,
-    handle: async (course) => course.spawn().stdout
+    handle: async (context) => context.spawn().stdout
   },
   {
     name: 'returns stream()',
     stages: streaming,
-    handle: async (course) => course.stream()
+    handle: async (context) => context.stream()
   },
   {
     name: 'returns stream() of a command that dies',
     program: 'dies',
     stages: streaming,
-    handle: async (course) => course.stream()
+    handle: async (context) => context.stream()
   },
   {
     name: 'awaits stream().ready and returns it',
     program: 'silent',
     stages: streaming,
-    handle: async (course) => course.stream().ready
+    handle: async (context) => context.stream().ready
   },
   {
     name: 'collects child.stdout',
     program: 'silent',
-    handle: async (course) => text(course.spawn().stdout)
+    handle: async (context) => text(context.spawn().stdout)
   },
   {
     name: 'collects stream()',
     program: 'dies',
-    handle: async (course) => text(course.stream())
+    handle: async (context) => text(context.stream())
   },
   {
     name: 'pipes child.stdout into the response',
     program: 'silent',
     stages: piping,
     isRaw: true,
-    async handle(course) {
-      await pipeline(course.spawn().stdout, course.raw)
-      return course.answers()
+    async handle(context) {
+      await pipeline(context.spawn().stdout, context.raw)
+      return context.untilResponded()
     }
   },
   {
@@ -193,25 +198,25 @@ const given: readonly Given[] = [
     program: 'dies',
     stages: piping,
     isRaw: true,
-    async handle(course) {
-      await pipeline(course.stream(), course.raw)
-      return course.answers()
+    async handle(context) {
+      await pipeline(context.stream(), context.raw)
+      return context.untilResponded()
     }
   },
   {
     name: "answers from 'exit'",
     answer: 'status 0',
-    async handle(course) {
-      course.on(course.spawn(), 'exit', (code) => course.send(`status ${code}`))
-      return course.answers()
+    async handle(context) {
+      context.on(context.spawn(), 'exit', (code) => context.send(`status ${code}`))
+      return context.untilResponded()
     }
   },
   {
     name: "answers from 'close'",
     answer: 'status 0',
-    async handle(course) {
-      course.on(course.spawn(), 'close', (code) => course.send(`status ${code}`))
-      return course.answers()
+    async handle(context) {
+      context.on(context.spawn(), 'close', (code) => context.send(`status ${code}`))
+      return context.untilResponded()
     }
   },
   {
@@ -219,10 +224,10 @@ const given: readonly Given[] = [
     program: 'dies',
     answer: 'answered',
     leavesCommand: true,
-    async handle(course) {
-      course.spawn()
-      await course.other()
-      course.spawn()
+    async handle(context) {
+      context.spawn()
+      await context.externalWork()
+      context.spawn()
       return 'answered'
     }
   },
@@ -230,8 +235,8 @@ const given: readonly Given[] = [
     name: 'never settles',
     program: 'dies',
     stages: ['throw', 'unstarted', 'headless'],
-    async handle(course) {
-      course.spawn()
+    async handle(context) {
+      context.spawn()
       await never()
     }
   },
@@ -239,14 +244,14 @@ const given: readonly Given[] = [
     name: 'hijacks and writes later',
     isRaw: true,
     stages: ['answer', 'unstarted', 'headless'],
-    async handle(course) {
-      course.hijack()
-      const { raw } = course
-      course.on(course.spawn(), 'close', () => {
+    async handle(context) {
+      context.hijack()
+      const { raw } = context
+      context.on(context.spawn(), 'close', () => {
         raw.writeHead(200, { 'content-type': 'text/plain' })
         raw.end('output\n')
       })
-      return course.answers()
+      return context.untilResponded()
     }
   },
   {
@@ -254,35 +259,35 @@ const given: readonly Given[] = [
     isRaw: true,
     answer: 'event: begin',
     stages: hijacking,
-    async handle(course) {
-      course.hijack()
-      const { raw } = course
-      const child = course.spawn()
-      course.on(child.stdout, 'data', (chunk) => raw.write(`data: ${chunk}\n`))
-      course.on(child, 'close', () => raw.end('event: end\n\n'))
+    async handle(context) {
+      context.hijack()
+      const { raw } = context
+      const child = context.spawn()
+      context.on(child.stdout, 'data', (chunk) => raw.write(`data: ${chunk}\n`))
+      context.on(child, 'close', () => raw.end('event: end\n\n'))
       raw.writeHead(200, { 'content-type': 'text/event-stream' })
       raw.write('event: begin\n\n')
-      return course.answers()
+      return context.untilResponded()
     }
   },
   {
     name: 'answers in a listener of the signal',
     program: 'dies',
     stages: ['throw', 'headless'],
-    async handle(course) {
-      course.spawn()
-      const answer = course.noting(() => course.send('aborted'))
-      course.scope.signal.addEventListener('abort', answer, { once: true })
-      return course.answers()
+    async handle(context) {
+      context.spawn()
+      const answer = context.trackErrors(() => context.send('aborted'))
+      context.scope.signal.addEventListener('abort', answer, { once: true })
+      return context.untilResponded()
     }
   },
   {
     name: 'waits for the signal and answers',
     program: 'dies',
     stages: ['throw', 'headless'],
-    async handle(course) {
-      course.spawn()
-      const { signal } = course.scope
+    async handle(context) {
+      context.spawn()
+      const { signal } = context.scope
       await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))
       return 'aborted'
     }
@@ -292,8 +297,8 @@ const given: readonly Given[] = [
     stages: ['answer'],
     ignoresHooks: true,
     answer: 'finished',
-    async handle(course) {
-      await finished(course.stream().resume())
+    async handle(context) {
+      await finished(context.stream().resume())
       return 'finished'
     }
   },
@@ -302,8 +307,8 @@ const given: readonly Given[] = [
     stages: ['answer'],
     ignoresHooks: true,
     answer: 'closed',
-    async handle(course) {
-      const stream = course.stream().resume()
+    async handle(context) {
+      const stream = context.stream().resume()
       await new Promise((resolve) => stream.once('close', resolve))
       return 'closed'
     }
@@ -312,7 +317,7 @@ const given: readonly Given[] = [
     name: 'reads stream() by Readable.toWeb()',
     stages: ['answer'],
     ignoresHooks: true,
-    handle: async (course) => new Response(Readable.toWeb(course.stream()) as ReadableStream).text()
+    handle: async (context) => new Response(Readable.toWeb(context.stream()) as ReadableStream).text()
   },
   {
     name: 'awaits execFile of a command that leaves a writer',
@@ -320,7 +325,7 @@ const given: readonly Given[] = [
     stages: ['answer'],
     ignoresHooks: true,
     leavesCommand: true,
-    handle: async (course) => (await course.execFile()).stdout
+    handle: async (context) => (await context.execFile()).stdout
   },
   {
     name: "answers from 'close' of a command that leaves a writer",
@@ -329,9 +334,9 @@ const given: readonly Given[] = [
     ignoresHooks: true,
     leavesCommand: true,
     answer: 'status 0',
-    async handle(course) {
-      course.on(course.spawn(), 'close', (code) => course.send(`status ${code}`))
-      return course.answers()
+    async handle(context) {
+      context.on(context.spawn(), 'close', (code) => context.send(`status ${code}`))
+      return context.untilResponded()
     }
   },
   {
@@ -340,7 +345,7 @@ const given: readonly Given[] = [
     stages: ['answer'],
     ignoresHooks: true,
     leavesCommand: true,
-    handle: async (course) => course.stream()
+    handle: async (context) => context.stream()
   }
 ]
 

@@ -1,4 +1,4 @@
-/** The hooks of the matrix: what stands between the end of a request and its answer. */
+/** The hooks of the matrix: what runs between the end of a request and its response. */
 
 import type { IncomingMessage } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -7,20 +7,20 @@ import compression from 'compression'
 import type { ErrorRequestHandler, Express } from 'express'
 import type { FastifyError, FastifyInstance } from 'fastify'
 
-/** Long enough for a command to end while the answer waits. */
+/** Long enough for a command to end while the response waits. In ms. */
 const slowMs = 300
 
-/** Told when a hook begins to hold up the answer to a request. */
+/** Called when a hook begins to delay the response to a request. */
 type OnSlow = (request: IncomingMessage) => void
 
 export interface Hook {
   readonly name: string
-  /** Not there where Express has nothing like it. */
+  /** Missing if Express has no equivalent. */
   readonly express?: (app: Express) => void
-  /** To be called after the routes. */
+  /** Called after the routes are declared. */
   readonly expressLast?: (app: Express, onSlow: OnSlow) => void
   readonly fastify: (app: FastifyInstance, onSlow: OnSlow) => Promise<void>
-  /** The client says that it takes gzip. */
+  /** Whether the client accepts gzip. */
   readonly isCompressed?: boolean
 }
 
@@ -37,7 +37,7 @@ export const hooks: readonly Hook[] = [
       const handle: ErrorRequestHandler = async (error, req, res, next) => {
         onSlow(req)
         await pause(slowMs)
-        // As the guide of Express says.
+        // As the guide of Express recommends.
         if (res.headersSent) {
           next(error)
           return

@@ -1,19 +1,22 @@
-/** The laws that each cell of the matrix is held to: what is wrong with what was seen. */
+/** The laws for each cell of the matrix, applied to what its client has seen. */
 
 import { gunzipSync } from 'node:zlib'
 import type { Answer } from '../client.js'
 import type { Ending, Expected } from './endings.js'
 import type { Handler } from './handlers.js'
 
-/** What a client has seen: an answer, the code of the error that it got in place of one, or nothing in all the time it had. */
+/**
+ * What a client has seen: a response, the code of the error that it got
+ * instead, or nothing in the time it waited.
+ */
 export type Seen = Answer | { readonly error: string } | 'nothing'
 
-/** What is wrong with what the client of a cell has seen; undefined for nothing. */
+/** What is wrong with what the client of a cell has seen; undefined if nothing. */
 export function wrongAnswer(handler: Handler, ending: Ending, seen: Seen): string | undefined {
   if (ending.expected === 'none') return undefined
   const mayBeCut = ending.expected !== 'own' && (ending.stage === 'begun' || handler.isRaw)
   if (mayBeCut && isCut(seen)) return undefined
-  // What has begun cannot become an error any more.
+  // A response that has begun can no longer become an error.
   const isRight = ending.stage !== 'begun' && isExpected(handler, ending.expected, seen)
   if (isRight) return undefined
   const wanted = [
@@ -42,7 +45,7 @@ function wantedOf(handler: Handler, expected: Expected): string {
   return expected === 'thrown' ? '500 "thrown"' : `503 ${expected}`
 }
 
-/** The text of an answer whose bytes came as latin1; undefined when it is not what its headers say. */
+/** The text of a response whose bytes came as latin1; undefined if the body does not match its headers. */
 function bodyOf({ body, headers }: Answer): string | undefined {
   const bytes = Buffer.from(body, 'latin1')
   const encoding = headers['content-encoding'] ?? 'identity'

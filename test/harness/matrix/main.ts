@@ -1,4 +1,4 @@
-/** A process that runs batches of the matrix: what would end a server must not end the test. */
+/** A process that runs batches of the matrix, so that what crashes a server does not crash the test. */
 
 import { createGuard, type Guard } from 'fastify-subprocess-guard'
 import { runBatch, type Violation } from './batch.js'
@@ -6,15 +6,15 @@ import type { Batch } from './cells.js'
 import { endings } from './endings.js'
 import { collectStrayErrors } from './stray-errors.js'
 
-/** What it says of a batch. */
+/** The result of a batch. */
 export interface Result {
   readonly violations: readonly Violation[]
-  /** Why it was not run to its end. */
+  /** Why the batch did not run to its end. */
   readonly failure?: string
 }
 
 const silent = { info() {}, warn() {}, error() {} }
-/** All batches share its keeper, but for those that lose theirs. */
+/** All batches share its keeper, except those that lose theirs. */
 let shared: Guard | undefined
 
 collectStrayErrors()
@@ -34,6 +34,6 @@ process.on('message', async (batch: Batch) => {
 })
 process.once('disconnect', async () => {
   await shared?.close()
-  // What a stray error has left open would keep it for ever.
+  // What a stray error has left open would keep the process running forever.
   process.exit()
 })

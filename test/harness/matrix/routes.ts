@@ -6,18 +6,18 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ExpressServed } from '../express-server.js'
 import type { GuardedRequest, Served } from '../served.js'
 import type { Served as FastifyServed } from '../server.js'
-import { answered, type Reply } from './course.js'
+import { answered, type Reply } from './handler-context.js'
 import type { Hook } from './hooks.js'
 
 export interface Route {
   readonly path: string
-  /** Told of a line of error. */
+  /** Called with each error line. */
   readonly onErrorLine: (text: string) => void
-  /** Told of a request's id in Fastify, by which its lines are known. */
+  /** Called with the request id of Fastify, which identifies its log lines. */
   readonly onRequest: (id: string) => void
-  /** Told that a hook begins to hold up its answer. */
+  /** Called when a hook begins to delay its response. */
   readonly onSlow: () => void
-  /** Runs something so that its errors are known as this route's. */
+  /** Runs something so that its errors are assigned to this route. */
   readonly run: (act: () => void) => void
   handle(request: GuardedRequest, reply: Reply): Promise<unknown>
 }
@@ -51,7 +51,7 @@ function declareInFastify({ app }: FastifyServed, hook: Hook, routes: readonly R
 }
 
 function declareInExpress({ app }: ExpressServed, hook: Hook, routes: readonly Route[]): void {
-  // Its default handler prints no errors then.
+  // In this mode, the default error handler prints nothing.
   app.set('env', 'test')
   hook.express?.(app)
   for (const { path, handle, onErrorLine, run } of routes) {
@@ -68,7 +68,7 @@ function declareInExpress({ app }: ExpressServed, hook: Hook, routes: readonly R
         spawn: req.spawn
       }
       const reply = { raw: res, send: (text: string) => void res.send(text), hijack() {}, log: onErrorLine }
-      // Express 4 does not wait for a promise.
+      // Express 4 does not await a promise.
       handle(request, reply)
         .then((answer) => {
           if (answer instanceof Readable) answer.pipe(res)

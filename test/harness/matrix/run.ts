@@ -1,4 +1,4 @@
-/** Runs batches of the matrix in processes of their own, and tells what is wrong. */
+/** Runs batches of the matrix in their own processes, and collects the violations. */
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,13 +7,13 @@ import type { Violation } from './batch.js'
 import { type Batch, cellsOf } from './cells.js'
 import type { Result } from './main.js'
 
-// A rejection that is handled after all has been told of as unhandled.
+// A rejection that is handled later has already been reported as unhandled.
 const execArgv = ['--disable-warning=PromiseRejectionHandledWarning']
 const entry = fileURLToPath(new URL('./main.js', import.meta.url))
-// The longest take half a minute when everything in them hangs.
+// The longest batches take half a minute if everything in them hangs.
 const longestMs = 120_000
 
-/** Resolves with all that is wrong. */
+/** Resolves with all violations. */
 export async function runBatches(batches: readonly Batch[], processes: number): Promise<Violation[]> {
   const waiting = [...batches]
   const lanes = Array.from({ length: processes }, async () => {
@@ -25,7 +25,10 @@ export async function runBatches(batches: readonly Batch[], processes: number): 
       found.push(...violations)
       if (failure !== undefined) {
         found.push(
-          ...cellsOf([batch]).map((cell) => ({ cell, what: `this cell, or one beside it: ${failure}` }))
+          ...cellsOf([batch]).map((cell) => ({
+            cell,
+            what: `this cell, or another one of its batch: ${failure}`
+          }))
         )
         child.kill('SIGKILL')
         child = undefined
@@ -52,7 +55,7 @@ async function resultOf(child: ChildProcess, batch: Batch): Promise<Result> {
   try {
     return await Promise.race([message, exit])
   } catch {
-    return failed(`nothing came of it within ${longestMs} ms`)
+    return failed(`no result within ${longestMs} ms`)
   } finally {
     over.abort()
   }

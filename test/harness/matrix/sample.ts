@@ -1,17 +1,17 @@
-/** A sample of the matrix that a number repeats. */
+/** A random sample of the matrix, which a seed reproduces. */
 
 import type { Batch } from './cells.js'
 
-// Some twelve seconds of processor time.
+// About twelve seconds of processor time.
 const batchCount = 20
 const handlersInBatch = 8
 
-/** A number for a new sample. */
+/** A seed for a new sample. */
 export function newSeed(): number {
   return Math.floor(Math.random() * 2 ** 32)
 }
 
-/** Some batches, with some of their handlers. */
+/** Some batches, each with some of its handlers. */
 export function sampleOf(batches: readonly Batch[], seed: number): Batch[] {
   const random = randomOf(seed)
   return pick(batches, batchCount, random).map((batch) => ({
@@ -20,7 +20,7 @@ export function sampleOf(batches: readonly Batch[], seed: number): Batch[] {
   }))
 }
 
-/** So many of a list, in the order of the list. */
+/** So many items of a list, in the order of the list. */
 function pick<Item>(items: readonly Item[], count: number, random: () => number): Item[] {
   return items
     .map((item, index) => ({ item, index, by: random() }))
@@ -30,7 +30,7 @@ function pick<Item>(items: readonly Item[], count: number, random: () => number)
     .map(({ item }) => item)
 }
 
-/** Numbers from 0 to 1 that look random, the same ones for the same seed (mulberry32). */
+/** Pseudo-random numbers from 0 to 1, the same for the same seed (mulberry32). */
 function randomOf(seed: number): () => number {
   let state = seed >>> 0
   return () => {

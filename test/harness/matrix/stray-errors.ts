@@ -1,10 +1,10 @@
-/** Errors that would have ended the server, and whose they are. */
+/** Errors that would have crashed the server, and which cell they belong to. */
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 
 export interface StrayError {
-  /** Which course it belongs to, where that is known. */
-  readonly course: number | undefined
+  /** The index of the cell that it belongs to, if known. */
+  readonly cell: number | undefined
   readonly text: string
 }
 
@@ -12,32 +12,35 @@ const current = new AsyncLocalStorage<number>()
 const throwers = new WeakMap<object, number>()
 let strays: StrayError[] = []
 
-/** From now on such errors are collected, and the process goes on. */
+/** From now on collects these errors, and the process goes on. */
 export function collectStrayErrors(): void {
   for (const kind of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(kind, (error: unknown) => {
       const known = typeof error === 'object' && error !== null ? throwers.get(error) : undefined
-      strays.push({ course: known ?? current.getStore(), text: `${kind}: ${textOf(error)}` })
+      strays.push({ cell: known ?? current.getStore(), text: `${kind}: ${textOf(error)}` })
     })
   }
 }
 
-/** Runs what belongs to a course so that its errors are known as its own. */
-export function runCourse<Result>(course: number, act: () => Result): Result {
-  return current.run(course, act)
+/** Runs something so that its errors are assigned to this cell. */
+export function runInCell<Result>(cell: number, act: () => Result): Result {
+  return current.run(cell, act)
 }
 
-/** An event may come in the context of what emits it: then only the listener can tell. */
-export function noteThrower(error: unknown, course: number): void {
-  if (typeof error === 'object' && error !== null) throwers.set(error, course)
+/**
+ * Assigns an error that a listener has thrown. The event may be emitted in
+ * another context, so only the listener knows.
+ */
+export function assignError(error: unknown, cell: number): void {
+  if (typeof error === 'object' && error !== null) throwers.set(error, cell)
 }
 
-/** Whether there are some since they were last taken. */
+/** Whether there are any since the last `takeStrayErrors()`. */
 export function hasStrayErrors(): boolean {
   return strays.length > 0
 }
 
-/** Those since the last call. */
+/** The errors since the last call. */
 export function takeStrayErrors(): StrayError[] {
   const taken = strays
   strays = []

@@ -1,2 +1,2 @@
-// Has one of the two hooks.
+// Has only one of the two hooks.
 export function workerAbort() {}

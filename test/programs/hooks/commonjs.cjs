@@ -1,4 +1,4 @@
-// Exports its hook in a way that only shows when the module runs.
+// Exports its hook in a way that is only visible when the module runs.
 const { appendFileSync } = require('node:fs')
 
 class Hooks {

@@ -31,7 +31,7 @@ const ways = {
   'ends-itself'() {
     process.kill(process.pid, 'SIGKILL')
   },
-  // One allocation that finds no room: in a thread it aborts the process.
+  // One allocation that fails: in a thread, it aborts the process.
   'exhausts-heap'() {
     const hoard = []
     for (;;) hoard.push(new Array(10_000_000).fill(1))

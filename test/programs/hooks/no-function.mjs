@@ -1,3 +1,3 @@
-// Has a hook that cannot be called.
+// Has a hook that is not a function.
 export const workerAbort = 'workerAbort'
 export function workerExit() {}

@@ -1,4 +1,4 @@
-// Takes its time, and says when it is done.
+// Takes some time, and reports when it is done.
 import { writeFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 

@@ -7,7 +7,7 @@ const how = new URL(import.meta.url).searchParams.get('how')
 const run = promisify(execFile)
 
 const ways = {
-  /** One after the other, and each one's status and output must arrive. */
+  /** One after the other. The exit status and output of each must arrive. */
   async 'and-waits'() {
     const statuses = []
     for (let status = 0; status < 20; status++) {

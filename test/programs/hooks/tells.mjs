@@ -1,4 +1,4 @@
-// Writes down what it was given, and what it finds around it.
+// Writes its argument and its environment to a file.
 import { writeFile } from 'node:fs/promises'
 
 const tell = (hook) => async (info) => {

@@ -1,4 +1,4 @@
-// Says to the witness what it is told of the worker.
+// Reports its argument to the witness.
 import { appendFileSync } from 'node:fs'
 
 const say = (hook) => (info) => appendFileSync(process.env.WITNESS, `${hook} ${JSON.stringify(info)}\n`)

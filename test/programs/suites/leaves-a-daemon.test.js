@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 
-// Out of sight but for its folder: a session of its own, and no environment.
+// Only its working directory gives it away: it has its own session and no environment.
 const daemon = 'exec 9>"$WITNESS"; echo "alive $$ daemon" >&9; echo ready; exec env -i sleep 1000'
 
 test('passes, and leaves a daemon', async () => {

@@ -1,20 +1,20 @@
-/** Another Node process by its inspector: its garbage is collected, and its memory told. */
+/** Another Node process, by its inspector: collects its garbage and measures its heap. */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import WebSocket from 'ws'
 
-// Where Node listens after SIGUSR1 (nodejs.org/api/debugger.html).
+// The address on which Node listens after SIGUSR1 (nodejs.org/api/debugger.html).
 const list = 'http://127.0.0.1:9229/json/list'
 const openWithinMs = 5_000
 
-export class Inspected {
+export class InspectedProcess {
   readonly #socket: WebSocket
   #last = 0
 
-  /** Opens the inspector of a process. Throws where another process has the port. */
-  static async open(pid: number): Promise<Inspected> {
+  /** Opens the inspector of a process. Throws if another process has the port. */
+  static async open(pid: number): Promise<InspectedProcess> {
     process.kill(pid, 'SIGUSR1')
     const until = performance.now() + openWithinMs
     for (;;) {
@@ -25,7 +25,7 @@ export class Inspected {
       if (targets !== undefined) {
         const socket = new WebSocket(targets[0].webSocketDebuggerUrl)
         await once(socket, 'open')
-        const inspected = new Inspected(socket)
+        const inspected = new InspectedProcess(socket)
         assert.equal(await inspected.#evaluate('process.pid'), pid, 'another process is being inspected')
         return inspected
       }
@@ -38,7 +38,7 @@ export class Inspected {
     this.#socket = socket
   }
 
-  /** What is left on its heap after a collection, in bytes. */
+  /** The size of its heap after a garbage collection, in bytes. */
   async heapBytes(): Promise<number> {
     await this.#call('HeapProfiler.collectGarbage')
     return Number(await this.#evaluate('process.memoryUsage().heapUsed'))

@@ -1,29 +1,29 @@
-/** The negative controls of the matrix: each of these handlers breaks a law, and must be found out. */
+/** The negative controls of the matrix: each of these handlers breaks a law and must be detected. */
 
 import { spawn } from 'node:child_process'
 import { openSync } from 'node:fs'
 import { type Handler, usual } from './handlers.js'
 
-export interface Culprit extends Handler {
-  /** What is said of it. */
+export interface BadHandler extends Handler {
+  /** The violation by which it is detected. */
   readonly foundBy: RegExp
-  /** It is found out by what never comes. */
+  /** Whether it is detected only because something does not come in time. */
   readonly isSlow: boolean
 }
 
 const never = (): Promise<never> => new Promise(() => {})
 const common = { ...usual, program: 'dies', stages: ['headless'], isSlow: false } as const
 
-export const culprits: readonly Culprit[] = [
+export const badHandlers: readonly BadHandler[] = [
   {
     ...common,
     name: 'answers past its framework',
     foundBy: /^expected 503 ERR_SUBPROCESS_DEADLINE, got 200 "wrong"$/,
-    async handle(course) {
-      course.spawn()
-      const { socket } = course.raw
+    async handle(context) {
+      context.spawn()
+      const { socket } = context.raw
       const answer = (): void => void socket?.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nwrong')
-      course.scope.signal.addEventListener('abort', answer, { once: true })
+      context.scope.signal.addEventListener('abort', answer, { once: true })
       await never()
     }
   },
@@ -31,8 +31,8 @@ export const culprits: readonly Culprit[] = [
     ...common,
     name: 'makes a promise that nobody listens to',
     foundBy: /^unhandledRejection: nobody listens$/,
-    async handle(course) {
-      course.spawn()
+    async handle(context) {
+      context.spawn()
       void Promise.reject(new Error('nobody listens'))
       await never()
     }
@@ -41,8 +41,8 @@ export const culprits: readonly Culprit[] = [
     ...common,
     name: 'throws in a listener',
     foundBy: /^uncaughtException: nobody catches$/,
-    async handle(course) {
-      course.on(course.spawn(), 'exit', () => {
+    async handle(context) {
+      context.on(context.spawn(), 'exit', () => {
         throw new Error('nobody catches')
       })
       await never()
@@ -51,10 +51,10 @@ export const culprits: readonly Culprit[] = [
   {
     ...common,
     name: 'logs two errors',
-    foundBy: /^3 lines of error: one; two; /,
-    async handle(course) {
-      course.spawn()
-      for (const line of ['one', 'two']) course.log(line)
+    foundBy: /^3 error lines: one; two; /,
+    async handle(context) {
+      context.spawn()
+      for (const line of ['one', 'two']) context.log(line)
       await never()
     }
   },
@@ -63,8 +63,8 @@ export const culprits: readonly Culprit[] = [
     name: 'starts a process past its scope',
     foundBy: /^process \d+ is alive$/,
     isSlow: true,
-    async handle(course) {
-      const { file, args, options } = course.command
+    async handle(context) {
+      const { file, args, options } = context.command
       spawn(file, args, { ...options, stdio: 'ignore' })
       await never()
     }
@@ -74,8 +74,8 @@ export const culprits: readonly Culprit[] = [
     name: 'leaves a file open',
     foundBy: /^\d+ descriptors are open, \d+ before$/,
     isSlow: true,
-    async handle(course) {
-      course.spawn()
+    async handle(context) {
+      context.spawn()
       openSync('/dev/null', 'r')
       await never()
     }

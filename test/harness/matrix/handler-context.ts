@@ -1,4 +1,6 @@
-/** What a handler of the matrix works with, in any framework: its commands, its answer, and what else it waits for. */
+/**
+ * What a handler of the matrix uses in any framework: its commands, its response, and what else it awaits.
+ */
 
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,7 +12,7 @@ import type { Program } from './handlers.js'
 
 const programs = new URL('../../../../test/programs/', import.meta.url)
 
-/** The answer of a framework: what a handler sends, and Node's own response. */
+/** The reply of a framework: what a handler sends, and Node's own response. */
 export interface Reply {
   readonly raw: ServerResponse
   send(text: string): void
@@ -19,21 +21,21 @@ export interface Reply {
   log(message: string): void
 }
 
-/** What a handler returns that has answered by itself. */
+/** Returned by a handler that has answered by itself. */
 export const answered = Symbol('answered')
 
-/** Which command a handler runs. */
-export interface Told {
+/** The command that a handler runs. */
+export interface CommandSpec {
   readonly program: Program
-  /** How it calls itself, to the witness. */
+  /** The name by which it announces itself to the witness. */
   readonly name: string
   /** What it writes before it waits. */
   readonly first: string
   readonly env: NodeJS.ProcessEnv
 }
 
-/** A promise that somebody else settles. Nobody has to listen to it. */
-export class Settled {
+/** A promise that other code settles. It may stay unhandled. */
+export class Deferred {
   readonly #promise: Promise<void>
   resolve!: () => void
   reject!: (error: Error) => void
@@ -46,33 +48,33 @@ export class Settled {
     this.#promise.catch(() => {})
   }
 
-  /** A promise of the caller's own. */
+  /** Returns a new promise for each caller. */
   wait(): Promise<void> {
     return this.#promise.then()
   }
 }
 
-/** One request, from its handler's view. */
-export class Course {
-  readonly told: Told
+/** One request from the view of its handler. */
+export class HandlerContext {
+  readonly spec: CommandSpec
   readonly #request: GuardedRequest
   readonly #reply: Reply
-  readonly #other: Settled
-  readonly #note: (error: unknown) => void
+  readonly #externalWork: Deferred
+  readonly #onThrown: (error: unknown) => void
 
-  /** `note` is told of what a listener has thrown. */
+  /** `onThrown` is called with an error that a listener has thrown. */
   constructor(
-    told: Told,
+    spec: CommandSpec,
     request: GuardedRequest,
     reply: Reply,
-    other: Settled,
-    note: (error: unknown) => void
+    externalWork: Deferred,
+    onThrown: (error: unknown) => void
   ) {
-    this.told = told
+    this.spec = spec
     this.#request = request
     this.#reply = reply
-    this.#other = other
-    this.#note = note
+    this.#externalWork = externalWork
+    this.#onThrown = onThrown
   }
 
   get raw(): ServerResponse {
@@ -98,22 +100,22 @@ export class Course {
     return this.scope.stream(file, args, options)
   }
 
-  /** Something else than a command, such as a database. */
-  other(): Promise<void> {
-    return this.#other.wait()
+  /** Something other than a command, such as a database. */
+  externalWork(): Promise<void> {
+    return this.#externalWork.wait()
   }
 
   on(emitter: NodeJS.EventEmitter, event: string, listener: (...args: never[]) => void): void {
-    emitter.on(event, this.noting(listener) as () => void)
+    emitter.on(event, this.trackErrors(listener) as () => void)
   }
 
-  /** The same function, whose error is known to be this handler's. */
-  noting<Args extends never[]>(act: (...args: Args) => void): (...args: Args) => void {
+  /** Wraps a function, so that its errors are known as this handler's. */
+  trackErrors<Args extends never[]>(act: (...args: Args) => void): (...args: Args) => void {
     return (...args) => {
       try {
         act(...args)
       } catch (error) {
-        this.#note(error)
+        this.#onThrown(error)
         throw error
       }
     }
@@ -127,19 +129,19 @@ export class Course {
     this.#reply.hijack()
   }
 
-  /** Waits for the end of an answer that somebody else gives. */
-  async answers(): Promise<typeof answered> {
+  /** Waits until the response has closed. */
+  async untilResponded(): Promise<typeof answered> {
     if (!this.raw.closed) await once(this.raw, 'close')
     return answered
   }
 
-  /** Tells of an error in the name of the request. */
+  /** Logs an error with the request's logger. */
   log(message: string): void {
     this.#reply.log(message)
   }
 
   get command() {
-    const { program, name, first, env } = this.told
+    const { program, name, first, env } = this.spec
     const path = program === 'leaves a writer' ? 'leaves-a-writer.sh' : 'ends-as-told.sh'
     const args = program === 'leaves a writer' ? [name] : [program, name, first]
     return { file: 'sh', args: [fileURLToPath(new URL(path, programs)), ...args], options: { env } }

@@ -1,0 +1,104 @@
+/** Makes a `ChildProcess` that the worker has spawned a `Subprocess` of its scope. */
+
+import type { ChildProcess } from 'node:child_process'
+import { Socket } from 'node:net'
+import type { FirstSignalTo } from '../options.js'
+import { statOf } from '../platform/current.js'
+import { signalName } from './argument-checks.js'
+import { endWhenSilent } from './end-output-when-silent.js'
+import { logUnheardError } from './log-unheard-error.js'
+import { overrideMethod, runBefore } from './override-method.js'
+import type { Subprocess } from './subprocess.js'
+import type { SubprocessOwner } from './subprocess-owner.js'
+import { type TerminationReport, terminationReport } from './termination-report.js'
+import { endOnTimeoutOrAbort } from './timeout-and-signal.js'
+
+/** How the command is ended. */
+interface Termination {
+  /** The number of the command at the keeper. */
+  readonly number: number
+  readonly firstSignalTo: FirstSignalTo | undefined
+  /** In ms; 0 for no timeout. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+  readonly killSignal: NodeJS.Signals
+}
+
+/** The keeper adopts the child, and the child gets `terminate()` and the options `timeout` and `signal`. */
+export function guardDirectChild(
+  child: ChildProcess,
+  owner: SubprocessOwner,
+  { number, firstSignalTo, timeoutMs, signal, killSignal }: Termination
+): Subprocess {
+  const { pid } = child
+  if (pid === undefined) {
+    // Node 20 sends the signal to a pid that was never set: often 0, which is the worker's own process group.
+    overrideMethod(child, 'kill', killNothing)
+  } else {
+    // The worker is the parent and has not reaped the process, so no other process has this pid.
+    const name = { pid, startTick: statOf(pid)?.startTick ?? 0 }
+    owner.link.adopt(owner.keeperScope, name, { number, firstSignalTo })
+  }
+  // `stdio` is undefined if Node was out of descriptors.
+  const streams = (child.stdio ?? []).filter((stream) => stream instanceof Socket)
+  // 'close' waits for each output, those of pipes above descriptor 2 included.
+  const outputs = streams.filter((stream) => stream !== child.stdin)
+  let hasExited = false
+  const onExit = (): void => {
+    if (hasExited) return
+    hasExited = true
+    stopTimeoutAndSignal()
+    if (pid !== undefined) owner.link.reportReaped(owner.keeperScope, pid)
+    owner.subprocessEnding()
+    owner.subprocessEnded(child)
+    for (const output of outputs) endWhenSilent(output)
+  }
+  owner.hold.add(child, onExit)
+  // Not by listeners: `listeners()` must return only the user's. And if a listener of ours closed the scope,
+  // which holds events back, the user's listeners would get this event all the same.
+  runBefore(child, 'emit', (event, value) => {
+    if (event === 'exit') onExit()
+    else if (event === 'close') owner.hold.delete(child)
+    if (event !== 'error') return
+    if (pid === undefined) owner.subprocessEnded(child)
+    if (child.listenerCount('error') > 0) return
+    owner.logError(value as Error, child)
+    return 'skip'
+  })
+  // 'exit' may come later than the end of the output.
+  for (const output of outputs) {
+    runBefore(output, 'push', (chunk) => {
+      if (chunk === null) owner.subprocessEnding()
+    })
+  }
+  for (const stream of streams) logUnheardError(stream, (error) => owner.logError(error, child))
+  let termination: Promise<TerminationReport> | undefined
+  const terminate = (): Promise<TerminationReport> => {
+    if (pid === undefined) return Promise.resolve(terminationReport([]))
+    if (!hasExited) Object.assign(child, { killed: true })
+    termination ??= owner.terminate(child, number, killSignal).finally(() => {
+      termination = undefined
+    })
+    return termination
+  }
+  const stopTimeoutAndSignal = endOnTimeoutOrAbort({
+    timeoutMs,
+    signal,
+    end: () => {
+      if (pid === undefined || hasExited) return false
+      void terminate()
+      return true
+    },
+    onAborted: (error) => child.emit('error', error)
+  })
+  return Object.assign(child, {
+    terminate,
+    [Symbol.asyncDispose]: () => terminate().then(() => {})
+  }) as Subprocess
+}
+
+/** `kill()` of a command that was not started. Throws a TypeError for an unknown signal. */
+function killNothing(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
+  if (signal !== 0) signalName('signal', signal)
+  return false
+}

@@ -1,0 +1,156 @@
+/**
+ * The piped standard streams of a keeper's subprocess: created, connected to the keeper's socket, and ended.
+ */
+
+import { Socket } from 'node:net'
+import { nextConnectionNumber } from '../link/sequence-numbers.js'
+import type { StdioTarget } from '../wire/messages.js'
+import { endWhenSilent } from './end-output-when-silent.js'
+import { logUnheardError } from './log-unheard-error.js'
+import type { Stdio } from './spawn-options.js'
+import { InputSocket, OutputSocket } from './stdio-sockets.js'
+
+// A connection may fail with these although the keeper's socket exists (connect(2), socket(2)).
+const shortageCodes = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+
+type Three<Item> = readonly [Item, Item, Item]
+
+/** What the streams report to their subprocess. */
+interface StdioListener {
+  /** Whether the subprocess has neither started nor failed to start. */
+  readonly isStarting: () => boolean
+  /**
+   * While the subprocess was starting, a connection failed with this code. Without a code, it may be closed
+   * at the other end: by a process that has ended already, or by a keeper out of descriptors.
+   */
+  readonly onConnectionLost: (code?: string) => void
+  /** A stream has an error that no listener handles. */
+  readonly onUnheardError: (error: Error) => void
+  /** A stream has ended. Called before its reader gets the end. */
+  readonly onEnding: () => void
+  /** The last open stream has closed. */
+  readonly onAllClosed: () => void
+}
+
+/** The standard streams of one subprocess. Those that are not piped are null. */
+export class PipedStdio {
+  readonly stdin: InputSocket | null
+  readonly stdout: OutputSocket | null
+  readonly stderr: OutputSocket | null
+  readonly #outputs: readonly OutputSocket[]
+  readonly #sockets: readonly (InputSocket | OutputSocket)[]
+  /** The number of each stream's connection to the keeper. */
+  readonly #connections = new Map<InputSocket | OutputSocket, number>()
+  readonly #listener: StdioListener
+  #openCount: number
+
+  constructor([input, output, errors]: Three<Stdio>, listener: StdioListener) {
+    this.stdout = output === 'pipe' ? new OutputSocket() : null
+    this.stderr = errors === 'pipe' ? new OutputSocket() : null
+    this.stdin = input === 'pipe' ? new InputSocket() : null
+    this.#outputs = [this.stdout, this.stderr].filter((socket) => socket !== null)
+    this.#sockets = this.stdin === null ? this.#outputs : [this.stdin, ...this.#outputs]
+    this.#openCount = this.#sockets.length
+    this.#listener = listener
+    for (const socket of this.#sockets) this.#watch(socket)
+  }
+
+  get areAllClosed(): boolean {
+    return this.#openCount === 0
+  }
+
+  /** The targets for one launch. Each piped stream gets a new connection number. */
+  targets(stdio: Three<Stdio>): Three<StdioTarget> {
+    for (const socket of this.#sockets) this.#connections.set(socket, nextConnectionNumber())
+    const sockets = [this.stdin, this.stdout, this.stderr]
+    return stdio.map((target, descriptor) =>
+      target === 'pipe' ? this.#connections.get(sockets[descriptor] as OutputSocket) : target
+    ) as unknown as Three<StdioTarget>
+  }
+
+  /** Connects all piped streams to the keeper, which starts the command when it has all of them. */
+  connect(path: string, headerOf: (connection: number) => string): void {
+    for (const [socket, connection] of this.#connections) {
+      const header = headerOf(connection)
+      const connectEndedOne = (): void => connectEnded(path, header, this.#listener.onConnectionLost)
+      if (socket.destroyed) {
+        connectEndedOne()
+        continue
+      }
+      socket.connectWith(path, header)
+      socket.once('close', () => {
+        const isAwaited = this.#listener.isStarting() && this.#connections.get(socket) === connection
+        if (isAwaited && !socket.isHeaderSent) connectEndedOne()
+      })
+    }
+  }
+
+  /** Closes the connections to a keeper that refused the launch. Returns whether they can be made again. */
+  resetConnections(): boolean {
+    return this.#sockets.every((socket) => socket.resetConnection())
+  }
+
+  /** The command has started: passes on what was buffered in both directions. */
+  started(): void {
+    this.stdin?.open()
+    // Buffered output comes after 'spawn'. Each stream has a tick of its own, because a listener may throw.
+    for (const socket of this.#sockets) process.nextTick(() => socket.flush())
+  }
+
+  /** The command has not started, and never will. */
+  startFailed(): void {
+    for (const socket of this.#sockets) socket.stopBuffering()
+  }
+
+  /** Ends the outputs of a command that has not started: without data, or with the error. */
+  endOutputs(error?: Error): void {
+    for (const output of this.#outputs) {
+      if (error === undefined) output.endEmpty()
+      else output.destroy(error)
+    }
+  }
+
+  /** Ends the outputs of a process that has exited when everything that it wrote is read. */
+  endOutputsWhenRead(): void {
+    for (const output of this.#outputs) {
+      // As in Node: without a reader, read and drop the output, or 'close' would never come.
+      process.nextTick(() => {
+        if (output.readable) output.resume()
+      })
+      endWhenSilent(output)
+    }
+  }
+
+  #watch(socket: InputSocket | OutputSocket): void {
+    const { onConnectionLost, onUnheardError, onEnding, onAllClosed } = this.#listener
+    socket.onEarlyLoss = onConnectionLost
+    socket.onRethrownError = onUnheardError
+    socket.beforeEnd = onEnding
+    logUnheardError(socket, onUnheardError)
+    socket.once('close', () => {
+      this.#openCount--
+      if (this.#openCount === 0) onAllClosed()
+    })
+  }
+}
+
+/**
+ * Connects in place of a stream that the user destroyed before the command has started: the command gets a
+ * stream that has ended. Calls `onError` if that fails too: with a code if it could not connect.
+ */
+function connectEnded(path: string, header: string, onError: (code?: string) => void): void {
+  const socket = new Socket()
+  socket.once('error', ({ code, syscall }: NodeJS.ErrnoException) => {
+    onError(syscall === 'connect' ? code : undefined)
+  })
+  socket.connect(path)
+  socket.write(header, 'latin1', () => socket.destroy())
+}
+
+/**
+ * The code to report to the keeper for a connection that was lost. An unexpected one means that the
+ * keeper's socket file was removed a moment ago, so that the keeper is to blame, not the command.
+ */
+export function lostConnectionCode(code: string | undefined): string | undefined {
+  return code === undefined || shortageCodes.has(code) ? code : 'ERR_SUBPROCESS_KEEPER_LOST'
+}
