@@ -60,9 +60,9 @@ async function sweepAndPrint(
   options: SweepOptions,
   adopter: OrphanAdopter
 ): Promise<void> {
-  const libc = await loadNativeCalls()
+  const native = await loadNativeCalls()
   const warn = (message: string): void => console.error(printable(message))
-  const ended = await sweep(libc instanceof Error ? undefined : libc, graceMs, adopter, warn)
+  const ended = await sweep(native instanceof Error ? undefined : native, graceMs, adopter, warn)
   const byPid = new Map(found.map((process) => [process.pid, process]))
   print(
     ended.map((process) => ({ ...byPid.get(process.pid), ...process })),

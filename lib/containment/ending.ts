@@ -13,10 +13,10 @@ export class Ending {
   readonly signals: PidSafeSignals
   readonly processes: EndedProcesses
 
-  constructor(scanner: Scanner, scope: ScopeRecord, libc: NativeCalls | undefined) {
+  constructor(scanner: Scanner, scope: ScopeRecord, native: NativeCalls | undefined) {
     this.scope = scope
     this.scans = new ScopeScans(scanner, scope)
-    this.signals = new PidSafeSignals(scanner, scope, libc)
+    this.signals = new PidSafeSignals(scanner, scope, native)
     this.processes = new EndedProcesses(scope)
   }
 }

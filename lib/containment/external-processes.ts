@@ -25,15 +25,15 @@ interface Root {
 
 export class ExternalProcesses {
   readonly #known: KnownProcesses
-  readonly #libc: NativeCalls | undefined
+  readonly #native: NativeCalls | undefined
   readonly #roots = new Map<number, Root>()
   /** When the oldest of them started, in clock ticks since boot; `Infinity` if there never was one. */
   firstTick = Number.POSITIVE_INFINITY
 
   /** Notes the processes and their descendants in `known`. */
-  constructor(known: KnownProcesses, libc: NativeCalls | undefined) {
+  constructor(known: KnownProcesses, native: NativeCalls | undefined) {
     this.#known = known
-    this.#libc = libc
+    this.#native = native
   }
 
   /** Whether there ever was one: it may have left processes behind when it ended. */
@@ -53,7 +53,7 @@ export class ExternalProcesses {
 
   adopt({ pid, startTick }: ProcessName): void {
     this.release(pid)
-    this.#roots.set(pid, { startTick, descriptor: this.#libc?.holdProcess(pid) })
+    this.#roots.set(pid, { startTick, descriptor: this.#native?.holdProcess(pid) })
     this.firstTick = Math.min(this.firstTick, startTick)
     // What cannot be read now, for want of file descriptors, a later scan reads.
     this.#known.seen.set(pid, startTick)
@@ -81,7 +81,7 @@ export class ExternalProcesses {
    */
   forgetEnded(): void {
     for (const [pid, { descriptor }] of this.#roots) {
-      if (descriptor !== undefined && this.#libc?.isReaped(descriptor)) this.#forget(pid)
+      if (descriptor !== undefined && this.#native?.isReaped(descriptor)) this.#forget(pid)
     }
   }
 

@@ -13,13 +13,13 @@ export class PidSafeSignals {
   readonly groups = new Set<number>()
   readonly #scanner: Scanner
   readonly #scope: ScopeRecord
-  readonly #libc: NativeCalls | undefined
+  readonly #native: NativeCalls | undefined
   #lastAt = 0
 
-  constructor(scanner: Scanner, scope: ScopeRecord, libc: NativeCalls | undefined) {
+  constructor(scanner: Scanner, scope: ScopeRecord, native: NativeCalls | undefined) {
     this.#scanner = scanner
     this.#scope = scope
-    this.#libc = libc
+    this.#native = native
   }
 
   /** When the last signals to many were sent, in ms by `performance.now()`. */
@@ -76,7 +76,7 @@ export class PidSafeSignals {
         return false
       }
     }
-    if (this.#libc === undefined) return signalByPid(pid, signal, isConfirmed)
-    return this.#libc.signalConfirmed(pid, signal, isConfirmed)
+    if (this.#native === undefined) return signalByPid(pid, signal, isConfirmed)
+    return this.#native.signalConfirmed(pid, signal, isConfirmed)
   }
 }

@@ -24,7 +24,7 @@ export interface ReaperEvents {
 }
 
 export class ChildReaper {
-  readonly #libc: NativeCalls
+  readonly #native: NativeCalls
   readonly #events: ReaperEvents
   /**
    * The leaders that were not inspected yet. Inspect them before reaping any child, but not immediately: the
@@ -38,8 +38,8 @@ export class ChildReaper {
   #delayedUntil = 0
   readonly #onChildEnded = (): void => this.reapSoon()
 
-  constructor(libc: NativeCalls, events: ReaperEvents) {
-    this.#libc = libc
+  constructor(native: NativeCalls, events: ReaperEvents) {
+    this.#native = native
     this.#events = events
     // So that an orphan is reaped when it ends, and not only at the next scan.
     process.on('SIGCHLD', this.#onChildEnded)
@@ -98,7 +98,7 @@ export class ChildReaper {
   }
 
   #reap(pid: number): boolean {
-    const reaped = this.#libc.reap(pid)
+    const reaped = this.#native.reap(pid)
     if (reaped === undefined) return false
     const listener = reapedByWaitpid.get(reaped.pid)
     reapedByWaitpid.delete(reaped.pid)

@@ -51,7 +51,7 @@ export class ScopeRecord extends KnownProcesses {
     number: number,
     mark: string,
     { graceMs, killSignal, firstSignalTo = 'tree' }: TerminateOptions,
-    libc: NativeCalls | undefined
+    native: NativeCalls | undefined
   ) {
     super()
     if (mark === '') throw new RangeError('a mark must not be empty')
@@ -61,7 +61,7 @@ export class ScopeRecord extends KnownProcesses {
     this.killSignal = killSignal
     this.firstSignalTo = firstSignalTo
     this.commands = new CommandRegistry(mark)
-    this.external = new ExternalProcesses(this, libc)
+    this.external = new ExternalProcesses(this, native)
   }
 
   /** Whether a process with this mark belongs to the scope. */

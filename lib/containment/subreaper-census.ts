@@ -47,10 +47,10 @@ export class SubreaperCensus implements Census {
   #failure: unknown
 
   /** `onStrays` is called when there are processes that no scope can have started. */
-  constructor(libc: NativeCalls, strays: ScopeRecord, releasedMarks: ReleasedMarks, onStrays: () => void) {
+  constructor(native: NativeCalls, strays: ScopeRecord, releasedMarks: ReleasedMarks, onStrays: () => void) {
     this.#strays = strays
     this.#onStrays = onStrays
-    this.#isEmptyGroup = (group) => !libc.groupExists(group)
+    this.#isEmptyGroup = (group) => !native.groupExists(group)
     this.#orphans = new OrphanAssignment({
       strays,
       released: this.#released,
@@ -58,7 +58,7 @@ export class SubreaperCensus implements Census {
       changes: this.#changes,
       isEmptyGroup: this.#isEmptyGroup
     })
-    this.#reaper = new ChildReaper(libc, {
+    this.#reaper = new ChildReaper(native, {
       orphanReaped: (pid) => {
         this.#isFresh = false
         this.#orphans.reaped(pid)

@@ -18,10 +18,10 @@ import type { ScopeRecord, TerminateOptions } from './scope-record.js'
 export async function terminate(
   scanner: Scanner,
   scope: ScopeRecord,
-  libc: NativeCalls | undefined,
+  native: NativeCalls | undefined,
   how: TerminateOptions = scope
 ): Promise<EndedProcess[]> {
-  const ending = new Ending(scanner, scope, libc)
+  const ending = new Ending(scanner, scope, native)
   // Callers in one turn of the event loop share a scan. An earlier scan may lack a newer process.
   await turn()
   try {

@@ -18,8 +18,8 @@ export class WorkerRecord extends ScopeRecord {
   isDismissed = false
   readonly #workerMark: string
 
-  constructor(workerMark: string, libc: NativeCalls | undefined) {
-    super(workerScope, markOf(workerMark, workerScope), { graceMs: 2_000, killSignal: 'SIGTERM' }, libc)
+  constructor(workerMark: string, native: NativeCalls | undefined) {
+    super(workerScope, markOf(workerMark, workerScope), { graceMs: 2_000, killSignal: 'SIGTERM' }, native)
     this.#workerMark = workerMark
   }
 

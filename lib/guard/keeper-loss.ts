@@ -111,8 +111,8 @@ async function endInWorker(
   { mark, opening, processes, releasedCommands, releasedAdopted }: IdentifiedScope,
   log: Logger
 ): Promise<EndedProcess[]> {
-  loading ??= loadNativeCalls().then((libc) => (libc instanceof Error ? undefined : libc))
-  const libc = await loading
+  loading ??= loadNativeCalls().then((native) => (native instanceof Error ? undefined : native))
+  const native = await loading
   census ??= new IncrementalCensus({
     isWorker: (pid) => pid === process.pid,
     adopter: new OrphanAdopter({
@@ -120,7 +120,7 @@ async function endInWorker(
       findAdopter: () => captureIn(undefined, findOrphanAdopter)
     })
   })
-  const record = new ScopeRecord(0, mark, opening, libc)
+  const record = new ScopeRecord(0, mark, opening, native)
   // No process of the scope is older than its worker.
   record.external.mayExistSince(workerIn(mark)?.startTick ?? 0)
   census.open(record)
@@ -136,7 +136,7 @@ async function endInWorker(
     record.external.adopt(process)
     record.commands.started(commandNumber(index), process.pid)
   }
-  const ended = await terminate(census, record, libc)
+  const ended = await terminate(census, record, native)
   const { scanFailure: why } = record
   if (why !== undefined) log.error({ why, scope: opening.id }, scanFailedMessage)
   census.close(

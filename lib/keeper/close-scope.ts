@@ -17,7 +17,7 @@ import type { LaunchRegistry } from './launch-registry.js'
 export interface ScopeCloserParts {
   readonly census: Census
   readonly launches: LaunchRegistry
-  readonly libc: NativeCalls | undefined
+  readonly native: NativeCalls | undefined
   readonly workerRecord: WorkerRecord
   readonly send: (message: KeeperMessage) => void
 }
@@ -49,8 +49,8 @@ export class ScopeCloser {
 
   /** Ends the processes of a scope and removes its directories. */
   async end(scope: ScopeRecord): Promise<KeeperReport> {
-    const { census, libc, workerRecord } = this.#parts
-    const processes = await terminate(census, scope, libc)
+    const { census, native, workerRecord } = this.#parts
+    const processes = await terminate(census, scope, native)
     this.#reportUnseen(scope)
     scope.state = 'closed'
     const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
@@ -77,7 +77,7 @@ export class ScopeCloser {
     record.commands.startEnding(command)
     try {
       const search = new CommandCensus(this.#parts.census, command)
-      return await terminate(search, record, this.#parts.libc, { graceMs, killSignal, firstSignalTo })
+      return await terminate(search, record, this.#parts.native, { graceMs, killSignal, firstSignalTo })
     } finally {
       this.#reportUnseen(record)
       record.commands.finishEnding(command)

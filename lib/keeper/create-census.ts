@@ -9,7 +9,7 @@ import type { WorkerRecord } from '../containment/worker-record.js'
 import type { NativeCalls } from '../platform/current.js'
 
 export interface CensusParts {
-  readonly libc: NativeCalls | undefined
+  readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
   /** Whether this is the pid of the living worker. */
   readonly isWorker: (pid: number) => boolean
@@ -21,9 +21,9 @@ export interface CensusParts {
 }
 
 export function createCensus(parts: CensusParts): Census {
-  const { libc, isSubreaper, isWorker, adopter, workerRecord, onStrays } = parts
+  const { native, isSubreaper, isWorker, adopter, workerRecord, onStrays } = parts
   const scanParts: MarksCensusParts = { isWorker, adopter, fallback: workerRecord }
-  if (libc === undefined || !isSubreaper) return new MarksCensus(scanParts)
-  const subreaper = new SubreaperCensus(libc, workerRecord, workerRecord.releasedMarks, onStrays)
+  if (native === undefined || !isSubreaper) return new MarksCensus(scanParts)
+  const subreaper = new SubreaperCensus(native, workerRecord, workerRecord.releasedMarks, onStrays)
   return new HybridCensus(subreaper, scanParts)
 }

@@ -3,7 +3,7 @@
 import type { NativeCalls } from '../platform/current.js'
 
 /** Frees 2 to 3 MB of 15 after the start of a keeper. Needs `--expose-gc`. */
-export function freeMemory(libc: NativeCalls | undefined): void {
+export function freeMemory(native: NativeCalls | undefined): void {
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' })
-  libc?.returnFreedMemory()
+  native?.returnFreedMemory()
 }

@@ -21,7 +21,7 @@ import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
 export interface KeeperParts {
-  readonly libc: NativeCalls | undefined
+  readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
   /** Pid of the worker. */
   readonly worker: number
@@ -53,10 +53,10 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { libc, isSubreaper, worker, workerMark, stdioServer, startProcess, isWorkerGone } = parts
+    const { native, isSubreaper, worker, workerMark, stdioServer, startProcess, isWorkerGone } = parts
     const { send, logStrays } = parts
     this.#parts = parts
-    const workerRecord = new WorkerRecord(workerMark, libc)
+    const workerRecord = new WorkerRecord(workerMark, native)
     this.#workerRecord = workerRecord
     this.#adopterRequest = new AdopterRequest(send)
     this.adopter = new OrphanAdopter({
@@ -66,7 +66,7 @@ export class Keeper {
       knownAdopter: () => (isWorkerGone() ? process.ppid : undefined)
     })
     const census = createCensus({
-      libc,
+      native,
       isSubreaper,
       isWorker: (pid) => pid === worker && !isWorkerGone(),
       adopter: this.adopter,
@@ -82,10 +82,10 @@ export class Keeper {
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
     })
-    const closer = new ScopeCloser({ census, launches, libc, workerRecord, send })
+    const closer = new ScopeCloser({ census, launches, native, workerRecord, send })
     this.#launches = launches
     this.#closer = closer
-    this.#scopes = new ScopeRegistry({ census, closer, libc, workerRecord, workerMark })
+    this.#scopes = new ScopeRegistry({ census, closer, native, workerRecord, workerMark })
     this.#externals = new ExternalProcessTracker(this.#scopes)
     this.#releaser = new ScopeReleaser(census, workerRecord, send)
     this.#unscoped = new UnscopedProcesses({ census, closer, workerRecord, workerMark, logStrays })

@@ -26,7 +26,7 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const workerGone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const log = new KeeperLog(worker)
-const { native: libc, adoptsOrphans: isSubreaper, why } = await adoptOrphans()
+const { native, adoptsOrphans: isSubreaper, why } = await adoptOrphans()
 const workerMark = process.env[keeperMarkName] as string
 const stdioServer = await openStdioServer()
 // The kernel gives an orphan another parent.
@@ -36,15 +36,15 @@ const rights = new WorkerRights(worker, isWorkerGone, () => {
   send({ type: 'retired' })
 })
 const keeper = new Keeper({
-  libc,
+  native,
   isSubreaper,
   worker,
   workerMark,
   stdioServer,
   // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
   startProcess:
-    isSubreaper && libc?.posixSpawn !== undefined
-      ? startByPosixSpawn(libc.posixSpawn, libc.inNewGroup)
+    isSubreaper && native?.posixSpawn !== undefined
+      ? startByPosixSpawn(native.posixSpawn, native.inNewGroup)
       : startByChildProcess,
   isWorkerGone,
   send,
@@ -55,7 +55,7 @@ const supervisor = new WorkerSupervisor({
   rights,
   worker,
   keeper,
-  libc,
+  native,
   isWorkerGone,
   workerGone,
   send,
@@ -80,7 +80,7 @@ link.on('error', () => {})
 void workerGone.then(() => shutDown(`worker ${worker} is gone`, 0))
 // Whatever goes wrong in the keeper, it leaves no process behind.
 process.on('uncaughtException', (error) => void shutDown(`keeper failed: ${error.stack}`, 1))
-freeMemory(libc)
+freeMemory(native)
 send({
   type: 'ready',
   containment: keeper.census.containment,

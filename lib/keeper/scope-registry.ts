@@ -15,7 +15,7 @@ import { KeeperScope } from './keeper-scope.js'
 export interface ScopeRegistryParts {
   readonly census: Census
   readonly closer: ScopeCloser
-  readonly libc: NativeCalls | undefined
+  readonly native: NativeCalls | undefined
   readonly workerRecord: WorkerRecord
   /** The common prefix of the marks of all scopes of the worker. */
   readonly workerMark: string
@@ -35,8 +35,8 @@ export class ScopeRegistry {
   open({ scope: number, opening, isInherited }: WorkerMessage & { type: 'open' }): void {
     // A second scope of this number would hide the first, and nothing would end the processes of that one.
     if (this.#scopes.has(number)) return
-    const { census, closer, libc, workerRecord, workerMark } = this.#parts
-    const record = new ScopeRecord(number, markOf(workerMark, number), opening, libc)
+    const { census, closer, native, workerRecord, workerMark } = this.#parts
+    const record = new ScopeRecord(number, markOf(workerMark, number), opening, native)
     const onDeadline = (): void => void closer.close(scope, 'deadline')
     const scope = new KeeperScope(record, opening, this.#deadlines, onDeadline)
     // No process of the scope is older than the worker.

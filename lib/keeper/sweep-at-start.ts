@@ -7,14 +7,14 @@ import type { KeeperMessage } from '../wire/messages.js'
 import { freeMemory } from './free-memory.js'
 
 export async function sweepAtStart(
-  libc: NativeCalls | undefined,
+  native: NativeCalls | undefined,
   graceMs: number,
   adopter: OrphanAdopter,
   send: (message: KeeperMessage) => void
 ): Promise<void> {
   try {
     const warn = (message: string): void => send({ type: 'log', level: 'warn', fields: {}, message })
-    const processes = await sweep(libc, graceMs, adopter, warn)
+    const processes = await sweep(native, graceMs, adopter, warn)
     if (processes.length === 0) return
     const survived = processes.filter(({ ended }) => ended === 'survived').length
     const ended = processes.length - survived
@@ -25,6 +25,6 @@ export async function sweepAtStart(
     send({ type: 'log', level: 'error', fields: {}, message })
   } finally {
     // A sweep reads the environments of all processes of this user.
-    freeMemory(libc)
+    freeMemory(native)
   }
 }

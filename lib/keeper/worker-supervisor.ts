@@ -23,7 +23,7 @@ export interface WorkerSupervisorParts {
   /** Pid of the worker. */
   readonly worker: number
   readonly keeper: Keeper
-  readonly libc: NativeCalls | undefined
+  readonly native: NativeCalls | undefined
   readonly isWorkerGone: () => boolean
   /** Resolves when the worker is gone. */
   readonly workerGone: Promise<void>
@@ -114,8 +114,8 @@ export class WorkerSupervisor {
     this.#settings = settings
     if (!this.#hasSwept) {
       this.#hasSwept = true
-      const { libc, keeper, send } = this.#parts
-      void sweepAtStart(libc, settings.graceMs, keeper.adopter, send)
+      const { native, keeper, send } = this.#parts
+      void sweepAtStart(native, settings.graceMs, keeper.adopter, send)
     }
     if (!hasNewTimeout) return
     this.#watchdog?.stop()
@@ -183,10 +183,10 @@ export class WorkerSupervisor {
   }
 
   #signal(signal: NodeJS.Signals): void {
-    const { worker, libc, isWorkerGone } = this.#parts
+    const { worker, native, isWorkerGone } = this.#parts
     const isStill = (): boolean => !isWorkerGone()
-    if (libc === undefined) signalByPid(worker, signal, isStill)
-    else libc.signalConfirmed(worker, signal, isStill)
+    if (native === undefined) signalByPid(worker, signal, isStill)
+    else native.signalConfirmed(worker, signal, isStill)
   }
 
   #describe(reason: Pick<WorkerInfo, 'why' | 'silentMs'>): WorkerInfo {

@@ -25,33 +25,33 @@ const maxPauseMs = 50
  * has taken the name of the directory of the lock, and when the processes could not be read.
  */
 export async function sweep(
-  libc: NativeCalls | undefined,
+  native: NativeCalls | undefined,
   graceMs: number,
   adopter: OrphanAdopter,
   warn: (message: string) => void = () => {}
 ): Promise<EndedProcess[]> {
   removeStaleRecords()
   try {
-    return await endLeftoverProcesses(libc, graceMs, adopter, warn)
+    return await endLeftoverProcesses(native, graceMs, adopter, warn)
   } finally {
     await removeLeftoverFolders()
   }
 }
 
 async function endLeftoverProcesses(
-  libc: NativeCalls | undefined,
+  native: NativeCalls | undefined,
   graceMs: number,
   adopter: OrphanAdopter,
   warn: (message: string) => void
 ): Promise<EndedProcess[]> {
-  const leftovers = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, libc)
+  const leftovers = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, native)
   const search = new LeftoverSearch(adopter)
   // Nearly every sweep ends here.
   if (await isConfirmedEmpty(search, leftovers)) return []
   // The adopter must be known before the first signal, so that all processes are signalled together.
   await adopter.settled()
   const processes = await withSweepLock(
-    () => terminate(search, leftovers, libc),
+    () => terminate(search, leftovers, native),
     (squatted) => warn(squattedLine(squatted))
   )
   if (leftovers.scanFailure !== undefined)

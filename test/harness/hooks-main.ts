@@ -20,10 +20,10 @@ const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules'
 const { loadNativeCalls }: typeof PlatformModule = await compiled('platform/current')
 
 const what = process.argv[2] as string
-const libc = await loadNativeCalls()
-if (libc instanceof Error || !libc.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
-const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, libc)
-const census = new SubreaperCensus(libc, strays, new ReleasedMarks(), () => {})
+const native = await loadNativeCalls()
+if (native instanceof Error || !native.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
+const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, native)
+const census = new SubreaperCensus(native, strays, new ReleasedMarks(), () => {})
 
 const found = new Set<number>()
 const scan = (): void => {

@@ -21,8 +21,8 @@ if (SUBREAPER !== undefined) {
   // Not public: loads the compiled file.
   const url = new URL('../../../dist/platform/current.js', import.meta.url).href
   const { loadNativeCalls }: typeof PlatformModule = await import(url)
-  const libc = await loadNativeCalls()
-  if (libc instanceof Error || !libc.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
+  const native = await loadNativeCalls()
+  if (native instanceof Error || !native.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
 }
 
 const server = createServer({ allowHalfOpen: true }, async (connection) => {
