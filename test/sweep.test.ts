@@ -74,7 +74,7 @@ for (const launch of ['keeper', 'direct'] as const) {
       const worker = await startBusy(t, { launch })
       await worker.loseBoth()
       const living = await startBusy(t, { launch })
-      await eventually('its log tells of it', () => living.errors.includes('leftovers of dead workers'))
+      await eventually('its log reports it', () => living.errors.includes('leftovers of dead workers'))
       assert.match(living.errors, new RegExp(`ended ${processCount} processes, 0 survived`))
       await assertGone(worker)
       assert.equal(living.witness.living().length, processCount)

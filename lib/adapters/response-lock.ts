@@ -111,7 +111,7 @@ export class ResponseLock {
         return result
       }
       if (name === 'write' || name === 'end' || name === 'writeHead') this.#drop()
-      // Call the callback all the same, so that its caller goes on.
+      // Call the callback anyway, so that its caller continues.
       const callback = args.findLast((arg) => typeof arg === 'function')
       if (callback !== undefined) process.nextTick(callback as () => void)
       return name === 'write' ? true : response

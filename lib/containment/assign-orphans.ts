@@ -161,7 +161,7 @@ export class OrphanAssignment {
     const { pid, startTick } = stat
     const owner = this.#ownerOf(stat)
     const isEndedUnread = owner === 'unknown' && (statOf(pid)?.ending ?? true)
-    // Up to here it may throw for want of file descriptors: then another scan assigns the orphan.
+    // Up to here it may throw for lack of file descriptors: then another scan assigns the orphan.
     this.#owners.set(pid, owner)
     this.#numbers.set(pid, [pid, stat.group, stat.session])
     this.#unknown.delete(pid)

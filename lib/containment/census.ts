@@ -14,7 +14,7 @@ export interface Member {
   readonly isOwnChild: boolean
 }
 
-/** Scans for the processes that end together. A scan that fails for want of file descriptors throws. */
+/** Scans for the processes that end together. A scan that fails for lack of file descriptors throws. */
 export interface Scanner {
   /**
    * Every process of the scope, including the keeper's own unreaped zombies. With `most`, about that many

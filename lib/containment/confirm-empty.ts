@@ -5,7 +5,7 @@ import { isOutOfDescriptors } from '../platform/current.js'
 import type { Scanner } from './census.js'
 import type { ScopeRecord } from './scope-record.js'
 
-/** Scans in two turns of the event loop. A scan that fails for want of file descriptors proves nothing. */
+/** Scans in two turns of the event loop. A scan that fails for lack of file descriptors proves nothing. */
 export async function isConfirmedEmpty(scanner: Scanner, scope: ScopeRecord): Promise<boolean> {
   try {
     await scanner.prepareScan?.()

@@ -55,7 +55,7 @@ export class ExternalProcesses {
     this.release(pid)
     this.#roots.set(pid, { startTick, descriptor: this.#native?.holdProcess(pid) })
     this.firstTick = Math.min(this.firstTick, startTick)
-    // What cannot be read now, for want of file descriptors, a later scan reads.
+    // What cannot be read now, for lack of file descriptors, a later scan reads.
     this.#known.seen.set(pid, startTick)
     this.scan()
   }

@@ -72,7 +72,7 @@ export class PidSafeSignals {
         return this.#scanner.confirmIdentity(this.#scope, member)
       } catch (error) {
         if (!isOutOfDescriptors(error)) throw error
-        // Signal the other processes all the same.
+        // Signal the other processes anyway.
         return false
       }
     }

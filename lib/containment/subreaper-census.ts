@@ -43,7 +43,7 @@ export class SubreaperCensus implements Census {
    * have come after the scan.
    */
   #isFresh = false
-  /** Why the last scan failed, for want of file descriptors. Nothing can be concluded from a failed scan. */
+  /** Why the last scan failed, for lack of file descriptors. Nothing can be concluded from a failed scan. */
   #failure: unknown
 
   /** `onStrays` is called when there are processes that no scope can have started. */

@@ -114,7 +114,7 @@ export class Guard {
    * Calls a function outside of any request and returns its result. With the option `capture`, no request
    * adopts the child processes that the function creates, at once or later, in its promises and timers and in
    * events of these children. Use it for what requests share, such as a process pool. What the function
-   * starts through a scope belongs to that scope all the same. Without `capture`, it only calls the function.
+   * starts through a scope still belongs to that scope. Without `capture`, it only calls the function.
    *
    * @throws {TypeError} if `task` is not a function.
    */

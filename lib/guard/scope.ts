@@ -99,7 +99,7 @@ export class Scope extends SpawnMethods {
    *   object whose `pid` is undefined is ignored: its process could not be started.
    * @throws {TypeError} if it is not a process, or if it is the worker, an ancestor of the worker, or its
    *   keeper.
-   * @throws {SubprocessError} if the scope is closed. The process is ended all the same.
+   * @throws {SubprocessError} if the scope is closed. The process is still ended.
    */
   adopt<Child extends Adoptable>(child: Child): Child {
     const { links } = this.#keepers

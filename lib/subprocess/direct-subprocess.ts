@@ -55,7 +55,7 @@ export function guardDirectChild(
   }
   owner.hold.add(child, onExit)
   // Not by listeners: `listeners()` must return only the user's. And if a listener of ours closed the scope,
-  // which holds events back, the user's listeners would get this event all the same.
+  // which holds events back, the user's listeners would still get this event.
   runBefore(child, 'emit', (event, value) => {
     if (event === 'exit') onExit()
     else if (event === 'close') owner.hold.delete(child)

@@ -139,7 +139,7 @@ function treesInUse(
     visitTree(root, (stat) => {
       if (inUse.has(stat.pid)) return []
       inUse.add(stat.pid)
-      // The children of process 1 may be anybody's orphans.
+      // The children of process 1 may be orphans of any process.
       return stat.pid === 1 ? [] : tree.childrenOf(stat)
     })
   for (const pid of [process.pid, ...marked.keepers.keys(), ...livingWorkers(marked)]) {

@@ -22,7 +22,8 @@ if (SUBREAPER !== undefined) {
   const url = new URL('../../../dist/platform/current.js', import.meta.url).href
   const { loadNativeCalls }: typeof PlatformModule = await import(url)
   const native = await loadNativeCalls()
-  if (native instanceof Error || !native.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
+  if (native instanceof Error || !native.becomeOrphanAdopter())
+    throw new Error('this process is no subreaper')
 }
 
 const server = createServer({ allowHalfOpen: true }, async (connection) => {
