@@ -8,8 +8,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { suite, type TestContext, test } from 'node:test'
 import type { createGuard, FirstSignalTo, GuardOptions } from 'fastify-subprocess-guard'
+import type * as AdopterModule from '../lib/containment/find-orphan-adopter.js'
 import type * as ScanModule from '../lib/containment/marks-census.js'
-import type * as AdopterModule from '../lib/containment/orphan-adopter.js'
 import type * as MembersModule from '../lib/containment/scope-record.js'
 import type * as TerminateModule from '../lib/containment/terminate.js'
 import type * as PlatformModule from '../lib/platform/current.js'
@@ -22,7 +22,7 @@ import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
 const { childrenOf, hasDefaultAction, statOf }: typeof PlatformModule = await compiled('platform/current')
-const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/orphan-adopter')
+const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/find-orphan-adopter')
 const { ScopeRecord }: typeof MembersModule = await compiled('containment/scope-record')
 const { MarksCensus }: typeof ScanModule = await compiled('containment/marks-census')
 const { terminate }: typeof TerminateModule = await compiled('containment/terminate')

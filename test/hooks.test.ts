@@ -12,7 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import type * as HooksModule from '../lib/keeper/hook-modules.js'
-import type * as HookProcess from '../lib/keeper/run-hook.js'
+import type * as HookProcess from '../lib/keeper/run-hook-process.js'
 import { compiled, keeperFile } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
 import { childrenOf } from './harness/proc.js'
@@ -21,7 +21,7 @@ import { info } from './harness/worker-info.js'
 
 // Import the compiled files themselves, which the package does not export.
 const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules')
-const { runHookProcess }: typeof HookProcess = await compiled('keeper/run-hook')
+const { runHookProcess }: typeof HookProcess = await compiled('keeper/run-hook-process')
 const programs = new URL('../../test/programs/hooks/', import.meta.url)
 const urlOf = (program: string): string => new URL(program, programs).href
 const harness = (name: string): string => fileURLToPath(new URL(`./harness/${name}.js`, import.meta.url))

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import fc from 'fast-check'
+import type * as AdopterModule from '../lib/containment/find-orphan-adopter.js'
 import type * as KnownModule from '../lib/containment/known-processes.js'
-import type * as AdopterModule from '../lib/containment/orphan-adopter.js'
 import type * as OriginModule from '../lib/containment/process-origin.js'
 import type * as TreeModule from '../lib/containment/process-tree.js'
 import type * as ReleasedModule from '../lib/containment/released-marks.js'
@@ -16,7 +16,7 @@ import { startOrphan } from './harness/orphan.js'
 import { statOf } from './harness/proc.js'
 
 // Not exported by the package: import the compiled files.
-const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/orphan-adopter')
+const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/find-orphan-adopter')
 const { KnownProcesses }: typeof KnownModule = await compiled('containment/known-processes')
 const { originOf }: typeof OriginModule = await compiled('containment/process-origin')
 const { ProcessTree }: typeof TreeModule = await compiled('containment/process-tree')

@@ -14,10 +14,10 @@ import { isDisconnected } from './client-disconnect.js'
 import type { Connection, DeadlineEntry } from './connection.js'
 import { endConnectionWhenDestroyed } from './cut-off-response.js'
 import type { Framework } from './framework.js'
-import { readAhead } from './read-ahead.js'
 import { ResponseLock } from './response-lock.js'
 import { enableTcpKeepAlive } from './tcp-keep-alive.js'
 import type { Transport } from './transport.js'
+import { readAhead } from './upload-read-ahead.js'
 
 /** What all exchanges of one framework context share. */
 export interface ExchangeContext {

@@ -10,8 +10,8 @@ import { captureEvents } from '../subprocess/capture.js'
 import type { Subprocess } from '../subprocess/subprocess.js'
 import { removeBodyHeaders } from './body-headers.js'
 import { ExchangeRegistry } from './exchange-registry.js'
-import { FastifyRouteOptions } from './fastify-route-options.js'
 import type { Framework } from './framework.js'
+import { FastifyRouteOptions } from './route-options-cache.js'
 import { sendErrorByFastify } from './send-error-by-fastify.js'
 
 declare module 'fastify' {

@@ -1,7 +1,7 @@
 /** `subprocess-guard doctor`: shows which containment this machine allows, and what prevents more. */
 
 import { Command } from 'commander'
-import { type Diagnosis, examine } from './doctor/examine.js'
+import { type Diagnosis, examine } from './doctor/run-checks.js'
 import { writeWrapped } from './terminal-output.js'
 
 export function doctorCommand(): Command {

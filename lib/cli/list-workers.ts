@@ -10,9 +10,9 @@ import {
 import type { Containment } from '../wire/messages.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import { askKeeper, type KeeperAnswer } from './ask-keeper.js'
-import { findWorker } from './find-worker.js'
+import { findWorker } from './locate-worker.js'
 import { branchesOf } from './process-branches.js'
-import { type MarkedWorker, type ProcessSnapshot, scanForWorkers } from './scan-for-workers.js'
+import { type MachineSnapshot, type MarkedWorker, scanForWorkers } from './scan-for-workers.js'
 import { pidTranslator } from './translate-pids.js'
 
 /** A scope, as `subprocess-guard ps --json` shows it. */
@@ -63,7 +63,7 @@ export async function listWorkers(): Promise<ShownWorker[]> {
     .sort((one, other) => rankOf(one) - rankOf(other) || one.worker - other.worker)
 }
 
-async function show(worker: MarkedWorker, snapshot: ProcessSnapshot): Promise<ShownWorker | undefined> {
+async function show(worker: MarkedWorker, snapshot: MachineSnapshot): Promise<ShownWorker | undefined> {
   // There are several when a lost keeper has not ended yet, or when a keeper has rights that its worker has
   // given up. The youngest is the current one.
   const [keeper, ...others] = worker.keepers.sort((one, other) => other.startTick - one.startTick)
@@ -103,7 +103,7 @@ function showReported(
   keeper: ProcessStat,
   reported: readonly ScopeStatus[],
   { marked }: MarkedWorker,
-  snapshot: ProcessSnapshot
+  snapshot: MachineSnapshot
 ) {
   const markedProcesses = [...marked.values()].flat()
   const pidHere = pidTranslator(keeper, markedProcesses, snapshot)

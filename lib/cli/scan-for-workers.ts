@@ -15,7 +15,7 @@ export interface MarkedWorker {
   readonly marked: Map<number, ProcessStat[]>
 }
 
-export interface ProcessSnapshot {
+export interface MachineSnapshot {
   /** All processes, by pid, except this one. */
   readonly processes: ReadonlyMap<number, ProcessStat>
   /** By the common prefix of their marks. */
@@ -25,7 +25,7 @@ export interface ProcessSnapshot {
 }
 
 /** Scans all processes that this user may see. */
-export function scanForWorkers(): ProcessSnapshot {
+export function scanForWorkers(): MachineSnapshot {
   // Without this process, which has the mark of a worker when that worker started it.
   const others = allProcesses((pid) => pid === process.pid)
   const processes = new Map(others.map((stat) => [stat.pid, stat]))

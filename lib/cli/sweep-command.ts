@@ -1,7 +1,7 @@
 /** `subprocess-guard sweep`: ends the processes that dead workers have left, and prints how each ended. */
 
 import { Command } from 'commander'
-import { OrphanAdopter } from '../containment/orphan-adopter.js'
+import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import {
   describeProcess,
   findOrphanAdopter,

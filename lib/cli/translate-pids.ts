@@ -1,7 +1,7 @@
 /** Translates the pids that a keeper reports: it may run in a PID namespace below this one. */
 
 import { type ProcessStat, pidNamespace, pidNamespaceOf, pidsInNamespaces } from '../platform/current.js'
-import type { ProcessSnapshot } from './scan-for-workers.js'
+import type { MachineSnapshot } from './scan-for-workers.js'
 
 /**
  * Returns a function from the keeper's pids to the pids here. It returns undefined for a pid that cannot be
@@ -10,7 +10,7 @@ import type { ProcessSnapshot } from './scan-for-workers.js'
 export function pidTranslator(
   keeper: ProcessStat,
   marked: readonly ProcessStat[],
-  snapshot: ProcessSnapshot
+  snapshot: MachineSnapshot
 ): (pid: number) => number | undefined {
   const namespace = pidNamespaceOf(keeper.pid)
   if (namespace === undefined || namespace === pidNamespace()) return (pid) => pid

@@ -6,8 +6,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ProcessStat } from '../platform/current.js'
 import type { Member } from './census.js'
-import { DelayedSignals } from './delayed-signals.js'
 import type { Ending } from './ending.js'
+import { LeaderFirstSignals } from './leader-first-signals.js'
 import { PauseAwareDeadline } from './pause-aware-deadline.js'
 import { processKey } from './process-identity.js'
 import { firstScanLimit, restScanDelayMs } from './scope-scans.js'
@@ -21,12 +21,12 @@ const firstPauseMs = 100
 export class FirstSignal {
   readonly #ending: Ending
   readonly #signal: NodeJS.Signals
-  readonly #delayed: DelayedSignals
+  readonly #delayed: LeaderFirstSignals
 
   constructor(ending: Ending, signal: NodeJS.Signals) {
     this.#ending = ending
     this.#signal = signal
-    this.#delayed = new DelayedSignals(ending.scope, signal)
+    this.#delayed = new LeaderFirstSignals(ending.scope, signal)
   }
 
   /** Sends the signal to every process, except those for which it is delayed. */

@@ -5,7 +5,7 @@
  */
 
 import { type ProcessStat, statOf } from '../platform/current.js'
-import type { OrphanAdopter } from './orphan-adopter.js'
+import type { OrphanAdopter } from './find-orphan-adopter.js'
 import type { ProcessTree } from './process-tree.js'
 
 /** `unclear`: something is changing, or a trial is running. A later scan decides. */

@@ -5,8 +5,8 @@
  */
 
 import { scanFailedMessage, uninspected } from '../containment/ended-processes.js'
+import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { IncrementalCensus } from '../containment/incremental-census.js'
-import { OrphanAdopter } from '../containment/orphan-adopter.js'
 import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
 import { removeFolders } from '../containment/remove-scope-folders.js'
 import { ScopeRecord } from '../containment/scope-record.js'

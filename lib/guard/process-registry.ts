@@ -8,8 +8,8 @@ import { statOf } from '../platform/current.js'
 import { KeeperSubprocess } from '../subprocess/keeper-subprocess.js'
 import type { SubprocessOwner } from '../subprocess/subprocess-owner.js'
 import type { ProcessName } from '../wire/messages.js'
-import type { Adoptable } from './adoptable-process.js'
 import { type LostProcesses, startTickOf } from './keeper-loss.js'
+import type { Adoptable } from './validate-adopted-process.js'
 
 // How long the end of a scope waits for a released command that is still starting.
 const releasedWithinMs = 2_000

@@ -6,13 +6,12 @@ import { SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type ScopeProcess, statOf } from '../platform/current.js'
 import { adoptPending } from '../subprocess/capture.js'
-import { resolveCommand } from '../subprocess/command.js'
 import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
 import { EventHold } from '../subprocess/event-hold.js'
 import { KeeperSubprocess } from '../subprocess/keeper-subprocess.js'
-import { warnOfMisspelledOptions } from '../subprocess/misspelled-options.js'
 import { connectStreams, extractStreams } from '../subprocess/pipe-between-commands.js'
+import { resolveCommand } from '../subprocess/resolve-command.js'
 import { needsDirectLaunch } from '../subprocess/resolve-stdio.js'
 import { SpawnMethods } from '../subprocess/spawn-methods.js'
 import {
@@ -23,9 +22,9 @@ import {
   spawnOptionNames
 } from '../subprocess/spawn-options.js'
 import type { Subprocess } from '../subprocess/subprocess.js'
+import { warnOfMisspelledOptions } from '../subprocess/warn-of-misspelled-options.js'
 import { milliseconds, ownOf, trueOrFalse } from '../validate-option.js'
 import type { EndedProcess } from '../wire/messages.js'
-import { type Adoptable, adoptablePid } from './adoptable-process.js'
 import { type DeferredTask, runDeferredTask, runDeferredTasks } from './deferred-tasks.js'
 import { endLateProcess } from './end-late-process.js'
 import { logScopeEnd } from './log-scope-end.js'
@@ -37,6 +36,7 @@ import { ScopeKeepers } from './scope-keepers.js'
 import type { ScopeReport } from './scope-report.js'
 import { ScopeState } from './scope-state.js'
 import { type PrivateTmpCommand, TemporaryFolders } from './temporary-folders.js'
+import { type Adoptable, adoptablePid } from './validate-adopted-process.js'
 
 /**
  * The subprocesses of one request or job. When the scope closes, every process in it is ended, with all

@@ -8,7 +8,7 @@ import { scanFailedMessage } from '../containment/ended-processes.js'
 import { RetainedFolders, removeFolders } from '../containment/remove-scope-folders.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import { terminate } from '../containment/terminate.js'
-import type { WorkerRecord } from '../containment/worker-record.js'
+import type { UnscopedRecord } from '../containment/unscoped-record.js'
 import type { NativeCalls } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, ScopeFolder } from '../wire/messages.js'
 import type { KeeperScope } from './keeper-scope.js'
@@ -18,7 +18,7 @@ export interface ScopeCloserParts {
   readonly census: Census
   readonly launches: LaunchRegistry
   readonly native: NativeCalls | undefined
-  readonly workerRecord: WorkerRecord
+  readonly unscopedRecord: UnscopedRecord
   readonly send: (message: KeeperMessage) => void
 }
 
@@ -49,14 +49,14 @@ export class ScopeCloser {
 
   /** Ends the processes of a scope and removes its directories. */
   async end(scope: ScopeRecord): Promise<KeeperReport> {
-    const { census, native, workerRecord } = this.#parts
+    const { census, native, unscopedRecord } = this.#parts
     const processes = await terminate(census, scope, native)
     this.#reportUnseen(scope)
     scope.state = 'closed'
     const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
     census.close(scope, hasSurvivors)
     // While its mark stays among the others, survivors are not reported a second time as the worker's own.
-    if (!hasSurvivors) workerRecord.openMarks.delete(scope.mark)
+    if (!hasSurvivors) unscopedRecord.openMarks.delete(scope.mark)
     scope.external.close()
     const isKept = ({ user }: ScopeFolder): boolean => user !== undefined && scope.hasReleased
     this.#keptFolders.retain(scope.number, scope.mark, scope.folders.filter(isKept))

@@ -1,7 +1,7 @@
 /** The user's modules of hooks: checks each when it is added, and runs their hooks. */
 
 import type { WorkerInfo } from '../wire/worker-info.js'
-import { type HookName, runHookProcess } from './run-hook.js'
+import { type HookName, runHookProcess } from './run-hook-process.js'
 
 const defaultHookMs = 5_000
 

@@ -2,7 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import type { HookName, HookRequest, HookResult } from './run-hook.js'
+import type { HookName, HookRequest, HookResult } from './run-hook-process.js'
 
 const names: readonly HookName[] = ['workerAbort', 'workerExit']
 // An error with a chain of causes may be of any length. The text becomes one line of a log.

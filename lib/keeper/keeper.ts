@@ -1,22 +1,22 @@
 /** The keeper: receives the worker's orders and passes each to the part that carries it out. */
 
 import type { Census } from '../containment/census.js'
-import { OrphanAdopter } from '../containment/orphan-adopter.js'
-import { WorkerRecord } from '../containment/worker-record.js'
+import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
+import { UnscopedRecord } from '../containment/unscoped-record.js'
 import type { NativeCalls, ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
 import { ScopeCloser } from './close-scope.js'
 import { createCensus } from './create-census.js'
+import { statusOf } from './describe-scope.js'
 import { endEverything } from './end-everything.js'
-import { ExternalProcessTracker } from './external-process-tracker.js'
 import { LaunchRegistry } from './launch-registry.js'
-import { listProcesses } from './list-processes.js'
+import { listProcesses } from './list-scope-processes.js'
 import type { StartProcess } from './process-starter.js'
 import { ScopeReleaser } from './release-from-scope.js'
+import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
-import { statusOf } from './scope-status.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
@@ -43,7 +43,7 @@ export class Keeper {
   readonly adopter: OrphanAdopter
   readonly #parts: KeeperParts
   /** The processes of the worker that belong to no scope. */
-  readonly #workerRecord: WorkerRecord
+  readonly #unscopedRecord: UnscopedRecord
   readonly #adopterRequest: AdopterRequest
   readonly #launches: LaunchRegistry
   readonly #closer: ScopeCloser
@@ -56,8 +56,8 @@ export class Keeper {
     const { native, isSubreaper, worker, workerMark, stdioServer, startProcess, isWorkerGone } = parts
     const { send, logStrays } = parts
     this.#parts = parts
-    const workerRecord = new WorkerRecord(workerMark, native)
-    this.#workerRecord = workerRecord
+    const unscopedRecord = new UnscopedRecord(workerMark, native)
+    this.#unscopedRecord = unscopedRecord
     this.#adopterRequest = new AdopterRequest(send)
     this.adopter = new OrphanAdopter({
       pid: worker,
@@ -70,7 +70,7 @@ export class Keeper {
       isSubreaper,
       isWorker: (pid) => pid === worker && !isWorkerGone(),
       adopter: this.adopter,
-      workerRecord,
+      unscopedRecord,
       onStrays: () => void this.#unscoped.endStrays()
     })
     this.census = census
@@ -82,20 +82,20 @@ export class Keeper {
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
     })
-    const closer = new ScopeCloser({ census, launches, native, workerRecord, send })
+    const closer = new ScopeCloser({ census, launches, native, unscopedRecord, send })
     this.#launches = launches
     this.#closer = closer
-    this.#scopes = new ScopeRegistry({ census, closer, native, workerRecord, workerMark })
+    this.#scopes = new ScopeRegistry({ census, closer, native, unscopedRecord, workerMark })
     this.#externals = new ExternalProcessTracker(this.#scopes)
-    this.#releaser = new ScopeReleaser(census, workerRecord, send)
-    this.#unscoped = new UnscopedProcesses({ census, closer, workerRecord, workerMark, logStrays })
+    this.#releaser = new ScopeReleaser(census, unscopedRecord, send)
+    this.#unscoped = new UnscopedProcesses({ census, closer, unscopedRecord, workerMark, logStrays })
   }
 
   /** Carries out an order. */
   receive(message: WorkerMessage): void {
     switch (message.type) {
       case 'settings':
-        this.#workerRecord.applySettings(message.settings)
+        this.#unscopedRecord.applySettings(message.settings)
         break
       case 'open':
         this.#scopes.open(message)
@@ -148,7 +148,7 @@ export class Keeper {
         break
       case 'dismiss':
         // The worker lives on. What it started without the guard is not the keeper's to end.
-        this.#workerRecord.isDismissed = true
+        this.#unscopedRecord.isDismissed = true
         break
       default:
       // About the worker itself: see worker-supervisor.ts.
@@ -196,7 +196,7 @@ export class Keeper {
 
   /** Whether the worker has announced that it no longer needs its keeper. */
   get isDismissed(): boolean {
-    return this.#workerRecord.isDismissed
+    return this.#unscopedRecord.isDismissed
   }
 
   /**

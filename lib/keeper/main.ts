@@ -5,7 +5,7 @@
 
 import { isMainThread } from 'node:worker_threads'
 import { keeperMarkName } from '../wire/mark.js'
-import { hookArgument } from './run-hook.js'
+import { hookArgument } from './run-hook-process.js'
 
 if (!isMainThread) await import('../watch/watch-thread-main.js')
 else if (process.argv[2] === hookArgument) await import('./hook-process-main.js')

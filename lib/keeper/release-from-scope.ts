@@ -6,19 +6,19 @@
 import type { Census } from '../containment/census.js'
 import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
-import type { WorkerRecord } from '../containment/worker-record.js'
+import type { UnscopedRecord } from '../containment/unscoped-record.js'
 import { squattedLine, statOf } from '../platform/current.js'
 import type { KeeperMessage, ProcessName } from '../wire/messages.js'
 
 export class ScopeReleaser {
   readonly #census: Census
-  readonly #workerRecord: WorkerRecord
+  readonly #unscopedRecord: UnscopedRecord
   readonly #send: (message: KeeperMessage) => void
   #isSquattingReported = false
 
-  constructor(census: Census, workerRecord: WorkerRecord, send: (message: KeeperMessage) => void) {
+  constructor(census: Census, unscopedRecord: UnscopedRecord, send: (message: KeeperMessage) => void) {
     this.#census = census
-    this.#workerRecord = workerRecord
+    this.#unscopedRecord = unscopedRecord
     this.#send = send
   }
 
@@ -27,7 +27,7 @@ export class ScopeReleaser {
     if (!scope?.release(pid)) return
     scope.hasReleased = true
     this.#census.release(scope, pid)
-    this.#workerRecord.releasedMarks.add(scope.mark)
+    this.#unscopedRecord.releasedMarks.add(scope.mark)
     this.#note(pid, () => recordRelease(scope.mark))
   }
 

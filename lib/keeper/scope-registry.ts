@@ -3,7 +3,7 @@
 import { basename } from 'node:path'
 import type { Census } from '../containment/census.js'
 import { ScopeRecord } from '../containment/scope-record.js'
-import type { WorkerRecord } from '../containment/worker-record.js'
+import type { UnscopedRecord } from '../containment/unscoped-record.js'
 import type { NativeCalls } from '../platform/current.js'
 import { ExpiryQueue } from '../time/expiry-queue.js'
 import { scopeFolderPrefix } from '../wire/folder-names.js'
@@ -16,7 +16,7 @@ export interface ScopeRegistryParts {
   readonly census: Census
   readonly closer: ScopeCloser
   readonly native: NativeCalls | undefined
-  readonly workerRecord: WorkerRecord
+  readonly unscopedRecord: UnscopedRecord
   /** The common prefix of the marks of all scopes of the worker. */
   readonly workerMark: string
 }
@@ -35,7 +35,7 @@ export class ScopeRegistry {
   open({ scope: number, opening, isInherited }: WorkerMessage & { type: 'open' }): void {
     // A second scope of this number would hide the first, and nothing would end the processes of that one.
     if (this.#scopes.has(number)) return
-    const { census, closer, native, workerRecord, workerMark } = this.#parts
+    const { census, closer, native, unscopedRecord, workerMark } = this.#parts
     const record = new ScopeRecord(number, markOf(workerMark, number), opening, native)
     const onDeadline = (): void => void closer.close(scope, 'deadline')
     const scope = new KeeperScope(record, opening, this.#deadlines, onDeadline)
@@ -43,7 +43,7 @@ export class ScopeRegistry {
     if (isInherited) record.external.mayExistSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
     census.open(record)
-    workerRecord.openMarks.add(record.mark)
+    unscopedRecord.openMarks.add(record.mark)
     // A hung worker may wake up before it is aborted. It must not start anything then.
     if (this.#isEnding) closer.beginClosing(record)
   }

@@ -1,6 +1,6 @@
 /** Sweeps once when the keeper has started: ends the leftovers of dead workers, and logs what was ended. */
 
-import type { OrphanAdopter } from '../containment/orphan-adopter.js'
+import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import type { NativeCalls } from '../platform/current.js'
 import { sweep } from '../sweep/sweep.js'
 import type { KeeperMessage } from '../wire/messages.js'

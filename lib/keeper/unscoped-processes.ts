@@ -4,16 +4,16 @@
 
 import type { Census } from '../containment/census.js'
 import { releasedPids } from '../containment/release-registry.js'
-import type { WorkerRecord } from '../containment/worker-record.js'
+import type { UnscopedRecord } from '../containment/unscoped-record.js'
 import type { ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperReport } from '../wire/messages.js'
 import type { ScopeCloser } from './close-scope.js'
-import { describeMembers, livingMembers } from './scope-status.js'
+import { describeMembers, livingMembers } from './describe-scope.js'
 
 export interface UnscopedProcessesParts {
   readonly census: Census
   readonly closer: ScopeCloser
-  readonly workerRecord: WorkerRecord
+  readonly unscopedRecord: UnscopedRecord
   /** The common prefix of the marks of all scopes of the worker. */
   readonly workerMark: string
   /** Logs that strays were ended. */
@@ -30,37 +30,37 @@ export class UnscopedProcesses {
 
   /** Lists the living ones. */
   list(): ScopeProcess[] {
-    const { census, workerRecord } = this.#parts
+    const { census, unscopedRecord } = this.#parts
     this.#searchAllProcesses()
-    census.open(workerRecord)
-    return describeMembers(workerRecord, livingMembers(workerRecord, census))
+    census.open(unscopedRecord)
+    return describeMembers(unscopedRecord, livingMembers(unscopedRecord, census))
   }
 
   /** Ends them all. A worker that has dismissed its keeper keeps what it started itself. */
   async end(): Promise<KeeperReport> {
-    const { census, closer, workerRecord } = this.#parts
-    if (!workerRecord.isDismissed) this.#searchAllProcesses()
-    census.open(workerRecord)
-    return closer.end(workerRecord)
+    const { census, closer, unscopedRecord } = this.#parts
+    if (!unscopedRecord.isDismissed) this.#searchAllProcesses()
+    census.open(unscopedRecord)
+    return closer.end(unscopedRecord)
   }
 
   /** Ends the strays among the keeper's own children, while the worker lives. */
   async endStrays(): Promise<void> {
-    const { closer, workerRecord, logStrays } = this.#parts
+    const { closer, unscopedRecord, logStrays } = this.#parts
     if (this.#isEndingStrays) return
     this.#isEndingStrays = true
-    const { processes } = await closer.end(workerRecord)
+    const { processes } = await closer.end(unscopedRecord)
     this.#isEndingStrays = false
     if (processes.length > 0) logStrays(processes)
   }
 
   /** From now on searches all processes for the worker's mark, and not only the keeper's descendants. */
   #searchAllProcesses(): void {
-    const { census, workerRecord, workerMark } = this.#parts
-    workerRecord.includeExternal()
+    const { census, unscopedRecord, workerMark } = this.#parts
+    unscopedRecord.includeExternal()
     try {
       // Releases by an earlier keeper of this worker.
-      for (const pid of releasedPids(workerMark)) census.releaseExternal(workerRecord, pid)
+      for (const pid of releasedPids(workerMark)) census.releaseExternal(unscopedRecord, pid)
     } catch {
       // No descriptor is available. What this keeper released itself is known without the notes.
     }

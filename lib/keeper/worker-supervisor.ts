@@ -9,7 +9,7 @@ import { describeWorker, stackInfo } from './describe-worker.js'
 import { type HookFailure, HookModules } from './hook-modules.js'
 import { Watchdog } from './hung-worker-watchdog.js'
 import type { Keeper } from './keeper.js'
-import { StackSampler } from './stack-sampler.js'
+import { StackSampleClient } from './stack-sample-client.js'
 import { sweepAtStart } from './sweep-at-start.js'
 import type { WorkerRights } from './worker-rights.js'
 
@@ -34,7 +34,7 @@ export interface WorkerSupervisorParts {
 }
 
 export class WorkerSupervisor {
-  readonly stackSampler = new StackSampler()
+  readonly stackSampler = new StackSampleClient()
   readonly #parts: WorkerSupervisorParts
   readonly #hooks: HookModules
   #settings: WorkerSettings = { graceMs: 2_000, killSignal: 'SIGTERM' }

@@ -10,9 +10,9 @@ import { KeeperChannel } from './keeper-channel.js'
 import { KeeperHealthCheck } from './keeper-health-check.js'
 import { KeeperProcess } from './keeper-process.js'
 import { LaunchQueue, type WriteLog } from './launch-queue.js'
-import { outsideRequests } from './outside-requests.js'
 import { PendingRequests } from './pending-requests.js'
 import { RightsAtStart } from './rights-at-start.js'
+import { outsideRequests } from './run-outside-requests.js'
 import { StdioServerAddress } from './stdio-server-address.js'
 
 /** `starting`: the keeper takes orders, and launches wait until it is ready. */

@@ -2,11 +2,11 @@
 
 import { SubprocessOptionError } from '../errors.js'
 import type { WorkerSettings } from '../wire/messages.js'
-import type { KeeperUser } from './keeper-user.js'
+import type { KeeperClient } from './keeper-client.js'
 
 /** The settings with the longest grace period, and the only timeout. Undefined without a guard. */
-export function mergeWorkerSettings(users: Iterable<KeeperUser>): WorkerSettings | undefined {
-  const all = [...users].map(({ settings }) => settings)
+export function mergeWorkerSettings(clients: Iterable<KeeperClient>): WorkerSettings | undefined {
+  const all = [...clients].map(({ settings }) => settings)
   const [first, ...others] = all
   if (first === undefined) return undefined
   const longest = others.reduce((one, other) => (other.graceMs > one.graceMs ? other : one), first)
@@ -16,10 +16,10 @@ export function mergeWorkerSettings(users: Iterable<KeeperUser>): WorkerSettings
 
 /** @throws {SubprocessOptionError} if another guard of this worker has a different `workerTimeout`. */
 export function refuseOtherTimeout(
-  users: Iterable<KeeperUser>,
-  { settings: { workerTimeoutMs } }: KeeperUser
+  clients: Iterable<KeeperClient>,
+  { settings: { workerTimeoutMs } }: KeeperClient
 ): void {
-  for (const { settings } of users) {
+  for (const { settings } of clients) {
     const other = settings.workerTimeoutMs
     if (other === undefined || workerTimeoutMs === undefined || other === workerTimeoutMs) continue
     const wayOut = `another guard of this worker has ${other}: set both to the same value, or set only one`
@@ -28,7 +28,7 @@ export function refuseOtherTimeout(
 }
 
 /** @throws {SubprocessOptionError} if `keeperPath` is not the file of the running keeper. */
-export function refuseOtherPath(entry: string, { keeperPath }: KeeperUser): void {
+export function refuseOtherPath(entry: string, { keeperPath }: KeeperClient): void {
   if (keeperPath === undefined || keeperPath === entry) return
   const wayOut = `another guard of this worker has started ${entry}: give the same path to each`
   throw new SubprocessOptionError('keeperPath', keeperPath, wayOut)

@@ -4,8 +4,8 @@ import type { Logger } from '../log.js'
 import { findEntry } from './keeper-file.js'
 import { KeeperLink } from './keeper-link.js'
 import type { WriteLog } from './launch-queue.js'
-import { outsideRequests } from './outside-requests.js'
 import { RestartBackoff } from './restart-backoff.js'
+import { outsideRequests } from './run-outside-requests.js'
 
 /** Receives the events of each keeper. */
 export interface KeeperOwner {

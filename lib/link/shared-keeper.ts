@@ -6,8 +6,8 @@ import { whyUnsupported, whyUnsupportedRuntime } from '../platform/current.js'
 import { Heartbeat } from '../watch/heartbeat.js'
 import { ownMark } from '../wire/mark.js'
 import type { Containment } from '../wire/messages.js'
+import type { KeeperClient } from './keeper-client.js'
 import type { KeeperLink } from './keeper-link.js'
-import type { KeeperUser } from './keeper-user.js'
 import { OwnEnvironmentMark } from './mark-own-environment.js'
 import { mergeWorkerSettings, refuseOtherPath, refuseOtherTimeout } from './merge-worker-settings.js'
 import { refuseInPlaceOfKeeper } from './refuse-as-keeper.js'
@@ -17,12 +17,12 @@ import { warnAtStart } from './warn-at-start.js'
 /** A guard's share in the worker's keeper. The keeper ends when the last share is released. */
 export class KeeperShare {
   readonly #shared: SharedKeeper
-  readonly #user: KeeperUser
+  readonly #client: KeeperClient
 
   /** @internal */
-  constructor(shared: SharedKeeper, user: KeeperUser) {
+  constructor(shared: SharedKeeper, client: KeeperClient) {
     this.#shared = shared
-    this.#user = user
+    this.#client = client
   }
 
   /** The current keeper. One that is lost takes no orders. */
@@ -53,14 +53,14 @@ export class KeeperShare {
 
   /** Gives the share back. Resolves when the keeper has ended, if this was the last share. */
   async release(): Promise<void> {
-    await this.#shared.release(this.#user)
+    await this.#shared.release(this.#client)
   }
 }
 
 class SharedKeeper implements KeeperOwner {
   containment: Containment = 'marks'
   readonly keeper: ReplaceableKeeper
-  readonly #users = new Set<KeeperUser>()
+  readonly #clients = new Set<KeeperClient>()
   readonly #environmentMark: OwnEnvironmentMark
   readonly #heartbeat = new Heartbeat(
     () => this.keeper.link,
@@ -74,35 +74,35 @@ class SharedKeeper implements KeeperOwner {
     this.keeper = new ReplaceableKeeper(keeperPath, workerMark, this)
   }
 
-  /** Resolves when the keeper serves the user. If it does not, rejects and forgets the user. */
-  async join(user: KeeperUser): Promise<void> {
-    this.#users.add(user)
+  /** Resolves when the keeper serves the client. If it does not, rejects and forgets it. */
+  async join(client: KeeperClient): Promise<void> {
+    this.#clients.add(client)
     try {
-      refuseOtherTimeout(this.#users, user)
-      refuseOtherPath(this.keeper.link.entry, user)
+      refuseOtherTimeout(this.#clients, client)
+      refuseOtherPath(this.keeper.link.entry, client)
       await this.#waitUntilReady()
-      if (user.hooks !== undefined) await this.#addHooks(user.hooks)
+      if (client.hooks !== undefined) await this.#addHooks(client.hooks)
     } catch (error) {
       // The hooks are not removed: another guard may have the same module.
-      await this.release(user, false)
+      await this.release(client, false)
       throw error
     }
     if (this.keeper.isNew) this.#serve()
     this.#applySettings()
   }
 
-  async release(user: KeeperUser, hasHooks = user.hooks !== undefined): Promise<void> {
-    this.#users.delete(user)
-    if (user.hooks !== undefined && hasHooks) this.keeper.link.removeHooks(user.hooks)
+  async release(client: KeeperClient, hasHooks = client.hooks !== undefined): Promise<void> {
+    this.#clients.delete(client)
+    if (client.hooks !== undefined && hasHooks) this.keeper.link.removeHooks(client.hooks)
     this.#applySettings()
-    if (this.#users.size > 0) return
+    if (this.#clients.size > 0) return
     this.#end()
     await this.keeper.end()
   }
 
   /** The log of any guard, for events that concern all of them. */
   get log(): Logger | undefined {
-    for (const { log } of this.#users) return log
+    for (const { log } of this.#clients) return log
     return undefined
   }
 
@@ -112,12 +112,12 @@ class SharedKeeper implements KeeperOwner {
   }
 
   keeperLost(link: KeeperLink): void {
-    for (const user of this.#users) user.keeperLost(link)
+    for (const client of this.#clients) client.keeperLost(link)
   }
 
   keeperReplaced(link: KeeperLink): void {
     this.#applySettings()
-    for (const { hooks } of this.#users) {
+    for (const { hooks } of this.#clients) {
       if (hooks === undefined) continue
       link
         .addHooks(hooks)
@@ -156,7 +156,7 @@ class SharedKeeper implements KeeperOwner {
   }
 
   #applySettings(): void {
-    const settings = mergeWorkerSettings(this.#users)
+    const settings = mergeWorkerSettings(this.#clients)
     if (settings === undefined) return
     this.keeper.link.setWorkerSettings(settings)
     this.#heartbeat.start(settings.workerTimeoutMs, this.log)
@@ -172,8 +172,8 @@ class SharedKeeper implements KeeperOwner {
   }
 
   #routeOf(value: unknown): string | undefined {
-    for (const user of this.#users) {
-      const route = user.routeOf(value)
+    for (const client of this.#clients) {
+      const route = client.routeOf(value)
       if (route !== undefined) return route
     }
     return undefined
@@ -187,16 +187,16 @@ let shared: SharedKeeper | undefined
  * `ERR_SUBPROCESS_KEEPER_START`, or with a `SubprocessOptionError` for options that contradict those of
  * another guard.
  */
-export async function shareKeeper(user: KeeperUser): Promise<KeeperShare> {
+export async function shareKeeper(client: KeeperClient): Promise<KeeperShare> {
   refuseInPlaceOfKeeper()
   const why = whyUnsupported() ?? whyUnsupportedRuntime()
   if (why !== undefined) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', why)
   try {
-    shared ??= new SharedKeeper(user.keeperPath)
+    shared ??= new SharedKeeper(client.keeperPath)
   } catch (error) {
     throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', (error as Error).message, error)
   }
   const keeper = shared
-  await keeper.join(user)
-  return new KeeperShare(keeper, user)
+  await keeper.join(client)
+  return new KeeperShare(keeper, client)
 }

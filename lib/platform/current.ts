@@ -56,7 +56,7 @@ export const {
 export type * from './platform.js'
 
 // The same on every system.
-export { hasNoDescriptor, isOutOfDescriptors } from './posix/descriptors.js'
+export { hasNoDescriptor, isOutOfDescriptors } from './posix/out-of-descriptors.js'
 export { makeOwnFolder, ownFolders, protectedFirst, squattedLine } from './posix/own-folder.js'
 export { mayCallSetsid } from './posix/setsid-commands.js'
 export { shortCommand } from './short-command.js'

@@ -2,9 +2,9 @@
 
 import { Duplex, type Readable } from 'node:stream'
 import type { SubprocessError } from '../errors.js'
+import { catchRethrownError } from './catch-rethrown-error.js'
 import { commandFailure } from './command-failure.js'
 import { logIfUnhandled } from './logged-promise.js'
-import { catchRethrownError } from './rethrown-errors.js'
 import { writeInput } from './stdin-input.js'
 import type { StreamSettings } from './stream-options.js'
 import type { Subprocess } from './subprocess.js'

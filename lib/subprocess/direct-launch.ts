@@ -9,13 +9,13 @@ import { nextCommandNumber } from '../link/sequence-numbers.js'
 import { mayCallSetsid } from '../platform/current.js'
 import { firstSignalToOf } from '../validate-option.js'
 import { commandNumberName, markName } from '../wire/mark.js'
-import { isLeftOut, signalName } from './argument-checks.js'
 import { captureIn } from './capture.js'
 import { guardDirectChild } from './direct-subprocess.js'
 import { resolveEnvironment } from './resolve-environment.js'
 import { type ForkOptions, refuseDetached, type SpawnOptions } from './spawn-options.js'
 import type { Subprocess } from './subprocess.js'
 import type { SubprocessOwner } from './subprocess-owner.js'
+import { isLeftOut, signalName } from './validate-arguments.js'
 
 /** Starts a command as a child of the worker. Throws what `child_process.spawn` throws. */
 export function spawnDirect(

@@ -4,7 +4,6 @@ import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { FirstSignalTo } from '../options.js'
 import { statOf } from '../platform/current.js'
-import { signalName } from './argument-checks.js'
 import { endWhenSilent } from './end-output-when-silent.js'
 import { logUnheardError } from './log-unheard-error.js'
 import { overrideMethod, runBefore } from './override-method.js'
@@ -12,6 +11,7 @@ import type { Subprocess } from './subprocess.js'
 import type { SubprocessOwner } from './subprocess-owner.js'
 import { type TerminationReport, terminationReport } from './termination-report.js'
 import { endOnTimeoutOrAbort } from './timeout-and-signal.js'
+import { signalName } from './validate-arguments.js'
 
 /** How the command is ended. */
 interface Termination {

@@ -3,8 +3,8 @@
 import type { ChildProcess } from 'node:child_process'
 import type { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
+import { catchRethrownError, throwInNextTick } from './catch-rethrown-error.js'
 import { overrideMethod } from './override-method.js'
-import { catchRethrownError, throwInNextTick } from './rethrown-errors.js'
 
 type Emit = EventEmitter['emit']
 type Args = Parameters<Emit>

@@ -1,6 +1,6 @@
 /** The option `env`: the environment that a command gets. */
 
-import { checkedString } from './argument-checks.js'
+import { checkedString } from './validate-arguments.js'
 
 // The operating system's environment: its values are strings without null bytes. A program may replace
 // `process.env` by another object.

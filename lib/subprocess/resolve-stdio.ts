@@ -3,8 +3,8 @@
  */
 
 import { SubprocessOptionError } from '../errors.js'
-import { isLeftOut } from './argument-checks.js'
 import type { SpawnOptions, Stdio } from './spawn-options.js'
+import { isLeftOut } from './validate-arguments.js'
 
 /**
  * Whether the worker has to start the command itself, because the keeper cannot receive a channel for

@@ -4,7 +4,7 @@ import type { ForkOptions as NodeForkOptions } from 'node:child_process'
 import type { Stream } from 'node:stream'
 import { SubprocessOptionError } from '../errors.js'
 import type { FirstSignalTo } from '../options.js'
-import { isLeftOut } from './argument-checks.js'
+import { isLeftOut } from './validate-arguments.js'
 
 /**
  * A standard stream that the keeper sets up: a pipe to the handle, `/dev/null`, or the worker's own stream.

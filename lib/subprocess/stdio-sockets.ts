@@ -4,8 +4,8 @@
 
 import { Socket } from 'node:net'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
+import { catchRethrownError } from './catch-rethrown-error.js'
 import { isHeld } from './held-emitter.js'
-import { catchRethrownError } from './rethrown-errors.js'
 
 // Shared by all streams of this worker: a thousand scopes may end at once, and with them their streams.
 const ends = new EventLoopTurns()

@@ -3,8 +3,8 @@
 import type { ChildProcess } from 'node:child_process'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { LaunchFailure } from '../wire/messages.js'
-import type { Command } from './command.js'
 import type { EventHold } from './event-hold.js'
+import type { Command } from './resolve-command.js'
 import type { TerminationReport } from './termination-report.js'
 
 /** A scope at one keeper, as its subprocesses see it. */

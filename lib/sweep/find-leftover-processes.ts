@@ -1,8 +1,8 @@
 /** Finds leftover processes: those whose mark names a dead worker that has no living keeper either. */
 
+import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { KnownProcesses } from '../containment/known-processes.js'
 import { findMarkedProcesses, type MarkedProcesses } from '../containment/marked-processes.js'
-import type { OrphanAdopter } from '../containment/orphan-adopter.js'
 import { type AncestorKind, originOf } from '../containment/process-origin.js'
 import { ProcessTree, visitTree } from '../containment/process-tree.js'
 import { isReleased, releasedPids } from '../containment/release-registry.js'

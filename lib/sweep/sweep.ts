@@ -2,7 +2,7 @@
 
 import type { Member, Scanner } from '../containment/census.js'
 import { isConfirmedEmpty } from '../containment/confirm-empty.js'
-import type { OrphanAdopter } from '../containment/orphan-adopter.js'
+import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { removeStaleRecords } from '../containment/release-registry.js'
 import { ScopeRecord } from '../containment/scope-record.js'
 import { terminate } from '../containment/terminate.js'

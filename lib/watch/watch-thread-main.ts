@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { parentPort } from 'node:worker_threads'
 import { Decoder } from '../wire/framing.js'
 import type { StackSampleRequest } from '../wire/stack-sample.js'
-import { sampleMainThread } from './main-thread-stack.js'
+import { sampleMainThread } from './sample-main-thread-stack.js'
 
 /** The keeper to connect to. The main thread sends it. */
 export interface WatchTarget {

@@ -1,27 +1,27 @@
 /** Linux: processes are found in `/proc`, and system calls are made by koffi. */
 
 import type { Platform } from '../platform.js'
-import { findOrphanAdopter } from '../posix/orphan-trial.js'
+import { findOrphanAdopter } from '../posix/find-adopter-by-trial.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
-import { adoptOrphans } from './adopt-orphans.js'
+import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js'
+import { adoptOrphans } from './become-subreaper.js'
 import { ticksNow } from './boot-clock.js'
 import { bootId, unknownBoot } from './boot-id.js'
 import { describeProcess } from './describe-process.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
 import { pidNamespace, pidNamespaceOf, pidsInNamespaces } from './pid-namespace.js'
+import { cwdPathOf, openFolderOf } from './proc-links.js'
 import { childrenOf, childrenOfMainThread } from './process-children.js'
 import { argumentTextOf, bracketedNameOf, commandIn, commandOf } from './process-command.js'
 import { environmentOf, environmentTextOf, variableIn } from './process-environment.js'
-import { allPids, allProcesses, eachPid, listsOwnPids } from './process-list.js'
 import { isSetuid, ownerOf, usersOf } from './process-owner.js'
-import { cwdPathOf, openFolderOf } from './process-paths.js'
 import { canDropRights, openRights } from './process-rights.js'
 import { statOf } from './process-stat.js'
 import { kernelWaitOf, processorWaitOf } from './process-waits.js'
 import { removeFolder } from './remove-folder.js'
 import { hasDefaultAction } from './signal-disposition.js'
-import { whyNoProcessIsVisible, whyUnsupported, whyUnsupportedSystem } from './support.js'
+import { whyNoProcessIsVisible, whyUnsupported, whyUnsupportedSystem } from './why-unsupported.js'
 
 export const linux: Platform = {
   adoptOrphans,

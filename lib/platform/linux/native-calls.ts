@@ -6,7 +6,7 @@ import type { LibraryHandle } from 'koffi'
 import type { InNewGroup, NativeCalls, PosixSpawn, ReapedChild } from '../platform.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
 import { loadInNewGroup } from './new-group.js'
-import { loadPosixSpawn } from './posix-spawn.js'
+import { loadPosixSpawn } from './posix-spawn-binding.js'
 
 const PR_SET_CHILD_SUBREAPER = 36 // linux/prctl.h
 const WNOHANG = 1 // linux/wait.h

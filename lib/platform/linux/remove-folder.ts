@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, type FileHandle, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { descriptorPath } from './process-paths.js'
+import { descriptorPath } from './proc-links.js'
 
 const openFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 // From open(2); Node has no constant for it. It opens a directory without the permission to read it.

@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import type { Finding } from '../../platform.js'
 import { listMounts, type Mount } from './list-mounts.js'
-import { readText } from './read-text.js'
+import { readText } from './read-system-file.js'
 
 // A server process has about ten threads, and each counts. The rest is for commands.
 const recommendedPids = 256

@@ -6,10 +6,10 @@
 import { basename } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Finding } from '../../platform.js'
+import { allProcesses } from '../all-processes.js'
 import { pidNamespace } from '../pid-namespace.js'
-import { allProcesses } from '../process-list.js'
 import { statOf } from '../process-stat.js'
-import { readText } from './read-text.js'
+import { readText } from './read-system-file.js'
 
 // An init reaps at once, or at least every second.
 const reapedWithinMs = 1_500

@@ -1,7 +1,7 @@
 /** Checks the resource limits of this process. A server that is started the same way has the same limits. */
 
 import type { Finding } from '../../platform.js'
-import { readText } from './read-text.js'
+import { readText } from './read-system-file.js'
 
 // What a busy server may need, of descriptors as of processes.
 const recommendedLimit = 1_024

@@ -3,7 +3,7 @@
 import type { Finding } from '../../platform.js'
 import { statOf } from '../process-stat.js'
 import { listMounts } from './list-mounts.js'
-import { readText } from './read-text.js'
+import { readText } from './read-system-file.js'
 
 // The values of hidepid by name (proc(5)), and by number as older kernels show them.
 const hiding: Record<string, string> = {

@@ -1,7 +1,7 @@
 /** Checks whether unprivileged users may create user namespaces, as the sandboxes of browsers do. */
 
 import type { Finding } from '../../platform.js'
-import { readText } from './read-text.js'
+import { readText } from './read-system-file.js'
 
 const obstacles = [
   ['user.max_user_namespaces', '0'],

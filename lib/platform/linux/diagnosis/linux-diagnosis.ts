@@ -1,7 +1,7 @@
 /** The checks of `subprocess-guard doctor` on Linux. */
 
 import type { Finding, PlatformDiagnosis } from '../../platform.js'
-import { whyUnsupportedSystem } from '../support.js'
+import { whyUnsupportedSystem } from '../why-unsupported.js'
 import { checkCgroup } from './check-cgroup.js'
 import { checkFirstProcess } from './check-first-process.js'
 import { checkOpenFiles, checkProcessLimit } from './check-limits.js'

@@ -1,6 +1,6 @@
 /** Lists the mounts that this process sees (proc_pid_mountinfo(5)). */
 
-import { readText } from './read-text.js'
+import { readText } from './read-system-file.js'
 
 export interface Mount {
   /** The directory of the file system that is mounted. */

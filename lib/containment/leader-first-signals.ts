@@ -10,7 +10,7 @@ interface Delayed {
   readonly stat: ProcessStat
 }
 
-export class DelayedSignals {
+export class LeaderFirstSignals {
   readonly #scope: ScopeRecord
   readonly #killSignal: NodeJS.Signals
   /** The processes that have not got the signal yet, by key. */

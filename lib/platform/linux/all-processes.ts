@@ -2,7 +2,7 @@
 
 import { type Dir, opendirSync, readlinkSync } from 'node:fs'
 import type { ProcessStat } from '../platform.js'
-import { isOutOfDescriptors } from '../posix/descriptors.js'
+import { isOutOfDescriptors } from '../posix/out-of-descriptors.js'
 import { statOf } from './process-stat.js'
 import { numbersIn } from './read-proc.js'
 

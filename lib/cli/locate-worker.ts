@@ -8,7 +8,7 @@ import {
   pidsInNamespaces
 } from '../platform/current.js'
 import type { WorkerName } from '../wire/mark.js'
-import type { ProcessSnapshot } from './scan-for-workers.js'
+import type { MachineSnapshot } from './scan-for-workers.js'
 
 /** `elsewhere`: in a PID namespace whose processes cannot be seen from here. */
 export type WorkerLocation =
@@ -19,7 +19,7 @@ export type WorkerLocation =
 export function findWorker(
   name: WorkerName,
   keeper: ProcessStat | undefined,
-  snapshot: ProcessSnapshot
+  snapshot: MachineSnapshot
 ): WorkerLocation {
   const isWorker = (stat: ProcessStat | undefined): stat is ProcessStat =>
     stat?.alive === true && stat.startTick === name.startTick

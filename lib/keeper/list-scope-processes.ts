@@ -2,11 +2,11 @@
 
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
 import type { Census, Member } from '../containment/census.js'
-import type { OrphanAdopter } from '../containment/orphan-adopter.js'
+import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import { isOutOfDescriptors } from '../platform/current.js'
 import type { ListedMessage } from '../wire/messages.js'
-import { describeMembers, livingMembers } from './scope-status.js'
+import { describeMembers, livingMembers } from './describe-scope.js'
 
 // Where processes come and go all the time, no two scans agree.
 const maxScans = 5

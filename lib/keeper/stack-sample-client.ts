@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { Decoder } from '../wire/framing.js'
 import type { StackSample, StackSampleRequest } from '../wire/stack-sample.js'
 
-export class StackSampler {
+export class StackSampleClient {
   #socket: Socket | undefined
   /** The pending requests. They are answered in order. */
   #pending: ((sample: StackSample) => void)[] = []

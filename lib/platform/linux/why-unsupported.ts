@@ -1,6 +1,6 @@
 /** Tells why the guard cannot run here, with the way out. */
 
-import { listsOwnPids } from './process-list.js'
+import { listsOwnPids } from './all-processes.js'
 import { statOf } from './process-stat.js'
 
 /** Why this operating system is not supported. Undefined if it is. */

@@ -8,10 +8,10 @@ import type { LaunchOrder } from '../link/launch-queue.js'
 import { cwdPathOf } from '../platform/current.js'
 import { abortSignal, firstSignalToOf, milliseconds } from '../validate-option.js'
 import type { StdioTarget } from '../wire/messages.js'
-import { checkBoolean, checkedString, isLeftOut, signalName, userOrGroupId } from './argument-checks.js'
 import { resolveEnvironment, workerEnvironment } from './resolve-environment.js'
 import { resolveStdio } from './resolve-stdio.js'
 import { refuseDetached, type SpawnOptions, type Stdio } from './spawn-options.js'
+import { checkBoolean, checkedString, isLeftOut, signalName, userOrGroupId } from './validate-arguments.js'
 
 /** A validated command, with all defaults applied. */
 export interface Command {

@@ -10,7 +10,7 @@ import { isReleased } from './release-registry.js'
 import { ReleasedMarks } from './released-marks.js'
 import { ScopeRecord } from './scope-record.js'
 
-export class WorkerRecord extends ScopeRecord {
+export class UnscopedRecord extends ScopeRecord {
   /** The marks of the scopes that are not closed: a process with one of these belongs to that scope. */
   readonly openMarks = new Set<string>()
   readonly releasedMarks = new ReleasedMarks()

@@ -4,7 +4,7 @@ import type { Logger } from '../log.js'
 import type { WorkerSettings } from '../wire/messages.js'
 import type { KeeperLink } from './keeper-link.js'
 
-export interface KeeperUser {
+export interface KeeperClient {
   readonly settings: WorkerSettings
   /** The URL of a module of hooks. */
   readonly hooks: string | undefined
