@@ -1,11 +1,20 @@
-// Bundles the entries of processes that start often into one file each, because loading many modules takes time at each start. For the
-// keeper this saves 20 ms and 1 MB, and a bundled server needs its file next to itself. For the tests' workers, which contain Fastify, it
-// saves a quarter of their processor time.
+// Bundles the entries, because Node finds, reads and links each module by itself, which takes time at each start. As one file, the keeper
+// starts 20 ms sooner and uses 1 MB less, and a bundled server needs one file next to itself. The package's own entries load in half the
+// time. The tests' workers, which contain Fastify, need a quarter less processor time.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const pathOf = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
+
+const common = {
+  allowOverwrite: true,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'es2023',
+  logLevel: 'warning'
+}
 
 const { version } = JSON.parse(readFileSync(pathOf('package.json'), 'utf8'))
 await bundle('dist/keeper/main.js', {
@@ -16,6 +25,25 @@ await bundle('dist/keeper/main.js', {
       `/*! fastify-subprocess-guard keeper ${version}\n` +
       ' *  includes p-timeout, Copyright (c) Sindre Sorhus, MIT License */'
   }
+})
+// These share their modules in chunks. Tests load the last three as well: as entries they are the very modules that the package uses.
+const entries = [
+  'index',
+  'adapters/express',
+  'cli/subprocess-guard',
+  'time/deadlines',
+  'time/expiry-queue',
+  'link/keeper-health-check'
+]
+await build({
+  ...common,
+  entryPoints: entries.map((entry) => pathOf(`dist/${entry}.js`)),
+  outdir: pathOf('dist'),
+  outbase: pathOf('dist'),
+  splitting: true,
+  // One folder deep, like the module that looks for the keeper's file (lib/link/keeper-file.ts).
+  chunkNames: 'chunks/[name]-[hash]',
+  packages: 'external'
 })
 for (const entry of ['worker-main', 'watched-main']) {
   await bundle(`build/test/harness/${entry}.js`, {
@@ -30,14 +58,9 @@ for (const entry of ['worker-main', 'watched-main']) {
 /** Replaces a compiled entry by a bundle of the entry and its imports. */
 function bundle(entry, options) {
   return build({
+    ...common,
     entryPoints: [pathOf(entry)],
     outfile: pathOf(entry),
-    allowOverwrite: true,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'es2023',
-    logLevel: 'warning',
     ...options
   })
 }

@@ -1,11 +1,11 @@
 /** Checks whether the package supports this version of Node. */
 
-import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import type { Finding } from '../../platform/platform.js'
 
 export function checkNode(version: string = process.versions.node): Finding {
-  const manifest = new URL('../../../package.json', import.meta.url)
-  const { engines } = JSON.parse(readFileSync(manifest, 'utf8'))
+  // By the name of the package: the path from here differs between this module and the bundle.
+  const { engines } = createRequire(import.meta.url)('fastify-subprocess-guard/package.json')
   const name = 'node'
   if (isWithin(version, engines.node)) {
     return { name, severity: 'ok', says: `Node ${version} is supported.` }
