@@ -18,7 +18,7 @@ import { patienceMs } from './harness/patience.js'
 import { Witness } from './harness/witness.js'
 
 // Long enough for a program to start on a busy machine, since its deadline runs from the request.
-const timeoutMs = 6_000
+const timeoutMs = 10_000
 // How long what is left must have lived after the deadline. It would live for 1,000 s.
 const leftMs = 2_000
 const main = fileURLToPath(new URL('./harness/peers-main.js', import.meta.url))
