@@ -7,7 +7,7 @@ const dayMs = 24 * hourMs
 
 /** A time in ms, in the units that fit it: `3.2 s`, `4 min 10 s`, `2 h 5 min`, `3 d 1 h`. */
 export function duration(ms: number): string {
-  // Without an uptime in /proc, the age of a process is unknown.
+  // If the system hides its uptime, the age of a process is unknown.
   if (!Number.isFinite(ms)) return '?'
   if (ms < minuteMs) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
   if (ms < hourMs) return inTwoUnits(ms, minuteMs, 'min', secondMs, 's')

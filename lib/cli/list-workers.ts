@@ -1,4 +1,4 @@
-/** Lists guarded workers with their processes: asks their keepers, or else reads marks in `/proc`. */
+/** Lists guarded workers with their processes: asks their keepers, or else reads the marks of processes. */
 
 import {
   commandOf,

@@ -1,6 +1,6 @@
 /**
  * Finds the process that adopts the orphans below a process: the nearest ancestor that is a subreaper, else
- * process 1. Nothing in /proc tells which one that is, so a trial finds out, the first time that the answer
+ * process 1. The system does not tell which one that is, so a trial finds out, the first time that the answer
  * is needed.
  */
 

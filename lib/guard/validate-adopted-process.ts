@@ -14,7 +14,7 @@ export function adoptablePid(child: Adoptable, keepers: readonly number[]): numb
   const isObject = (typeof child === 'object' || typeof child === 'function') && child !== null
   const pid = isObject ? child.pid : child
   if (isObject && pid === undefined) return undefined
-  // Never end process 1, even if /proc does not show it as an ancestor of the worker.
+  // Never end process 1, even if the system does not show it as an ancestor of the worker.
   if (typeof pid !== 'number' || !Number.isInteger(pid) || pid <= 1) {
     throw new SubprocessOptionError('child', child, 'give a ChildProcess, or the pid of a process')
   }

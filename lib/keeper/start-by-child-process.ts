@@ -1,4 +1,4 @@
-/** Starts a process by `child_process`: where koffi is missing, and where the user or group must change. */
+/** Starts a process by `child_process`: where posix_spawn(3) is missing, and where the user or group must change. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'

@@ -1,4 +1,4 @@
-/** Starts a process by posix_spawn(3), through koffi. `containment/reap-children.ts` reaps it. */
+/** Starts a process by posix_spawn(3). `containment/reap-children.ts` reaps it. */
 
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
