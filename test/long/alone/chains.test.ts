@@ -21,7 +21,7 @@ forEachWay((start, way) => {
     const [, { pid }] = guarded.witness.announced as [unknown, { pid: number }]
     const restore = takeDescriptors(t, keeper)
     const [, { survivors }] = await Promise.all([
-      assert.rejects(listed.list(), { code: 'EMFILE', message: /could not look/ }),
+      assert.rejects(listed.list(), { code: 'EMFILE', message: /could not list/ }),
       closed.close()
     ])
     assert.deepEqual(inOrder(survivors), [pid])

@@ -46,7 +46,7 @@ const lossMethods: Record<string, LossMethod> = {
       for (const name of socketFolders(worker))
         rmSync(join(worker.temporaryFolder, name), { recursive: true })
     },
-    line: 'it has opened another one'
+    line: 'the keeper has opened a new one'
   },
   'a lack of descriptors, and then SIGKILL': {
     async lose(losing) {
