@@ -1,30 +1,22 @@
 // Which folder may import which. `npm run lint` enforces it, and `npm run architecture` draws the picture in docs/architecture.md.
 
+const folders = 'adapters guard subprocess link cli keeper watch sweep containment wire time platform'.split(
+  ' '
+)
 // From top to bottom: a layer imports only from the layers below it.
 const layers = [
-  '^lib/index[.]ts$',
-  '^lib/adapters/',
-  '^lib/guard/',
-  '^lib/subprocess/',
-  '^lib/link/',
-  '^lib/cli/',
-  '^lib/keeper/',
-  '^lib/watch/',
-  '^lib/sweep/',
-  '^lib/containment/',
-  '^lib/wire/',
-  '^lib/time/',
-  '^lib/platform/',
-  // The vocabulary.
-  '^lib/[^/]+[.]ts$'
+  ['index', '^lib/index[.]ts$'],
+  ...folders.map((folder) => [folder, `^lib/${folder}/`]),
+  ['vocabulary', '^lib/[^/]+[.]ts$']
 ]
+const paths = layers.map(([, path]) => path)
 
-const upwards = layers.slice(0, -1).map((layer, index) => ({
-  name: `no-arrow-up-to-${layer.replace(/^\^lib.|\W+$|\W*ts\W*$/g, '')}`,
+const upwards = layers.slice(0, -1).map(([name, path], index) => ({
+  name: `no-arrow-up-to-${name}`,
   comment: 'Imports go downwards only: move what is needed to a lower folder, or pass it as an argument.',
   severity: 'error',
-  from: { path: layers.slice(index + 1), pathNot: layers.slice(0, index + 1) },
-  to: { path: layer }
+  from: { path: paths.slice(index + 1), pathNot: paths.slice(0, index + 1) },
+  to: { path }
 }))
 
 const worker = ['^lib/(adapters|guard|subprocess|link)/', '^lib/index[.]ts$']

@@ -13,13 +13,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type * as Framing from '../lib/wire/framing.js'
 import type * as Protocol from '../lib/wire/messages.js'
 import { Changing } from './harness/changing.js'
+import { compiled } from './harness/compiled.js'
 import { eventually } from './harness/expectations.js'
 import { startMarked } from './harness/marked.js'
 import { environmentOf, lives, statOf } from './harness/proc.js'
 
 // Not exported by the package: import the compiled file.
-const framing = new URL('../../dist/wire/framing.js', import.meta.url).href
-const { encode }: typeof Framing = await import(framing)
+const { encode }: typeof Framing = await compiled('wire/framing')
 
 const skip = process.getuid?.() !== 0 && 'only root can give up rights'
 // Higher than any scope number that the guard assigns.

@@ -59,6 +59,7 @@ interface Block {
 
 /** Completes a block that registers the plugin. */
 const registering = (code: string): string => `
+  import { execFile, spawn } from 'node:child_process'
   import Fastify from 'fastify'
   import subprocessGuard from 'fastify-subprocess-guard'
   const app = Fastify()
@@ -67,16 +68,12 @@ const registering = (code: string): string => `
     execFile('soffice')
     reply.send('started')
   })
-  import { execFile } from 'node:child_process'
   await app.listen({ port: Number(process.env.PORT) })
   process.once('SIGTERM', () => app.close())`
 
 /** Completes a block that adds routes to a server. */
 const routing = (code: string): string =>
-  registering(`await app.register(subprocessGuard, { capture: true })\n${code}`).replace(
-    'import {',
-    "import { spawn } from 'node:child_process'\n  import {"
-  )
+  registering(`await app.register(subprocessGuard, { capture: true })\n${code}`)
 
 const blocks: Block[] = [
   {

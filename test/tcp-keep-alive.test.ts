@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import http2 from 'node:http2'
 import { connect } from 'node:net'
-import { suite, test } from 'node:test'
+import { suite, type TestContext, test } from 'node:test'
 import { distantMs } from './harness/deadlines.js'
 import { eventually } from './harness/expectations.js'
 import { kinds } from './harness/kinds.js'
@@ -17,6 +17,14 @@ import { type TcpTimer, tcpTimerOf } from './harness/tcp-timer.js'
 shareKeeper()
 
 const never = (): Promise<never> => new Promise(() => {})
+
+/** Sends a request for `/waits`. Returns how to read the timer of its connection. */
+function askForWaits(t: TestContext, port: number): () => TcpTimer | undefined {
+  const client = connect(port, '127.0.0.1')
+  t.after(() => client.destroy())
+  client.write('GET /waits HTTP/1.1\r\nhost: test\r\n\r\n')
+  return () => tcpTimerOf(port, client.localPort as number)
+}
 
 for (const kind of kinds) {
   test(`${kind.name}: a connection gets keep-alive when its request has a subprocess`, async (t) => {
@@ -31,10 +39,7 @@ for (const kind of kinds) {
       })
     })
     t.after(() => served.close())
-    const client = connect(served.port, '127.0.0.1')
-    t.after(() => client.destroy())
-    client.write('GET /waits HTTP/1.1\r\nhost: test\r\n\r\n')
-    const timer = () => tcpTimerOf(served.port, client.localPort as number)
+    const timer = askForWaits(t, served.port)
     await eventually('the request has arrived', () => start !== undefined)
     await eventually('the connection has no timer', () => timer()?.name === 'none')
     start?.()
@@ -54,10 +59,7 @@ suite('a connection', () => {
       })
     })
     t.after(() => served.close())
-    const client = connect(served.port, '127.0.0.1')
-    t.after(() => client.destroy())
-    client.write('GET /waits HTTP/1.1\r\nhost: test\r\n\r\n')
-    const timer = () => tcpTimerOf(served.port, client.localPort as number)
+    const timer = askForWaits(t, served.port)
     await served.witness.present(1)
     await eventually('keep-alive is on', () => timer()?.name === 'keep-alive')
     assert.ok((timer() as TcpTimer).dueMs > 500_000)

@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { text } from 'node:stream/consumers'
 import type * as PlatformModule from '../../lib/platform/current.js'
+import { compiled } from './compiled.js'
 
 export interface Order {
   readonly command: readonly [string, ...string[]]
@@ -19,8 +20,7 @@ const { SUBREAPER, RESTARTS = '0', ...env } = process.env
 
 if (SUBREAPER !== undefined) {
   // Not public: loads the compiled file.
-  const url = new URL('../../../dist/platform/current.js', import.meta.url).href
-  const { loadNativeCalls }: typeof PlatformModule = await import(url)
+  const { loadNativeCalls }: typeof PlatformModule = await compiled('platform/current')
   const native = await loadNativeCalls()
   if (native instanceof Error || !native.becomeOrphanAdopter())
     throw new Error('this process is no subreaper')
