@@ -21,7 +21,7 @@ import { kinds } from './harness/kinds.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
-const { childrenOf, hasDefaultAction, statOf }: typeof PlatformModule = await compiled('platform/current')
+const { platform }: typeof PlatformModule = await compiled('platform/current')
 const { OrphanAdopter }: typeof AdopterModule = await compiled('containment/find-orphan-adopter')
 const { ScopeRecord }: typeof MembersModule = await compiled('containment/scope-record')
 const { MarksCensus }: typeof ScanModule = await compiled('containment/marks-census')
@@ -171,7 +171,7 @@ suite('a command dies of a signal', () => {
       })
       t.after(() => child.kill('SIGKILL'))
       await once(child.stdout, 'data')
-      assert.equal(hasDefaultAction(child.pid as number, 'SIGTERM'), dies)
+      assert.equal(platform.hasDefaultAction(child.pid as number, 'SIGTERM'), dies)
     })
   }
 })
@@ -184,11 +184,11 @@ suite('at containment "marks", a process started after a scan', () => {
     })
     t.after(() => shell.kill('SIGKILL'))
     await once(shell.stdout, 'data')
-    const stat = statOf(shell.pid as number) as PlatformModule.ProcessStat
+    const stat = platform.statOf(shell.pid as number) as PlatformModule.ProcessStat
     /** Blocks until the child exists, so that all of it happens in one turn of the event loop. */
     const startChild = (): void => {
       shell.stdin.write('\n')
-      while (childrenOf(stat).length === 0);
+      while (platform.childrenOf(stat).length === 0);
     }
     return { stat, startChild }
   }

@@ -21,7 +21,7 @@ const { KnownProcesses }: typeof KnownModule = await compiled('containment/known
 const { originOf }: typeof OriginModule = await compiled('containment/process-origin')
 const { ProcessTree }: typeof TreeModule = await compiled('containment/process-tree')
 const { ReleasedMarks }: typeof ReleasedModule = await compiled('containment/released-marks')
-const { findOrphanAdopter, ticksNow }: typeof PlatformModule = await compiled('platform/current')
+const { platform }: typeof PlatformModule = await compiled('platform/current')
 
 // Above the maximum pid of Linux: no process has such a pid.
 const firstPid = 5_000_000
@@ -90,7 +90,7 @@ suite('the id of a session', () => {
         fc.boolean(),
         (ageTicks, bornAfter, isSame) => {
           const known = new KnownProcesses()
-          const now = ticksNow()
+          const now = platform.ticksNow()
           const founder = statWith({ session: firstPid, group: firstPid, startTick: now - ageTicks })
           known.remember(founder)
           const startTick = founder.startTick + bornAfter
@@ -130,7 +130,7 @@ test('the mark of a release is forgotten when no process carries it', async (t) 
 suite('the process that adopts orphans', () => {
   test('is found by a trial', async (t) => {
     const { pid } = await startOrphan(t, ['sleep', '1000'], process.env)
-    assert.equal(await findOrphanAdopter(), statOf(pid)?.parent)
+    assert.equal(await platform.findOrphanAdopter(), statOf(pid)?.parent)
   })
 
   test('is no process that is not an ancestor, which needs no trial', async (t) => {

@@ -17,9 +17,11 @@ const file = mark.replace('/', '_')
  */
 function inNewPlaces<Printed>(prepare: string, program: string): Printed {
   const imports = `import * as registry from '${distThere}/containment/release-registry.js'
+    import { loadPlatform } from '${distThere}/platform/current.js'
     import { execFileSync } from 'node:child_process'
     import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
-    const { recordRelease, isReleased, removeStaleRecords } = registry`
+    const { recordRelease, isReleased, removeStaleRecords } = registry
+    await loadPlatform()`
   return runInNewPlaces(prepare, `${imports}\n${program}`)
 }
 
@@ -31,7 +33,7 @@ const recordAndFind = `
   recordRelease('${mark}')
   const folders = ['/dev/shm', '/tmp', '/tmp/own', '/run/user/0'].filter(existsSync).flatMap((place) =>
     readdirSync(place).map((one) => place + '/' + one).filter((folder) => existsSync(folder + '/${file}')))
-  const program = "import { isReleased } from '${distThere}/containment/release-registry.js'; console.log(isReleased('${mark}'))"
+  const program = "import { isReleased } from '${distThere}/containment/release-registry.js'; import { loadPlatform } from '${distThere}/platform/current.js'; await loadPlatform(); console.log(isReleased('${mark}'))"
   const env = { ...process.env, TMPDIR: '/nowhere' }
   const known = execFileSync('/dev/shm/node', ['--input-type=module', '--eval', program], { env, encoding: 'utf8' })
   console.log(JSON.stringify([folders, known.trim()]))`

@@ -2,7 +2,7 @@
 
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
-import { listeningSocketsOf, openFolderOf, statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { statusHeader } from '../wire/connection-header.js'
 import { socketIn, socketPath } from '../wire/socket-folder.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
@@ -21,11 +21,11 @@ export type KeeperAnswer =
 
 /** Asks a keeper for its status, for at most one second. Never rejects. */
 export async function askKeeper(keeper: number): Promise<KeeperAnswer> {
-  const { state } = statOf(keeper) ?? {}
+  const { state } = platform.statOf(keeper) ?? {}
   if (state === 'T' || state === 't') return { type: 'silent', why: 'is stopped' }
   try {
     // The keeper may have mounts of its own, and the full path of its socket may be too long to connect to.
-    const folder = openFolderOf(keeper, socketFolderOf(keeper))
+    const folder = platform.openFolderOf(keeper, socketFolderOf(keeper))
     try {
       const status = JSON.parse(await answerAt(socketIn(folder.path)))
       if (!isStatus(status)) return { type: 'silent', why: notUnderstood }
@@ -40,7 +40,7 @@ export async function askKeeper(keeper: number): Promise<KeeperAnswer> {
 
 /** The directory of the keeper's socket, as the keeper sees it. */
 function socketFolderOf(keeper: number): string {
-  const path = listeningSocketsOf(keeper).find((one) => socketPath.test(one))
+  const path = platform.listeningSocketsOf(keeper).find((one) => socketPath.test(one))
   if (path === undefined) throw new Error('has no socket')
   return dirname(path)
 }

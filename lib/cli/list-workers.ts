@@ -1,12 +1,6 @@
 /** Lists guarded workers with their processes: asks their keepers, or else reads the marks of processes. */
 
-import {
-  commandOf,
-  describeProcess,
-  type ProcessStat,
-  type ScopeProcess,
-  statOf
-} from '../platform/current.js'
+import { type ProcessStat, platform, type ScopeProcess } from '../platform/current.js'
 import type { Containment } from '../wire/messages.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import { askKeeper, type KeeperAnswer } from './ask-keeper.js'
@@ -80,8 +74,8 @@ async function show(worker: MarkedWorker, snapshot: MachineSnapshot): Promise<Sh
       : location.state === 'elsewhere'
         ? location.state
         : ('gone' as const),
-    command: isRunning ? commandOf(location.stat) : null,
-    memoryBytes: isRunning ? describeProcess(location.stat).memoryBytes : null,
+    command: isRunning ? platform.commandOf(location.stat) : null,
+    memoryBytes: isRunning ? platform.describeProcess(location.stat).memoryBytes : null,
     keeper: isKept ? keeper.pid : null
   }
   if (isKept && answer?.type === 'answered') {
@@ -111,18 +105,18 @@ function showReported(
   const scopes = reported.map(({ processes, scope, state, route, openMs, deadlineInMs }): ShownScope => {
     const pids = processes.map(({ pid }) => pidHere(pid)).filter((pid) => pid !== undefined)
     for (const pid of pids) listed.add(pid)
-    const stats = pids.map(statOf).filter((stat) => stat?.alive === true) as ProcessStat[]
+    const stats = pids.map(platform.statOf).filter((stat) => stat?.alive === true) as ProcessStat[]
     return {
       scope,
       state,
       route: route ?? null,
       openMs,
       deadlineInMs: deadlineInMs ?? null,
-      processes: inTreeOrder(stats.map((stat) => describeProcess(stat)))
+      processes: inTreeOrder(stats.map((stat) => platform.describeProcess(stat)))
     }
   })
   const others = markedProcesses.filter((stat) => !listed.has(stat.pid) && isAlive(stat))
-  return { scopes, unscoped: inTreeOrder(others.map((stat) => describeProcess(stat))) }
+  return { scopes, unscoped: inTreeOrder(others.map((stat) => platform.describeProcess(stat))) }
 }
 
 /** Merges the scopes reported by several keepers of a worker: each may have some processes of a scope. */
@@ -137,7 +131,7 @@ function mergeScopes(scopes: readonly ScopeStatus[], others: readonly ScopeStatu
 }
 
 function unknownScope(scope: number, stats: readonly ProcessStat[]): ShownScope {
-  const processes = inTreeOrder(stats.filter(isAlive).map((stat) => describeProcess(stat)))
+  const processes = inTreeOrder(stats.filter(isAlive).map((stat) => platform.describeProcess(stat)))
   return { scope, state: 'unknown', route: null, openMs: null, deadlineInMs: null, processes }
 }
 
@@ -152,7 +146,7 @@ function noteOn(
 
 /** Whether the process of the snapshot is alive, and its pid has not been reused. */
 function isAlive({ pid, startTick }: ProcessStat): boolean {
-  const now = statOf(pid)
+  const now = platform.statOf(pid)
   return now?.alive === true && now.startTick === startTick
 }
 

@@ -3,7 +3,7 @@
 import { userInfo } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { whyNoProcessIsVisible } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { listWorkers, type ShownWorker } from './list-workers.js'
 import { formatWorkers } from './ps-table.js'
 import { lineStyle, replaceLines, writeLines } from './terminal-output.js'
@@ -26,7 +26,7 @@ export function psCommand(): Command {
 }
 
 async function ps({ json, watch }: PsOptions, command: Command): Promise<void> {
-  const why = whyNoProcessIsVisible()
+  const why = platform.whyNoProcessIsVisible()
   if (why !== undefined) command.error(`error: ${why}, so no process can be seen`)
   if (watch === undefined) {
     const workers = await listWorkers()

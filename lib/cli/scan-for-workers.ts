@@ -1,7 +1,7 @@
 /** Scans all processes for workers: those that the marks of subprocesses and keepers name. */
 
 import { ProcessTree } from '../containment/process-tree.js'
-import { allProcesses, environmentOf, type ProcessStat, pidsInNamespaces } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import { keeperMarkName, markName, type WorkerName, workerIn, workerMarkIn } from '../wire/mark.js'
 
 /** A worker, and the processes whose marks name it. */
@@ -27,7 +27,7 @@ export interface MachineSnapshot {
 /** Scans all processes that this user may see. */
 export function scanForWorkers(): MachineSnapshot {
   // Without this process, which has the mark of a worker when that worker started it.
-  const others = allProcesses((pid) => pid === process.pid)
+  const others = platform.allProcesses((pid) => pid === process.pid)
   const processes = new Map(others.map((stat) => [stat.pid, stat]))
   const workers = new Map<string, MarkedWorker>()
   const markOf = new Map<number, string>()
@@ -49,7 +49,7 @@ export function scanForWorkers(): MachineSnapshot {
       workerOf(keptWorkerMark, keptName).keepers.push(stat)
       continue
     }
-    const mark = environmentOf(stat.pid, markName) ?? ''
+    const mark = platform.environmentOf(stat.pid, markName) ?? ''
     const [workerMark, name] = [workerMarkIn(mark), workerIn(mark)]
     if (workerMark === undefined || name === undefined) continue
     markOf.set(stat.pid, mark)
@@ -102,13 +102,14 @@ function mayBeParent(
   worker: WorkerName,
   ancestors: ReadonlySet<number>
 ): boolean {
-  return startTick === worker.startTick || ancestors.has(pid) || pidsInNamespaces(pid).at(-1) === 1
+  return startTick === worker.startTick || ancestors.has(pid) || platform.pidsInNamespaces(pid).at(-1) === 1
 }
 
 /** The mark of the worker that this keeper belongs to. A child that inherited the variable is no keeper. */
 function workerMarkOfKeeper({ pid, parent }: ProcessStat): string | undefined {
-  const workerMark = environmentOf(pid, keeperMarkName)
-  if (workerMark === undefined || environmentOf(parent, keeperMarkName) === workerMark) return undefined
+  const workerMark = platform.environmentOf(pid, keeperMarkName)
+  if (workerMark === undefined || platform.environmentOf(parent, keeperMarkName) === workerMark)
+    return undefined
   return workerMark
 }
 

@@ -2,6 +2,7 @@
 /** Entry of the command `subprocess-guard`, with its subcommands `ps`, `sweep` and `doctor`. */
 
 import { Command } from 'commander'
+import { loadPlatform } from '../platform/current.js'
 import { version } from '../version.js'
 import { doctorCommand } from './doctor-command.js'
 import { psCommand } from './ps-command.js'
@@ -12,6 +13,7 @@ process.stdout.on('error', ({ code }: NodeJS.ErrnoException) =>
   process.exit(code === 'EPIPE' ? undefined : 1)
 )
 
+await loadPlatform()
 await new Command('subprocess-guard')
   .description('Shows the subprocesses of guarded workers, ends leftovers, and checks this machine.')
   .version(version)

@@ -2,13 +2,7 @@
 
 import { Command } from 'commander'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
-import {
-  describeProcess,
-  findOrphanAdopter,
-  loadNativeCalls,
-  type ScopeProcess,
-  whyUnsupportedSystem
-} from '../platform/current.js'
+import { platform, type ScopeProcess } from '../platform/current.js'
 import { findLeftoverProcesses, type LeftoverProcess } from '../sweep/find-leftover-processes.js'
 import { sweep } from '../sweep/sweep.js'
 import { ownRealm, workerIn } from '../wire/mark.js'
@@ -35,14 +29,14 @@ export function sweepCommand(): Command {
     .option('-n, --dry-run', 'only list the processes')
     .option('--json', 'print a JSON array')
     .action(async (options: SweepOptions, command: Command) => {
-      const why = whyUnsupportedSystem()
+      const why = platform.whyUnsupportedSystem()
       if (why !== undefined) command.error(`error: ${why}`)
       try {
         ownRealm()
       } catch (error) {
         command.error(`error: ${(error as Error).message}`)
       }
-      const adopter = new OrphanAdopter({ pid: process.pid, findAdopter: findOrphanAdopter })
+      const adopter = new OrphanAdopter({ pid: process.pid, findAdopter: platform.findOrphanAdopter })
       const found = await findAll(adopter)
       if (options.dryRun) print(found, options, dryRunLine)
       else await sweepAndPrint(found, options, adopter)
@@ -60,7 +54,7 @@ async function sweepAndPrint(
   options: SweepOptions,
   adopter: OrphanAdopter
 ): Promise<void> {
-  const native = await loadNativeCalls()
+  const native = await platform.loadNativeCalls()
   const warn = (message: string): void => console.error(printable(message))
   const ended = await sweep(native instanceof Error ? undefined : native, graceMs, adopter, warn)
   const byPid = new Map(found.map((process) => [process.pid, process]))
@@ -78,7 +72,7 @@ function print<Item>(items: readonly Item[], { json }: SweepOptions, lineage: (i
 }
 
 function describe({ stat, mark }: LeftoverProcess): FoundProcess {
-  return { ...describeProcess(stat), worker: workerIn(mark ?? '')?.pid }
+  return { ...platform.describeProcess(stat), worker: workerIn(mark ?? '')?.pid }
 }
 
 function dryRunLine(process: FoundProcess): string {

@@ -1,6 +1,6 @@
 /** Translates the pids that a keeper reports: it may run in a PID namespace below this one. */
 
-import { type ProcessStat, pidNamespace, pidNamespaceOf, pidsInNamespaces } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import type { MachineSnapshot } from './scan-for-workers.js'
 
 /**
@@ -12,17 +12,18 @@ export function pidTranslator(
   marked: readonly ProcessStat[],
   snapshot: MachineSnapshot
 ): (pid: number) => number | undefined {
-  const namespace = pidNamespaceOf(keeper.pid)
-  if (namespace === undefined || namespace === pidNamespace()) return (pid) => pid
-  const level = pidsInNamespaces(keeper.pid).length - 1
+  const namespace = platform.pidNamespaceOf(keeper.pid)
+  if (namespace === undefined || namespace === platform.pidNamespace()) return (pid) => pid
+  const level = platform.pidsInNamespaces(keeper.pid).length - 1
   const pidsHere = new Map<number, number>()
   for (const { pid } of snapshot.processes.values()) {
-    if (pidNamespaceOf(pid) === namespace) pidsHere.set(pidsInNamespaces(pid)[level] ?? pid, pid)
+    if (platform.pidNamespaceOf(pid) === namespace)
+      pidsHere.set(platform.pidsInNamespaces(pid)[level] ?? pid, pid)
   }
   // Processes in namespaces further below have a pid at that level, too. Only marks tell which of them belong
   // here.
   for (const { pid } of marked) {
-    const keepersPid = pidsInNamespaces(pid)[level]
+    const keepersPid = platform.pidsInNamespaces(pid)[level]
     if (keepersPid !== undefined) pidsHere.set(keepersPid, pid)
   }
   return (pid) => pidsHere.get(pid)

@@ -4,7 +4,7 @@
  * scope can have started it.
  */
 
-import { environmentOf, type ProcessStat, statOf } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import { markName } from '../wire/mark.js'
 import type { KnownProcesses } from './known-processes.js'
 import type { ReleasedMarks } from './released-marks.js'
@@ -78,7 +78,7 @@ export class OrphanAssignment {
 
   /** Looks up the owner of a new orphan. */
   assign(pid: number): void {
-    const stat = statOf(pid)
+    const stat = platform.statOf(pid)
     if (stat !== undefined) this.#assign(stat)
   }
 
@@ -153,14 +153,14 @@ export class OrphanAssignment {
   }
 
   #retry(pid: number, image: string): void {
-    const stat = statOf(pid)
+    const stat = platform.statOf(pid)
     if (stat?.alive && stat.image !== image) this.#assign(stat)
   }
 
   #assign(stat: ProcessStat): void {
     const { pid, startTick } = stat
     const owner = this.#ownerOf(stat)
-    const isEndedUnread = owner === 'unknown' && (statOf(pid)?.ending ?? true)
+    const isEndedUnread = owner === 'unknown' && (platform.statOf(pid)?.ending ?? true)
     // Up to here it may throw for lack of file descriptors: then another scan assigns the orphan.
     this.#owners.set(pid, owner)
     this.#numbers.set(pid, [pid, stat.group, stat.session])
@@ -174,7 +174,7 @@ export class OrphanAssignment {
     const { released, releasedMarks } = this.#parts
     if (released.hasSeen(stat) || released.ownsGroupOf(stat)) return 'released'
     for (const scope of this.#scopes) if (scope.hasSeen(stat)) return scope
-    const mark = stat.ending ? undefined : environmentOf(stat.pid, markName)
+    const mark = stat.ending ? undefined : platform.environmentOf(stat.pid, markName)
     const marked = mark === undefined ? undefined : this.#byMark.get(mark)
     if (marked !== undefined) return marked
     if (mark !== undefined && releasedMarks.has(mark)) return 'released'

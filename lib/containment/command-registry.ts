@@ -1,7 +1,7 @@
 /** The commands of a scope, and which command a process comes from: by descent, environment or session. */
 
 import type { FirstSignalTo } from '../options.js'
-import { environmentTextOf, type ProcessStat, statOf, variableIn } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import { KnownProcesses, type OwnGroup } from './known-processes.js'
 import { isEmptyGroup } from './process-identity.js'
@@ -88,7 +88,7 @@ export class CommandRegistry {
   numberOfPid(pid: number): number | undefined {
     const led = this.#numberByLeader.get(pid)
     if (led !== undefined) return led
-    const stat = statOf(pid)
+    const stat = platform.statOf(pid)
     return stat === undefined ? undefined : this.numberOf(stat)
   }
 
@@ -136,9 +136,9 @@ export class CommandRegistry {
 
   /** The number in the environment. Without the mark of this scope, it is another worker's number. */
   #numberInEnvironment({ pid, ending }: ProcessStat): number | undefined {
-    const text = ending ? undefined : environmentTextOf(pid)
-    if (text === undefined || variableIn(text, markName) !== this.#mark) return undefined
-    const number = Number(variableIn(text, commandNumberName))
+    const text = ending ? undefined : platform.environmentTextOf(pid)
+    if (text === undefined || platform.variableIn(text, markName) !== this.#mark) return undefined
+    const number = Number(platform.variableIn(text, commandNumberName))
     return Number.isInteger(number) && number > 0 ? number : undefined
   }
 

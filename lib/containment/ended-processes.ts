@@ -1,13 +1,6 @@
 /** Records the processes of a scope that were signalled, and how each of them ended, for the report. */
 
-import {
-  argumentTextOf,
-  bracketedNameOf,
-  commandIn,
-  commandOf,
-  type ProcessStat,
-  statOf
-} from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import type { Member } from './census.js'
 import { pidExists, processKey } from './process-identity.js'
@@ -59,14 +52,20 @@ export class EndedProcesses {
     const key = processKey(stat)
     if (this.#exiting?.has(key)) return
     const leader = this.#scope.leaders.get(pid)
-    const command = this.#byKey.get(key)?.command ?? leader ?? commandIn(text) ?? bracketedNameOf(stat)
+    const command =
+      this.#byKey.get(key)?.command ?? leader ?? platform.commandIn(text) ?? platform.bracketedNameOf(stat)
     this.#byKey.set(key, { pid, command, ended: signal })
     // The exec of a leader was over before the keeper knew its pid.
     if (leader === undefined) this.#images.set(key, image)
   }
 
   noteSurvivor(stat: ProcessStat, why: string): void {
-    this.#byKey.set(processKey(stat), { pid: stat.pid, command: commandOf(stat), ended: 'survived', why })
+    this.#byKey.set(processKey(stat), {
+      pid: stat.pid,
+      command: platform.commandOf(stat),
+      ended: 'survived',
+      why
+    })
   }
 
   /** No scan succeeds: everything that is known of the scope and may be alive counts as a survivor. */
@@ -95,7 +94,7 @@ export class EndedProcesses {
    */
   #argumentsOf(stat: ProcessStat, unnoted = 0): string | undefined {
     if (this.#scope.leaders.has(stat.pid) || this.has(stat)) return undefined
-    return this.#byKey.size + unnoted < firstScanLimit ? argumentTextOf(stat.pid) : undefined
+    return this.#byKey.size + unnoted < firstScanLimit ? platform.argumentTextOf(stat.pid) : undefined
   }
 }
 
@@ -112,7 +111,7 @@ export function uninspected(
 /** Whether the process may be alive, as far as that can be told. */
 function mayBeAlive(pid: number, startTick: number | undefined): boolean {
   try {
-    const stat = statOf(pid)
+    const stat = platform.statOf(pid)
     return stat?.alive === true && stat.startTick === (startTick ?? stat.startTick)
   } catch {
     return pidExists(pid)

@@ -5,13 +5,7 @@
  */
 
 import { closeSync } from 'node:fs'
-import {
-  childrenOf,
-  isOutOfDescriptors,
-  type NativeCalls,
-  type ProcessStat,
-  statOf
-} from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, type ProcessStat, platform } from '../platform/current.js'
 import type { ProcessName } from '../wire/messages.js'
 import type { KnownProcesses } from './known-processes.js'
 import { isEmptyGroup } from './process-identity.js'
@@ -65,7 +59,7 @@ export class ExternalProcesses {
     try {
       this.forgetEnded()
       for (const [pid, { startTick }] of this.#roots) {
-        const stat = statOf(pid)
+        const stat = platform.statOf(pid)
         if (stat?.startTick === startTick) this.#noteTree(stat)
       }
       this.#known.prune()
@@ -95,7 +89,7 @@ export class ExternalProcesses {
   #forget(pid: number): void {
     this.#known.seen.delete(pid)
     // A pid is not reused while a group has that number. If a process has the pid, the old group is gone.
-    if (statOf(pid) !== undefined || isEmptyGroup(pid)) this.#known.groups.delete(pid)
+    if (platform.statOf(pid) !== undefined || isEmptyGroup(pid)) this.#known.groups.delete(pid)
     this.release(pid)
   }
 
@@ -113,10 +107,10 @@ export class ExternalProcesses {
 
   #noteTree(root: ProcessStat): void {
     visitTree(root.pid, (pid) => {
-      const stat = statOf(pid)
+      const stat = platform.statOf(pid)
       if (!stat?.alive) return []
       this.#known.remember(stat)
-      return childrenOf(stat)
+      return platform.childrenOf(stat)
     })
   }
 }

@@ -4,7 +4,7 @@
  * is needed.
  */
 
-import { type ProcessStat, statOf } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import type { ProcessName } from '../wire/messages.js'
 
 // After a trial without a result, in ms.
@@ -37,7 +37,7 @@ export class OrphanAdopter {
     if (this.#trial !== undefined) return undefined
     if (this.#failedAt !== undefined && performance.now() - this.#failedAt < retryAfterMs) return false
     const found = this.#found
-    if (found !== undefined && statOf(found.pid)?.startTick === found.startTick) {
+    if (found !== undefined && platform.statOf(found.pid)?.startTick === found.startTick) {
       return pid === found.pid && startTick === found.startTick
     }
     this.#trial = this.#runTrial().finally(() => {
@@ -58,13 +58,17 @@ export class OrphanAdopter {
 
   async #findProcess(): Promise<ProcessName | undefined> {
     const pid = await this.#parts.findAdopter()
-    const stat = pid === undefined ? undefined : statOf(pid)
+    const stat = pid === undefined ? undefined : platform.statOf(pid)
     return stat === undefined ? undefined : { pid: stat.pid, startTick: stat.startTick }
   }
 }
 
 function isAncestor(pid: number, descendant: number): boolean {
-  for (let at = statOf(descendant)?.parent; at !== undefined && at > 0; at = statOf(at)?.parent) {
+  for (
+    let at = platform.statOf(descendant)?.parent;
+    at !== undefined && at > 0;
+    at = platform.statOf(at)?.parent
+  ) {
     if (at === pid) return true
   }
   return false

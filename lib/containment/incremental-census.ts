@@ -1,7 +1,7 @@
 /** The marks census for a process with other work: it scans a little in each turn of the event loop. */
 
 import { setImmediate as turn } from 'node:timers/promises'
-import { eachPid } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { MarksCensus } from './marks-census.js'
 import type { ProcessSnapshot } from './process-snapshot.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -49,7 +49,7 @@ export class IncrementalCensus extends MarksCensus {
   async #scanInSlices(): Promise<void> {
     const beganAt = performance.now()
     try {
-      const steps = this.scanSteps(eachPid())
+      const steps = this.scanSteps(platform.eachPid())
       let until = performance.now() + sliceMs
       for (let step = steps.next(); ; step = steps.next()) {
         if (step.done) {

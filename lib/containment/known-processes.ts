@@ -1,6 +1,6 @@
 /** Remembers processes, and the groups and sessions that they began, to recognise orphans. */
 
-import { isOutOfDescriptors, type ProcessStat, statOf, ticksNow } from '../platform/current.js'
+import { isOutOfDescriptors, type ProcessStat, platform } from '../platform/current.js'
 import { isEmptyGroup } from './process-identity.js'
 
 /** A group or session that one of the known processes began: that process gave it its number. */
@@ -29,7 +29,7 @@ export class KnownProcesses {
   /** Remembers a process, so that it is recognised after its parent has ended. */
   remember(stat: ProcessStat): void {
     const { pid, startTick, group, session } = stat
-    const heldUntilTick = ticksNow()
+    const heldUntilTick = platform.ticksNow()
     this.seen.set(pid, startTick)
     if (pid === group || pid === session) this.groups.set(pid, { startTick, session, heldUntilTick })
     for (const number of [group, session]) {
@@ -40,7 +40,7 @@ export class KnownProcesses {
 
   /** A group or session with that number begins here, or may begin. */
   addGroup(number: number, { startTick, session }: Pick<ProcessStat, 'startTick' | 'session'>): void {
-    this.groups.set(number, { startTick, session, heldUntilTick: ticksNow() })
+    this.groups.set(number, { startTick, session, heldUntilTick: platform.ticksNow() })
   }
 
   /** The groups and sessions among those numbers that began here. */
@@ -82,7 +82,7 @@ export class KnownProcesses {
   /** The process that gave its pid to a group has just ended. Others may still be in the group. */
   groupLeaderEnded(pid: number): void {
     const own = this.groups.get(pid)
-    if (own !== undefined) own.heldUntilTick = ticksNow()
+    if (own !== undefined) own.heldUntilTick = platform.ticksNow()
   }
 
   /** A new process has this pid. So the process that had it before is gone, with its group and session. */
@@ -99,7 +99,7 @@ export class KnownProcesses {
     if (this.seen.size + this.groups.size < this.#pruneAt) return
     try {
       for (const [pid, startTick] of this.seen) {
-        if (statOf(pid)?.startTick !== startTick) this.seen.delete(pid)
+        if (platform.statOf(pid)?.startTick !== startTick) this.seen.delete(pid)
       }
     } catch (error) {
       // The rest may stay.
@@ -120,7 +120,7 @@ export class KnownProcesses {
     const own = this.groups.get(number)
     if (own === undefined || stat.startTick < own.startTick) return false
     // If another process has this pid by now, the group got its number from that process.
-    const leader = statOf(number)
+    const leader = platform.statOf(number)
     return leader === undefined || leader.startTick === own.startTick
   }
 }

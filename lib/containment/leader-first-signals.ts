@@ -1,6 +1,6 @@
 /** Delays the first signal for the other processes of a command until its leader has ended. */
 
-import { hasDefaultAction, type ProcessStat, statOf } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import type { Member } from './census.js'
 import { processKey } from './process-identity.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -53,7 +53,7 @@ export class LeaderFirstSignals {
     const groups = new Map<number, ProcessStat[]>()
     for (const { command, stat } of this.#delayed.values()) {
       if (groups.has(stat.group) || this.#scope.commands.isRunning(command)) continue
-      const now = statOf(stat.pid)
+      const now = platform.statOf(stat.pid)
       if (now?.startTick !== stat.startTick || now.parent !== process.pid || now.group !== stat.group)
         continue
       groups.set(stat.group, [])
@@ -91,7 +91,7 @@ export class LeaderFirstSignals {
       const command = stat.ending ? undefined : commands.numberOfLeader(stat.pid)
       if (command === undefined || !among.has(command)) continue
       if ((commands.firstSignalTo(command) ?? firstSignalTo) !== 'command') continue
-      if (!hasDefaultAction(stat.pid, this.#killSignal)) led.add(command)
+      if (!platform.hasDefaultAction(stat.pid, this.#killSignal)) led.add(command)
     }
     return led
   }

@@ -1,14 +1,6 @@
 /** Finds processes by the marks in their environments: the subprocesses, and the keepers that are alive. */
 
-import {
-  allPids,
-  environmentOf,
-  environmentTextOf,
-  isSetuid,
-  ownerOf,
-  usersOf,
-  variableIn
-} from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { keeperMarkName, markName } from '../wire/mark.js'
 
 export interface MarkedProcesses {
@@ -29,12 +21,12 @@ export function findMarkedProcesses(): MarkedProcesses {
   const marks = new Map<number, string>()
   const keepers = new Map<number, string>()
   const untrusted = new Set<number>()
-  for (const pid of allPids()) {
-    if (ownerOf(pid) !== uid) continue
-    const text = environmentTextOf(pid)
+  for (const pid of platform.allPids()) {
+    if (platform.ownerOf(pid) !== uid) continue
+    const text = platform.environmentTextOf(pid)
     if (!text?.includes(prefix)) continue
-    const mark = variableIn(text, markName)
-    const keeperMark = variableIn(text, keeperMarkName)
+    const mark = platform.variableIn(text, markName)
+    const keeperMark = platform.variableIn(text, keeperMarkName)
     if (mark !== undefined) marks.set(pid, mark)
     if (!isStartedByThisUser(pid)) untrusted.add(pid)
     else if (keeperMark !== undefined) keepers.set(pid, keeperMark)
@@ -44,8 +36,9 @@ export function findMarkedProcesses(): MarkedProcesses {
 
 /** Whether a living process of the user has this mark. Two scans: one may miss a process being born. */
 export function isMarkInUse(mark: string, user: number): boolean {
-  const isMarked = (pid: number): boolean => ownerOf(pid) === user && environmentOf(pid, markName) === mark
-  return allPids().some(isMarked) || allPids().some(isMarked)
+  const isMarked = (pid: number): boolean =>
+    platform.ownerOf(pid) === user && platform.environmentOf(pid, markName) === mark
+  return platform.allPids().some(isMarked) || platform.allPids().some(isMarked)
 }
 
 /**
@@ -53,6 +46,8 @@ export function isMarkInUse(mark: string, user: number): boolean {
  * setuid program, which then runs with the rights of the program's owner, often root.
  */
 function isStartedByThisUser(pid: number): boolean {
-  const users = usersOf(pid)
-  return users?.real === process.getuid?.() && users?.effective === process.geteuid?.() && !isSetuid(pid)
+  const users = platform.usersOf(pid)
+  return (
+    users?.real === process.getuid?.() && users?.effective === process.geteuid?.() && !platform.isSetuid(pid)
+  )
 }

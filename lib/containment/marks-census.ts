@@ -5,7 +5,7 @@
  * clears its environment before any scan sees it.
  */
 
-import { allPids, childrenOf, environmentOf, type ProcessStat, statOf } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import { markName, workerMarkIn } from '../wire/mark.js'
 import type { Census, Member } from './census.js'
 import type { OrphanAdopter } from './find-orphan-adopter.js'
@@ -76,10 +76,12 @@ export class MarksCensus implements Census {
   }
 
   confirmIdentity(scope: ScopeRecord, { stat }: Member): boolean {
-    const now = statOf(stat.pid)
+    const now = platform.statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     const isOfScope =
-      now.parent === stat.parent || isKnown(scope, now) || ownsMarkOf(scope, environmentOf(now.pid, markName))
+      now.parent === stat.parent ||
+      isKnown(scope, now) ||
+      ownsMarkOf(scope, platform.environmentOf(now.pid, markName))
     if (isOfScope) this.#noteChildren(scope, now)
     return isOfScope
   }
@@ -123,8 +125,8 @@ export class MarksCensus implements Census {
    * pending signal (signal_pending in copy_process).
    */
   #noteChildren(scope: ScopeRecord, parent: ProcessStat): void {
-    for (const pid of childrenOf(parent)) {
-      const child = statOf(pid)
+    for (const pid of platform.childrenOf(parent)) {
+      const child = platform.statOf(pid)
       if (child?.alive && !this.#released.hasSeen(child)) scope.remember(child)
     }
   }
@@ -178,7 +180,7 @@ export class MarksCensus implements Census {
     if (isWorker(pid) || isKnown(scope, ancestor)) return 'ours'
     // Where descent tells the owner of a process, its mark does not count.
     if (isElsewhere?.(pid) || released.has(pid) || this.#isKnownToOthers(ancestor, scope)) return 'foreign'
-    const mark = marks.get(pid) ?? environmentOf(pid, markName)
+    const mark = marks.get(pid) ?? platform.environmentOf(pid, markName)
     if (ownsMarkOf(scope, mark)) return 'marked'
     return workerMarkIn(mark ?? '') === workerMarkIn(scope.mark) ? 'foreign' : 'unmarked'
   }
@@ -187,7 +189,7 @@ export class MarksCensus implements Census {
   protected snapshot(): ProcessSnapshot {
     if (this.lastSnapshot !== undefined) return this.lastSnapshot
     const beganAt = performance.now()
-    const steps = this.scanSteps(allPids())
+    const steps = this.scanSteps(platform.allPids())
     let step = steps.next()
     while (!step.done) step = steps.next()
     this.scanMs = performance.now() - beganAt
@@ -220,7 +222,7 @@ function isKnown(scope: ScopeRecord, stat: ProcessStat): boolean {
 
 function hasLiving({ seen }: KnownProcesses): boolean {
   for (const [pid, startTick] of seen) {
-    const stat = pidExists(pid) ? statOf(pid) : undefined
+    const stat = pidExists(pid) ? platform.statOf(pid) : undefined
     if (stat?.alive && stat.startTick === startTick) return true
   }
   return false

@@ -1,12 +1,13 @@
 /** Sends a signal only to a process or group whose pid cannot have been reused by another one. */
 
-import { isOutOfDescriptors, type NativeCalls, signalByPid, statOf } from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, platform } from '../platform/current.js'
 import type { Member, Scanner } from './census.js'
 import type { ScopeRecord } from './scope-record.js'
 
 const noGroups: ReadonlySet<number> = new Set()
 
-const keeperGroup = statOf(process.pid)?.group
+// The process group of this process, which never changes. Undefined until it is needed.
+let keeperGroup: number | undefined
 
 export class PidSafeSignals {
   /** The groups that were signalled as a whole. */
@@ -52,8 +53,9 @@ export class PidSafeSignals {
   /** Signals a group in which an unreaped child of the keeper is. Returns whether that was done. */
   sendToGroup(group: number, signal: NodeJS.Signals): boolean {
     // kill(0) would signal the keeper's own group, and kill(-1) all processes (kill(2)).
+    keeperGroup ??= platform.statOf(process.pid)?.group
     if (group <= 1 || group === keeperGroup) return false
-    if (signalByPid(-group, signal, () => true) !== undefined) return false
+    if (platform.signalByPid(-group, signal, () => true) !== undefined) return false
     this.groups.add(group)
     return true
   }
@@ -66,7 +68,7 @@ export class PidSafeSignals {
   send(member: Member, signal: NodeJS.Signals): string | undefined {
     const { pid } = member.stat
     if (pid <= 1 || pid === process.pid) return undefined
-    if (member.isOwnChild) return signalByPid(pid, signal, () => true)
+    if (member.isOwnChild) return platform.signalByPid(pid, signal, () => true)
     const isConfirmed = (): boolean => {
       try {
         return this.#scanner.confirmIdentity(this.#scope, member)
@@ -76,7 +78,7 @@ export class PidSafeSignals {
         return false
       }
     }
-    if (this.#native === undefined) return signalByPid(pid, signal, isConfirmed)
+    if (this.#native === undefined) return platform.signalByPid(pid, signal, isConfirmed)
     return this.#native.signalConfirmed(pid, signal, isConfirmed)
   }
 }

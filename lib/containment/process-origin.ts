@@ -4,7 +4,7 @@
  * from the service.
  */
 
-import { type ProcessStat, statOf } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import type { OrphanAdopter } from './find-orphan-adopter.js'
 import type { ProcessTree } from './process-tree.js'
 
@@ -33,9 +33,9 @@ export function originOf(
     if (child.parent === 1) return 'ours'
     // The parent is outside of this PID namespace.
     if (child.parent === 0) return child.pid === 1 ? 'ours' : 'foreign'
-    const parent = tree.find(child.parent) ?? statOf(child.parent)
+    const parent = tree.find(child.parent) ?? platform.statOf(child.parent)
     if (parent === undefined || !parent.alive || parent.startTick > child.startTick) {
-      const now = statOf(child.pid)
+      const now = platform.statOf(child.pid)
       if (now?.startTick !== child.startTick) return 'unclear'
       // A parent that is hidden from this user is none of our processes.
       if (now.parent === child.parent) return parent === undefined ? 'foreign' : 'unclear'

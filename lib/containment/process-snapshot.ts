@@ -1,6 +1,6 @@
 /** A snapshot of all processes of the machine: their tree, their marks, and which of them were released. */
 
-import { environmentOf, type ProcessStat, statOf } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import { markName } from '../wire/mark.js'
 import type { KnownProcesses } from './known-processes.js'
 import { ProcessTree, visitTree } from './process-tree.js'
@@ -27,7 +27,7 @@ export function* takeSnapshot(
   const processes: ProcessStat[] = []
   for (const pid of pids) {
     if (pid === process.pid || isElsewhere?.(pid)) continue
-    const stat = statOf(pid)
+    const stat = platform.statOf(pid)
     if (stat !== undefined) processes.push(stat)
     yield
   }
@@ -36,7 +36,7 @@ export function* takeSnapshot(
   let firstMarkedTick = Number.POSITIVE_INFINITY
   for (const scope of scopes) firstMarkedTick = Math.min(firstMarkedTick, scope.firstMarkedTick)
   for (const stat of processes) {
-    const mark = stat.startTick < firstMarkedTick ? undefined : environmentOf(stat.pid, markName)
+    const mark = stat.startTick < firstMarkedTick ? undefined : platform.environmentOf(stat.pid, markName)
     if (mark !== undefined) marks.set(stat.pid, mark)
     yield
   }

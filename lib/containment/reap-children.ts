@@ -1,6 +1,6 @@
 /** Reaps the children of the keeper: the commands that it started, and the orphans that it adopted. */
 
-import { childrenOfMainThread, type NativeCalls } from '../platform/current.js'
+import { type NativeCalls, platform } from '../platform/current.js'
 import type { ScopeRecord } from './scope-record.js'
 
 export interface ExitListener {
@@ -65,7 +65,8 @@ export class ChildReaper {
       // waitpid(-1) costs nothing for living children. But it would also reap the children of Node.
       while (this.#reap(-1));
     } else {
-      for (const pid of childrenOfMainThread(process.pid)) if (!reapedByNode.has(pid)) this.#reap(pid)
+      for (const pid of platform.childrenOfMainThread(process.pid))
+        if (!reapedByNode.has(pid)) this.#reap(pid)
     }
   }
 

@@ -10,7 +10,7 @@
 
 import { lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { bootId, environmentOf, makeOwnFolder, ownFolders, pidNamespace } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { markName, ownRealm, type WorkerName, workerIn, workerMarkIn } from '../wire/mark.js'
 import type { ProcessName } from '../wire/messages.js'
 import { findMarkedProcesses } from './marked-processes.js'
@@ -25,6 +25,11 @@ const processPrefix = 'process_'
 const launchMs = 60_000
 
 let recordsSinceCleanup = 0
+
+/** A log message about paths that someone else has taken. */
+export function squattedLine(squatted: readonly string[]): string {
+  return `${squatted.join('; ')}: another directory is used; remove it`
+}
 
 /**
  * Records that processes with this mark may outlive their worker. Returns a message for each path that
@@ -43,7 +48,9 @@ export function recordRelease(mark: string): readonly string[] {
 export function recordReleasedProcess({ pid, startTick }: ProcessName): readonly string[] {
   const realm = ownRealm()
   const suffix = realm === '' ? '' : `~${realm}`
-  return writeRecord(`${processPrefix}${bootId()}.${pidNamespace()}.${pid}.${startTick}${suffix}`)
+  return writeRecord(
+    `${processPrefix}${platform.bootId()}.${platform.pidNamespace()}.${pid}.${startTick}${suffix}`
+  )
 }
 
 /** The recorded processes that are alive; with `workerMark`, only those that have a mark of that worker. */
@@ -51,7 +58,7 @@ export function releasedPids(workerMark?: string): number[] {
   const pids: number[] = []
   for (const { process } of processRecords()) {
     if (!isLocal(process) || !isAlive(process)) continue
-    const mark = workerMark === undefined ? undefined : environmentOf(process.pid, markName)
+    const mark = workerMark === undefined ? undefined : platform.environmentOf(process.pid, markName)
     if (workerMark === undefined || workerMarkIn(mark ?? '') === workerMark) pids.push(process.pid)
   }
   return pids
@@ -59,7 +66,9 @@ export function releasedPids(workerMark?: string): number[] {
 
 function writeRecord(file: string): readonly string[] {
   try {
-    const { squatted } = makeOwnFolder((folder) => writeFileSync(join(folder, file), '', { mode: 0o600 }))
+    const { squatted } = platform.makeOwnFolder((folder) =>
+      writeFileSync(join(folder, file), '', { mode: 0o600 })
+    )
     if (++recordsSinceCleanup >= recordsBetweenCleanups) removeStaleRecords()
     return squatted
   } catch (error) {
@@ -71,7 +80,7 @@ function writeRecord(file: string): readonly string[] {
 /** Whether a release with this mark is recorded. Only records of this user count. */
 export function isReleased(mark: string): boolean {
   if (workerMarkIn(mark) === undefined) return false
-  return ownFolders().some((folder) => exists(join(folder, fileOf(mark))))
+  return platform.ownFolders().some((folder) => exists(join(folder, fileOf(mark))))
 }
 
 /**
@@ -83,7 +92,7 @@ export function removeStaleRecords(): void {
   recordsSinceCleanup = 0
   try {
     for (const { path, process } of processRecords()) {
-      if (process.bootId !== bootId() || (isLocal(process) && !isAlive(process)))
+      if (process.bootId !== platform.bootId() || (isLocal(process) && !isAlive(process)))
         rmSync(path, { force: true })
     }
     let stale = markRecords().filter(mayBeStale)
@@ -126,15 +135,15 @@ function processRecords(): ProcessRecord[] {
 
 /** All files in the directories for records. */
 function recordFiles(): { readonly path: string; readonly file: string }[] {
-  return ownFolders().flatMap((folder) =>
-    readdirSync(folder).map((file) => ({ path: join(folder, file), file }))
-  )
+  return platform
+    .ownFolders()
+    .flatMap((folder) => readdirSync(folder).map((file) => ({ path: join(folder, file), file })))
 }
 
 function mayBeStale({ path, worker }: MarkRecord): boolean {
-  if (worker.bootId !== bootId()) return true
+  if (worker.bootId !== platform.bootId()) return true
   // Processes of another PID namespace that have the mark may be invisible here.
-  if (worker.pidNamespace !== pidNamespace()) return false
+  if (worker.pidNamespace !== platform.pidNamespace()) return false
   if (!isAlive(worker)) return true
   const madeAt = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
   return Date.now() - madeAt > launchMs

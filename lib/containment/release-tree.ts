@@ -1,6 +1,6 @@
 /** Moves a released process and its descendants from their scope to the released processes. */
 
-import { childrenOf, statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import type { KnownProcesses } from './known-processes.js'
 import { visitTree } from './process-tree.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -11,14 +11,14 @@ import type { ScopeRecord } from './scope-record.js'
  */
 export function releaseTree(scope: ScopeRecord, released: KnownProcesses, root: number): number[] {
   const pids: number[] = []
-  const stat = statOf(root)
+  const stat = platform.statOf(root)
   visitTree(root, (pid) => {
-    const now = pid === root ? stat : statOf(pid)
+    const now = pid === root ? stat : platform.statOf(pid)
     if (now === undefined || released.hasSeen(now)) return []
     released.remember(now)
     scope.release(pid)
     pids.push(pid)
-    return childrenOf(now)
+    return platform.childrenOf(now)
   })
   // The process may call setsid() only after this.
   if (stat !== undefined) {

@@ -1,6 +1,6 @@
 /** Removes the directories of scopes: at once, or when no released process may use them any more. */
 
-import { removeFolder } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import type { LeftFolder, ScopeFolder } from '../wire/messages.js'
 import { isMarkInUse } from './marked-processes.js'
 
@@ -9,7 +9,7 @@ export async function removeFolders(folders: readonly ScopeFolder[]): Promise<Le
   const left = await Promise.all(
     folders.map(async ({ path }) => {
       try {
-        await removeFolder(path)
+        await platform.removeFolder(path)
         return []
       } catch (error) {
         return [{ path, why: (error as Error).message }]

@@ -1,7 +1,7 @@
 /** What the keeper knows about one scope: its processes, their commands, and how they are to be ended. */
 
 import type { FirstSignalTo } from '../options.js'
-import { isOutOfDescriptors, type NativeCalls, statOf } from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, platform } from '../platform/current.js'
 import type { ScopeFolder } from '../wire/messages.js'
 import { CommandRegistry } from './command-registry.js'
 import { ExternalProcesses } from './external-processes.js'
@@ -80,7 +80,7 @@ export class ScopeRecord extends KnownProcesses {
   /** Notes the start time and group of a leader, so that the processes it leaves behind are recognised. */
   inspectLeader(pid: number): void {
     try {
-      const stat = statOf(pid)
+      const stat = platform.statOf(pid)
       if (stat === undefined) return
       this.firstStartTick = Math.min(this.firstStartTick, stat.startTick)
       this.remember(stat)

@@ -4,13 +4,7 @@
  * costs only as much as the scope's own tree.
  */
 
-import {
-  childrenOf,
-  childrenOfMainThread,
-  isOutOfDescriptors,
-  type NativeCalls,
-  statOf
-} from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, platform } from '../platform/current.js'
 import { OrphanAssignment } from './assign-orphans.js'
 import type { Census, Member } from './census.js'
 import { KnownProcesses } from './known-processes.js'
@@ -106,14 +100,14 @@ export class SubreaperCensus implements Census {
     const add = (root: number): void =>
       visitTree(root, (pid) => {
         if (members.size >= most || members.has(pid)) return []
-        const stat = statOf(pid)
+        const stat = platform.statOf(pid)
         const isOwnChild = pid === root
         // A zombie of another parent is not alive, and not for the keeper to reap.
         if (stat === undefined || (!stat.alive && !isOwnChild)) return []
         if (this.#released.hasSeen(stat)) return []
         members.set(pid, { stat, isOwnChild })
         scope.remember(stat)
-        return stat.alive ? childrenOf(stat) : []
+        return stat.alive ? platform.childrenOf(stat) : []
       })
     this.#refresh()
     if (this.#failure !== undefined) throw this.#failure
@@ -131,7 +125,7 @@ export class SubreaperCensus implements Census {
   }
 
   confirmIdentity(_scope: ScopeRecord, { stat }: Member): boolean {
-    const now = statOf(stat.pid)
+    const now = platform.statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     // The same parent, or the keeper if that died: an unrelated process with this pid has neither.
     return now.parent === stat.parent || now.parent === process.pid
@@ -207,7 +201,7 @@ export class SubreaperCensus implements Census {
     this.#reaper.reapEnded()
     // Before new orphans are assigned, whose mark is read right then.
     this.#orphans.retryUnknown()
-    for (const pid of childrenOfMainThread(process.pid)) {
+    for (const pid of platform.childrenOfMainThread(process.pid)) {
       if (!reapedByNode.has(pid) && !this.#leaders.has(pid) && !this.#orphans.has(pid))
         this.#orphans.assign(pid)
     }

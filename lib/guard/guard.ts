@@ -7,7 +7,7 @@ import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import type { Logger } from '../log.js'
 import { type ResolvedOptions, type ResolvedRouteOptions, resolveRouteOptions } from '../options.js'
-import { statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
 import { abridgedForLog } from '../subprocess/exec-error.js'
@@ -199,7 +199,7 @@ export class Guard {
     log: Logger,
     route: string | undefined
   ): void {
-    const startTick = pid === undefined ? undefined : statOf(pid)?.startTick
+    const startTick = pid === undefined ? undefined : platform.statOf(pid)?.startTick
     if (pid === undefined || startTick === undefined) return
     const context = { ...this.#options, log, route }
     void endLateProcess(this.#keeperShare.checkedLink(), { pid, startTick }, context)

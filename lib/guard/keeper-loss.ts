@@ -13,13 +13,7 @@ import { ScopeRecord } from '../containment/scope-record.js'
 import { terminate } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
-import {
-  findOrphanAdopter,
-  loadNativeCalls,
-  type NativeCalls,
-  type ProcessStat,
-  statOf
-} from '../platform/current.js'
+import { type NativeCalls, type ProcessStat, platform } from '../platform/current.js'
 import { captureIn } from '../subprocess/capture.js'
 import { workerIn } from '../wire/mark.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from '../wire/messages.js'
@@ -111,13 +105,13 @@ async function endInWorker(
   { mark, opening, processes, releasedCommands, releasedAdopted }: IdentifiedScope,
   log: Logger
 ): Promise<EndedProcess[]> {
-  loading ??= loadNativeCalls().then((native) => (native instanceof Error ? undefined : native))
+  loading ??= platform.loadNativeCalls().then((native) => (native instanceof Error ? undefined : native))
   const native = await loading
   census ??= new IncrementalCensus({
     isWorker: (pid) => pid === process.pid,
     adopter: new OrphanAdopter({
       pid: process.pid,
-      findAdopter: () => captureIn(undefined, findOrphanAdopter)
+      findAdopter: () => captureIn(undefined, platform.findOrphanAdopter)
     })
   })
   const record = new ScopeRecord(0, mark, opening, native)
@@ -163,7 +157,7 @@ function isSameProcess({ pid, startTick }: ProcessName): boolean {
 /** Undefined also if the worker is out of descriptors. The process may be found by its mark later. */
 function statIfReadable(pid: number): ProcessStat | undefined {
   try {
-    return statOf(pid)
+    return platform.statOf(pid)
   } catch {
     return undefined
   }

@@ -4,7 +4,7 @@ import { ChildProcess } from 'node:child_process'
 import pTimeout from 'p-timeout'
 import { SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
-import { statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { KeeperSubprocess } from '../subprocess/keeper-subprocess.js'
 import type { SubprocessOwner } from '../subprocess/subprocess-owner.js'
 import type { ProcessName } from '../wire/messages.js'
@@ -109,7 +109,7 @@ export class ProcessRegistry {
   /** Returns false if the process was not adopted, has ended, or is at a keeper with other rights. */
   #releaseAdopted(child: Adoptable, pid: number): boolean {
     const adopted = this.#adopted.get(pid)
-    const stat = statOf(pid)
+    const stat = platform.statOf(pid)
     if (adopted === undefined || !adopted.keeper.link.hasRights) return false
     if (stat?.startTick !== adopted.startTick || !stat.alive) return false
     if (child instanceof ChildProcess && hasEnded(child)) return false

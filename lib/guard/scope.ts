@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { CloseReason } from '../close-reason.js'
 import { SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
-import { type ScopeProcess, statOf } from '../platform/current.js'
+import { platform, type ScopeProcess } from '../platform/current.js'
 import { adoptPending } from '../subprocess/capture.js'
 import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
@@ -108,7 +108,7 @@ export class Scope extends SpawnMethods {
       links.map((link) => link.pid)
     )
     if (pid === undefined) return child
-    const process = { pid, startTick: statOf(pid)?.startTick ?? 0 }
+    const process = { pid, startTick: platform.statOf(pid)?.startTick ?? 0 }
     if (!this.#state.isOpen) {
       void endLateProcess(links.at(-1) as KeeperLink, process, this.#context)
       this.#state.throwUnlessOpen()

@@ -1,7 +1,7 @@
 /** Validates what a scope is asked to adopt: any process but those that the worker needs itself. */
 
 import { SubprocessOptionError } from '../errors.js'
-import { statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 
 /** What `adopt()` and `release()` accept: a pid, or an object with a `pid`. */
 export type Adoptable = number | { readonly pid?: number | undefined }
@@ -20,7 +20,11 @@ export function adoptablePid(child: Adoptable, keepers: readonly number[]): numb
   }
   if (keepers.includes(pid))
     throw new SubprocessOptionError('child', pid, 'this is the keeper: give a process that may be ended')
-  for (let at: number | undefined = process.pid; at !== undefined && at > 0; at = statOf(at)?.parent) {
+  for (
+    let at: number | undefined = process.pid;
+    at !== undefined && at > 0;
+    at = platform.statOf(at)?.parent
+  ) {
     if (at !== pid) continue
     throw new SubprocessOptionError(
       'child',

@@ -2,7 +2,7 @@
 
 import type { Census, Member } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
-import { describeProcess, type ScopeProcess } from '../platform/current.js'
+import { platform, type ScopeProcess } from '../platform/current.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import type { KeeperScope } from './keeper-scope.js'
 
@@ -27,5 +27,5 @@ export function livingMembers(scope: ScopeRecord, census: Census): Member[] {
 }
 
 export function describeMembers(scope: ScopeRecord, members: readonly Member[]): ScopeProcess[] {
-  return members.map(({ stat }) => describeProcess(stat, scope.leaders.get(stat.pid)))
+  return members.map(({ stat }) => platform.describeProcess(stat, scope.leaders.get(stat.pid)))
 }

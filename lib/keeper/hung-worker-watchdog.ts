@@ -1,6 +1,6 @@
 /** Detects a hung worker: its event loop has sent no message for too long, and the worker was not paused. */
 
-import { statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { heartbeatIntervalMs } from '../wire/heartbeat-interval.js'
 import type { StackSample } from '../wire/stack-sample.js'
 
@@ -90,7 +90,7 @@ export class Watchdog {
     // It may have been continued just now. So the silence begins when it is first found running.
     const wasStopped = this.#isStopped
     if (!isLate && !wasStopped && this.#silentMs() <= this.#beatMs) return false
-    const state = statOf(this.#parts.worker)?.state
+    const state = platform.statOf(this.#parts.worker)?.state
     // T, t: stopped, by a signal or by a tracer. Z, X: it has ended, which the end of its socket reports.
     this.#isStopped = state === undefined || 'TtZX'.includes(state)
     return isLate || wasStopped || this.#isStopped

@@ -4,9 +4,11 @@
  */
 
 import { isMainThread } from 'node:worker_threads'
+import { loadPlatform } from '../platform/current.js'
 import { keeperMarkName } from '../wire/mark.js'
 import { hookArgument } from './run-hook-process.js'
 
+await loadPlatform()
 if (!isMainThread) await import('../watch/watch-thread-main.js')
 else if (process.argv[2] === hookArgument) await import('./hook-process-main.js')
 else if (process.env[keeperMarkName] !== undefined) await import('./run-keeper.js')

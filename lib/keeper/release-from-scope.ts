@@ -4,10 +4,10 @@
  */
 
 import type { Census } from '../containment/census.js'
-import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
+import { recordRelease, recordReleasedProcess, squattedLine } from '../containment/release-registry.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { UnscopedRecord } from '../containment/unscoped-record.js'
-import { squattedLine, statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import type { KeeperMessage, ProcessName } from '../wire/messages.js'
 
 export class ScopeReleaser {
@@ -35,7 +35,7 @@ export class ScopeReleaser {
   releaseAdopted(scope: ScopeRecord | undefined, process: ProcessName): void {
     const { pid, startTick } = process
     // It may have exited, and its pid may have been reused.
-    if (!scope?.external.has(pid) || statOf(pid)?.startTick !== startTick) return
+    if (!scope?.external.has(pid) || platform.statOf(pid)?.startTick !== startTick) return
     scope.release(pid)
     this.#census.releaseExternal(scope, pid)
     this.#note(pid, () => recordReleasedProcess(process))

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { reapedByWaitpid } from '../containment/reap-children.js'
-import { type InNewGroup, mayCallSetsid, type PosixSpawn, signalByPid } from '../platform/current.js'
+import { type InNewGroup, mayCallSetsid, type PosixSpawn, platform } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import { startProgram } from './find-program.js'
@@ -39,7 +39,7 @@ class PosixProcess implements StartedProcess {
   }
 
   kill(signal: NodeJS.Signals): void {
-    signalByPid(this.pid, signal, () => reapedByWaitpid.has(this.pid))
+    platform.signalByPid(this.pid, signal, () => reapedByWaitpid.has(this.pid))
   }
 }
 

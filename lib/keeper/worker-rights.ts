@@ -3,7 +3,7 @@
  * that it had when it started the keeper. Otherwise a worker that gave up root could act as root through it.
  */
 
-import { openRights, type ProcessRights } from '../platform/current.js'
+import { type ProcessRights, platform } from '../platform/current.js'
 import type { WorkerMessage } from '../wire/messages.js'
 
 // How often a worker with hooks is checked: hooks may run after its end, when its rights cannot be read.
@@ -50,7 +50,7 @@ export class WorkerRights {
    */
   setInitial(rights: string): boolean {
     if (this.#initial !== undefined) return true
-    this.#current = openRights(this.#worker)
+    this.#current = platform.openRights(this.#worker)
     if (this.#current !== undefined) this.#initial = rights
     return this.#current !== undefined
   }

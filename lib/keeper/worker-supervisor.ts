@@ -1,7 +1,7 @@
 /** Supervises the worker itself: its heartbeats, its abort when it hangs, and the hooks that run then. */
 
 import pTimeout from 'p-timeout'
-import { type NativeCalls, signalByPid } from '../platform/current.js'
+import { type NativeCalls, platform } from '../platform/current.js'
 import type { KeeperMessage, KeeperReport, WorkerMessage, WorkerSettings } from '../wire/messages.js'
 import type { StackSample } from '../wire/stack-sample.js'
 import type { WorkerInfo } from '../wire/worker-info.js'
@@ -185,7 +185,7 @@ export class WorkerSupervisor {
   #signal(signal: NodeJS.Signals): void {
     const { worker, native, isWorkerGone } = this.#parts
     const isStill = (): boolean => !isWorkerGone()
-    if (native === undefined) signalByPid(worker, signal, isStill)
+    if (native === undefined) platform.signalByPid(worker, signal, isStill)
     else native.signalConfirmed(worker, signal, isStill)
   }
 

@@ -1,7 +1,7 @@
 /** The life of one keeper as its worker sees it: starting, open, retired, ending or lost. */
 
 import { dirname } from 'node:path'
-import { findOrphanAdopter, processorWaitOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
 import { connectionHeader, watchConnection } from '../wire/connection-header.js'
 import type { Containment, KeeperMessage } from '../wire/messages.js'
@@ -58,7 +58,7 @@ export class KeeperLifecycle {
     const healthCheck = new KeeperHealthCheck({
       isWaiting: () => (this.requests.any || this.launches.isAwaitingAnswer) && !this.isLost,
       isStarting: () => this.#state === 'starting',
-      processorWaitMs: () => processorWaitOf(this.pid),
+      processorWaitMs: () => platform.processorWaitOf(this.pid),
       ping: () => this.channel.send({ type: 'ping' }),
       onStuck: () => this.#process.kill()
     })
@@ -231,7 +231,7 @@ export class KeeperLifecycle {
 
   /** The worker finds out which process adopts its orphans: the keeper itself adopts its own. */
   async #findAdopter(): Promise<void> {
-    const pid = await outsideRequests(findOrphanAdopter)
+    const pid = await outsideRequests(platform.findOrphanAdopter)
     this.channel.send({ type: 'adopter', pid })
   }
 

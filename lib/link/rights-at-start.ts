@@ -1,15 +1,15 @@
 /** The rights that the worker had when it started its keeper, and whether it has changed them since. */
 
-import { canDropRights, openRights } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 
 export class RightsAtStart {
   /** What the keeper compares with. Undefined if the worker has no rights to lose. */
   readonly text: string | undefined
-  readonly #rights = openRights(process.pid)
+  readonly #rights = platform.openRights(process.pid)
   readonly #atStart = this.#rights?.read()
 
   constructor() {
-    if (this.#atStart !== undefined && canDropRights(this.#atStart)) this.text = this.#atStart
+    if (this.#atStart !== undefined && platform.canDropRights(this.#atStart)) this.text = this.#atStart
     else this.close()
   }
 

@@ -2,7 +2,7 @@
 
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { Logger } from '../log.js'
-import { whyUnsupported, whyUnsupportedRuntime } from '../platform/current.js'
+import { loadPlatform, platform, whyUnsupportedRuntime } from '../platform/current.js'
 import { Heartbeat } from '../watch/heartbeat.js'
 import { ownMark } from '../wire/mark.js'
 import type { Containment } from '../wire/messages.js'
@@ -189,7 +189,9 @@ let shared: SharedKeeper | undefined
  */
 export async function shareKeeper(client: KeeperClient): Promise<KeeperShare> {
   refuseInPlaceOfKeeper()
-  const why = whyUnsupported() ?? whyUnsupportedRuntime()
+  // Without a wait where it can be done without: the keeper starts with the environment and rights of now.
+  if (platform === undefined) await loadPlatform()
+  const why = platform.whyUnsupported() ?? whyUnsupportedRuntime()
   if (why !== undefined) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', why)
   try {
     shared ??= new SharedKeeper(client.keeperPath)

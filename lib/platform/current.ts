@@ -1,69 +1,37 @@
 /** The operating system that this process runs on. All other folders import it from here. */
 
-import { linux } from './linux/linux.js'
+import { ownSystem } from './own-system.js'
 import type { Platform, PlatformDiagnosis } from './platform.js'
 
-const implementations: { readonly [system in NodeJS.Platform]?: Platform } = { linux }
+/**
+ * What this operating system offers. Undefined until `loadPlatform` has resolved: guards, keepers and commands
+ * wait for that first.
+ */
+export let platform: Platform
 
-// On a system without an implementation, registration fails with what Linux's `whyUnsupported` returns.
-// Nothing else is called.
-const platform = implementations[process.platform] ?? linux
+/** Loads the code for this operating system, and no other. Later calls do nothing. */
+export async function loadPlatform(): Promise<void> {
+  platform ??= await load()
+}
 
-// As constants, so that a call costs no more than that of an imported function.
-export const {
-  adoptOrphans,
-  allPids,
-  allProcesses,
-  argumentTextOf,
-  bootId,
-  bracketedNameOf,
-  canDropRights,
-  childrenOf,
-  childrenOfMainThread,
-  commandIn,
-  commandOf,
-  cwdPathOf,
-  describeProcess,
-  eachPid,
-  environmentOf,
-  environmentTextOf,
-  findOrphanAdopter,
-  hasDefaultAction,
-  isSetuid,
-  kernelWaitOf,
-  listeningSocketsOf,
-  listsOwnPids,
-  loadNativeCalls,
-  openFolderOf,
-  openRights,
-  ownerOf,
-  pidNamespace,
-  pidNamespaceOf,
-  pidsInNamespaces,
-  processorWaitOf,
-  removeFolder,
-  signalByPid,
-  statOf,
-  ticksNow,
-  unknownBoot,
-  usersOf,
-  variableIn,
-  whyNoProcessIsVisible,
-  whyUnsupported,
-  whyUnsupportedSystem
-} = platform
-
-export type * from './platform.js'
-
-// The same on every system.
-export { hasNoDescriptor, isOutOfDescriptors } from './posix/out-of-descriptors.js'
-export { makeOwnFolder, ownFolders, protectedFirst, squattedLine } from './posix/own-folder.js'
-export { mayCallSetsid } from './posix/setsid-commands.js'
-export { shortCommand } from './short-command.js'
-export { whyUnsupportedRuntime } from './unsupported-runtime.js'
+async function load(): Promise<Platform> {
+  switch (ownSystem()) {
+    case 'linux':
+      return (await import('./linux/linux.js')).linux
+  }
+}
 
 /** Loads the checks of `subprocess-guard doctor`. Servers and keepers do not need them. */
 export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
-  const { linuxDiagnosis } = await import('./linux/diagnosis/linux-diagnosis.js')
-  return linuxDiagnosis
+  switch (ownSystem()) {
+    case 'linux':
+      return (await import('./linux/diagnosis/linux-diagnosis.js')).linuxDiagnosis
+  }
 }
+
+// The same on every system.
+export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
+export type * from './platform.js'
+export { mayCallSetsid } from './setsid-commands.js'
+export { shortCommand } from './short-command.js'
+export { whyUnsupportedRuntime } from './unsupported-runtime.js'

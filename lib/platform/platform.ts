@@ -143,6 +143,13 @@ export interface ForeignFolder {
   close(): void
 }
 
+/** A directory that all servers of this user share, and that no other user can replace or write to. */
+export interface OwnFolder {
+  readonly path: string
+  /** The paths that are occupied by something else, each with what it is. Normally empty. */
+  readonly squatted: readonly string[]
+}
+
 /**
  * The functions that the package needs from an operating system. The pid and the start time of a process
  * together identify it. "Hidden" means that this user may not see it.
@@ -288,6 +295,17 @@ export interface Platform {
   pidsInNamespaces(pid: number): number[]
 
   // Files and sockets
+
+  /**
+   * Finds or makes the directory that all servers of this user share, and calls `use` with it. If another user
+   * has occupied its name, or `use` throws, it is in another place, which `ownFolders` finds. Throws an
+   * `Error` with all reasons if every place fails.
+   */
+  makeOwnFolder(use?: (path: string) => void): OwnFolder
+  /** All such directories that exist: more than one if another user has occupied the name for some time. */
+  ownFolders(): readonly string[]
+  /** Sorts directories: first those in which no other user can rename anything. */
+  protectedFirst(places: readonly string[]): string[]
 
   /**
    * Removes a directory with everything in it. Resolves when it is gone, or did not exist. Rejects with the

@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { FirstSignalTo } from '../options.js'
-import { statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { endWhenSilent } from './end-output-when-silent.js'
 import { logUnheardError } from './log-unheard-error.js'
 import { overrideMethod, runBefore } from './override-method.js'
@@ -36,7 +36,7 @@ export function guardDirectChild(
     overrideMethod(child, 'kill', killNothing)
   } else {
     // The worker is the parent and has not reaped the process, so no other process has this pid.
-    const name = { pid, startTick: statOf(pid)?.startTick ?? 0 }
+    const name = { pid, startTick: platform.statOf(pid)?.startTick ?? 0 }
     owner.link.adopt(owner.keeperScope, name, { number, firstSignalTo })
   }
   // `stdio` is undefined if Node was out of descriptors.

@@ -5,7 +5,7 @@ import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from '../errors.js'
 import type { LaunchOrder } from '../link/launch-queue.js'
-import { cwdPathOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { abortSignal, firstSignalToOf, milliseconds } from '../validate-option.js'
 import type { StdioTarget } from '../wire/messages.js'
 import { resolveEnvironment, workerEnvironment } from './resolve-environment.js'
@@ -97,7 +97,7 @@ function resolveCwd(cwd: string | URL | undefined): string {
  * reaches it through the worker's process.
  */
 function workerCwd(): string {
-  const here = cwdPathOf(process.pid)
+  const here = platform.cwdPathOf(process.pid)
   try {
     const path = process.cwd()
     const [named, own] = [statSync(path), statSync(here)]

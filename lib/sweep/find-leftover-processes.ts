@@ -7,7 +7,7 @@ import { type AncestorKind, originOf } from '../containment/process-origin.js'
 import { ProcessTree, visitTree } from '../containment/process-tree.js'
 import { isReleased, releasedPids } from '../containment/release-registry.js'
 import { isAlive, isLocal } from '../containment/worker-liveness.js'
-import { allProcesses, listsOwnPids, type ProcessStat, usersOf } from '../platform/current.js'
+import { type ProcessStat, platform } from '../platform/current.js'
 import { ownRealm, workerIn, workerMarkIn } from '../wire/mark.js'
 
 /** A process that a dead worker has left. */
@@ -48,13 +48,13 @@ export function findLeftoverProcesses(
   known: KnownProcesses = new KnownProcesses()
 ): Leftovers {
   const nothing = { processes: [], isIncomplete: false }
-  if (!listsOwnPids()) return nothing
+  if (!platform.listsOwnPids()) return nothing
   const marked = findMarkedProcesses()
   const deadMarks = marksOfDeadWorkers(marked)
   // The environments alone show that there are no leftovers: no other file of any process needs to be read.
   if (deadMarks.size === 0 && known.seen.size === 0 && known.groups.size === 0) return nothing
 
-  const tree = new ProcessTree(allProcesses())
+  const tree = new ProcessTree(platform.allProcesses())
   const deadMarkOf = ({ pid }: ProcessStat): string | undefined => {
     const mark = marked.marks.get(pid)
     return mark !== undefined && deadMarks.has(mark) ? mark : undefined
@@ -166,6 +166,6 @@ function livingWorkers({ marks, keepers, untrusted }: MarkedProcesses): Set<numb
 
 /** Whether real and effective user of a process are those of this process. */
 function hasOwnUser(pid: number): boolean {
-  const users = usersOf(pid)
+  const users = platform.usersOf(pid)
   return users?.real === process.getuid?.() && users?.effective === process.geteuid?.()
 }

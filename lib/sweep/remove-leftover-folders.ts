@@ -6,15 +6,7 @@ import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { findMarkedProcesses } from '../containment/marked-processes.js'
 import { isAlive } from '../containment/worker-liveness.js'
-import {
-  allPids,
-  bootId,
-  environmentOf,
-  listsOwnPids,
-  ownerOf,
-  removeFolder,
-  unknownBoot
-} from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { type FolderName, folderTagOf, otherUsersFolder, workerOfFolder } from '../wire/folder-names.js'
 import { markName, scopeIn, workerIn } from '../wire/mark.js'
 
@@ -25,7 +17,7 @@ import { markName, scopeIn, workerIn } from '../wire/mark.js'
  */
 export async function removeLeftoverFolders(): Promise<void> {
   // When the boot is unknown, the directory may be that of another machine.
-  if (!listsOwnPids() || bootId() === unknownBoot) return
+  if (!platform.listsOwnPids() || platform.bootId() === platform.unknownBoot) return
   const leftovers = leftoverFolders()
   if (leftovers.size === 0) return
   const inUse = tagsInUse()
@@ -36,7 +28,7 @@ export async function removeLeftoverFolders(): Promise<void> {
     const scopeTag = `${tag}/${scope}`
     if (inUse.has(tag) || inUse.has(scopeTag) || isUsedByOtherUser(path, scopeTag)) continue
     // If it cannot be removed now, the next sweep tries again.
-    await removeFolder(path).catch(() => {})
+    await platform.removeFolder(path).catch(() => {})
   }
 }
 
@@ -55,9 +47,9 @@ function tagsInUse(): Set<string> {
 function isUsedByOtherUser(path: string, scopeTag: string): boolean {
   const inner = lstatSync(join(path, otherUsersFolder), { throwIfNoEntry: false })
   if (inner === undefined || inner.uid === process.geteuid?.()) return false
-  return allPids().some((pid) => {
-    if (ownerOf(pid) !== inner.uid) return false
-    return scopeTagOf(environmentOf(pid, markName) ?? '') === scopeTag
+  return platform.allPids().some((pid) => {
+    if (platform.ownerOf(pid) !== inner.uid) return false
+    return scopeTagOf(platform.environmentOf(pid, markName) ?? '') === scopeTag
   })
 }
 

@@ -10,7 +10,7 @@ import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { bootId, makeOwnFolder, pidNamespace } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { ownRealm } from '../wire/mark.js'
 
 const maxWaitMs = 30_000
@@ -45,10 +45,10 @@ export async function withSweepLock<Result>(
 /** Undefined when there is no directory for the lock. */
 function lockPath(onSquatted: (squatted: readonly string[]) => void): string | undefined {
   try {
-    const { path, squatted } = makeOwnFolder()
+    const { path, squatted } = platform.makeOwnFolder()
     if (squatted.length > 0) onSquatted(squatted)
     // A hash: a realm may be long, and the path of a socket must be short.
-    const key = [bootId(), pidNamespace(), ownRealm()].join(' ')
+    const key = [platform.bootId(), platform.pidNamespace(), ownRealm()].join(' ')
     return join(path, `sweep-${createHash('sha256').update(key).digest('hex').slice(0, 16)}`)
   } catch {
     return undefined

@@ -3,10 +3,10 @@
 import type { Member, Scanner } from '../containment/census.js'
 import { isConfirmedEmpty } from '../containment/confirm-empty.js'
 import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
-import { removeStaleRecords } from '../containment/release-registry.js'
+import { removeStaleRecords, squattedLine } from '../containment/release-registry.js'
 import { ScopeRecord } from '../containment/scope-record.js'
 import { terminate } from '../containment/terminate.js'
-import { type NativeCalls, squattedLine, statOf } from '../platform/current.js'
+import { type NativeCalls, platform } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { findLeftoverProcesses } from './find-leftover-processes.js'
 import { removeLeftoverFolders } from './remove-leftover-folders.js'
@@ -73,7 +73,7 @@ class LeftoverSearch implements Scanner {
   isEmpty(leftovers: ScopeRecord): boolean {
     // While a known process lives, no scan is needed.
     for (const [pid, startTick] of leftovers.seen) {
-      const now = statOf(pid)
+      const now = platform.statOf(pid)
       if (now?.startTick === startTick && now.alive) return false
       leftovers.seen.delete(pid)
     }
@@ -82,7 +82,7 @@ class LeftoverSearch implements Scanner {
   }
 
   confirmIdentity(_leftovers: ScopeRecord, { stat }: Member): boolean {
-    const now = statOf(stat.pid)
+    const now = platform.statOf(stat.pid)
     if (now === undefined || now.startTick !== stat.startTick) return false
     // The process keeps at least one of them, or else the next scan finds it again.
     return now.parent === stat.parent || now.session === stat.session

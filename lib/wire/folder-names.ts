@@ -1,7 +1,7 @@
 /** Names of the directories of keepers and scopes: each names its worker, so that a sweep can remove it. */
 
 import { createHash } from 'node:crypto'
-import { bootId, pidNamespace } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { type WorkerName, workerIn } from './mark.js'
 
 /** What the name of a directory tells about its owner. */
@@ -46,7 +46,7 @@ const scopeFolder = /^subprocess-([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)_([0-9a-z]+)
 /** Parses the name of a directory. Undefined unless it belongs to a worker of this boot and PID namespace. */
 export function workerOfFolder(name: string): FolderName | undefined {
   const [, bootTag, ...numbers] = (socketFolder.exec(name) ?? scopeFolder.exec(name) ?? []) as string[]
-  const here = { bootId: bootId(), pidNamespace: pidNamespace() }
+  const here = { bootId: platform.bootId(), pidNamespace: platform.pidNamespace() }
   if (bootTag === undefined || bootTag !== bootTagOf(here.bootId, here.pidNamespace)) return undefined
   const [pid, startTick, scope] = numbers.map((text) => Number.parseInt(text, 36))
   if (pid === undefined || startTick === undefined) return undefined

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { SubprocessOptionError } from '../errors.js'
-import { bootId, pidNamespace, statOf } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 
 /** The environment variable of the mark. */
 export const markName = 'SUBPROCESS_GUARD_MARK'
@@ -43,7 +43,7 @@ export function ownRealm(): string {
 
 /** The start of all marks of a worker. */
 export function workerMarkOf(worker: number): string {
-  return `${bootId()}.${pidNamespace()}.${worker}.${statOf(worker)?.startTick ?? 0}`
+  return `${platform.bootId()}.${platform.pidNamespace()}.${worker}.${platform.statOf(worker)?.startTick ?? 0}`
 }
 
 // One process may have several guards that do not know each other: in worker threads, or from two copies of

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
-import { protectedFirst } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { socketFolderPrefix } from './folder-names.js'
 
 // sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)). A longer path is truncated
@@ -29,7 +29,7 @@ export async function openSocketFolder(
   failures: string[] = []
 ): Promise<string> {
   const places = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? '', '/dev/shm'].filter((place) => place !== '')
-  for (const parent of protectedFirst(places)) {
+  for (const parent of platform.protectedFirst(places)) {
     // A relative path means something else in the keeper: its working directory is not that of the worker.
     if (!isAbsolute(parent)) {
       failures.push(`${JSON.stringify(parent)} is not an absolute path`)

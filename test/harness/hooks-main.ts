@@ -17,10 +17,10 @@ const { SubreaperCensus }: typeof Adoption = await compiled('containment/subreap
 const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
 const { ReleasedMarks }: typeof Released = await compiled('containment/released-marks')
 const { HookModules }: typeof HooksModule = await compiled('keeper/hook-modules')
-const { loadNativeCalls }: typeof PlatformModule = await compiled('platform/current')
+const { platform }: typeof PlatformModule = await compiled('platform/current')
 
 const what = process.argv[2] as string
-const native = await loadNativeCalls()
+const native = await platform.loadNativeCalls()
 if (native instanceof Error || !native.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
 const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, native)
 const census = new SubreaperCensus(native, strays, new ReleasedMarks(), () => {})

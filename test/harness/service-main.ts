@@ -20,8 +20,8 @@ const { SUBREAPER, RESTARTS = '0', ...env } = process.env
 
 if (SUBREAPER !== undefined) {
   // Not public: loads the compiled file.
-  const { loadNativeCalls }: typeof PlatformModule = await compiled('platform/current')
-  const native = await loadNativeCalls()
+  const { platform }: typeof PlatformModule = await compiled('platform/current')
+  const native = await platform.loadNativeCalls()
   if (native instanceof Error || !native.becomeOrphanAdopter())
     throw new Error('this process is no subreaper')
 }

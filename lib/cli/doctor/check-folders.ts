@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { dirname } from 'node:path'
-import { type Finding, makeOwnFolder } from '../../platform/current.js'
+import { type Finding, platform } from '../../platform/current.js'
 import { workerMarkOf } from '../../wire/mark.js'
 import { openSocketFolder, removeSocketFolder } from '../../wire/socket-folder.js'
 
@@ -39,7 +39,7 @@ export async function checkSocketFolder(): Promise<Finding> {
 export function checkSharedFolder(): Finding {
   const name = 'shared folder'
   try {
-    const { path, squatted } = makeOwnFolder()
+    const { path, squatted } = platform.makeOwnFolder()
     const use = `This user's servers share ${path}, for notes of released processes and the lock of the sweep`
     if (squatted.length === 0) return { name, severity: 'ok', says: `${use}.` }
     const says = `${use}, because something is in the way elsewhere: ${squatted.join('; ')}.`

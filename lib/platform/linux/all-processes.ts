@@ -1,8 +1,8 @@
 /** Lists all processes that `/proc` shows to this user. */
 
 import { type Dir, opendirSync, readlinkSync } from 'node:fs'
+import { isOutOfDescriptors } from '../out-of-descriptors.js'
 import type { ProcessStat } from '../platform.js'
-import { isOutOfDescriptors } from '../posix/out-of-descriptors.js'
 import { statOf } from './process-stat.js'
 import { numbersIn } from './read-proc.js'
 

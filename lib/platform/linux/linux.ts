@@ -2,6 +2,7 @@
 
 import type { Platform } from '../platform.js'
 import { findOrphanAdopter } from '../posix/find-adopter-by-trial.js'
+import { makeOwnFolder, ownFolders, protectedFirst } from '../posix/own-folder.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
 import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js'
 import { adoptOrphans } from './become-subreaper.js'
@@ -47,13 +48,16 @@ export const linux: Platform = {
   listeningSocketsOf,
   listsOwnPids,
   loadNativeCalls,
+  makeOwnFolder,
   openFolderOf,
   openRights,
   ownerOf,
+  ownFolders,
   pidNamespace,
   pidNamespaceOf,
   pidsInNamespaces,
   processorWaitOf,
+  protectedFirst,
   removeFolder,
   signalByPid,
   statOf,

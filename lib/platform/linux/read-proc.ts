@@ -1,7 +1,7 @@
 /** Reads files and directories of `/proc`, also when no file descriptor is left. */
 
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs'
-import { isOutOfDescriptors } from '../posix/out-of-descriptors.js'
+import { isOutOfDescriptors } from '../out-of-descriptors.js'
 
 // One buffer for all reads: everything here is synchronous, so no two reads overlap.
 const buffer = Buffer.allocUnsafeSlow(64 * 1024)

@@ -3,15 +3,10 @@
 import { lstatSync, mkdirSync, mkdtempSync, readdirSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
+import type { OwnFolder } from '../platform.js'
 
 // How long a list of the directories is used. It is needed for every mark.
 const listFreshForMs = 1_000
-
-export interface OwnFolder {
-  readonly path: string
-  /** The paths that are occupied by something else, each with what it is. Normally empty. */
-  readonly squatted: readonly string[]
-}
 
 /**
  * Finds or makes the directory, and calls `use` with it. If another user has occupied its name, it is in the
@@ -35,11 +30,6 @@ export function makeOwnFolder(use: (path: string) => void = () => {}): OwnFolder
     }
   }
   throw new Error([...new Set(failures)].join('; '))
-}
-
-/** A log message about occupied paths. */
-export function squattedLine(squatted: readonly string[]): string {
-  return `${squatted.join('; ')}: another directory is used; remove it`
 }
 
 let list:
