@@ -4,6 +4,7 @@ import { refuseInPlaceOfKeeper } from './link/refuse-as-keeper.js'
 
 export { default } from './adapters/fastify.js'
 export type { CloseReason } from './close-reason.js'
+export type { Containment } from './containment-level.js'
 export { SubprocessError, type SubprocessErrorCode, SubprocessOptionError } from './errors.js'
 export { createGuard, type GuardOptions } from './guard/create-guard.js'
 export type { Guard } from './guard/guard.js'
@@ -31,7 +32,7 @@ export type { Input } from './subprocess/stdin-input.js'
 export type { StreamOptions } from './subprocess/stream-options.js'
 export type { Subprocess, SubprocessOf } from './subprocess/subprocess.js'
 export type { TerminationReport } from './subprocess/termination-report.js'
-export type { Containment, EndedProcess, LeftFolder } from './wire/messages.js'
+export type { EndedProcess, LeftFolder } from './wire/messages.js'
 export type { WorkerHooks, WorkerInfo, WorkerScope } from './wire/worker-info.js'
 
 refuseInPlaceOfKeeper()

@@ -1,8 +1,10 @@
 /** The options of the package: their types and defaults. Options of a route override those of the guard. */
 
+import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
 import {
   captureOf,
+  containmentOf,
   endingSignal,
   firstSignalToOf,
   hooksOf,
@@ -90,6 +92,12 @@ export interface SubprocessGuardOptions extends RouteGuardOptions {
    * beside the bundle.
    */
   keeperPath?: URL | string
+  /**
+   * The weakest level of containment that is accepted: registration fails with `ERR_SUBPROCESS_CONTAINMENT`
+   * where only a weaker one can be had. See `Containment` for the levels and their order. Default `'tree'`:
+   * every level is accepted.
+   */
+  containment?: Containment
 }
 
 /** What `capture` leaves out. */
@@ -125,10 +133,21 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly capture: Required<CaptureOptions> | undefined
   /** Undefined for the file of this package. */
   readonly keeperPath: string | undefined
+  /** The weakest level that is accepted. */
+  readonly containment: Containment
 }
 
 const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp']
-const guardNames = [...routeNames, 'drain', 'workerTimeout', 'hooks', 'launch', 'capture', 'keeperPath']
+const guardNames = [
+  ...routeNames,
+  'drain',
+  'workerTimeout',
+  'hooks',
+  'launch',
+  'capture',
+  'keeperPath',
+  'containment'
+]
 
 const defaults: ResolvedOptions = {
   timeoutMs: 30_000,
@@ -141,7 +160,8 @@ const defaults: ResolvedOptions = {
   hooks: undefined,
   launch: 'keeper',
   capture: undefined,
-  keeperPath: undefined
+  keeperPath: undefined,
+  containment: 'tree'
 }
 
 /**
@@ -158,7 +178,8 @@ export function resolveOptions(given: SubprocessGuardOptions): ResolvedOptions {
     hooks: hooksOf(options.hooks),
     launch: options.launch === undefined ? defaults.launch : launchOf(options.launch),
     capture: options.capture === undefined ? defaults.capture : captureOf(options.capture),
-    keeperPath: keeperPathOf(options.keeperPath)
+    keeperPath: keeperPathOf(options.keeperPath),
+    containment: options.containment === undefined ? defaults.containment : containmentOf(options.containment)
   }
 }
 

@@ -6,6 +6,7 @@ import { constants } from 'node:os'
 import { isAbsolute } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { isRegExp } from 'node:util/types'
+import { type Containment, containmentLevels } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
 
 // The longest delay of a Node timer (2^31 - 1 ms, 24.8 days). A longer one would fire at once.
@@ -95,6 +96,14 @@ export function firstSignalToOf(option: string, value: unknown): 'tree' | 'comma
 export function launchOf(value: unknown): 'keeper' | 'direct' {
   if (value === 'keeper' || value === 'direct') return value
   throw new SubprocessOptionError('launch', value, "set it to 'keeper' or 'direct'")
+}
+
+/** The weakest level of containment that is accepted. */
+export function containmentOf(value: unknown): Containment {
+  const level = containmentLevels.find((one) => one === value)
+  if (level !== undefined) return level
+  const wayOut = `set it to the weakest level that is accepted, from the weakest to the strongest ${containmentLevels.join(', ')}`
+  throw new SubprocessOptionError('containment', value, wayOut)
 }
 
 /** The URL of a module of hooks. */

@@ -22,6 +22,8 @@ const mistakes: [object, RegExp][] = [
     /^timeOut is 5: no such option; the options are timeout, grace, killSignal, firstSignalTo, privateTmp, drain/
   ],
   [{ hooks: './hooks.js' }, /^hooks is/],
+  [{ containment: 'pidns' }, /^containment is "pidns": .*tree, marks, subreaper, job, cgroup/],
+  [{ containment: null }, /^containment is null/],
   [{ capture: 'yes' }, /^capture is "yes": set it to true or false, or to an object such as/],
   [{ capture: null }, /^capture is null/],
   [{ capture: ['soffice'] }, /^capture is \["soffice"\]: .*\{ except: \['soffice'\] \}/],

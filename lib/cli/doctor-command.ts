@@ -1,13 +1,15 @@
 /** `subprocess-guard doctor`: shows which containment this machine allows, and what prevents more. */
 
 import { Command } from 'commander'
+import { isWeaker } from '../containment-level.js'
+import { platform } from '../platform/current.js'
 import { type Diagnosis, examine } from './doctor/run-checks.js'
 import { writeWrapped } from './terminal-output.js'
 
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description(
-      'show which containment this machine allows, and what prevents more; exit status 0 if it is subreaper'
+      'show which containment this machine allows, and what prevents more; exit status 0 if it is subreaper or better, or the best of this system'
     )
     .option('--json', 'print an object')
     .action(doctor)
@@ -15,9 +17,14 @@ export function doctorCommand(): Command {
 
 async function doctor({ json }: { json?: true }): Promise<void> {
   const diagnosis = await examine()
-  process.exitCode = diagnosis.containment === 'subreaper' ? 0 : 1
+  process.exitCode = isGood(diagnosis.containment) ? 0 : 1
   if (json) process.stdout.write(`${JSON.stringify(diagnosis, null, 2)}\n`)
   else writeFindings(diagnosis)
+}
+
+function isGood(containment: Diagnosis['containment']): boolean {
+  if (containment === 'none') return false
+  return containment === platform.bestContainment || !isWeaker(containment, 'subreaper')
 }
 
 function writeFindings({ containment, why, findings }: Diagnosis): void {

@@ -1,7 +1,7 @@
 /** Lists guarded workers with their processes: asks their keepers, or else reads the marks of processes. */
 
+import type { Containment } from '../containment-level.js'
 import { type ProcessStat, platform, type ScopeProcess } from '../platform/current.js'
-import type { Containment } from '../wire/messages.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import { askKeeper, type KeeperAnswer } from './ask-keeper.js'
 import { findWorker } from './locate-worker.js'

@@ -1,7 +1,7 @@
 /** A census finds the processes of each scope. There is one census for each containment level. */
 
+import type { Containment } from '../containment-level.js'
 import type { ProcessStat } from '../platform/current.js'
-import type { Containment } from '../wire/messages.js'
 import type { ScopeRecord } from './scope-record.js'
 
 /** One process of a scope, as the last scan found it. */

@@ -2,6 +2,7 @@
 
 import pTimeout from 'p-timeout'
 import type { CutReason } from '../close-reason.js'
+import type { Containment } from '../containment-level.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
@@ -15,7 +16,6 @@ import { logIfUnhandled } from '../subprocess/logged-promise.js'
 import { Deadlines } from '../time/deadlines.js'
 import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
-import type { Containment } from '../wire/messages.js'
 import { endLateProcess } from './end-late-process.js'
 import { JobDeadline } from './job-deadline.js'
 import { type JobOptions, runJob } from './run-job.js'
@@ -54,11 +54,12 @@ export class Guard {
    */
   static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
     const guard = new Guard(options, log, closeDrainMs)
-    const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath } = options
+    const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath, containment } = options
     guard.#keeperShare = await shareKeeper({
       settings: { graceMs, killSignal, workerTimeoutMs },
       hooks,
       keeperPath,
+      containment,
       log,
       routeOf: (value) => guard.#routeOf(value),
       keeperLost: (link) => void guard.#closeScopes('keeper-lost', link)
@@ -74,7 +75,7 @@ export class Guard {
     this.#closeDrainMs = closeDrainMs
   }
 
-  /** How the processes of a scope are found on this machine: `subreaper`, or the weaker `marks`. */
+  /** How the processes of a scope are found on this machine. */
   get containment(): Containment {
     return this.#keeperShare.containment
   }

@@ -1,5 +1,6 @@
 /** What one guard asks of the shared keeper. */
 
+import type { Containment } from '../containment-level.js'
 import type { Logger } from '../log.js'
 import type { WorkerSettings } from '../wire/messages.js'
 import type { KeeperLink } from './keeper-link.js'
@@ -10,6 +11,8 @@ export interface KeeperClient {
   readonly hooks: string | undefined
   /** The path of the keeper's file; undefined for the one of this package. */
   readonly keeperPath: string | undefined
+  /** The weakest level that is accepted. */
+  readonly containment: Containment
   readonly log: Logger
   /** The route of a value if that is a request, else undefined. */
   routeOf(value: unknown): string | undefined

@@ -1,10 +1,11 @@
 /** The life of one keeper as its worker sees it: starting, open, retired, ending or lost. */
 
 import { dirname } from 'node:path'
+import type { Containment } from '../containment-level.js'
 import { platform } from '../platform/current.js'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
 import { connectionHeader, watchConnection } from '../wire/connection-header.js'
-import type { Containment, KeeperMessage } from '../wire/messages.js'
+import type { KeeperMessage } from '../wire/messages.js'
 import { removeSocketFolder } from '../wire/socket-folder.js'
 import { KeeperChannel } from './keeper-channel.js'
 import { KeeperHealthCheck } from './keeper-health-check.js'
@@ -97,8 +98,8 @@ export class KeeperLifecycle {
     return this.#greeting?.containment
   }
 
-  /** Why the containment is below `subreaper`. */
-  get whyNoSubreaper(): string | undefined {
+  /** Why the containment is not the best one of this system. */
+  get whyNotBest(): string | undefined {
     return this.#greeting?.why
   }
 

@@ -1,8 +1,10 @@
 /** Merges what several guards ask of their shared keeper, and refuses options that contradict each other. */
 
-import { SubprocessOptionError } from '../errors.js'
+import { isWeaker } from '../containment-level.js'
+import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { WorkerSettings } from '../wire/messages.js'
 import type { KeeperClient } from './keeper-client.js'
+import type { KeeperLink } from './keeper-link.js'
 
 /** The settings with the longest grace period, and the only timeout. Undefined without a guard. */
 export function mergeWorkerSettings(clients: Iterable<KeeperClient>): WorkerSettings | undefined {
@@ -32,4 +34,15 @@ export function refuseOtherPath(entry: string, { keeperPath }: KeeperClient): vo
   if (keeperPath === undefined || keeperPath === entry) return
   const wayOut = `another guard of this worker has started ${entry}: give the same path to each`
   throw new SubprocessOptionError('keeperPath', keeperPath, wayOut)
+}
+
+/** @throws {SubprocessError} `ERR_SUBPROCESS_CONTAINMENT` if the keeper has a weaker level than is accepted. */
+export function refuseWeakContainment(
+  { containment, whyNotBest }: KeeperLink,
+  { containment: least }: KeeperClient
+): void {
+  if (containment === undefined || !isWeaker(containment, least)) return
+  const why = whyNotBest === undefined ? 'no better one exists on this system' : whyNotBest
+  const detail = `the option containment is "${least}", and this machine allows "${containment}": ${why}`
+  throw new SubprocessError('ERR_SUBPROCESS_CONTAINMENT', detail)
 }

@@ -1,15 +1,20 @@
 /** The keeper that all guards of a worker share: it starts with the first guard and ends with the last. */
 
+import { type Containment, isWeaker } from '../containment-level.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { Logger } from '../log.js'
 import { loadPlatform, platform, whyUnsupportedRuntime } from '../platform/current.js'
 import { Heartbeat } from '../watch/heartbeat.js'
 import { ownMark } from '../wire/mark.js'
-import type { Containment } from '../wire/messages.js'
 import type { KeeperClient } from './keeper-client.js'
 import type { KeeperLink } from './keeper-link.js'
 import { OwnEnvironmentMark } from './mark-own-environment.js'
-import { mergeWorkerSettings, refuseOtherPath, refuseOtherTimeout } from './merge-worker-settings.js'
+import {
+  mergeWorkerSettings,
+  refuseOtherPath,
+  refuseOtherTimeout,
+  refuseWeakContainment
+} from './merge-worker-settings.js'
 import { refuseInPlaceOfKeeper } from './refuse-as-keeper.js'
 import { type KeeperOwner, ReplaceableKeeper } from './replace-keeper.js'
 import { warnAtStart } from './warn-at-start.js'
@@ -58,7 +63,7 @@ export class KeeperShare {
 }
 
 class SharedKeeper implements KeeperOwner {
-  containment: Containment = 'marks'
+  containment: Containment = 'tree'
   readonly keeper: ReplaceableKeeper
   readonly #clients = new Set<KeeperClient>()
   readonly #environmentMark: OwnEnvironmentMark
@@ -81,6 +86,7 @@ class SharedKeeper implements KeeperOwner {
       refuseOtherTimeout(this.#clients, client)
       refuseOtherPath(this.keeper.link.entry, client)
       await this.#waitUntilReady()
+      refuseWeakContainment(this.keeper.link, client)
       if (client.hooks !== undefined) await this.#addHooks(client.hooks)
     } catch (error) {
       // The hooks are not removed: another guard may have the same module.
@@ -108,6 +114,7 @@ class SharedKeeper implements KeeperOwner {
 
   keeperReady(link: KeeperLink): void {
     this.containment = link.containment as Containment
+    this.#reportWeakContainment(link)
     this.#heartbeat.connectWatchThread()
   }
 
@@ -122,6 +129,18 @@ class SharedKeeper implements KeeperOwner {
       link
         .addHooks(hooks)
         .catch((err: unknown) => this.log?.error({ err }, 'the keeper could not load the hooks'))
+    }
+  }
+
+  /** Registration cannot fail any more: a keeper that replaces another one serves, whatever its level. */
+  #reportWeakContainment({ containment, whyNotBest: why }: KeeperLink): void {
+    if (containment === undefined || this.keeper.isNew) return
+    for (const { containment: least, log } of this.#clients) {
+      if (!isWeaker(containment, least)) continue
+      log.error(
+        { containment, why },
+        `the next keeper has containment "${containment}", below the required "${least}"`
+      )
     }
   }
 

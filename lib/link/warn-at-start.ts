@@ -1,13 +1,17 @@
 /** Warns, when the keeper starts to serve, about guarantees that this machine does not allow. */
 
+import { isWeaker, whatEscapes } from '../containment-level.js'
 import type { Logger } from '../log.js'
+import { platform } from '../platform/current.js'
 import type { KeeperLink } from './keeper-link.js'
 
-/** Warns if the containment is below `subreaper`, and if the worker is process 1. */
-export function warnAtStart({ containment, whyNoSubreaper: why }: KeeperLink, log: Logger | undefined): void {
-  if (containment !== 'subreaper') {
-    const consequence = 'a daemon that leaves its session and empties its environment can escape'
-    log?.warn({ containment, why }, `subprocess containment is "${containment}": ${consequence}`)
+/** Logs a containment that is not the best one of this system, and warns if the worker is process 1. */
+export function warnAtStart({ containment, whyNotBest: why }: KeeperLink, log: Logger | undefined): void {
+  if (containment !== undefined && containment !== platform.bestContainment) {
+    // On Linux most servers may not write to their cgroup: that is nothing to warn about at each start.
+    const level = isWeaker(containment, 'subreaper') ? 'warn' : 'info'
+    const message = `subprocess containment is "${containment}": ${whatEscapes[containment]}`
+    log?.[level]({ containment, why }, message)
   }
   if (process.pid === 1) {
     const consequence =

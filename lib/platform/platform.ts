@@ -1,5 +1,7 @@
 /** What an operating system has to offer: each supported system implements `Platform` once. */
 
+import type { Containment } from '../containment-level.js'
+
 /** A living process, described for people. */
 export interface ScopeProcess {
   readonly pid: number
@@ -159,6 +161,9 @@ export interface OwnFolder {
  */
 export interface Platform {
   // Support
+
+  /** The strongest level of containment that this operating system can have. */
+  readonly bestContainment: Containment
 
   /** Why this operating system is not supported. Undefined if it is. */
   whyUnsupportedSystem(): string | undefined
@@ -338,6 +343,14 @@ export interface Finding {
   readonly toDo?: string
 }
 
+/** The level of containment that a keeper has here, and the findings that decide it. */
+export interface ContainmentCheck {
+  readonly containment: Containment
+  /** Why it is not the best one of this system. Undefined if it is. */
+  readonly why?: string | undefined
+  readonly findings: readonly Finding[]
+}
+
 /**
  * The checks of `subprocess-guard doctor` that depend on the operating system. Only that command loads them.
  */
@@ -346,8 +359,8 @@ export interface PlatformDiagnosis {
   checkSystem(): Finding
   /** Whether processes can be found. */
   checkProcessList(): Finding
-  /** Whether a keeper can adopt orphans and hold processes. Tries it in this process. */
-  checkNativeCalls(): Promise<Finding[]>
+  /** Which levels of containment a keeper can have. Tries it in this process. */
+  checkContainment(): Promise<ContainmentCheck>
   /** Limits and settings of this machine that matter to a server with subprocesses. */
   checkEnvironment(formatBytes: (bytes: number) => string): Promise<Finding[]>
 }

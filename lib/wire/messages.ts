@@ -1,10 +1,8 @@
 /** The messages between a worker and its keeper; see `framing.ts` for how they are sent. */
 
+import type { Containment } from '../containment-level.js'
 import type { FirstSignalTo } from '../options.js'
 import type { ScopeProcess } from '../platform/current.js'
-
-/** How the processes of a scope are found; see `docs/architecture.md`. */
-export type Containment = 'subreaper' | 'marks'
 
 /** Where a standard stream leads: to the connection of this number, the worker's own stream, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
@@ -174,7 +172,7 @@ export type ListedMessage =
 /** From the keeper to its worker. */
 export type KeeperMessage =
   /**
-   * The first message. `why`: why the containment is below `subreaper`. `path` and `secret` are those of the
+   * The first message. `why`: why the containment is not the best one of this system. `path` and `secret` are those of the
    * stdio server.
    */
   | {

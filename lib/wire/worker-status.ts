@@ -1,6 +1,6 @@
 /** The status of a worker, as its keeper reports it to `subprocess-guard ps`. */
 
-import type { Containment } from './messages.js'
+import type { Containment } from '../containment-level.js'
 import type { WorkerScope } from './worker-info.js'
 
 /** One scope, as its keeper knows it. */

@@ -2,6 +2,7 @@
 
 import Fastify, { type FastifyInstance } from 'fastify'
 import subprocessGuard, {
+  type Containment,
   type Guard,
   type ScopeReport,
   type Subprocess,
@@ -32,7 +33,7 @@ async function main(): Promise<void> {
     console.log(statusCode, body)
   }
   const guard: Guard = app.subprocessGuard
-  const containment: 'subreaper' | 'marks' = guard.containment
+  const containment: Containment = guard.containment
   const report = await closed
   if (report?.reason !== 'finished') throw new Error(`closed with ${report?.reason} at ${containment}`)
   await app.close()

@@ -1,7 +1,7 @@
 /** Makes all checks of `subprocess-guard doctor`, and concludes the level of containment from them. */
 
-import { type Finding, loadDiagnosis } from '../../platform/current.js'
-import type { Containment } from '../../wire/messages.js'
+import type { Containment } from '../../containment-level.js'
+import { type ContainmentCheck, type Finding, loadDiagnosis } from '../../platform/current.js'
 import { size } from '../format-units.js'
 import { checkSharedFolder, checkSocketFolder } from './check-folders.js'
 import { checkNode } from './check-node.js'
@@ -10,7 +10,7 @@ import { checkNode } from './check-node.js'
 export interface Diagnosis {
   /** The level of containment that a guard has here. `none` if it cannot run. */
   readonly containment: Containment | 'none'
-  /** Why the level is below `subreaper`. Null if it is not. */
+  /** Why it is not the best level of this system. Null if it is. */
   readonly why: string | null
   readonly findings: readonly Finding[]
 }
@@ -19,33 +19,30 @@ export interface Diagnosis {
  * Checks the machine as this process sees it. A server that is started in another way may see something else.
  */
 export async function examine(): Promise<Diagnosis> {
-  const { checkSystem, checkProcessList, checkNativeCalls, checkEnvironment } = await loadDiagnosis()
+  const { checkSystem, checkProcessList, checkContainment, checkEnvironment } = await loadDiagnosis()
   const system = checkSystem()
   const basis = [checkNode(), system]
-  if (system.severity === 'problem') return conclude(basis, basis)
+  if (isProblem(system)) return conclude(basis, basis)
   const required = [...basis, checkProcessList(), await checkSocketFolder()]
-  const calls = await checkNativeCalls()
-  const rest = [checkSharedFolder(), ...(await checkEnvironment(size))]
-  return conclude([...required, ...calls, ...rest], required, calls)
+  const level = await checkContainment()
+  const findings = [...required, ...level.findings, checkSharedFolder(), ...(await checkEnvironment(size))]
+  return conclude(findings, required, level)
 }
 
-/**
- * After a problem in `required`, the guard cannot run. After a problem in `calls`, its keeper cannot be a
- * subreaper.
- */
+/** After a problem in `required`, the guard cannot run. */
 function conclude(
   findings: readonly Finding[],
   required: readonly Finding[],
-  calls: readonly Finding[] = []
+  level?: ContainmentCheck
 ): Diagnosis {
-  for (const [containment, decisive] of [
-    ['none', required],
-    ['marks', calls]
-  ] as const) {
-    const problem = decisive.find(({ severity }) => severity === 'problem')
-    if (problem !== undefined) return { containment, why: asReason(problem.says), findings }
-  }
-  return { containment: 'subreaper', why: null, findings }
+  const problem = required.find(isProblem)
+  const containment = problem === undefined && level !== undefined ? level.containment : 'none'
+  const why = problem?.says ?? level?.why
+  return { containment, why: why === undefined ? null : asReason(why), findings }
+}
+
+function isProblem({ severity }: Finding): boolean {
+  return severity === 'problem'
 }
 
 /** Turns a sentence into a part of another one. */

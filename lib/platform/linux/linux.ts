@@ -29,6 +29,7 @@ export const linux: Platform = {
   allPids,
   allProcesses,
   argumentTextOf,
+  bestContainment: 'subreaper',
   bootId,
   bracketedNameOf,
   canDropRights,

@@ -12,7 +12,12 @@ import { checkUserNamespaces } from './check-user-namespaces.js'
 export const linuxDiagnosis: PlatformDiagnosis = {
   checkSystem,
   checkProcessList: checkProc,
-  checkNativeCalls,
+  async checkContainment() {
+    const findings = await checkNativeCalls()
+    const problem = findings.find(({ severity }) => severity === 'problem')
+    if (problem === undefined) return { containment: 'subreaper', findings }
+    return { containment: 'marks', why: problem.says, findings }
+  },
   async checkEnvironment(formatBytes) {
     return [
       await checkFirstProcess(),
