@@ -33,6 +33,15 @@ const npmMs = 5 * patienceMs
  */
 const answers = /^200 spawned\n\n503 \{.*"code":"ERR_SUBPROCESS_DEADLINE".*\}\n$/
 
+/** Flags of npm for a system, and the package with koffi's build for it. */
+const systems: readonly [string[], string[]][] = [
+  [['--os=linux', '--cpu=x64', '--libc=musl'], ['@koromix/koffi-linux-x64']],
+  [['--os=linux', '--cpu=arm64', '--libc=glibc'], ['@koromix/koffi-linux-arm64']],
+  [['--os=darwin', '--cpu=arm64'], ['@koromix/koffi-darwin-arm64']],
+  [['--os=win32', '--cpu=x64'], ['@koromix/koffi-win32-x64']],
+  [['--os=aix', '--cpu=ppc64'], []]
+]
+
 suite('the packed package', () => {
   const folder = mkdtempSync(join(tmpdir(), 'package-'))
   const project = join(folder, 'project')
@@ -61,12 +70,37 @@ suite('the packed package', () => {
   test('contains only the bundled entries, the types, the README and the licence', () => {
     const files = filesOf(installed)
     const entries = ['index', 'adapters/express', 'cli/subprocess-guard', 'keeper/main']
-    const types = filesOf(join(root, 'lib')).map((file) => file.replace(/\.ts$/, '.d.ts'))
-    const expected = [...entries.map((entry) => `${entry}.js`), ...types].map((file) => `dist/${file}`)
+    const expected = entries.map((entry) => `dist/${entry}.js`)
     // Whether the changelog is included depends on the version of npm.
-    const listed = files.filter((file) => file !== 'CHANGELOG.md' && !/^dist\/chunks\/[\w-]+\.js$/.test(file))
+    const listed = files.filter(
+      (file) => file !== 'CHANGELOG.md' && !/^dist\/(chunks\/[\w-]+\.js|.+\.d\.ts)$/.test(file)
+    )
     assert.deepEqual(listed, ['LICENSE', 'README.md', 'package.json', ...expected].sort())
+    // The types are checked by the compilers below. Those of parts that are not public are left out.
+    const types = files.filter((file) => file.endsWith('.d.ts'))
+    assert.ok(types.includes('dist/index.d.ts') && !types.includes('dist/keeper/keeper.d.ts'))
   })
+
+  test('is smaller than 250 kB', () => {
+    const [tarball] = readdirSync(folder).filter((file) => file.endsWith('.tgz'))
+    assert.ok(statSync(join(folder, tarball as string)).size < 250_000)
+  })
+
+  for (const [system, build] of systems) {
+    test(`installs only what it uses on ${system.join(' ')}`, () => {
+      const other = mkdtempSync(join(folder, 'other-'))
+      writeFileSync(join(other, 'package.json'), '{"private":true}')
+      const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--dry-run', '--json']
+      const [tarball] = readdirSync(folder).filter((file) => file.endsWith('.tgz'))
+      const output = npm(['install', ...flags, ...system, join(folder, tarball as string)], other, env)
+      // npm 10 prints the same as text before.
+      const { add } = JSON.parse(output.slice(output.indexOf('{'))) as { add: { name: string }[] }
+      assert.deepEqual(
+        add.map((one) => one.name).sort(),
+        [...build, 'commander', name, 'fastify-plugin', 'koffi', 'leven', 'p-timeout'].sort()
+      )
+    })
+  }
 
   test('exports its entry points and its package.json, and no internal module', () => {
     assert.deepEqual(runProgram('exports.mjs').split('\n'), [
