@@ -23,6 +23,7 @@ export const {
   commandIn,
   commandOf,
   cwdPathOf,
+  defaultPath,
   describeProcess,
   eachPid,
   environmentOf,

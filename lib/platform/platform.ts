@@ -289,6 +289,8 @@ export interface Platform {
 
   // Files and sockets
 
+  /** Where execvp(3) looks for a program if PATH is not set: directories, as in PATH. */
+  defaultPath(): string
   /**
    * Removes a directory with everything in it. Resolves when it is gone, or did not exist. Rejects with the
    * first obstacle, after everything else was removed.
