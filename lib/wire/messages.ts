@@ -4,7 +4,7 @@ import type { FirstSignalTo } from '../options.js'
 import type { ScopeProcess } from '../platform/current.js'
 
 /** How the processes of a scope are found; see `docs/architecture.md`. */
-export type Containment = 'subreaper' | 'marks'
+export type Containment = 'subreaper' | 'marks' | 'tree'
 
 /** Where a standard stream leads: to the connection of this number, the worker's own stream, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
@@ -31,6 +31,8 @@ export interface ExternalCommand {
   readonly number: number
   /** Default: that of the scope. */
   readonly firstSignalTo?: FirstSignalTo | undefined
+  /** The worker has just spawned it as the leader of a session, and the keeper has to read when it started. */
+  readonly isUnread?: true | undefined
 }
 
 /** The fields of a failed system call, as in the `'error'` event of `child_process`. */

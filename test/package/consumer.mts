@@ -32,7 +32,7 @@ async function main(): Promise<void> {
     console.log(statusCode, body)
   }
   const guard: Guard = app.subprocessGuard
-  const containment: 'subreaper' | 'marks' = guard.containment
+  const containment: 'subreaper' | 'marks' | 'tree' = guard.containment
   const report = await closed
   if (report?.reason !== 'finished') throw new Error(`closed with ${report?.reason} at ${containment}`)
   await app.close()
