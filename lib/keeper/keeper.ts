@@ -2,6 +2,7 @@
 
 import type { Census } from '../containment/census.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
+import type { ScopeCgroups } from '../containment/scope-cgroups.js'
 import { UnscopedRecord } from '../containment/unscoped-record.js'
 import type { NativeCalls, ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
@@ -17,12 +18,15 @@ import type { StartProcess } from './process-starter.js'
 import { ScopeReleaser } from './release-from-scope.js'
 import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
+import { startInCgroup } from './start-in-cgroup.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
 export interface KeeperParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
+  /** The cgroups of the scopes. Undefined where the keeper can have none. */
+  readonly cgroups: ScopeCgroups | undefined
   /** Pid of the worker. */
   readonly worker: number
   /** The common prefix of the marks of all scopes of this worker. */
@@ -53,8 +57,8 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { native, isSubreaper, worker, workerMark, stdioServer, startProcess, isWorkerGone } = parts
-    const { send, logStrays } = parts
+    const { native, isSubreaper, cgroups, worker, workerMark, stdioServer, startProcess } = parts
+    const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
     const unscopedRecord = new UnscopedRecord(workerMark, native)
     this.#unscopedRecord = unscopedRecord
@@ -68,16 +72,22 @@ export class Keeper {
     const census = createCensus({
       native,
       isSubreaper,
+      cgroups,
       isWorker: (pid) => pid === worker && !isWorkerGone(),
       adopter: this.adopter,
       unscopedRecord,
       onStrays: () => void this.#unscoped.endStrays()
     })
     this.census = census
+    const warnOfRefusal = ({ message }: Error): void =>
+      send({ type: 'log', level: 'warn', fields: {}, message })
     const launches = new LaunchRegistry({
       census,
       stdioServer,
-      startProcess,
+      startProcess:
+        cgroups === undefined
+          ? startProcess
+          : startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal),
       isWorkerGone,
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)

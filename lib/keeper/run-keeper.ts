@@ -9,6 +9,7 @@ import type { KeeperMessage, WorkerMessage } from '../wire/messages.js'
 import { freeMemory } from './free-memory.js'
 import { Keeper } from './keeper.js'
 import { KeeperLog } from './keeper-log.js'
+import { openScopeCgroups } from './open-scope-cgroups.js'
 import { startByChildProcess } from './start-by-child-process.js'
 import { startByPosixSpawn } from './start-by-posix-spawn.js'
 import { StdioServer } from './stdio-server.js'
@@ -28,7 +29,13 @@ const workerGone = new Promise<void>((resolve) => link.once('close', () => resol
 const log = new KeeperLog(worker)
 const { native, adoptsOrphans: isSubreaper, why } = await platform.adoptOrphans()
 const workerMark = process.env[keeperMarkName] as string
-const stdioServer = await openStdioServer()
+const stdioServer = await orFail(() => StdioServer.open(workerMark, onConnection, () => keeper.status()))
+// Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
+const posixSpawn = isSubreaper ? native?.posixSpawn : undefined
+const cgroups = await orFail(() =>
+  openScopeCgroups({ workerMark, worker, native: posixSpawn === undefined ? undefined : native })
+)
+const hasCgroups = typeof cgroups !== 'string'
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
 const rights = new WorkerRights(worker, isWorkerGone, () => {
@@ -38,14 +45,14 @@ const rights = new WorkerRights(worker, isWorkerGone, () => {
 const keeper = new Keeper({
   native,
   isSubreaper,
+  cgroups: hasCgroups ? cgroups : undefined,
   worker,
   workerMark,
   stdioServer,
-  // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
   startProcess:
-    isSubreaper && native?.posixSpawn !== undefined
-      ? startByPosixSpawn(native.posixSpawn, native.inNewGroup)
-      : startByChildProcess,
+    native === undefined || posixSpawn === undefined
+      ? startByChildProcess
+      : startByPosixSpawn(posixSpawn, native.inNewGroup),
   isWorkerGone,
   send,
   logStrays: (processes) => log.logStrays(processes)
@@ -84,7 +91,7 @@ freeMemory(native)
 send({
   type: 'ready',
   containment: keeper.census.containment,
-  ...(why === undefined ? {} : { why }),
+  ...(hasCgroups ? { cgroup: cgroups.folder } : { why: why ?? cgroups }),
   path: stdioServer.path,
   secret: stdioServer.secret
 })
@@ -98,10 +105,10 @@ function onConnection(connection: number): void {
   else supervisor.stackSampler.attach(stdioServer.take(connection) as Socket)
 }
 
-/** Without this socket no command can have streams: on failure, sends the reason to the worker and exits. */
-async function openStdioServer(): Promise<StdioServer> {
+/** On failure, sends the reason to the worker and exits. */
+async function orFail<Part>(open: () => Part): Promise<Awaited<Part>> {
   try {
-    return await StdioServer.open(workerMark, onConnection, () => keeper.status())
+    return await open()
   } catch (error) {
     const message = encode({ type: 'start-failed', why: (error as Error).message })
     await new Promise((resolve) => link.write(message, resolve))
@@ -132,6 +139,7 @@ async function shutDown(cause: string, exitCode: number): Promise<void> {
     // The leftovers of the hooks.
     await keeper.endAll('worker-gone').catch(() => {})
   }
+  if (hasCgroups) attempt(() => cgroups.closeAll())
   if (log.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }

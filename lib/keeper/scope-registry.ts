@@ -42,7 +42,7 @@ export class ScopeRegistry {
     // No process of the scope is older than the worker.
     if (isInherited) record.external.mayExistSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
-    census.open(record)
+    census.open(record, isInherited)
     unscopedRecord.openMarks.add(record.mark)
     // A hung worker may wake up before it is aborted. It must not start anything then.
     if (this.#isEnding) closer.beginClosing(record)

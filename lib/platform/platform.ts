@@ -1,6 +1,7 @@
 /** What an operating system has to offer: each supported system implements `Platform` once. */
 
 import type { Containment } from '../containment-level.js'
+import type { Cgroups } from './cgroups.js'
 
 /** A living process, described for people. */
 export interface ScopeProcess {
@@ -77,9 +78,14 @@ export interface ProcessStart {
    * The process group of this session that it joins. If undefined, it becomes the leader of a new session.
    */
   readonly group: number | undefined
+  /** The directory of the cgroup that it is born in. If undefined, it is that of this process. */
+  readonly cgroup?: string | undefined
 }
 
-/** Starts a process. Returns its pid, or a system error number below 0. */
+/**
+ * Starts a process. Returns its pid, or a system error number below 0. Throws a `CgroupError` if no process can
+ * be born in that cgroup.
+ */
 export type PosixSpawn = (start: ProcessStart) => number
 
 /**
@@ -96,6 +102,8 @@ export interface NativeCalls {
   becomeOrphanAdopter(): boolean
   /** Undefined if this system's C library cannot do it. */
   readonly posixSpawn: PosixSpawn | undefined
+  /** Whether `posixSpawn` starts a process in a cgroup without entering it first. */
+  readonly startsInCgroup: boolean
   readonly inNewGroup: InNewGroup
   /**
    * Reaps a child that has ended; -1 reaps any child. Undefined if the child still runs or is no child of
@@ -298,6 +306,9 @@ export interface Platform {
   pidNamespaceOf(pid: number): string | undefined
   /** The pids of a process, one for each namespace that it is visible in: first ours, last its own. */
   pidsInNamespaces(pid: number): number[]
+
+  /** Absent on a system without them. */
+  readonly cgroups?: Cgroups
 
   // Files and sockets
 

@@ -172,13 +172,14 @@ export type ListedMessage =
 /** From the keeper to its worker. */
 export type KeeperMessage =
   /**
-   * The first message. `why`: why the containment is not the best one of this system. `path` and `secret` are those of the
-   * stdio server.
+   * The first message. `why`: why the containment is not the best one of this system. `cgroup` is the directory
+   * of the worker's cgroup. `path` and `secret` are those of the stdio server.
    */
   | {
       type: 'ready'
       containment: Containment
       why?: string
+      cgroup?: string
       path: string
       secret: string
     }

@@ -8,6 +8,7 @@ import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js
 import { adoptOrphans } from './become-subreaper.js'
 import { ticksNow } from './boot-clock.js'
 import { bootId, unknownBoot } from './boot-id.js'
+import { linuxCgroups } from './cgroup/linux-cgroups.js'
 import { describeProcess } from './describe-process.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
@@ -29,12 +30,13 @@ export const linux: Platform = {
   allPids,
   allProcesses,
   argumentTextOf,
-  bestContainment: 'subreaper',
+  bestContainment: 'cgroup',
   bootId,
   bracketedNameOf,
   canDropRights,
   childrenOf,
   childrenOfMainThread,
+  cgroups: linuxCgroups,
   commandIn,
   commandOf,
   cwdPathOf,

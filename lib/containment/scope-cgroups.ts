@@ -1,0 +1,138 @@
+/** The cgroups of the scopes of a worker: each is made for the first command of its scope, and removed with it. */
+
+import { basename, join } from 'node:path'
+import { type Cgroups, platform } from '../platform/current.js'
+import { parseScopeCgroupName, scopeCgroupName } from '../wire/cgroup-names.js'
+import { scopeIn } from '../wire/mark.js'
+import type { ScopeRecord } from './scope-record.js'
+
+export interface ScopeCgroupsParts {
+  readonly cgroups: Cgroups
+  /** The cgroup of the worker. */
+  readonly folder: string
+  /** Whether this is the pid of a living keeper of the worker, which ends what it has started itself. */
+  readonly isKeeper: (pid: number) => boolean
+}
+
+export class ScopeCgroups {
+  readonly #parts: ScopeCgroupsParts
+  /** The cgroups of each scope: more than one if a lost keeper had commands of it. */
+  readonly #folders = new Map<ScopeRecord, string[]>()
+  /** Those of closed scopes that could not be removed yet. */
+  readonly #left = new Set<string>()
+
+  constructor(parts: ScopeCgroupsParts) {
+    this.#parts = parts
+  }
+
+  /** The cgroup of the worker. */
+  get folder(): string {
+    return this.#parts.folder
+  }
+
+  /** Takes over what lost keepers have made for the scope. Their processes may have been left frozen. */
+  inherit(scope: ScopeRecord): void {
+    const { cgroups, folder, isKeeper } = this.#parts
+    const number = scopeIn(scope.mark)
+    const found = cgroups.below(folder).filter((path) => {
+      const name = parseScopeCgroupName(basename(path))
+      return name !== undefined && name.scope === number && !isKeeper(name.keeper)
+    })
+    for (const path of found) cgroups.thaw(path)
+    if (found.length > 0) this.#folders.set(scope, found)
+  }
+
+  /** The cgroup in which the commands of the scope start. Throws a `CgroupError` if it cannot be made. */
+  placeFor(scope: ScopeRecord): string {
+    const folders = this.#folders.get(scope) ?? []
+    const { cgroups, folder } = this.#parts
+    const own = join(folder, scopeCgroupName(scope.number, process.pid))
+    if (folders.includes(own)) return own
+    cgroups.makeScopeCgroup(own)
+    this.#folders.set(scope, [...folders, own])
+    return own
+  }
+
+  /** Whether the scope has a cgroup. */
+  has(scope: ScopeRecord): boolean {
+    return this.#folders.has(scope)
+  }
+
+  /** The pids of the living processes in the cgroups of the scope. */
+  pids(scope: ScopeRecord): number[] {
+    return this.#of(scope).flatMap((folder) => this.#parts.cgroups.pidsIn(folder))
+  }
+
+  isPopulated(scope: ScopeRecord): boolean {
+    return this.#of(scope).some((folder) => this.#parts.cgroups.isPopulated(folder))
+  }
+
+  /** The number of the scope in whose cgroup a process is, or was when it ended. */
+  scopeOf(pid: number): number | undefined {
+    const path = this.#parts.cgroups.pathOf(pid)
+    const name = `/${basename(this.#parts.folder)}/`
+    const at = path?.indexOf(name) ?? -1
+    if (path === undefined || at < 0) return undefined
+    // A removed cgroup has ` (deleted)` after its path.
+    const [below = ''] = path.slice(at + name.length).split(/[/ ]/, 1)
+    return parseScopeCgroupName(below)?.scope
+  }
+
+  /** Stops the processes of the scope. Resolves with a function that lets them run again. */
+  async freeze(scope: ScopeRecord): Promise<() => void> {
+    const { cgroups } = this.#parts
+    const folders = this.#of(scope)
+    const thaw = (): void => {
+      for (const folder of folders) attempt(() => cgroups.thaw(folder))
+    }
+    await Promise.all(folders.map((folder) => cgroups.freeze(folder))).catch(() => {})
+    return thaw
+  }
+
+  /** Kills the processes of the scope at once. Returns their pids. */
+  kill(scope: ScopeRecord): ReadonlySet<number> {
+    const killed = new Set<number>()
+    for (const folder of this.#of(scope)) {
+      attempt(() => {
+        for (const pid of this.#parts.cgroups.kill(folder)) killed.add(pid)
+      })
+    }
+    return killed
+  }
+
+  /** Moves a process out of the cgroup of its scope. Returns false if the system refuses. */
+  moveOut(pid: number): boolean {
+    return attempt(() => this.#parts.cgroups.moveOut(pid)) || platform.statOf(pid)?.alive !== true
+  }
+
+  /**
+   * The scope is closed, or its cgroups hold a process that does not belong to it. Removes them; those that
+   * have a living process are removed later.
+   */
+  close(scope: ScopeRecord): void {
+    for (const folder of this.#of(scope)) this.#left.add(folder)
+    this.#folders.delete(scope)
+    for (const folder of this.#left) if (this.#parts.cgroups.remove(folder)) this.#left.delete(folder)
+  }
+
+  /** All scopes are closed: removes the cgroup of the worker, unless another keeper uses it. */
+  closeAll(): void {
+    const { cgroups, folder } = this.#parts
+    for (const left of this.#left) cgroups.remove(left)
+    if (cgroups.below(folder).length === 0) cgroups.remove(folder)
+  }
+
+  #of(scope: ScopeRecord): readonly string[] {
+    return this.#folders.get(scope) ?? []
+  }
+}
+
+/** Returns whether it succeeded. If not, the cgroup or the process is gone, or the next round tries again. */
+function attempt(act: () => void): boolean {
+  try {
+    act()
+    return true
+  } catch {
+    return false
+  }
+}
