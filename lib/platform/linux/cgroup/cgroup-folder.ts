@@ -62,6 +62,7 @@ export function kill(folder: string): number[] {
 
 /** Removes a cgroup and those below it. Returns false if a process is in one of them. */
 export function remove(folder: string): boolean {
+  if (isPopulated(folder)) return false
   const folders: string[] = []
   visit(folder, (at) => folders.push(at))
   try {
