@@ -50,8 +50,11 @@ export interface Census extends Scanner {
   /** With the number of a command: only the processes of that command. */
   members(scope: ScopeRecord, most?: number, command?: number): Member[]
   isEmpty(scope: ScopeRecord, command?: number): boolean
-  /** Finds the processes of this scope from now on. `isInherited`: a lost keeper may have started some. */
-  open(scope: ScopeRecord, isInherited?: boolean): void
+  /**
+   * Finds the processes of this scope from now on. A lost keeper may have started some, in a cgroup of the
+   * scope below `cgroup`.
+   */
+  open(scope: ScopeRecord, cgroup?: string): void
   /** A command was started for the scope. `pid` is its leader. */
   leaderStarted(scope: ScopeRecord, pid: number, command: string): void
   /** The leader has ended and was reaped. The processes that it started may still run. */

@@ -4,6 +4,7 @@
  * in no cgroup: external processes, and those that root has moved to another cgroup.
  */
 
+import type { Containment } from '../containment-level.js'
 import { platform } from '../platform/current.js'
 import type { Census, Member } from './census.js'
 import type { ScopeCgroups } from './scope-cgroups.js'
@@ -17,20 +18,21 @@ const maxMoveRounds = 20
 const noPids: ReadonlySet<number> = new Set()
 
 export class CgroupCensus implements Census {
-  readonly containment = 'cgroup'
+  readonly containment: Containment
   readonly #others: Census
   readonly #cgroups: ScopeCgroups
   /** The scopes that only their cgroup has found not to be empty. */
   readonly #lingering = new WeakSet<ScopeRecord>()
 
   constructor(others: Census, cgroups: ScopeCgroups) {
+    this.containment = cgroups.hasPlaces ? 'cgroup' : others.containment
     this.#others = others
     this.#cgroups = cgroups
   }
 
-  open(scope: ScopeRecord, isInherited?: boolean): void {
+  open(scope: ScopeRecord, cgroup?: string): void {
     this.#others.open(scope)
-    if (isInherited) this.#cgroups.inherit(scope)
+    if (cgroup !== undefined) this.#cgroups.inherit(scope, cgroup)
   }
 
   leaderStarted(scope: ScopeRecord, pid: number, command: string): void {
@@ -44,7 +46,7 @@ export class CgroupCensus implements Census {
   members(scope: ScopeRecord, most = Number.POSITIVE_INFINITY, command?: number): Member[] {
     const members = this.#others.members(scope, most, command)
     // Commands have no cgroups of their own. The other census knows the commands of its processes.
-    if (command !== undefined || members.length >= most) return members
+    if (command !== undefined || members.length >= most || !this.#cgroups.has(scope)) return members
     const known = new Set(members.map(({ stat }) => stat.pid))
     for (const pid of this.#cgroups.pids(scope)) {
       const stat = known.has(pid) ? undefined : platform.statOf(pid)
@@ -69,7 +71,7 @@ export class CgroupCensus implements Census {
   confirmIdentity(scope: ScopeRecord, member: Member): boolean {
     if (this.#others.confirmIdentity(scope, member)) return true
     const { pid, startTick } = member.stat
-    return platform.statOf(pid)?.startTick === startTick && this.#cgroups.scopeOf(pid) === scope.number
+    return platform.statOf(pid)?.startTick === startTick && this.#cgroups.pids(scope).includes(pid)
   }
 
   freeze(scope: ScopeRecord): Promise<() => void> {

@@ -3,52 +3,48 @@
 import { basename, join } from 'node:path'
 import { type Cgroups, platform } from '../platform/current.js'
 import { parseScopeCgroupName, scopeCgroupName } from '../wire/cgroup-names.js'
-import { scopeIn } from '../wire/mark.js'
 import type { ScopeRecord } from './scope-record.js'
 
-export interface ScopeCgroupsParts {
-  readonly cgroups: Cgroups
-  /** The cgroup of the worker. */
-  readonly folder: string
-  /** Whether this is the pid of a living keeper of the worker, which ends what it has started itself. */
-  readonly isKeeper: (pid: number) => boolean
-}
-
 export class ScopeCgroups {
-  readonly #parts: ScopeCgroupsParts
+  readonly #cgroups: Cgroups
+  readonly #worker: number
+  /** The directory of the cgroup of the worker. Undefined if no scope gets a cgroup here. */
+  readonly #folder: string | undefined
   /** The cgroups of each scope: more than one if a lost keeper had commands of it. */
   readonly #folders = new Map<ScopeRecord, string[]>()
   /** Those of closed scopes that could not be removed yet. */
   readonly #left = new Set<string>()
 
-  constructor(parts: ScopeCgroupsParts) {
-    this.#parts = parts
+  constructor(cgroups: Cgroups, worker: number, folder?: string) {
+    this.#cgroups = cgroups
+    this.#worker = worker
+    this.#folder = folder
   }
 
-  /** The cgroup of the worker. */
-  get folder(): string {
-    return this.#parts.folder
-  }
-
-  /** Takes over what lost keepers have made for the scope. Their processes may have been left frozen. */
-  inherit(scope: ScopeRecord): void {
-    const { cgroups, folder, isKeeper } = this.#parts
-    const number = scopeIn(scope.mark)
-    const found = cgroups.below(folder).filter((path) => {
+  /**
+   * Takes over what lost keepers have made for the scope in this cgroup of the worker. They may have left
+   * processes frozen.
+   */
+  inherit(scope: ScopeRecord, folder: string): void {
+    const found = this.#cgroups.below(folder).filter((path) => {
       const name = parseScopeCgroupName(basename(path))
-      return name !== undefined && name.scope === number && !isKeeper(name.keeper)
+      return name?.scope === scope.number && !this.#isOtherKeeper(name.keeper)
     })
-    for (const path of found) cgroups.thaw(path)
+    for (const path of found) attempt(() => this.#cgroups.thaw(path))
     if (found.length > 0) this.#folders.set(scope, found)
+  }
+
+  /** Whether commands start in cgroups. */
+  get hasPlaces(): boolean {
+    return this.#folder !== undefined
   }
 
   /** The cgroup in which the commands of the scope start. Throws a `CgroupError` if it cannot be made. */
   placeFor(scope: ScopeRecord): string {
-    const folders = this.#folders.get(scope) ?? []
-    const { cgroups, folder } = this.#parts
-    const own = join(folder, scopeCgroupName(scope.number, process.pid))
+    const folders = this.#of(scope)
+    const own = join(this.#folder as string, scopeCgroupName(scope.number, process.pid))
     if (folders.includes(own)) return own
-    cgroups.makeScopeCgroup(own)
+    this.#cgroups.makeScopeCgroup(own)
     this.#folders.set(scope, [...folders, own])
     return own
   }
@@ -60,17 +56,17 @@ export class ScopeCgroups {
 
   /** The pids of the living processes in the cgroups of the scope. */
   pids(scope: ScopeRecord): number[] {
-    return this.#of(scope).flatMap((folder) => this.#parts.cgroups.pidsIn(folder))
+    return this.#of(scope).flatMap((folder) => this.#cgroups.pidsIn(folder))
   }
 
   isPopulated(scope: ScopeRecord): boolean {
-    return this.#of(scope).some((folder) => this.#parts.cgroups.isPopulated(folder))
+    return this.#of(scope).some((folder) => this.#cgroups.isPopulated(folder))
   }
 
   /** The number of the scope in whose cgroup a process is, or was when it ended. */
   scopeOf(pid: number): number | undefined {
-    const path = this.#parts.cgroups.pathOf(pid)
-    const name = `/${basename(this.#parts.folder)}/`
+    const path = this.#folder === undefined ? undefined : this.#cgroups.pathOf(pid)
+    const name = `/${basename(this.#folder ?? '')}/`
     const at = path?.indexOf(name) ?? -1
     if (path === undefined || at < 0) return undefined
     // A removed cgroup has ` (deleted)` after its path.
@@ -80,12 +76,11 @@ export class ScopeCgroups {
 
   /** Stops the processes of the scope. Resolves with a function that lets them run again. */
   async freeze(scope: ScopeRecord): Promise<() => void> {
-    const { cgroups } = this.#parts
     const folders = this.#of(scope)
     const thaw = (): void => {
-      for (const folder of folders) attempt(() => cgroups.thaw(folder))
+      for (const folder of folders) attempt(() => this.#cgroups.thaw(folder))
     }
-    await Promise.all(folders.map((folder) => cgroups.freeze(folder))).catch(() => {})
+    await Promise.all(folders.map((folder) => this.#cgroups.freeze(folder))).catch(() => {})
     return thaw
   }
 
@@ -94,7 +89,7 @@ export class ScopeCgroups {
     const killed = new Set<number>()
     for (const folder of this.#of(scope)) {
       attempt(() => {
-        for (const pid of this.#parts.cgroups.kill(folder)) killed.add(pid)
+        for (const pid of this.#cgroups.kill(folder)) killed.add(pid)
       })
     }
     return killed
@@ -102,7 +97,7 @@ export class ScopeCgroups {
 
   /** Moves a process out of the cgroup of its scope. Returns false if the system refuses. */
   moveOut(pid: number): boolean {
-    return attempt(() => this.#parts.cgroups.moveOut(pid)) || platform.statOf(pid)?.alive !== true
+    return attempt(() => this.#cgroups.moveOut(pid)) || platform.statOf(pid)?.alive !== true
   }
 
   /**
@@ -112,18 +107,24 @@ export class ScopeCgroups {
   close(scope: ScopeRecord): void {
     for (const folder of this.#of(scope)) this.#left.add(folder)
     this.#folders.delete(scope)
-    for (const folder of this.#left) if (this.#parts.cgroups.remove(folder)) this.#left.delete(folder)
+    for (const folder of this.#left) if (this.#cgroups.remove(folder)) this.#left.delete(folder)
   }
 
   /** All scopes are closed: removes the cgroup of the worker, unless another keeper uses it. */
   closeAll(): void {
-    const { cgroups, folder } = this.#parts
-    for (const left of this.#left) cgroups.remove(left)
-    if (cgroups.below(folder).length === 0) cgroups.remove(folder)
+    for (const left of this.#left) this.#cgroups.remove(left)
+    if (this.#folder !== undefined && this.#cgroups.below(this.#folder).length === 0)
+      this.#cgroups.remove(this.#folder)
   }
 
   #of(scope: ScopeRecord): readonly string[] {
     return this.#folders.get(scope) ?? []
+  }
+
+  /** A keeper whose worker has changed its rights goes on with what it has started, in the same scope. */
+  #isOtherKeeper(pid: number): boolean {
+    const stat = pid === process.pid ? undefined : platform.statOf(pid)
+    return stat?.alive === true && stat.parent === this.#worker
   }
 }
 

@@ -9,11 +9,15 @@ import { platform } from '../platform/current.js'
 import { captureIn } from '../subprocess/capture.js'
 
 // Shared by all lost scopes, so that one scan serves them all.
-let shared: IncrementalCensus | undefined
+let shared: Census | undefined
 
-/** `cgroup` is that of the worker. Undefined if the lost keeper had none. */
-export function censusOfLostScopes(cgroup: string | undefined): Census {
-  shared ??= new IncrementalCensus({
+export function censusOfLostScopes(): Census {
+  shared ??= create()
+  return shared
+}
+
+function create(): Census {
+  const census = new IncrementalCensus({
     isWorker: (pid) => pid === process.pid,
     adopter: new OrphanAdopter({
       pid: process.pid,
@@ -21,12 +25,5 @@ export function censusOfLostScopes(cgroup: string | undefined): Census {
     })
   })
   const { cgroups } = platform
-  if (cgroup === undefined || cgroups === undefined) return shared
-  return new CgroupCensus(shared, new ScopeCgroups({ cgroups, folder: cgroup, isKeeper }))
-}
-
-/** Another keeper of this worker may have commands of the same scope. */
-function isKeeper(pid: number): boolean {
-  const stat = platform.statOf(pid)
-  return stat?.alive === true && stat.parent === process.pid
+  return cgroups === undefined ? census : new CgroupCensus(census, new ScopeCgroups(cgroups, process.pid))
 }

@@ -89,8 +89,8 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
 
 /** Lets another keeper end the scope. Resolves with undefined if that keeper is lost before it reports. */
 function handOver(next: KeeperLink, identified: IdentifiedScope): Promise<KeeperReport | undefined> {
-  const { scope, opening, processes, releasedCommands, releasedAdopted, folders } = identified
-  next.inheritScope(scope, opening)
+  const { scope, opening, cgroup, processes, releasedCommands, releasedAdopted, folders } = identified
+  next.inheritScope(scope, opening, cgroup)
   for (const [index, process] of [...processes, ...releasedCommands].entries()) {
     next.adopt(scope, process, { number: commandNumber(index) })
   }
@@ -104,11 +104,11 @@ async function endInWorker(identified: IdentifiedScope, log: Logger): Promise<En
   const { scope, mark, cgroup, opening, processes, releasedCommands, releasedAdopted } = identified
   loading ??= platform.loadNativeCalls().then((native) => (native instanceof Error ? undefined : native))
   const native = await loading
-  const census = censusOfLostScopes(cgroup)
+  const census = censusOfLostScopes()
   const record = new ScopeRecord(scope, mark, opening, native)
   // No process of the scope is older than its worker.
   record.external.mayExistSince(workerIn(mark)?.startTick ?? 0)
-  census.open(record, true)
+  census.open(record, cgroup)
   for (const process of releasedCommands) if (isSameProcess(process)) census.release(record, process.pid)
   // Record the releases once more: the keeper may have been lost before it read them.
   if (releasedCommands.length > 0) ignoreErrors(() => recordRelease(mark))

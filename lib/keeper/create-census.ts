@@ -13,7 +13,7 @@ import type { NativeCalls } from '../platform/current.js'
 export interface CensusParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
-  /** The cgroups of the scopes. Undefined where the keeper can have none. */
+  /** The cgroups of the scopes. Undefined on a system without cgroups. */
   readonly cgroups: ScopeCgroups | undefined
   /** Whether this is the pid of the living worker. */
   readonly isWorker: (pid: number) => boolean

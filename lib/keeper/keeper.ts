@@ -2,9 +2,9 @@
 
 import type { Census } from '../containment/census.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
-import type { ScopeCgroups } from '../containment/scope-cgroups.js'
+import { ScopeCgroups } from '../containment/scope-cgroups.js'
 import { UnscopedRecord } from '../containment/unscoped-record.js'
-import type { NativeCalls, ScopeProcess } from '../platform/current.js'
+import { type NativeCalls, platform, type ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
@@ -25,8 +25,8 @@ import { UnscopedProcesses } from './unscoped-processes.js'
 export interface KeeperParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
-  /** The cgroups of the scopes. Undefined where the keeper can have none. */
-  readonly cgroups: ScopeCgroups | undefined
+  /** The directory of the worker's cgroup. Undefined if the keeper has none. */
+  readonly cgroup: string | undefined
   /** Pid of the worker. */
   readonly worker: number
   /** The common prefix of the marks of all scopes of this worker. */
@@ -46,6 +46,7 @@ export class Keeper {
   /** The process that adopts the orphans of the worker. */
   readonly adopter: OrphanAdopter
   readonly #parts: KeeperParts
+  readonly #cgroups: ScopeCgroups | undefined
   /** The processes of the worker that belong to no scope. */
   readonly #unscopedRecord: UnscopedRecord
   readonly #adopterRequest: AdopterRequest
@@ -57,9 +58,11 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { native, isSubreaper, cgroups, worker, workerMark, stdioServer, startProcess } = parts
+    const { native, isSubreaper, cgroup, worker, workerMark, stdioServer, startProcess } = parts
     const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
+    const cgroups = platform.cgroups && new ScopeCgroups(platform.cgroups, worker, cgroup)
+    this.#cgroups = cgroups
     const unscopedRecord = new UnscopedRecord(workerMark, native)
     this.#unscopedRecord = unscopedRecord
     this.#adopterRequest = new AdopterRequest(send)
@@ -85,7 +88,7 @@ export class Keeper {
       census,
       stdioServer,
       startProcess:
-        cgroups === undefined
+        cgroups?.hasPlaces !== true
           ? startProcess
           : startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal),
       isWorkerGone,
@@ -216,6 +219,11 @@ export class Keeper {
   endAll(reason: 'worker-gone' | 'worker-hung'): Promise<KeeperReport> {
     this.#scopes.beginEnding()
     return endEverything(this.#scopes, this.#closer, this.#unscoped, reason)
+  }
+
+  /** Everything has been ended, and the keeper exits. */
+  close(): void {
+    this.#cgroups?.closeAll()
   }
 
   async #reopenStdioServer(): Promise<void> {

@@ -9,7 +9,7 @@ import type { KeeperMessage, WorkerMessage } from '../wire/messages.js'
 import { freeMemory } from './free-memory.js'
 import { Keeper } from './keeper.js'
 import { KeeperLog } from './keeper-log.js'
-import { openScopeCgroups } from './open-scope-cgroups.js'
+import { openWorkerCgroup } from './open-worker-cgroup.js'
 import { startByChildProcess } from './start-by-child-process.js'
 import { startByPosixSpawn } from './start-by-posix-spawn.js'
 import { StdioServer } from './stdio-server.js'
@@ -32,10 +32,7 @@ const workerMark = process.env[keeperMarkName] as string
 const stdioServer = await orFail(() => StdioServer.open(workerMark, onConnection, () => keeper.status()))
 // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
 const posixSpawn = isSubreaper ? native?.posixSpawn : undefined
-const cgroups = await orFail(() =>
-  openScopeCgroups({ workerMark, worker, native: posixSpawn === undefined ? undefined : native })
-)
-const hasCgroups = typeof cgroups !== 'string'
+const cgroup = await orFail(() => openWorkerCgroup(workerMark, posixSpawn === undefined ? undefined : native))
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
 const rights = new WorkerRights(worker, isWorkerGone, () => {
@@ -45,7 +42,7 @@ const rights = new WorkerRights(worker, isWorkerGone, () => {
 const keeper = new Keeper({
   native,
   isSubreaper,
-  cgroups: hasCgroups ? cgroups : undefined,
+  cgroup: cgroup.folder,
   worker,
   workerMark,
   stdioServer,
@@ -91,7 +88,8 @@ freeMemory(native)
 send({
   type: 'ready',
   containment: keeper.census.containment,
-  ...(hasCgroups ? { cgroup: cgroups.folder } : { why: why ?? cgroups }),
+  why: cgroup.folder === undefined ? (why ?? cgroup.why) : undefined,
+  cgroup: cgroup.folder,
   path: stdioServer.path,
   secret: stdioServer.secret
 })
@@ -139,7 +137,7 @@ async function shutDown(cause: string, exitCode: number): Promise<void> {
     // The leftovers of the hooks.
     await keeper.endAll('worker-gone').catch(() => {})
   }
-  if (hasCgroups) attempt(() => cgroups.closeAll())
+  attempt(() => keeper.close())
   if (log.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }

@@ -30,7 +30,7 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
 }
 
 // The same on every system.
-export * from './cgroups.js'
+export { CgroupError } from './cgroup-error.js'
 export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
 export type * from './platform.js'
 export { mayCallSetsid } from './setsid-commands.js'

@@ -127,9 +127,9 @@ export type WorkerMessage =
   | { type: 'remove-hooks'; url: string }
   /**
    * Opens a scope. `isInherited`: a lost keeper had it, and may have started processes that are unknown to
-   * the worker.
+   * the worker. `cgroup` is the directory of the worker's cgroup that the lost keeper has used.
    */
-  | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true }
+  | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true; cgroup?: string | undefined }
   /** Changes the deadline of a scope. */
   | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
   /** The worker's own environment, for the launches that follow. */
@@ -178,8 +178,8 @@ export type KeeperMessage =
   | {
       type: 'ready'
       containment: Containment
-      why?: string
-      cgroup?: string
+      why?: string | undefined
+      cgroup?: string | undefined
       path: string
       secret: string
     }

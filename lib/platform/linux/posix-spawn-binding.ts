@@ -7,7 +7,7 @@ import { closeSync, constants, openSync } from 'node:fs'
 import { constants as system } from 'node:os'
 import { getSystemErrorName } from 'node:util'
 import type { KoffiFunc, LibraryHandle } from 'koffi'
-import { CgroupError } from '../cgroups.js'
+import { CgroupError } from '../cgroup-error.js'
 import type { PosixSpawn, ProcessStart } from '../platform.js'
 import { insideCgroup } from './cgroup/enter-cgroup.js'
 

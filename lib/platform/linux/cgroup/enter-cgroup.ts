@@ -4,7 +4,7 @@
  */
 
 import { join } from 'node:path'
-import { CgroupError } from '../../cgroups.js'
+import { CgroupError } from '../../cgroup-error.js'
 import { write } from './cgroup-folder.js'
 import { ownCgroup } from './own-cgroup.js'
 

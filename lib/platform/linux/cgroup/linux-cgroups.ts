@@ -1,6 +1,6 @@
 /** The cgroups of Linux, version 2. */
 
-import type { Cgroups } from '../../cgroups.js'
+import type { Cgroups } from '../../platform.js'
 import { cgroupsBelow, freeze, isPopulated, kill, pidsIn, remove, thaw } from './cgroup-folder.js'
 import { insideCgroup, moveToOwnCgroup } from './enter-cgroup.js'
 import { findCgroups } from './find-cgroups.js'
