@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { GuardOptions, Scope } from 'fastify-subprocess-guard'
-import { Cgroup, cgroupOf, cgroupsOf, mountOfCgroups, ownCgroup, whyNoCgroups } from './harness/cgroups.js'
+import { Cgroup, cgroupOf, cgroupsOf, ownCgroup, whyNoCgroups } from './harness/cgroups.js'
 import { ask } from './harness/client.js'
 import { assertGone, assertLeft, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
@@ -454,7 +454,7 @@ suite('an unprivileged user', { skip: skip || whyNoOther() || false }, () => {
     ['that is not delegated', [], /is not delegated to this user/],
     [
       'that is not mounted',
-      ['unshare', '-m', 'sh', '-c', 'umount -l "$0" && exec "$@"', mountOfCgroups],
+      ['unshare', '-m', 'sh', '-c', 'umount -alt cgroup2 && exec "$@"', 'sh'],
       /no cgroup of version 2 is mounted/
     ]
   ] as const) {

@@ -1,16 +1,16 @@
 /** Reads and makes cgroups, independently of the code under test. */
 
 import { chownSync, mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { eventually } from './expectations.js'
 
 const mount = /^\S+ \S+ \S+ \/ (\S+) .* - cgroup2 /m.exec(readFileSync('/proc/self/mountinfo', 'utf8'))?.[1]
 const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1]
 
 /** The directory where they are mounted. */
-export const mountOfCgroups = mount ?? '/'
+const mountOfCgroups = mount ?? '/'
 /** The directory of the cgroup of the tests. */
-export const ownCgroup = join(mountOfCgroups, own ?? '/')
+export const ownCgroup = folderOf(own ?? '/')
 
 /** Why cgroups cannot be tested here; false if they can. */
 export function whyNoCgroups(): string | false {
@@ -31,7 +31,7 @@ export function whyNoCgroups(): string | false {
 export function cgroupOf(pid: number): string | undefined {
   try {
     const [, path] = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8')) ?? []
-    return path === undefined ? undefined : join(mountOfCgroups, path)
+    return path === undefined ? undefined : folderOf(path)
   } catch {
     return undefined
   }
@@ -94,4 +94,9 @@ function foldersBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isDirectory())
     .map(({ parentPath, name }) => join(parentPath, name))
+}
+
+/** The directory of a cgroup, by its path in the hierarchy. */
+function folderOf(path: string): string {
+  return resolve(mountOfCgroups, `.${path}`)
 }
