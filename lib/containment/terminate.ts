@@ -37,7 +37,7 @@ async function escalate(ending: Ending, { killSignal, graceMs }: TerminateOption
   if (killSignal !== 'SIGKILL') {
     // SIGTERM, unless `killSignal` is another one, and SIGCONT to stopped processes.
     const firstSignal = new FirstSignal(ending, killSignal)
-    firstSignal.send()
+    await ending.scans.whileFrozen(() => firstSignal.send())
     if (await firstSignal.isOverWithin(graceMs)) return
   }
   // SIGKILL, a scan, and again, until two scans in a row find nothing.

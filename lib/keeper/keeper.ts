@@ -2,8 +2,9 @@
 
 import type { Census } from '../containment/census.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
+import { ScopeCgroups } from '../containment/scope-cgroups.js'
 import { UnscopedRecord } from '../containment/unscoped-record.js'
-import type { NativeCalls, ScopeProcess } from '../platform/current.js'
+import { type NativeCalls, platform, type ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
@@ -17,12 +18,15 @@ import type { StartProcess } from './process-starter.js'
 import { ScopeReleaser } from './release-from-scope.js'
 import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
+import { startInCgroup } from './start-in-cgroup.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
 export interface KeeperParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
+  /** The directory of the worker's cgroup. Undefined if the keeper has none. */
+  readonly cgroup: string | undefined
   /** Pid of the worker. */
   readonly worker: number
   /** The common prefix of the marks of all scopes of this worker. */
@@ -42,6 +46,7 @@ export class Keeper {
   /** The process that adopts the orphans of the worker. */
   readonly adopter: OrphanAdopter
   readonly #parts: KeeperParts
+  readonly #cgroups: ScopeCgroups | undefined
   /** The processes of the worker that belong to no scope. */
   readonly #unscopedRecord: UnscopedRecord
   readonly #adopterRequest: AdopterRequest
@@ -53,9 +58,11 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { native, isSubreaper, worker, workerMark, stdioServer, startProcess, isWorkerGone } = parts
-    const { send, logStrays } = parts
+    const { native, isSubreaper, cgroup, worker, workerMark, stdioServer, startProcess } = parts
+    const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
+    const cgroups = platform.cgroups && new ScopeCgroups(platform.cgroups, worker, cgroup)
+    this.#cgroups = cgroups
     const unscopedRecord = new UnscopedRecord(workerMark, native)
     this.#unscopedRecord = unscopedRecord
     this.#adopterRequest = new AdopterRequest(send)
@@ -68,16 +75,22 @@ export class Keeper {
     const census = createCensus({
       native,
       isSubreaper,
+      cgroups,
       isWorker: (pid) => pid === worker && !isWorkerGone(),
       adopter: this.adopter,
       unscopedRecord,
       onStrays: () => void this.#unscoped.endStrays()
     })
     this.census = census
+    const warnOfRefusal = ({ message }: Error): void =>
+      send({ type: 'log', level: 'warn', fields: {}, message })
     const launches = new LaunchRegistry({
       census,
       stdioServer,
-      startProcess,
+      startProcess:
+        cgroups?.hasPlaces !== true
+          ? startProcess
+          : startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal),
       isWorkerGone,
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
@@ -206,6 +219,11 @@ export class Keeper {
   endAll(reason: 'worker-gone' | 'worker-hung'): Promise<KeeperReport> {
     this.#scopes.beginEnding()
     return endEverything(this.#scopes, this.#closer, this.#unscoped, reason)
+  }
+
+  /** Everything has been ended, and the keeper exits. */
+  close(): void {
+    this.#cgroups?.closeAll()
   }
 
   async #reopenStdioServer(): Promise<void> {

@@ -4,13 +4,13 @@ import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { KeeperMessage, LaunchRequest, WorkerMessage } from '../wire/messages.js'
 import { Launch, type LaunchEvents } from './launch.js'
-import type { StartProcess } from './process-starter.js'
+import type { StartInScope } from './process-starter.js'
 import type { StdioServer } from './stdio-server.js'
 
 export interface LaunchRegistryParts {
   readonly census: Census
   readonly stdioServer: StdioServer
-  readonly startProcess: StartProcess
+  readonly startProcess: StartInScope
   readonly isWorkerGone: () => boolean
   readonly send: (message: KeeperMessage) => void
   /** A command of this scope has exited. */

@@ -5,7 +5,7 @@ import type { ScopeRecord } from '../containment/scope-record.js'
 import type { FirstSignalTo } from '../options.js'
 import { hasNoDescriptor, shortCommand } from '../platform/current.js'
 import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
-import type { StartEvents, StartedProcess, StartProcess } from './process-starter.js'
+import type { StartEvents, StartedProcess, StartInScope } from './process-starter.js'
 import type { StdioServer } from './stdio-server.js'
 
 // Connections arrive at once. When one has not arrived after this time, the keeper had no descriptor for it,
@@ -46,7 +46,7 @@ export class Launch implements StartEvents {
   readonly firstSignalTo: FirstSignalTo | undefined
   /** The connections that become its standard streams. */
   readonly connections: readonly number[]
-  readonly #startProcess: StartProcess
+  readonly #startProcess: StartInScope
   readonly #events: LaunchEvents
   #state: State
 
@@ -54,7 +54,7 @@ export class Launch implements StartEvents {
     id: number,
     scope: ScopeRecord,
     request: ResolvedRequest,
-    startProcess: StartProcess,
+    startProcess: StartInScope,
     events: LaunchEvents
   ) {
     this.id = id
@@ -84,7 +84,8 @@ export class Launch implements StartEvents {
       return socket
     })
     this.#state = { name: 'starting', sockets }
-    const request = { ...state.request, mark: this.scope.mark, command: this.id, stdio }
+    const { scope, id } = this
+    const request = { ...state.request, scope, mark: scope.mark, command: id, stdio }
     const process = this.#startProcess(request, this)
     if (process === undefined) return
     this.#state = { name: 'running', process }

@@ -1,6 +1,7 @@
 /** The interface of the two ways to start a process: posix_spawn(3) and `child_process`. */
 
 import type { Socket } from 'node:net'
+import type { ScopeRecord } from '../containment/scope-record.js'
 import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
 
 export interface StartRequest
@@ -11,6 +12,8 @@ export interface StartRequest
   readonly mark: string
   /** The number of the command in its scope. */
   readonly command: number
+  /** The cgroup that it is born in; undefined for that of the keeper. */
+  readonly cgroup?: string
   /** The three standard streams: a connection, the keeper's own stream, or nothing. */
   readonly stdio: readonly (Socket | 'inherit' | 'ignore')[]
 }
@@ -30,5 +33,12 @@ export interface StartedProcess {
 /**
  * Starts a process in a session of its own. A program that begins a session itself is started in a group that
  * it does not lead. Returns undefined when the start failed: `failed` is called before or after the return.
+ * Throws a `CgroupError` if no process can be born in the cgroup.
  */
 export type StartProcess = (request: StartRequest, events: StartEvents) => StartedProcess | undefined
+
+/** The same, for a process of a scope. */
+export type StartInScope = (
+  request: StartRequest & { readonly scope: ScopeRecord },
+  events: StartEvents
+) => StartedProcess | undefined

@@ -9,6 +9,7 @@ import type { KeeperMessage, WorkerMessage } from '../wire/messages.js'
 import { freeMemory } from './free-memory.js'
 import { Keeper } from './keeper.js'
 import { KeeperLog } from './keeper-log.js'
+import { openWorkerCgroup } from './open-worker-cgroup.js'
 import { startByChildProcess } from './start-by-child-process.js'
 import { startByPosixSpawn } from './start-by-posix-spawn.js'
 import { StdioServer } from './stdio-server.js'
@@ -28,7 +29,10 @@ const workerGone = new Promise<void>((resolve) => link.once('close', () => resol
 const log = new KeeperLog(worker)
 const { native, adoptsOrphans: isSubreaper, why } = await platform.adoptOrphans()
 const workerMark = process.env[keeperMarkName] as string
-const stdioServer = await openStdioServer()
+const stdioServer = await orFail(() => StdioServer.open(workerMark, onConnection, () => keeper.status()))
+// Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
+const posixSpawn = isSubreaper ? native?.posixSpawn : undefined
+const cgroup = await orFail(() => openWorkerCgroup(workerMark, posixSpawn === undefined ? undefined : native))
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
 const rights = new WorkerRights(worker, isWorkerGone, () => {
@@ -38,14 +42,14 @@ const rights = new WorkerRights(worker, isWorkerGone, () => {
 const keeper = new Keeper({
   native,
   isSubreaper,
+  cgroup: cgroup.folder,
   worker,
   workerMark,
   stdioServer,
-  // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
   startProcess:
-    isSubreaper && native?.posixSpawn !== undefined
-      ? startByPosixSpawn(native.posixSpawn, native.inNewGroup)
-      : startByChildProcess,
+    native === undefined || posixSpawn === undefined
+      ? startByChildProcess
+      : startByPosixSpawn(posixSpawn, native.inNewGroup),
   isWorkerGone,
   send,
   logStrays: (processes) => log.logStrays(processes)
@@ -84,7 +88,8 @@ freeMemory(native)
 send({
   type: 'ready',
   containment: keeper.census.containment,
-  ...(why === undefined ? {} : { why }),
+  why: cgroup.folder === undefined ? (why ?? cgroup.why) : undefined,
+  cgroup: cgroup.folder,
   path: stdioServer.path,
   secret: stdioServer.secret
 })
@@ -98,10 +103,10 @@ function onConnection(connection: number): void {
   else supervisor.stackSampler.attach(stdioServer.take(connection) as Socket)
 }
 
-/** Without this socket no command can have streams: on failure, sends the reason to the worker and exits. */
-async function openStdioServer(): Promise<StdioServer> {
+/** On failure, sends the reason to the worker and exits. */
+async function orFail<Part>(open: () => Part): Promise<Awaited<Part>> {
   try {
-    return await StdioServer.open(workerMark, onConnection, () => keeper.status())
+    return await open()
   } catch (error) {
     const message = encode({ type: 'start-failed', why: (error as Error).message })
     await new Promise((resolve) => link.write(message, resolve))
@@ -132,6 +137,7 @@ async function shutDown(cause: string, exitCode: number): Promise<void> {
     // The leftovers of the hooks.
     await keeper.endAll('worker-gone').catch(() => {})
   }
+  attempt(() => keeper.close())
   if (log.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }

@@ -26,10 +26,10 @@ export class KeeperLink extends KeeperLifecycle {
     return scope
   }
 
-  /** Opens a scope of a lost keeper of this worker. */
-  inheritScope(scope: number, opening: ScopeOpening): void {
+  /** Opens a scope of a lost keeper of this worker. `cgroup` is the worker's cgroup that it has used. */
+  inheritScope(scope: number, opening: ScopeOpening, cgroup: string | undefined): void {
     this.openScopes.add(scope)
-    this.channel.sendInBatch({ type: 'open', scope, opening, isInherited: true })
+    this.channel.sendInBatch({ type: 'open', scope, opening, isInherited: true, cgroup })
   }
 
   /** Sets the deadline of a scope, in ms of the shared clock (`time/shared-clock.ts`); undefined for none. */

@@ -34,6 +34,7 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
 }
 
 // The same on every system.
+export { CgroupError } from './cgroup-error.js'
 export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
 export type * from './platform.js'
 export { mayCallSetsid } from './setsid-commands.js'

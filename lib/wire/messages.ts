@@ -129,9 +129,9 @@ export type WorkerMessage =
   | { type: 'remove-hooks'; url: string }
   /**
    * Opens a scope. `isInherited`: a lost keeper had it, and may have started processes that are unknown to
-   * the worker.
+   * the worker. `cgroup` is the directory of the worker's cgroup that the lost keeper has used.
    */
-  | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true }
+  | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true; cgroup?: string | undefined }
   /** Changes the deadline of a scope. */
   | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
   /** The worker's own environment, for the launches that follow. */
@@ -174,13 +174,14 @@ export type ListedMessage =
 /** From the keeper to its worker. */
 export type KeeperMessage =
   /**
-   * The first message. `why`: why the containment is not the best one of this system. `path` and `secret` are those of the
-   * stdio server.
+   * The first message. `why`: why the containment is not the best one of this system. `cgroup` is the directory
+   * of the worker's cgroup. `path` and `secret` are those of the stdio server.
    */
   | {
       type: 'ready'
       containment: Containment
-      why?: string
+      why?: string | undefined
+      cgroup?: string | undefined
       path: string
       secret: string
     }

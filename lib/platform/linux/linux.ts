@@ -9,6 +9,7 @@ import { adoptOrphans } from './become-subreaper.js'
 import { ticksNow } from './boot-clock.js'
 import { bootId, unknownBoot } from './boot-id.js'
 import { defaultPath } from './c-library.js'
+import { linuxCgroups } from './cgroup/linux-cgroups.js'
 import { describeProcess } from './describe-process.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
@@ -30,12 +31,13 @@ export const linux: Platform = {
   allPids,
   allProcesses,
   argumentTextOf,
-  bestContainment: 'subreaper',
+  bestContainment: 'cgroup',
   bootId,
   bracketedNameOf,
   canDropRights,
   childrenOf,
   childrenOfMainThread,
+  cgroups: linuxCgroups,
   commandIn,
   commandOf,
   cwdPathOf,

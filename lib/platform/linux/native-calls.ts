@@ -3,7 +3,7 @@
 import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { LibraryHandle } from 'koffi'
-import type { InNewGroup, NativeCalls, PosixSpawn, ReapedChild } from '../platform.js'
+import type { InNewGroup, NativeCalls, ReapedChild } from '../platform.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
 import { isEmulated } from './is-emulated.js'
 import { loadInNewGroup } from './new-group.js'
@@ -36,7 +36,7 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
     const errorCode = (): string => codeOf(koffi.errno())
     return {
       becomeOrphanAdopter: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
-      posixSpawn: posixSpawnOf(library),
+      ...posixSpawnOf(library),
       inNewGroup: inNewGroupOf(library),
       reap(pid) {
         const reaped = waitpid(pid, status, WNOHANG)
@@ -76,14 +76,14 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
   }
 }
 
-function posixSpawnOf(library: LibraryHandle): PosixSpawn | undefined {
+function posixSpawnOf(library: LibraryHandle): Pick<NativeCalls, 'posixSpawn' | 'startsInCgroup'> {
   // vfork(2) is a fork in qemu, so posix_spawn(3) does not hear from its child why it cannot run the program.
-  if (isEmulated()) return undefined
+  if (isEmulated()) return { posixSpawn: undefined, startsInCgroup: false }
   try {
     return loadPosixSpawn(library)
   } catch {
     // An old libc. Node starts commands instead, at the price of a fork.
-    return undefined
+    return { posixSpawn: undefined, startsInCgroup: false }
   }
 }
 
