@@ -204,7 +204,8 @@ suite('the end of a scope', { skip }, () => {
 /** Runs a server in a scope, with a guard and a keeper of its own, and a daemon in a request of that server. */
 async function runServer(guarded: Guarded) {
   const scope = guarded.guard.open({ timeout: false })
-  const env = { ...guarded.witness.env, GUARD_OPTIONS: '{}' }
+  // The keeper of that server is killed, and leaves the directory of its socket.
+  const env = { ...guarded.witness.env, TMPDIR: scope.tempDir(), GUARD_OPTIONS: '{}' }
   scope.spawn(process.execPath, [workerEntry, 'keeper'], { stdio: 'ignore', env })
   const { witness } = guarded
   await eventually('the server serves', () => witness.said.some((line) => line.startsWith('worker ')), 30_000)

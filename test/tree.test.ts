@@ -15,6 +15,7 @@ import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { type Kind, kinds } from './harness/kinds.js'
+import { bestLevel, levelWithoutKoffi, notAtMarks, notBelowCgroup } from './harness/level.js'
 import { childrenOf, environmentOf, lives, statOf } from './harness/proc.js'
 import { grace, type Served, type ServedSetup } from './harness/served.js'
 import { Served as FastifyServed, serve } from './harness/server.js'
@@ -32,8 +33,8 @@ const serveWithoutKoffi: Kind['serve'] = (setup, routes) =>
   new FastifyServed({ ...setup, plugin: withoutKoffi.plugin }).start((_app, served) => routes(served))
 
 const setups: readonly (Pick<Kind, 'name' | 'serve'> & { readonly containment: string })[] = [
-  ...kinds.map((kind) => ({ ...kind, containment: 'subreaper' })),
-  { name: 'Fastify, containment "marks"', serve: serveWithoutKoffi, containment: 'marks' }
+  ...kinds.map((kind) => ({ ...kind, containment: bestLevel })),
+  { name: 'Fastify, containment "marks"', serve: serveWithoutKoffi, containment: levelWithoutKoffi }
 ]
 const [fastify] = kinds as [Kind]
 
@@ -116,7 +117,7 @@ function serveProgram(
 for (const setup of setups) {
   suite(`${setup.name}: the end of a request ends`, () => {
     // Guards of another copy of the package use another keeper.
-    if (setup.containment === 'marks') shareKeeper(() => withoutKoffi.createGuard({ logger: silent }))
+    if (setup.serve === serveWithoutKoffi) shareKeeper(() => withoutKoffi.createGuard({ logger: silent }))
 
     for (const { title, ended, ...program } of isFastify(setup) ? [...cases, ...largeCases] : cases) {
       test(title, async (t) => {
@@ -257,7 +258,9 @@ for (const setup of setups) {
   })
 }
 
-test('where processes are found by marks, an unrelated process with the mark of a scope ends with it', async (t) => {
+test('where processes are found by marks, an unrelated process with the mark of a scope ends with it', {
+  skip: notAtMarks
+}, async (t) => {
   const unrelated: ChildProcess[] = []
   const served = await serveWithoutKoffi({}, (served) => {
     served.get('/run', async (request) => {
@@ -290,7 +293,10 @@ for (const [daemon, file] of [
       await assertClean(served)
     })
 
-    test('lives as long as a scope is open that could have started it, and no longer', async (t) => {
+    // At the level `cgroup`, only the cgroup of its scope counts (see cgroup.test.ts).
+    test('lives as long as a scope is open that could have started it, and no longer', {
+      skip: notBelowCgroup
+    }, async (t) => {
       const served = await serve({}, (app, served) => {
         app.get('/older', async (request) => {
           request.spawn('sleep', ['1000'], { stdio: 'ignore' })
@@ -320,7 +326,7 @@ for (const [daemon, file] of [
     })
 
     // Not tested for direct launch, where the keeper may or may not scan the tree in time to see the daemon.
-    test('escapes without koffi, as the README says', async (t) => {
+    test('escapes without koffi, as the README says', { skip: notAtMarks }, async (t) => {
       const served = await serveProgram({ serve: serveWithoutKoffi }, {}, program)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
@@ -368,7 +374,7 @@ suite('without the guard', { concurrency: true }, () => {
 })
 
 suite('without koffi', () => {
-  test('the log says so once, regardless of the number of guards', async (t) => {
+  test('the log says so once, regardless of the number of guards', { skip: notAtMarks }, async (t) => {
     const { plugin } = withoutKoffi
     const served = await serve({ guard: false }, (app) => {
       for (const _ of ['one context', 'another']) {

@@ -2,6 +2,7 @@
 
 import { Socket } from 'node:net'
 import { platform } from '../platform/current.js'
+import { workerCgroupName } from '../wire/cgroup-names.js'
 import { watchConnection } from '../wire/connection-header.js'
 import { Decoder, encode } from '../wire/framing.js'
 import { keeperMarkName } from '../wire/mark.js'
@@ -9,7 +10,6 @@ import type { KeeperMessage, WorkerMessage } from '../wire/messages.js'
 import { freeMemory } from './free-memory.js'
 import { Keeper } from './keeper.js'
 import { KeeperLog } from './keeper-log.js'
-import { openWorkerCgroup } from './open-worker-cgroup.js'
 import { startByChildProcess } from './start-by-child-process.js'
 import { startByPosixSpawn } from './start-by-posix-spawn.js'
 import { StdioServer } from './stdio-server.js'
@@ -32,7 +32,7 @@ const workerMark = process.env[keeperMarkName] as string
 const stdioServer = await orFail(() => StdioServer.open(workerMark, onConnection, () => keeper.status()))
 // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
 const posixSpawn = isSubreaper ? native?.posixSpawn : undefined
-const cgroup = await orFail(() => openWorkerCgroup(workerMark, posixSpawn === undefined ? undefined : native))
+const cgroup = openWorkerCgroup()
 // The kernel gives an orphan another parent.
 const isWorkerGone = (): boolean => process.ppid !== worker
 const rights = new WorkerRights(worker, isWorkerGone, () => {
@@ -101,6 +101,16 @@ function send(message: KeeperMessage): void {
 function onConnection(connection: number): void {
   if (connection !== watchConnection) keeper.connectionArrived(connection)
   else supervisor.stackSampler.attach(stdioServer.take(connection) as Socket)
+}
+
+/** The directory of the cgroup of the worker, or why there is none. */
+function openWorkerCgroup(): { readonly folder?: string | undefined; readonly why?: string } {
+  const starter = posixSpawn === undefined ? undefined : native
+  try {
+    return { folder: platform.cgroups?.makeWorkerCgroup(workerCgroupName(workerMark), starter) }
+  } catch (error) {
+    return { why: (error as Error).message }
+  }
 }
 
 /** On failure, sends the reason to the worker and exits. */

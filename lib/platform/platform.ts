@@ -137,26 +137,16 @@ export interface OrphanAdoption {
   readonly why?: string
 }
 
-export interface WorkerCgroupRequest {
-  /** The name of its directory. */
-  readonly name: string
-  readonly native: NativeCalls | undefined
-  /**
-   * Whether this process may enter a cgroup to start a process there, if the C library cannot start one in a
-   * cgroup. That may take 15 ms each time.
-   */
-  readonly mayEnter: boolean
-}
-
 /**
  * Cgroups: groups of processes that no process leaves by itself. A cgroup is named by its directory.
  */
 export interface Cgroups {
   /**
    * Makes the cgroup of a worker below that of this process, or takes the one that exists, and tries to start
-   * a process below it. Returns its directory. Throws an `Error` with the reason if that cannot be done.
+   * a process below it. Returns its directory. Throws an `Error` with the reason if that cannot be done, or if
+   * `levelToTry` is against it. `native` is undefined where processes are started by `child_process`.
    */
-  makeWorkerCgroup(request: WorkerCgroupRequest): string
+  makeWorkerCgroup(name: string, native: NativeCalls | undefined): string
   /** Makes a cgroup in that of a worker. Throws a `CgroupError`. */
   makeScopeCgroup(folder: string): void
   /** The cgroups of this user whose names begin so, in all of the hierarchy. Parents before their children. */

@@ -3,8 +3,9 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
+import { levelToTry } from '../../../level-to-try.js'
 import { CgroupError } from '../../cgroup-error.js'
-import type { NativeCalls, WorkerCgroupRequest } from '../../platform.js'
+import type { NativeCalls } from '../../platform.js'
 import { readProc } from '../read-proc.js'
 import { pidsIn, remove, write } from './cgroup-folder.js'
 import { insideCgroup } from './enter-cgroup.js'
@@ -15,11 +16,15 @@ const usefulControllers = ['cpu', 'memory', 'pids']
 // The trial needs no process that runs.
 const noProgram = '/nonexistent'
 
+const whySlow =
+  'this C library cannot start a process in a cgroup (glibc can since 2.39); with ' +
+  'SUBPROCESS_GUARD_CONTAINMENT=cgroup the keeper enters it for each start, which may take 15 ms'
+
 /** Makes the cgroup and returns its directory. Throws an `Error` with the reason and the way out. */
-export function makeWorkerCgroup({ name, native, mayEnter }: WorkerCgroupRequest): string {
-  if (native?.startsInCgroup !== true && !mayEnter) {
-    throw new Error('this C library cannot start a process in a cgroup (glibc can since 2.39)')
-  }
+export function makeWorkerCgroup(name: string, native: NativeCalls | undefined): string {
+  const level = levelToTry()
+  if (level === 'subreaper') throw new Error('SUBPROCESS_GUARD_CONTAINMENT is "subreaper"')
+  if (level === undefined && native?.startsInCgroup !== true) throw new Error(whySlow)
   const own = ownCgroup()
   if (own === undefined) throw new Error('no cgroup of version 2 is mounted here')
   const folder = join(parentOf(own), name)
