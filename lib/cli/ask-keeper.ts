@@ -40,7 +40,7 @@ export async function askKeeper(keeper: number): Promise<KeeperAnswer> {
 
 /** The directory of the keeper's socket, as the keeper sees it. */
 function socketFolderOf(keeper: number): string {
-  const path = platform.listeningSocketsOf(keeper).find((one) => socketPath.test(one))
+  const path = platform.listeningSocketsOf(keeper)?.find((one) => socketPath.test(one))
   if (path === undefined) throw new Error('has no socket')
   return dirname(path)
 }

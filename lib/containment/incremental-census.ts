@@ -49,8 +49,11 @@ export class IncrementalCensus extends MarksCensus {
   async #scanInSlices(): Promise<void> {
     const beganAt = performance.now()
     try {
+      await platform.readAhead?.()
       const steps = this.scanSteps(platform.eachPid())
-      let until = performance.now() + sliceMs
+      // What was read ahead is only known in this turn.
+      const ms = platform.readAhead === undefined ? sliceMs : Number.POSITIVE_INFINITY
+      let until = performance.now() + ms
       for (let step = steps.next(); ; step = steps.next()) {
         if (step.done) {
           this.lastSnapshot = step.value
@@ -58,7 +61,7 @@ export class IncrementalCensus extends MarksCensus {
         }
         if (performance.now() < until) continue
         await turn()
-        until = performance.now() + sliceMs
+        until = performance.now() + ms
       }
     } catch (error) {
       this.lastSnapshot = undefined

@@ -34,7 +34,7 @@ export interface MarksCensusParts {
 }
 
 export class MarksCensus implements Census {
-  readonly containment = 'marks'
+  readonly containment = platform.scanLevel
   readonly #parts: MarksCensusParts
   /** Released processes: they belong to no scope and are never ended. */
   readonly #released = new KnownProcesses()

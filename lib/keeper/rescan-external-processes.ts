@@ -1,7 +1,8 @@
 /** Adopts processes that the keeper did not start, and rescans their trees while their scopes are open. */
 
 import type { ScopeRecord } from '../containment/scope-record.js'
-import type { WorkerMessage } from '../wire/messages.js'
+import { isOutOfDescriptors, platform } from '../platform/current.js'
+import type { ProcessName, WorkerMessage } from '../wire/messages.js'
 import type { ScopeRegistry } from './scope-registry.js'
 
 // How often the trees are rescanned: a descendant must be known before it becomes an orphan.
@@ -17,9 +18,23 @@ export class ExternalProcessTracker {
 
   adopt(scope: ScopeRecord | undefined, { process, command }: WorkerMessage & { type: 'adopt' }): void {
     if (scope === undefined) return
-    scope.external.adopt(process)
+    scope.external.adopt(command.isUnread ? this.#read(scope, process.pid) : process)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#rescans ??= setInterval(() => this.#rescan(), rescanMs)
+  }
+
+  /** Reads when a child of the worker has started. It leads a session, which may outlive it. */
+  #read(scope: ScopeRecord, pid: number): ProcessName {
+    scope.addGroup(pid, { startTick: 0, session: pid })
+    try {
+      const stat = platform.statOf(pid)
+      // If the worker has reaped it in the meantime, its pid may be that of another process.
+      return { pid, startTick: stat?.parent === process.ppid ? stat.startTick : 0 }
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error
+      // Its mark and its session will tell.
+      return { pid, startTick: 0 }
+    }
   }
 
   /** An adopted process has exited. Its descendants still belong to the scope. */

@@ -18,6 +18,8 @@ async function load(): Promise<Platform> {
   switch (ownSystem()) {
     case 'linux':
       return (await import('./linux/linux.js')).linux
+    case 'posix':
+      return (await import('./posix/posix.js')).posix
   }
 }
 
@@ -26,6 +28,8 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
   switch (ownSystem()) {
     case 'linux':
       return (await import('./linux/diagnosis/linux-diagnosis.js')).linuxDiagnosis
+    case 'posix':
+      return (await import('./posix/diagnosis/posix-diagnosis.js')).posixDiagnosis
   }
 }
 

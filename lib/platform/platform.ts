@@ -35,8 +35,9 @@ export interface ProcessStat {
    * process.
    */
   readonly startTick: number
-  /** The processor time that it has used, in clock ticks. */
+  /** The processor time that it has used, in clock ticks; 0 where a list of processes does not show it. */
   readonly cpuTicks: number
+  /** 1 where a list of processes does not show it. */
   readonly threads: number
   /**
    * Identifies the program in memory: the value changes when the process executes another program, and only
@@ -164,7 +165,8 @@ export interface Platform {
 
   /** The strongest level of containment that this operating system can have. */
   readonly bestContainment: Containment
-
+  /** The containment level without native calls: how processes are found that are no children of the keeper. */
+  readonly scanLevel: 'marks' | 'tree'
   /** Why this operating system is not supported. Undefined if it is. */
   whyUnsupportedSystem(): string | undefined
   /** Why no process can be found, and so none can be ended, with the way out. Undefined if they can. */
@@ -181,10 +183,20 @@ export interface Platform {
 
   /** Reads a process. Undefined if there is none with that pid. */
   statOf(pid: number): ProcessStat | undefined
+  /**
+   * The same for a child that this process has started in this turn of the event loop. `'unread'` where a reading takes
+   * too long for each start of a process.
+   */
+  statOfNewChild(pid: number): ProcessStat | 'unread' | undefined
+  /**
+   * Reads all processes without blocking the event loop, so that the other functions know them for the rest of the turn
+   * in which this resolves. Undefined where these read each process by itself.
+   */
+  readonly readAhead: (() => Promise<unknown>) | undefined
   /** The pids of all processes that this user can see. */
   allPids(): number[]
   /** The same, a few at a time. Synchronous: it needs no thread of Node's pool. */
-  eachPid(): Generator<number>
+  eachPid(): Iterable<number>
   /** All processes that this user can see, except those that are left out. */
   allProcesses(isLeftOut?: (pid: number) => boolean): ProcessStat[]
   /**
@@ -309,6 +321,10 @@ export interface Platform {
   makeOwnFolder(use?: (path: string) => void): OwnFolder
   /** All such directories that exist: more than one if another user has occupied the name for some time. */
   ownFolders(): readonly string[]
+  /** Directories for the sockets of keepers, besides those that the environment names. */
+  readonly sharedFolders: readonly string[]
+  /** How long the path of a socket may be. A longer one is truncated silently. */
+  readonly maxSocketPathBytes: number
   /** Sorts directories: first those in which no other user can rename anything. */
   protectedFirst(places: readonly string[]): string[]
 
@@ -319,9 +335,9 @@ export interface Platform {
   removeFolder(path: string): Promise<void>
   /**
    * The paths of the Unix sockets that a process listens on, as that process sees them. Throws if they are
-   * hidden.
+   * hidden. Undefined where no process tells them.
    */
-  listeningSocketsOf(pid: number): string[]
+  listeningSocketsOf(pid: number): string[] | undefined
   /**
    * Opens a directory at a path as another process sees it, which may have mounts of its own. Throws a system
    * error.

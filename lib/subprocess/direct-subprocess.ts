@@ -36,8 +36,10 @@ export function guardDirectChild(
     overrideMethod(child, 'kill', killNothing)
   } else {
     // The worker is the parent and has not reaped the process, so no other process has this pid.
-    const name = { pid, startTick: platform.statOf(pid)?.startTick ?? 0 }
-    owner.link.adopt(owner.keeperScope, name, { number, firstSignalTo })
+    const stat = platform.statOfNewChild(pid)
+    const isUnread = stat === 'unread' || undefined
+    const startTick = stat === 'unread' ? 0 : (stat?.startTick ?? 0)
+    owner.link.adopt(owner.keeperScope, { pid, startTick }, { number, firstSignalTo, isUnread })
   }
   // `stdio` is undefined if Node was out of descriptors.
   const streams = (child.stdio ?? []).filter((stream) => stream instanceof Socket)

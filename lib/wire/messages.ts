@@ -29,6 +29,8 @@ export interface ExternalCommand {
   readonly number: number
   /** Default: that of the scope. */
   readonly firstSignalTo?: FirstSignalTo | undefined
+  /** The worker has just spawned it as the leader of a session, and the keeper has to read when it started. */
+  readonly isUnread?: true | undefined
 }
 
 /** The fields of a failed system call, as in the `'error'` event of `child_process`. */

@@ -6,10 +6,6 @@ import { isAbsolute, join } from 'node:path'
 import { platform } from '../platform/current.js'
 import { socketFolderPrefix } from './folder-names.js'
 
-// sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)). A longer path is truncated
-// silently.
-const maxPathBytes = 107
-
 /** Matches the path of a keeper's socket. */
 export const socketPath = /\/subprocess-guard-[^/]+\/stdio$/
 
@@ -28,15 +24,15 @@ export async function openSocketFolder(
   listen: (path: string) => Promise<void>,
   failures: string[] = []
 ): Promise<string> {
-  const places = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? '', '/dev/shm'].filter((place) => place !== '')
-  for (const parent of platform.protectedFirst(places)) {
+  const places = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? '', ...platform.sharedFolders]
+  for (const parent of platform.protectedFirst(places.filter((place) => place !== ''))) {
     // A relative path means something else in the keeper: its working directory is not that of the worker.
     if (!isAbsolute(parent)) {
       failures.push(`${JSON.stringify(parent)} is not an absolute path`)
       continue
     }
     const template = join(parent, socketFolderPrefix(workerMark))
-    if (Buffer.byteLength(socketIn(`${template}XXXXXX`)) > maxPathBytes) {
+    if (Buffer.byteLength(socketIn(`${template}XXXXXX`)) > platform.maxSocketPathBytes) {
       failures.push(`${parent}: path too long for a socket`)
       continue
     }

@@ -1,0 +1,66 @@
+/** The users and groups of a process, as it tells them itself or as ps lists them. */
+
+import type { ProcessRights } from '../platform.js'
+import { statOf } from './listed-processes.js'
+import type { ListedProcess } from './parse-ps.js'
+
+// One ps for each batch of orders would double the time of a start. So orders that are read within that time after
+// the worker has changed its rights are still carried out, in ms.
+const usedForMs = 1_000
+
+/** The rights of a process, always those of the process that has the pid now. Undefined if they are hidden. */
+export function openRights(pid: number): ProcessRights | undefined {
+  if (pid === process.pid) return { read: ownRights, close() {} }
+  const stat = statOf(pid)
+  return stat === undefined ? undefined : new ListedRights(stat)
+}
+
+/** Whether such rights include another user to change to: those of root, and of a process with two users. */
+export function canDropRights(rights: string): boolean {
+  const [effective, real] = rights.split(' ')
+  return effective === '0' || effective !== real
+}
+
+/** The effective user of a process. Undefined if there is no process with that pid, or if it is hidden. */
+export function ownerOf(pid: number): number | undefined {
+  return statOf(pid)?.user
+}
+
+export function usersOf(pid: number): { real: number; effective: number } | undefined {
+  const stat = statOf(pid)
+  return stat === undefined ? undefined : { real: stat.realUser, effective: stat.user }
+}
+
+function ownRights(): string {
+  return [process.geteuid?.(), process.getuid?.(), process.getgid?.()].join(' ')
+}
+
+class ListedRights implements ProcessRights {
+  readonly #first: ListedProcess
+  #text: string | undefined
+  #readAt = Number.NEGATIVE_INFINITY
+
+  constructor(first: ListedProcess) {
+    this.#first = first
+  }
+
+  read(): string | undefined {
+    if (performance.now() - this.#readAt < usedForMs) return this.#text
+    const { pid, startTick } = this.#first
+    try {
+      const stat = statOf(pid)
+      this.#text = stat?.startTick === startTick ? rightsIn(stat) : undefined
+    } catch {
+      // They may have changed.
+      this.#text = undefined
+    }
+    this.#readAt = performance.now()
+    return this.#text
+  }
+
+  close(): void {}
+}
+
+function rightsIn({ user, realUser, realGroup }: ListedProcess): string {
+  return [user, realUser, realGroup].join(' ')
+}

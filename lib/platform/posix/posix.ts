@@ -1,0 +1,72 @@
+/** macOS and other systems without `/proc`: processes are found by ps(1), and no system call is made that Node lacks. */
+
+import type { Platform } from '../platform.js'
+import { bootId, unknownBoot } from './boot-by-first-process.js'
+import { argumentTextOf, bracketedNameOf, commandIn, commandOf, describeProcess } from './describe-listed.js'
+import { findOrphanAdopter } from './find-adopter-by-trial.js'
+import { environmentOf, environmentTextOf, listEnvironmentsAhead, variableIn } from './listed-environments.js'
+import { allPids, allProcesses, childrenOf, listAhead, statOf } from './listed-processes.js'
+import { canDropRights, openRights, ownerOf, usersOf } from './listed-rights.js'
+import { makeOwnFolder, ownFolders, protectedFirst } from './own-folder.js'
+import { removeFolder } from './remove-folder-by-path.js'
+import { signalByPid } from './signal-by-pid.js'
+import { ticksNow } from './wall-clock.js'
+import { whyNoList } from './why-no-list.js'
+
+const whyNoNativeCalls = `on ${process.platform} no process is made the parent of orphans`
+
+export const posix: Platform = {
+  adoptOrphans: async () => ({ native: undefined, adoptsOrphans: false, why: whyNoNativeCalls }),
+  allPids,
+  allProcesses,
+  argumentTextOf,
+  bestContainment: 'tree',
+  bootId,
+  bracketedNameOf,
+  canDropRights,
+  childrenOf,
+  childrenOfMainThread: (pid) => childrenOf({ pid }),
+  commandIn,
+  commandOf,
+  // The path leads nowhere, or to another directory, once this one was removed or renamed.
+  cwdPathOf: () => process.cwd(),
+  describeProcess,
+  eachPid: () => allPids().values(),
+  environmentOf,
+  environmentTextOf,
+  findOrphanAdopter: () => findOrphanAdopter(statOf),
+  // ps does not tell. A leader that would die of the signal gets it a moment before its children, and not with them.
+  hasDefaultAction: () => false,
+  // ps does not tell.
+  isSetuid: () => false,
+  kernelWaitOf: () => undefined,
+  listeningSocketsOf: () => undefined,
+  listsOwnPids: () => statOf(process.pid) !== undefined,
+  loadNativeCalls: async () => new Error(whyNoNativeCalls),
+  makeOwnFolder,
+  // sockaddr_un.sun_path holds 104 bytes including the terminating zero on macOS and BSD.
+  maxSocketPathBytes: 103,
+  openFolderOf: (_pid, path) => ({ path, close() {} }),
+  openRights,
+  ownerOf,
+  ownFolders,
+  pidNamespace: () => '0',
+  pidNamespaceOf: () => '0',
+  pidsInNamespaces: (pid) => [pid],
+  processorWaitOf: () => undefined,
+  protectedFirst,
+  readAhead: () => Promise.all([listAhead(), listEnvironmentsAhead()]),
+  removeFolder,
+  scanLevel: 'tree',
+  sharedFolders: ['/tmp'],
+  signalByPid,
+  statOf,
+  statOfNewChild: () => 'unread',
+  ticksNow,
+  unknownBoot,
+  usersOf,
+  variableIn,
+  whyNoProcessIsVisible: whyNoList,
+  whyUnsupported: whyNoList,
+  whyUnsupportedSystem: () => undefined
+}
