@@ -130,7 +130,9 @@ async function endInWorker(
     record.external.adopt(process)
     record.commands.started(commandNumber(index), process.pid)
   }
-  const ended = await terminate(census, record, native)
+  const scanner = census
+  // What lists processes for it is no subprocess of the request.
+  const ended = await captureIn(undefined, () => terminate(scanner, record, native))
   const { scanFailure: why } = record
   if (why !== undefined) log.error({ why, scope: opening.id }, scanFailedMessage)
   census.close(

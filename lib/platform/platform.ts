@@ -189,6 +189,11 @@ export interface Platform {
    */
   statOfNewChild(pid: number): ProcessStat | 'unread' | undefined
   /**
+   * How long this process has been blocked by programs that list processes, in ms: it neither waited for something else
+   * nor used the processor then.
+   */
+  blockedByReadingMs(): number
+  /**
    * Reads all processes without blocking the event loop, so that the other functions know them for the rest of the turn
    * in which this resolves. Undefined where these read each process by itself.
    */

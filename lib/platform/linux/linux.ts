@@ -30,6 +30,7 @@ export const linux: Platform = {
   allProcesses,
   argumentTextOf,
   bestContainment: 'subreaper',
+  blockedByReadingMs: () => 0,
   bootId,
   bracketedNameOf,
   canDropRights,
