@@ -12,6 +12,7 @@ import { terminate } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import { type NativeCalls, type ProcessStat, platform } from '../platform/current.js'
+import { captureIn } from '../subprocess/capture.js'
 import { workerIn } from '../wire/mark.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from '../wire/messages.js'
 import { censusOfLostScopes } from './census-of-lost-scopes.js'
@@ -121,7 +122,8 @@ async function endInWorker(identified: IdentifiedScope, log: Logger): Promise<En
     record.external.adopt(process)
     record.commands.started(commandNumber(index), process.pid)
   }
-  const ended = await terminate(census, record, native)
+  // What lists processes for it is no subprocess of the request.
+  const ended = await captureIn(undefined, () => terminate(census, record, native))
   const { scanFailure: why } = record
   if (why !== undefined) log.error({ why, scope: opening.id }, scanFailedMessage)
   census.close(

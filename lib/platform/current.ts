@@ -19,7 +19,7 @@ async function load(): Promise<Platform> {
     case 'linux':
       return (await import('./linux/linux.js')).linux
     case 'posix':
-      return (await import('./posix/posix.js')).posix
+      return (await import('./posix/posix-by-ps.js')).posixByPs
   }
 }
 

@@ -214,7 +214,6 @@ export interface Platform {
 
   /** The strongest level of containment that this operating system can have. */
   readonly bestContainment: Containment
-
   /** The containment level without native calls: how processes are found that are no children of the keeper. */
   readonly scanLevel: 'marks' | 'tree'
   /** Why this operating system is not supported. Undefined if it is. */
@@ -238,6 +237,11 @@ export interface Platform {
    * too long for each start of a process.
    */
   statOfNewChild(pid: number): ProcessStat | 'unread' | undefined
+  /**
+   * How long this process has been blocked by programs that list processes, in ms: it neither waited for something else
+   * nor used the processor then.
+   */
+  blockedByReadingMs(): number
   /**
    * Reads all processes without blocking the event loop, so that the other functions know them for the rest of the turn
    * in which this resolves. Undefined where these read each process by itself.

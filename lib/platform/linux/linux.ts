@@ -32,6 +32,7 @@ export const linux: Platform = {
   allProcesses,
   argumentTextOf,
   bestContainment: 'cgroup',
+  blockedByReadingMs: () => 0,
   bootId,
   bracketedNameOf,
   canDropRights,

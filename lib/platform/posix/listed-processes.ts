@@ -5,13 +5,12 @@ import { ProcessListError } from '../process-list-error.js'
 import { type ListedProcess, listProcesses, parseProcesses } from './parse-ps.js'
 import { PsReading } from './ps-reading.js'
 
-const list = new PsReading(listProcesses, (output) => {
-  const processes = new Map<number, ListedProcess>()
-  for (const listed of parseProcesses(output)) if (!isOwnPs(listed)) processes.set(listed.pid, listed)
-  if (!processes.has(process.pid))
-    throw new ProcessListError(`ps does not list this process: ${output.split('\n', 1)}`)
-  return processes
-})
+interface List {
+  readonly byPid: ReadonlyMap<number, ListedProcess>
+  readonly childrenByParent: ReadonlyMap<number, number[]>
+}
+
+const list = new PsReading(listProcesses, indexed)
 
 /** Reads the list without blocking the event loop, for the rest of the turn in which this resolves. */
 export function listAhead(): Promise<void> {
@@ -20,23 +19,38 @@ export function listAhead(): Promise<void> {
 
 /** A process. Undefined if there is none with that pid. */
 export function statOf(pid: number): ListedProcess | undefined {
-  const listed = list.get().get(pid)
+  const listed = list.get().byPid.get(pid)
   if (listed !== undefined || !isOwnAndAlive(pid)) return listed
   // It was born after the reading.
   list.forget()
-  return list.get().get(pid)
+  return list.get().byPid.get(pid)
 }
 
 export function allProcesses(isLeftOut: (pid: number) => boolean = () => false): ProcessStat[] {
-  return [...list.get().values()].filter(({ pid }) => !isLeftOut(pid))
+  return [...list.get().byPid.values()].filter(({ pid }) => !isLeftOut(pid))
 }
 
 export function allPids(): number[] {
-  return [...list.get().keys()]
+  return [...list.get().byPid.keys()]
 }
 
 export function childrenOf({ pid }: Pick<ProcessStat, 'pid'>): number[] {
-  return allProcesses().flatMap((listed) => (listed.parent === pid ? listed.pid : []))
+  return list.get().childrenByParent.get(pid) ?? []
+}
+
+function indexed(output: string): List {
+  const byPid = new Map<number, ListedProcess>()
+  const childrenByParent = new Map<number, number[]>()
+  for (const listed of parseProcesses(output)) {
+    const { pid, parent } = listed
+    if (isOwnPs(listed)) continue
+    byPid.set(pid, listed)
+    const siblings = childrenByParent.get(parent)
+    if (siblings === undefined) childrenByParent.set(parent, [pid])
+    else siblings.push(pid)
+  }
+  if (byPid.has(process.pid)) return { byPid, childrenByParent }
+  throw new ProcessListError(`ps does not list this process: ${output.split('\n', 1)}`)
 }
 
 /** Whether a process has that pid that this one may signal. Those of other users may be hidden, in each reading. */

@@ -7,6 +7,7 @@ import { ProcessListError } from '../process-list-error.js'
 
 // A ps that waits for something for ever must not stop the keeper. It takes 5 to 50 ms.
 const timeoutMs = 5_000
+const longestMs = 500
 const maxBuffer = 1024 * 1024 * 1024
 
 /** The usual places first: the server's PATH may name another program. */
@@ -22,11 +23,21 @@ const environment = {
   TZ: 'UTC0'
 }
 
+let blockedMs = 0
+
+/** How long this process has waited for ps, in ms. */
+export function blockedByReadingMs(): number {
+  return blockedMs
+}
+
 /** The output of ps. Throws a `ProcessListError` if it cannot be run. */
 export function runPs(args: readonly string[]): string {
   const path = psPath
   if (path === undefined) throw missing()
+  const startedAt = performance.now()
   const { error, stdout, stderr } = runOnce(path, args)
+  // If it took longer, this process was probably paused meanwhile.
+  blockedMs += Math.min(performance.now() - startedAt, longestMs)
   if (error !== undefined) throw failed(error)
   // The exit status tells nothing: it is 1 for a column that is unknown or may not be shown.
   if (stdout === '')

@@ -9,18 +9,20 @@ import { allPids, allProcesses, childrenOf, listAhead, statOf } from './listed-p
 import { canDropRights, openRights, ownerOf, usersOf } from './listed-rights.js'
 import { makeOwnFolder, ownFolders, protectedFirst } from './own-folder.js'
 import { removeFolder } from './remove-folder-by-path.js'
+import { blockedByReadingMs } from './run-ps.js'
 import { signalByPid } from './signal-by-pid.js'
 import { ticksNow } from './wall-clock.js'
 import { whyNoList } from './why-no-list.js'
 
 const whyNoNativeCalls = `on ${process.platform} no process is made the parent of orphans`
 
-export const posix: Platform = {
+export const posixByPs: Platform = {
   adoptOrphans: async () => ({ native: undefined, adoptsOrphans: false, why: whyNoNativeCalls }),
   allPids,
   allProcesses,
   argumentTextOf,
   bestContainment: 'tree',
+  blockedByReadingMs,
   bootId,
   bracketedNameOf,
   canDropRights,
