@@ -179,10 +179,10 @@ suite('a directory for the keeper’s socket', () => {
   }
 })
 
-for (const [containment, launch, env] of [
-  [bestLevel, 'keeper', {}],
-  [bestLevel, 'direct', {}],
-  [levelWithoutKoffi, 'keeper', { GUARD_PACKAGE: withoutKoffi.url }]
+for (const [containment, launch, env, levelOfOthers] of [
+  [bestLevel, 'keeper', {}, 'subreaper'],
+  [bestLevel, 'direct', {}, 'subreaper'],
+  [levelWithoutKoffi, 'keeper', { GUARD_PACKAGE: withoutKoffi.url }, 'marks']
 ] as const) {
   suite(`a worker that is killed, containment "${containment}", launch: ${launch}`, () => {
     test('leaves nothing where PATH has no ps and TMPDIR is read-only', async () => {
@@ -193,7 +193,7 @@ for (const [containment, launch, env] of [
     test('leaves nothing where /proc hides the processes of other users (hidepid)', {
       skip: noHiding
     }, async () => {
-      await assertNothingLeft({ launch, user: nobody, within: withHidepid, env }, containment)
+      await assertNothingLeft({ launch, user: nobody, within: withHidepid, env }, levelOfOthers)
     })
   })
 }

@@ -51,8 +51,8 @@ export interface Census extends Scanner {
   members(scope: ScopeRecord, most?: number, command?: number): Member[]
   isEmpty(scope: ScopeRecord, command?: number): boolean
   /**
-   * Finds the processes of this scope from now on. A lost keeper may have started some, in a cgroup of the
-   * scope below `cgroup`.
+   * Finds the processes of this scope from now on. A lost keeper may have started some in the cgroup with this
+   * directory.
    */
   open(scope: ScopeRecord, cgroup?: string): void
   /** A command was started for the scope. `pid` is its leader. */

@@ -2,12 +2,11 @@
 
 import { basename, join } from 'node:path'
 import { type Cgroups, platform } from '../platform/current.js'
-import { parseScopeCgroupName, scopeCgroupName } from '../wire/cgroup-names.js'
+import { scopeCgroupName, scopeOfCgroup } from '../wire/cgroup-names.js'
 import type { ScopeRecord } from './scope-record.js'
 
 export class ScopeCgroups {
   readonly #cgroups: Cgroups
-  readonly #worker: number
   /** The directory of the cgroup of the worker. Undefined if no scope gets a cgroup here. */
   readonly #folder: string | undefined
   /** The cgroups of each scope: more than one if a lost keeper had commands of it. */
@@ -15,23 +14,16 @@ export class ScopeCgroups {
   /** Those of closed scopes that could not be removed yet. */
   readonly #left = new Set<string>()
 
-  constructor(cgroups: Cgroups, worker: number, folder?: string) {
+  constructor(cgroups: Cgroups, folder?: string) {
     this.#cgroups = cgroups
-    this.#worker = worker
     this.#folder = folder
   }
 
-  /**
-   * Takes over what lost keepers have made for the scope in this cgroup of the worker. They may have left
-   * processes frozen.
-   */
+  /** Takes over the cgroup that a lost keeper may have made for the scope. */
   inherit(scope: ScopeRecord, folder: string): void {
-    const found = this.#cgroups.below(folder).filter((path) => {
-      const name = parseScopeCgroupName(basename(path))
-      return name?.scope === scope.number && !this.#isOtherKeeper(name.keeper)
-    })
-    for (const path of found) attempt(() => this.#cgroups.thaw(path))
-    if (found.length > 0) this.#folders.set(scope, found)
+    this.#folders.set(scope, [folder])
+    // The keeper may have been lost while it had stopped the processes.
+    attempt(() => this.#cgroups.thaw(folder))
   }
 
   /** Whether commands start in cgroups. */
@@ -71,7 +63,7 @@ export class ScopeCgroups {
     if (path === undefined || at < 0) return undefined
     // A removed cgroup has ` (deleted)` after its path.
     const [below = ''] = path.slice(at + name.length).split(/[/ ]/, 1)
-    return parseScopeCgroupName(below)?.scope
+    return scopeOfCgroup(below)
   }
 
   /** Stops the processes of the scope. Resolves with a function that lets them run again. */
@@ -119,12 +111,6 @@ export class ScopeCgroups {
 
   #of(scope: ScopeRecord): readonly string[] {
     return this.#folders.get(scope) ?? []
-  }
-
-  /** A keeper whose worker has changed its rights goes on with what it has started, in the same scope. */
-  #isOtherKeeper(pid: number): boolean {
-    const stat = pid === process.pid ? undefined : platform.statOf(pid)
-    return stat?.alive === true && stat.parent === this.#worker
   }
 }
 

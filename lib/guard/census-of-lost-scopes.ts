@@ -25,5 +25,5 @@ function create(): Census {
     })
   })
   const { cgroups } = platform
-  return cgroups === undefined ? census : new CgroupCensus(census, new ScopeCgroups(cgroups, process.pid))
+  return cgroups === undefined ? census : new CgroupCensus(census, new ScopeCgroups(cgroups))
 }

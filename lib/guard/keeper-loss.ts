@@ -41,7 +41,7 @@ export interface LostScope extends LostProcesses {
 /** A lost scope whose processes are identified by pid and start time. */
 interface IdentifiedScope extends Pick<LostScope, 'scope' | 'opening' | 'releasedAdopted' | 'folders'> {
   readonly mark: string
-  /** The cgroup of the worker. Undefined if the lost keeper had none. */
+  /** The directory of the cgroup that the lost keeper may have made. */
   readonly cgroup: string | undefined
   /** To be ended. */
   readonly processes: readonly ProcessName[]
@@ -82,7 +82,7 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
     releasedAdopted,
     folders,
     mark: link.markOf(scope),
-    cgroup: link.cgroup,
+    cgroup: link.cgroupOf(scope),
     processes: [...external, ...stats.map(({ pid, startTick }) => ({ pid, startTick }))],
     releasedCommands: releasedCommands.map((pid) => ({ pid, startTick: startTickOf(pid) }))
   }

@@ -61,7 +61,7 @@ export class Keeper {
     const { native, isSubreaper, cgroup, worker, workerMark, stdioServer, startProcess } = parts
     const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
-    const cgroups = platform.cgroups && new ScopeCgroups(platform.cgroups, worker, cgroup)
+    const cgroups = platform.cgroups && new ScopeCgroups(platform.cgroups, cgroup)
     this.#cgroups = cgroups
     const unscopedRecord = new UnscopedRecord(workerMark, native)
     this.#unscopedRecord = unscopedRecord

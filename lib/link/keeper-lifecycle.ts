@@ -103,8 +103,8 @@ export class KeeperLifecycle {
     return this.#greeting?.why
   }
 
-  /** The directory of the worker's cgroup, which has one for each scope. Undefined if the keeper has none. */
-  get cgroup(): string | undefined {
+  /** The directory of the worker's cgroup. Undefined if the keeper has none. */
+  protected get cgroup(): string | undefined {
     return this.#greeting?.cgroup
   }
 

@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path'
 import { platform } from '../platform/current.js'
-import { parseScopeCgroupName, workerCgroupPrefix, workerMarkOfCgroup } from '../wire/cgroup-names.js'
+import { scopeOfCgroup, workerCgroupPrefix, workerMarkOfCgroup } from '../wire/cgroup-names.js'
 import { markOf, workerScope } from '../wire/mark.js'
 
 interface WorkerCgroup {
@@ -21,7 +21,7 @@ export class LeftoverCgroups {
     this.#dead = this.#all.filter(({ workerMark }) => isDead(workerMark))
     const marks = new Map<number, string>()
     for (const { workerMark, folder } of this.#scopeCgroups()) {
-      const scope = parseScopeCgroupName(basename(folder))?.scope ?? workerScope
+      const scope = scopeOfCgroup(basename(folder)) ?? workerScope
       for (const pid of platform.cgroups?.pidsIn(folder) ?? []) marks.set(pid, markOf(workerMark, scope))
     }
     return marks

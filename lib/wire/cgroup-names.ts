@@ -24,8 +24,8 @@ export function scopeCgroupName(scope: number, keeper: number): string {
   return `${scope}.${keeper}`
 }
 
-/** The scope and the keeper in such a name. */
-export function parseScopeCgroupName(name: string): { scope: number; keeper: number } | undefined {
-  const [, scope, keeper] = /^(\d+)\.(\d+)$/.exec(name) ?? []
-  return scope === undefined ? undefined : { scope: Number(scope), keeper: Number(keeper) }
+/** The number of the scope in such a name. Undefined if it is another name. */
+export function scopeOfCgroup(name: string): number | undefined {
+  const [, scope] = /^(\d+)\.\d+$/.exec(name) ?? []
+  return scope === undefined ? undefined : Number(scope)
 }

@@ -129,7 +129,7 @@ export type WorkerMessage =
   | { type: 'remove-hooks'; url: string }
   /**
    * Opens a scope. `isInherited`: a lost keeper had it, and may have started processes that are unknown to
-   * the worker. `cgroup` is the directory of the worker's cgroup that the lost keeper has used.
+   * the worker. `cgroup` is the directory of the cgroup that the lost keeper may have made for it.
    */
   | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true; cgroup?: string | undefined }
   /** Changes the deadline of a scope. */

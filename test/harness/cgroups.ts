@@ -37,10 +37,15 @@ export function cgroupOf(pid: number): string | undefined {
   }
 }
 
+/** The directories of all cgroups. Parents come before their children. */
+export function allCgroups(): string[] {
+  return mount === undefined ? [] : foldersBelow(mountOfCgroups)
+}
+
 /** The directories of the cgroup of a worker and of those below it, wherever they are. */
 export function cgroupsOf(worker: number): string[] {
   const below = new RegExp(`/subprocess-guard\\.[^/]*\\.${worker}\\.[^/]*(/|$)`)
-  return foldersBelow(mountOfCgroups).filter((folder) => below.test(folder))
+  return allCgroups().filter((folder) => below.test(folder))
 }
 
 let made = 0
@@ -90,10 +95,27 @@ function isRemoved(folder: string): boolean {
   }
 }
 
+/** Parents come before their children. Other tests make and remove cgroups meanwhile. */
 function foldersBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ parentPath, name }) => join(parentPath, name))
+  const found: string[] = []
+  const waiting = [folder]
+  for (let at = waiting.shift(); at !== undefined; at = waiting.shift()) {
+    for (const name of namesIn(at)) {
+      found.push(join(at, name))
+      waiting.push(join(at, name))
+    }
+  }
+  return found
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { withFileTypes: true })
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
 }
 
 /** The directory of a cgroup, by its path in the hierarchy. */

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aliveAfter, endAll, listOf, type Origin } from './alive.js'
+import { removeCgroups } from './cgroups-left.js'
 import { lastBegunFile, type TestEvent } from './result.js'
 
 export interface Failure {
@@ -91,6 +92,7 @@ export async function runFile(
   const left = await aliveAfter(origin, isLate ? 0 : goneWithinMs)
   if (left.length > 0) await endAll(origin)
   const ms = performance.now() - startedAt
+  const leftCgroups = removeCgroups(realm)
   const leftFiles = readdirSync(tmp)
   const lastBegun = readIfThere(join(folder, lastBegunFile)) || 'none'
   const result = summaryOf(file, ms, eventsIn(results), readFileSync(printed, 'utf8'))
@@ -103,6 +105,8 @@ export async function runFile(
     fail(`it ended with ${status ?? signal}; last to begin: ${lastBegun}`)
   else if (left.length > 0) fail('it has left processes', listOf(left))
   else if (failures.length === 0 && leftFiles.length > 0) fail(`it has left files: ${leftFiles.join(', ')}`)
+  else if (failures.length === 0 && leftCgroups.length > 0)
+    fail(`it has left cgroups: ${leftCgroups.join(', ')}`)
   else if (result.passed + result.skipped.length + failures.length === 0) fail('it has no test')
   return { ...result, failures }
 }
