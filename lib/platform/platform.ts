@@ -301,6 +301,8 @@ export interface Platform {
 
   // Files and sockets
 
+  /** Where execvp(3) looks for a program if PATH is not set: directories, as in PATH. */
+  defaultPath(): string
   /**
    * Finds or makes the directory that all servers of this user share, and calls `use` with it. If another user
    * has occupied its name, or `use` throws, it is in another place, which `ownFolders` finds. Throws an

@@ -8,6 +8,7 @@ import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js
 import { adoptOrphans } from './become-subreaper.js'
 import { ticksNow } from './boot-clock.js'
 import { bootId, unknownBoot } from './boot-id.js'
+import { defaultPath } from './c-library.js'
 import { describeProcess } from './describe-process.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
@@ -38,6 +39,7 @@ export const linux: Platform = {
   commandIn,
   commandOf,
   cwdPathOf,
+  defaultPath,
   describeProcess,
   eachPid,
   environmentOf,

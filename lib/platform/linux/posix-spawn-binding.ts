@@ -15,12 +15,13 @@ const POSIX_SPAWN_SETSID = 0x80
 // fcntl.h (asm-generic, and every architecture that Node runs on)
 const F_GETFL = 3
 const F_SETFL = 4
-// The structures are opaque. These sizes are more than those of any libc: glibc has 336, 80 and 128 bytes.
+// The structures are opaque. These sizes are more than those of any libc: glibc and musl have 336, 80 and 128
+// bytes, and less on 32-bit machines.
 const attributesBytes = 1_024
 const actionsBytes = 512
 const signalSetBytes = 512
 
-/** Throws if the libc lacks one of the functions (glibc before 2.29, musl before 1.1.24). */
+/** Throws if the C library lacks a function or flag (glibc before 2.29, musl before 1.1.24). */
 export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
   const declare = (signature: string): KoffiFunc<(...args: unknown[]) => number> => library.func(signature)
   const spawn = declare(
@@ -39,26 +40,27 @@ export function loadPosixSpawn(library: LibraryHandle): PosixSpawn {
   const inGroup = attributesOf(declare, POSIX_SPAWN_SETPGROUP)
   const setGroup = declare('int posix_spawnattr_setpgroup(void *, int)')
   const actions = Buffer.alloc(actionsBytes)
-  const pid = Buffer.alloc(4)
+  // In the byte order of the machine.
+  const pid = new Int32Array(1)
 
   return ({ path, args, env, cwd, stdio, group }) => {
     if (group !== undefined) setGroup(inGroup, group)
     const attributes = group === undefined ? inOwnSession : inGroup
     initActions(actions)
     try {
-      addFolder(actions, cwd)
+      let error = addFolder(actions, cwd)
       for (const [target, source] of stdio.entries()) {
         if (source === 'ignore') {
-          addOpen(actions, target, '/dev/null', constants.O_RDWR, 0)
+          error ||= addOpen(actions, target, '/dev/null', constants.O_RDWR, 0)
         } else {
           const descriptor = source === 'inherit' ? target : source
           makeBlocking(fcntl, descriptor)
           // Also if both are the same: that clears close-on-exec.
-          addCopy(actions, descriptor, target)
+          error ||= addCopy(actions, descriptor, target)
         }
       }
-      const error = spawn(pid, path, actions, attributes, [...args, null], [...env, null])
-      return error === 0 ? pid.readInt32LE() : -error
+      error ||= spawn(pid, path, actions, attributes, [...args, null], [...env, null])
+      return error === 0 ? (pid[0] as number) : -error
     } finally {
       destroyActions(actions)
     }
@@ -71,13 +73,14 @@ function attributesOf(declare: (signature: string) => (...args: unknown[]) => nu
   // All bits: sigfillset(3) omits the signals that glibc reserves for itself, which would then stay ignored.
   const every = Buffer.alloc(signalSetBytes, 0xff)
   const none = Buffer.alloc(signalSetBytes)
-  declare('int posix_spawnattr_init(void *)')(attributes)
-  declare('int posix_spawnattr_setflags(void *, short)')(
-    attributes,
-    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | flag
-  )
-  declare('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every)
-  declare('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)
+  const flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | flag
+  const errors = [
+    declare('int posix_spawnattr_init(void *)')(attributes),
+    declare('int posix_spawnattr_setflags(void *, short)')(attributes, flags),
+    declare('int posix_spawnattr_setsigdefault(void *, const void *)')(attributes, every),
+    declare('int posix_spawnattr_setsigmask(void *, const void *)')(attributes, none)
+  ]
+  if (errors.some((error) => error !== 0)) throw new Error('the C library lacks a flag of posix_spawn')
   return attributes
 }
 

@@ -2,6 +2,7 @@
 
 import { closeSync } from 'node:fs'
 import type { Finding, NativeCalls } from '../../platform.js'
+import { cLibraryName } from '../c-library.js'
 import { loadNativeCalls } from '../native-calls.js'
 import { canListChildren } from '../process-children.js'
 
@@ -25,20 +26,11 @@ function koffiMissing(error: Error): Finding {
     severity: 'problem',
     says: isAbsent
       ? 'koffi is not installed, so the keeper cannot become a subreaper.'
-      : `koffi does not work on this ${process.arch} machine with ${libcName()}: ${problem}.`,
+      : `koffi does not work on this ${process.arch} machine with ${cLibraryName()}: ${problem}.`,
     toDo: isAbsent
       ? 'Install optional dependencies: no --omit=optional, no --no-optional, and a lock file made with them.'
       : 'Install it on the machine where the server runs: koffi has a build for each architecture and libc.'
   }
-}
-
-/** The libc that Node was built for. A native library must be built for the same. */
-function libcName(): string {
-  // Skip the network part of the report, which may look up names. Supported by Node 20.13 and newer.
-  Object.assign(process.report, { excludeNetwork: true })
-  const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
-  const version = header?.glibcVersionRuntime
-  return version === undefined ? 'musl' : `glibc ${version}`
 }
 
 function checkChildren(): Finding {
