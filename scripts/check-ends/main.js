@@ -1,5 +1,5 @@
-// Checks that on this system a deadline, a killed keeper and a killed worker leave nothing of a tree of shells with a daemon, and that nothing
-// else is ended: `main.js LEVEL`. LEVEL is the containment level that the guard must reach. It needs a POSIX shell with mkfifo and setsid.
+// Checks that on this system a deadline, a killed keeper and a killed worker leave nothing of a tree of shells with a daemon: `main.js LEVEL`.
+// LEVEL is the containment level that the guard must reach. It needs a POSIX shell with mkfifo and setsid.
 // `npm test` checks far more, but needs more programs and a fast processor.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
@@ -20,7 +20,7 @@ const command = fileURLToPath(
     .replace(/package\.json$/, 'dist/cli/subprocess-guard.js')
 )
 const folder = mkdtempSync(join(tmpdir(), 'ends-'))
-// The sweep ends nothing that others have left.
+// The keepers of this check end nothing that others have left.
 process.env.SUBPROCESS_GUARD_REALM = `ends-${process.pid}`
 const workers = []
 try {
@@ -53,11 +53,12 @@ async function check() {
   await late.tree.assertGone()
   console.log(`  a deadline of ${deadlineMs} ms leaves nothing`)
 
-  const spared = await begin(guarded, '/')
-  execFileSync(process.execPath, [command, 'sweep'], { stdio: 'inherit' })
-  await spared.tree.assertAlive()
-  assert.equal(await spared.answer, '200 ended with 0')
-  console.log('  a sweep leaves a living worker alone')
+  const seen = await begin(guarded, '/')
+  const list = execFileSync(process.execPath, [command, 'ps'], { encoding: 'utf8' })
+  assert.match(list, new RegExp(`^worker ${guarded.worker.pid} `, 'm'))
+  await seen.tree.assertAlive()
+  assert.equal(await seen.answer, '200 ended with 0')
+  console.log('  ps shows the worker, and its tree ends by itself')
 
   const orphaned = await begin(guarded, '/')
   process.kill(guarded.keeper, 'SIGKILL')

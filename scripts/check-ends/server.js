@@ -1,5 +1,5 @@
 // A worker of main.js: `server.js TIMEOUT`, or `server.js` for one without a guard. A request names a program and its arguments. `/deadline` has
-// that timeout; a request for `/` reaches no deadline.
+// that timeout; `/` reaches no deadline.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
