@@ -104,18 +104,19 @@ function loadInCgroup(declare: Declare) {
     const setCgroup = declare('int posix_spawnattr_setcgroup_np(void *, int)')
     const getFlags = declare('int posix_spawnattr_getflags(void *, void *)')
     const setFlags = declare('int posix_spawnattr_setflags(void *, short)')
-    const flags = Buffer.alloc(2)
+    // In the byte order of the machine.
+    const flags = new Int16Array(1)
     return (attributes: Buffer, cgroup: string, start: () => number): number => {
       const descriptor = openFolder(cgroup)
       getFlags(attributes, flags)
-      setFlags(attributes, flags.readInt16LE() | POSIX_SPAWN_SETCGROUP)
+      setFlags(attributes, (flags[0] as number) | POSIX_SPAWN_SETCGROUP)
       setCgroup(attributes, descriptor)
       try {
         const result = start()
         if (cgroupErrors.has(-result)) throw new CgroupError(cgroup, new Error(getSystemErrorName(result)))
         return result
       } finally {
-        setFlags(attributes, flags.readInt16LE())
+        setFlags(attributes, flags[0])
         closeSync(descriptor)
       }
     }
