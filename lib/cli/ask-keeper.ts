@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { platform } from '../platform/current.js'
 import { statusHeader } from '../wire/connection-header.js'
-import { socketIn, socketPath } from '../wire/socket-folder.js'
+import { socketPath } from '../wire/socket-folder.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 
 // A keeper answers within milliseconds, unless it is stopped.
@@ -27,7 +27,7 @@ export async function askKeeper(keeper: number): Promise<KeeperAnswer> {
     // The keeper may have mounts of its own, and the full path of its socket may be too long to connect to.
     const folder = platform.openFolderOf(keeper, socketFolderOf(keeper))
     try {
-      const status = JSON.parse(await answerAt(socketIn(folder.path)))
+      const status = JSON.parse(await answerAt(platform.socketOf(folder.path)))
       if (!isStatus(status)) return { type: 'silent', why: notUnderstood }
       return { type: 'answered', status }
     } finally {

@@ -1,16 +1,19 @@
 /** Creates the census, which finds the processes of each scope, for the containment level of the keeper. */
 
 import type { Census } from '../containment/census.js'
+import { ContainerCensus } from '../containment/container-census.js'
 import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { HybridCensus } from '../containment/hybrid-census.js'
 import { MarksCensus, type MarksCensusParts } from '../containment/marks-census.js'
 import { SubreaperCensus } from '../containment/subreaper-census.js'
 import type { UnscopedRecord } from '../containment/unscoped-record.js'
-import type { NativeCalls } from '../platform/current.js'
+import type { Containers, NativeCalls } from '../platform/current.js'
 
 export interface CensusParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
+  /** Undefined on a system without them. */
+  readonly containers: Containers | undefined
   /** Whether this is the pid of the living worker. */
   readonly isWorker: (pid: number) => boolean
   /** The process that adopts the orphans of the worker. */
@@ -21,6 +24,11 @@ export interface CensusParts {
 }
 
 export function createCensus(parts: CensusParts): Census {
+  const { containers } = parts
+  return containers === undefined ? createCensusByDescent(parts) : new ContainerCensus(containers)
+}
+
+function createCensusByDescent(parts: CensusParts): Census {
   const { native, isSubreaper, isWorker, adopter, unscopedRecord, onStrays } = parts
   const scanParts: MarksCensusParts = { isWorker, adopter, fallback: unscopedRecord }
   if (native === undefined || !isSubreaper) return new MarksCensus(scanParts)

@@ -1,9 +1,10 @@
 /** The keeper: receives the worker's orders and passes each to the part that carries it out. */
 
 import type { Census } from '../containment/census.js'
+import { ContainerCensus } from '../containment/container-census.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { UnscopedRecord } from '../containment/unscoped-record.js'
-import type { NativeCalls, ScopeProcess } from '../platform/current.js'
+import { type Containers, type NativeCalls, platform, type ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
@@ -13,16 +14,20 @@ import { statusOf } from './describe-scope.js'
 import { endEverything } from './end-everything.js'
 import { LaunchRegistry } from './launch-registry.js'
 import { listProcesses } from './list-scope-processes.js'
+import { OpeningConnections } from './open-stream.js'
 import type { StartProcess } from './process-starter.js'
 import { ScopeReleaser } from './release-from-scope.js'
 import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
+import { startInContainer } from './start-in-container.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
 export interface KeeperParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
+  /** Undefined on a system without them. */
+  readonly containers: Containers | undefined
   /** Pid of the worker. */
   readonly worker: number
   /** The common prefix of the marks of all scopes of this worker. */
@@ -53,8 +58,8 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { native, isSubreaper, worker, workerMark, stdioServer, startProcess, isWorkerGone } = parts
-    const { send, logStrays } = parts
+    const { native, isSubreaper, containers, worker, workerMark, stdioServer, startProcess } = parts
+    const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
     const unscopedRecord = new UnscopedRecord(workerMark, native)
     this.#unscopedRecord = unscopedRecord
@@ -68,6 +73,7 @@ export class Keeper {
     const census = createCensus({
       native,
       isSubreaper,
+      containers,
       isWorker: (pid) => pid === worker && !isWorkerGone(),
       adopter: this.adopter,
       unscopedRecord,
@@ -77,7 +83,8 @@ export class Keeper {
     const launches = new LaunchRegistry({
       census,
       stdioServer,
-      startProcess,
+      connections: platform.usesNamedPipes ? new OpeningConnections(stdioServer) : stdioServer,
+      startProcess: census instanceof ContainerCensus ? startInContainer(census) : startProcess,
       isWorkerGone,
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
@@ -86,7 +93,7 @@ export class Keeper {
     this.#launches = launches
     this.#closer = closer
     this.#scopes = new ScopeRegistry({ census, closer, native, unscopedRecord, workerMark })
-    this.#externals = new ExternalProcessTracker(this.#scopes)
+    this.#externals = new ExternalProcessTracker(this.#scopes, census)
     this.#releaser = new ScopeReleaser(census, unscopedRecord, send)
     this.#unscoped = new UnscopedProcesses({ census, closer, unscopedRecord, workerMark, logStrays })
   }

@@ -26,11 +26,12 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const workerGone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const log = new KeeperLog(worker)
+const containers = await platform.loadContainers?.()
 const { native, adoptsOrphans: isSubreaper, why } = await platform.adoptOrphans()
+const whyNotBest = containers === undefined ? why : containers.why
 const workerMark = process.env[keeperMarkName] as string
 const stdioServer = await openStdioServer()
-// The kernel gives an orphan another parent.
-const isWorkerGone = (): boolean => process.ppid !== worker
+const isWorkerGone = (): boolean => platform.isParentGone(worker)
 const rights = new WorkerRights(worker, isWorkerGone, () => {
   supervisor.retire()
   send({ type: 'retired' })
@@ -38,6 +39,7 @@ const rights = new WorkerRights(worker, isWorkerGone, () => {
 const keeper = new Keeper({
   native,
   isSubreaper,
+  containers,
   worker,
   workerMark,
   stdioServer,
@@ -56,6 +58,7 @@ const supervisor = new WorkerSupervisor({
   worker,
   keeper,
   native,
+  containers,
   isWorkerGone,
   workerGone,
   send,
@@ -84,7 +87,7 @@ freeMemory(native)
 send({
   type: 'ready',
   containment: keeper.census.containment,
-  ...(why === undefined ? {} : { why }),
+  ...(whyNotBest === undefined ? {} : { why: whyNotBest }),
   path: stdioServer.path,
   secret: stdioServer.secret
 })

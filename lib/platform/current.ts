@@ -18,6 +18,8 @@ async function load(): Promise<Platform> {
   switch (ownSystem()) {
     case 'linux':
       return (await import('./linux/linux.js')).linux
+    case 'windows':
+      return (await import('./windows/windows.js')).windows
   }
 }
 
@@ -26,10 +28,13 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
   switch (ownSystem()) {
     case 'linux':
       return (await import('./linux/diagnosis/linux-diagnosis.js')).linuxDiagnosis
+    case 'windows':
+      return (await import('./windows/diagnosis/windows-diagnosis.js')).windowsDiagnosis
   }
 }
 
 // The same on every system.
+export type * from './containers.js'
 export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
 export type * from './platform.js'
 export { mayCallSetsid } from './setsid-commands.js'
