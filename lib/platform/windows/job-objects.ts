@@ -39,6 +39,8 @@ export interface JobCalls {
    * again.
    */
   terminateJob(job: Handle, exitCode: number): void
+  /** Lets the processes of the job go on when its last handle is closed. */
+  keepWhenClosed(job: Handle): void
 }
 
 export function loadJobCalls(library: WindowsLibrary): JobCalls {
@@ -69,6 +71,7 @@ export function loadJobCalls(library: WindowsLibrary): JobCalls {
   // Without JOB_OBJECT_LIMIT_BREAKAWAY_OK, no member can leave.
   const limits = Buffer.alloc(limitsLayout.size)
   limits.writeUInt32LE(JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, koffi.offsetof(limitsLayout, 'flags'))
+  const noLimits = Buffer.alloc(limitsLayout.size)
   const limitsNow = Buffer.alloc(limitsLayout.size)
   // JOBOBJECT_BASIC_ACCOUNTING_INFORMATION: four times, and four numbers.
   const accounting = Buffer.alloc(48)
@@ -122,6 +125,10 @@ export function loadJobCalls(library: WindowsLibrary): JobCalls {
         peakMemoryBytes: limitsNow.readUIntLE(peakAt, Math.min(pointerBytes, 6))
       }
     },
-    terminateJob: (job, exitCode) => void check('TerminateJobObject', terminate(job, exitCode))
+    terminateJob: (job, exitCode) => void check('TerminateJobObject', terminate(job, exitCode)),
+    keepWhenClosed(job) {
+      const { length } = noLimits
+      check('SetInformationJobObject', set(job, JobObjectExtendedLimitInformation, noLimits, length))
+    }
   }
 }

@@ -8,19 +8,15 @@ import { loadProcessExitCalls, type ProcessExitCalls } from './process-exits.js'
 import { loadProcessHandleCalls, type ProcessHandleCalls } from './process-handles.js'
 import { loadStandardStreamCalls } from './standard-streams.js'
 import { loadStartProcess, type StartProcess } from './start-process.js'
-import { loadStdioPipeCalls, type StdioPipeCalls } from './stdio-pipes.js'
 import { type ListProcesses, loadListProcesses } from './system-processes.js'
-import { loadWindowsLibrary } from './windows-library.js'
+import { type Handle, loadWindowsLibrary } from './windows-library.js'
 
-export interface WindowsCalls
-  extends JobCalls,
-    ProcessHandleCalls,
-    ProcessExitCalls,
-    StdioPipeCalls,
-    ConsoleCalls {
+export interface WindowsCalls extends JobCalls, ProcessHandleCalls, ProcessExitCalls, ConsoleCalls {
   readonly startProcess: StartProcess
   readonly listProcesses: ListProcesses
   readonly closeWindows: CloseWindows
+  /** The handle of a descriptor of this process. */
+  readonly handleOf: (descriptor: number) => Handle
 }
 
 /** Loads the calls. Resolves with the reason if they cannot be loaded. */
@@ -36,10 +32,10 @@ export async function loadWindowsCalls(): Promise<WindowsCalls | Error> {
       ...consoles,
       ...loadProcessHandleCalls(library),
       ...loadProcessExitCalls(library),
-      ...loadStdioPipeCalls(library),
       startProcess: loadStartProcess(library, streams, consoles, createProcess),
       listProcesses: loadListProcesses(library),
-      closeWindows: loadCloseWindows(library)
+      closeWindows: loadCloseWindows(library),
+      handleOf: library.handleOf
     }
   } catch (error) {
     return error as Error

@@ -23,6 +23,8 @@ export interface WindowsLibrary {
   /** Throws the error of the last call if its result is 0. Returns the result. */
   check(syscall: string, result: number): number
   closeHandle(handle: Handle): void
+  /** The handle of a descriptor of this process. */
+  handleOf(descriptor: number): Handle
   readPointer(buffer: Buffer, at: number): number
   writePointer(buffer: Buffer, at: number, value: number | bigint): void
 }
@@ -52,6 +54,8 @@ export async function loadWindowsLibrary(): Promise<WindowsLibrary> {
       return result
     },
     closeHandle: (handle) => void closeHandle(handle),
+    // The descriptors are those of the C library in Node.js, which exports this function of libuv.
+    handleOf: declareIn(process.execPath, 'intptr_t uv_get_osfhandle(int)'),
     // Addresses have 47 bits at most.
     readPointer: (buffer, at) =>
       pointerBytes === 8 ? Number(buffer.readBigUInt64LE(at)) : buffer.readUInt32LE(at),
