@@ -4,6 +4,7 @@
  * its event loop.
  */
 
+import { endContainers } from '../containment/end-containers.js'
 import { scanFailedMessage, uninspected } from '../containment/ended-processes.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { IncrementalCensus } from '../containment/incremental-census.js'
@@ -13,7 +14,13 @@ import { ScopeRecord } from '../containment/scope-record.js'
 import { terminate } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
-import { type NativeCalls, type ProcessStat, platform } from '../platform/current.js'
+import {
+  type Containers,
+  loadContainers,
+  type NativeCalls,
+  type ProcessStat,
+  platform
+} from '../platform/current.js'
 import { captureIn } from '../subprocess/capture.js'
 import { workerIn } from '../wire/mark.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from '../wire/messages.js'
@@ -84,7 +91,10 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
     folders,
     mark: link.markOf(scope),
     processes: [...external, ...stats.map(({ pid, startTick }) => ({ pid, startTick }))],
-    releasedCommands: releasedCommands.map((pid) => ({ pid, startTick: startTickOf(pid) }))
+    // Elsewhere nobody looks for them.
+    releasedCommands: platform.findsProcessesByMark
+      ? releasedCommands.map((pid) => ({ pid, startTick: startTickOf(pid) }))
+      : []
   }
 }
 
@@ -105,6 +115,9 @@ async function endInWorker(
   { mark, opening, processes, releasedCommands, releasedAdopted }: IdentifiedScope,
   log: Logger
 ): Promise<EndedProcess[]> {
+  const containers = await loadContainers()
+  // What the keeper had started there has ended with it.
+  if (containers !== undefined) return endContained(containers, processes, opening)
   loading ??= platform.loadNativeCalls().then((native) => (native instanceof Error ? undefined : native))
   const native = await loading
   census ??= new IncrementalCensus({
@@ -138,6 +151,17 @@ async function endInWorker(
     ended.some(({ ended }) => ended === 'survived')
   )
   record.external.close()
+  return ended
+}
+
+async function endContained(
+  containers: Containers,
+  processes: readonly ProcessName[],
+  opening: ScopeOpening
+): Promise<EndedProcess[]> {
+  const adopted = processes.flatMap(({ pid }) => containers.adopt(pid) ?? [])
+  const ended = await endContainers(() => adopted, opening, platform.commandOf)
+  for (const container of adopted) if (container.isEmpty()) container.close()
   return ended
 }
 

@@ -1,7 +1,7 @@
 /** Runs the keeper process: connects its parts, and ends everything when the worker is gone. */
 
 import { Socket } from 'node:net'
-import { platform } from '../platform/current.js'
+import { loadContainers, platform } from '../platform/current.js'
 import { watchConnection } from '../wire/connection-header.js'
 import { Decoder, encode } from '../wire/framing.js'
 import { keeperMarkName } from '../wire/mark.js'
@@ -26,7 +26,8 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const workerGone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const log = new KeeperLog(worker)
-const containers = await platform.loadContainers?.()
+const containers = await loadContainers()
+containers?.serve?.(worker)
 const { native, adoptsOrphans: isSubreaper, why } = await platform.adoptOrphans()
 const whyNotBest = containers === undefined ? why : containers.why
 const workerMark = process.env[keeperMarkName] as string

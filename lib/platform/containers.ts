@@ -53,6 +53,8 @@ export interface Containers {
   readonly containment: Containment
   /** Why the containment is not the best one of this system. */
   readonly why?: string
+  /** This process is the keeper of that worker, and a child of it. */
+  serve?(worker: number): void
   /** Starts a command. Undefined if that failed: `failed` is called before or after the return. */
   start(command: ContainedCommand, events: ContainerEvents): Container | undefined
   /**

@@ -1,5 +1,6 @@
 /** The operating system that this process runs on. All other folders import it from here. */
 
+import type { Containers } from './containers.js'
 import { ownSystem } from './own-system.js'
 import type { Platform, PlatformDiagnosis } from './platform.js'
 
@@ -21,6 +22,13 @@ async function load(): Promise<Platform> {
     case 'windows':
       return (await import('./windows/windows.js')).windows
   }
+}
+
+/** Loads what holds and ends process trees in place of signals. Undefined on a system where signals do. */
+export async function loadContainers(): Promise<Containers | undefined> {
+  return ownSystem() === 'windows'
+    ? (await import('./windows/choose-containers.js')).loadContainers()
+    : undefined
 }
 
 /** Loads the checks of `subprocess-guard doctor`. Servers and keepers do not need them. */

@@ -1,7 +1,6 @@
 /** What an operating system has to offer: each supported system implements `Platform` once. */
 
 import type { Containment } from '../containment-level.js'
-import type { Containers } from './containers.js'
 
 /** A living process, described for people. */
 export interface ScopeProcess {
@@ -342,8 +341,6 @@ export interface Platform {
 
   // Where systems differ in kind
 
-  /** What ends process trees in place of signals. Absent on a system where signals do. */
-  loadContainers?(): Promise<Containers>
   /** Whether processes are found by the marks in their environments. */
   readonly findsProcessesByMark: boolean
   /** Whether the parent of this process, which had this pid, has ended. */

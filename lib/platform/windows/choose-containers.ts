@@ -8,17 +8,20 @@ import { loadWindowsCalls } from './windows-calls.js'
 
 let hasParentEnded: (() => boolean) | undefined
 
-/** Loads the containers for a keeper, which is a child of its worker. */
 export async function loadContainers(): Promise<Containers> {
   const calls = await loadWindowsCalls()
   if (calls instanceof Error) return treeContainers(`koffi could not be loaded: ${calls.message}`)
   useProcessList(calls.listProcesses)
-  // Held open, so that no other process gets the pid of the worker.
-  const worker = calls.openProcess(process.ppid)
-  if (worker !== undefined) hasParentEnded = () => calls.hasEnded(worker)
-  // Commands share the console of the worker, if it has one, as without a keeper.
-  calls.joinConsoleOf(process.ppid)
-  return jobContainers(calls)
+  return {
+    ...jobContainers(calls),
+    serve(worker) {
+      // Held open, so that no other process gets its pid.
+      const process = calls.openProcess(worker)
+      if (process !== undefined) hasParentEnded = () => calls.hasEnded(process)
+      // Commands share the console of the worker, if it has one, as without a keeper.
+      calls.joinConsoleOf(worker)
+    }
+  }
 }
 
 /** Unlike elsewhere, a process keeps the pid of its parent when that has ended. */

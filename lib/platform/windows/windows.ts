@@ -3,7 +3,7 @@
 import { tmpdir } from 'node:os'
 import { isatty } from 'node:tty'
 import type { Platform } from '../platform.js'
-import { isParentGone, loadContainers } from './choose-containers.js'
+import { isParentGone } from './choose-containers.js'
 import { signalByPid, supportsSignal } from './end-process.js'
 import { bootId, folderOf, socketOf } from './own-place.js'
 import {
@@ -54,7 +54,6 @@ export const windows: Platform = {
   kernelWaitOf: unknown,
   listeningSocketsOf: () => [],
   listsOwnPids: () => true,
-  loadContainers,
   loadNativeCalls: async () => new Error('Windows has none of them'),
   makeOwnFolder: () => {
     throw new Error('Windows needs none')
