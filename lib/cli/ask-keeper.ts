@@ -27,12 +27,20 @@ export async function askKeeper(keeper: number): Promise<KeeperAnswer> {
     // The keeper may have mounts of its own, and the full path of its socket may be too long to connect to.
     const folder = platform.openFolderOf(keeper, socketFolderOf(keeper))
     try {
-      const status = JSON.parse(await answerAt(platform.socketOf(folder.path)))
-      if (!isStatus(status)) return { type: 'silent', why: notUnderstood }
-      return { type: 'answered', status }
+      return await askKeeperAt(platform.socketOf(folder.path))
     } finally {
       folder.close()
     }
+  } catch (error) {
+    return { type: 'silent', why: whyOf(error as NodeJS.ErrnoException) }
+  }
+}
+
+/** Asks the keeper with this socket. Never rejects. */
+export async function askKeeperAt(socket: string): Promise<KeeperAnswer> {
+  try {
+    const status = JSON.parse(await answerAt(socket))
+    return isStatus(status) ? { type: 'answered', status } : { type: 'silent', why: notUnderstood }
   } catch (error) {
     return { type: 'silent', why: whyOf(error as NodeJS.ErrnoException) }
   }

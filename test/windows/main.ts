@@ -3,6 +3,8 @@
  * one has failed. The package koffi for Windows must be installed.
  */
 
+import './command-line.js'
+import './commands.js'
 import './faults.js'
 import { runTests } from './run-tests.js'
 

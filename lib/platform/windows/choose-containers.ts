@@ -4,14 +4,14 @@ import type { Containers } from '../containers.js'
 import { jobContainers } from './job-containers.js'
 import { statOf, useProcessList } from './process-list.js'
 import { treeContainers } from './tree-containers.js'
-import { loadWindowsCalls } from './windows-calls.js'
+import { loadWindowsCalls, type WindowsCalls } from './windows-calls.js'
 
 let hasParentEnded: (() => boolean) | undefined
 
 export async function loadContainers(): Promise<Containers> {
   const calls = await loadWindowsCalls()
   if (calls instanceof Error) return treeContainers(`koffi could not be loaded: ${calls.message}`)
-  useProcessList(calls.listProcesses)
+  useProcessList(calls.listProcesses, (pid) => commandLineOf(calls, pid))
   return {
     ...jobContainers(calls),
     serve(worker) {
@@ -27,4 +27,12 @@ export async function loadContainers(): Promise<Containers> {
 /** Unlike elsewhere, a process keeps the pid of its parent when that has ended. */
 export function isParentGone(parent: number): boolean {
   return hasParentEnded?.() ?? statOf(parent) === undefined
+}
+
+function commandLineOf(calls: WindowsCalls, pid: number): string | undefined {
+  const process = calls.openProcess(pid)
+  if (process === undefined) return undefined
+  const line = calls.commandLineOfProcess(process)
+  calls.closeHandle(process)
+  return line
 }

@@ -12,6 +12,8 @@ import type { Handle } from './windows-library.js'
 
 // That of a process that Node.js ends, too.
 const killedExitCode = 1
+/** The system starts it for a program with a console, and it ends with the last one. */
+const consoleHost = 'conhost.exe'
 /** With these codes Node.js emits an error that names the command. It throws the others. */
 const emittedCodes = new Set(['EACCES', 'EAGAIN', 'EMFILE', 'ENFILE', 'ENOENT'])
 
@@ -134,7 +136,8 @@ class JobContainer implements Container {
   }
 
   members(): ProcessStat[] {
-    return this.#calls.jobPids(this.#job).flatMap((pid) => statOf(pid) ?? [])
+    const stats = this.#calls.jobPids(this.#job).flatMap((pid) => statOf(pid) ?? [])
+    return stats.filter(({ name }) => name !== consoleHost)
   }
 
   isEmpty(): boolean {

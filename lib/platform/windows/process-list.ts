@@ -7,11 +7,16 @@ import { shortCommand } from '../short-command.js'
 import type { ListProcesses, WindowsProcess } from './system-processes.js'
 
 let listProcesses: ListProcesses | undefined
+let commandLineOf: (pid: number) => string | undefined = () => undefined
 let current: ReadonlyMap<number, WindowsProcess> | undefined
 
-/** From now on this process can list processes. */
-export function useProcessList(list: ListProcesses): void {
+/** From now on this process can list processes, and read the command lines of some. */
+export function useProcessList(
+  list: ListProcesses,
+  readCommandLine: (pid: number) => string | undefined
+): void {
   listProcesses = list
+  commandLineOf = readCommandLine
 }
 
 /** All processes, by pid. One list serves for one turn of the event loop. Empty without native calls. */
@@ -78,8 +83,8 @@ export function statFrom(process: Partial<WindowsProcess> & { readonly pid: numb
   }
 }
 
-export function commandOf(stat: ProcessStat, knownCommand = bracketedNameOf(stat)): string {
-  return shortCommand(knownCommand)
+export function commandOf(stat: ProcessStat, knownCommand?: string): string {
+  return shortCommand(knownCommand ?? commandLineOf(stat.pid) ?? bracketedNameOf(stat))
 }
 
 export function bracketedNameOf({ name, pid }: ProcessStat): string {
