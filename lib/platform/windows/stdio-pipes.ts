@@ -22,7 +22,7 @@ const bufferBytes = 65_536
 export interface StdioPipeCalls {
   /**
    * Creates a pipe for one connection, with a name like `\\.\pipe\name`. Only this user can connect, and only
-   * from this machine. Throws a system error: EPERM if the name is taken.
+   * from this machine. Throws a system error: EPERM or EBUSY if the name is taken.
    */
   createStdioPipe(name: string): Handle
   /**
