@@ -14,6 +14,7 @@ export async function loadContainers(): Promise<Containers> {
   useProcessList(calls.listProcesses, (pid) => commandLineOf(calls, pid))
   return {
     ...jobContainers(calls),
+    stop: calls.stopWaiting,
     serve(worker) {
       // Held open, so that no other process gets its pid.
       const process = calls.openProcess(worker)

@@ -75,7 +75,7 @@ export function loadJobCalls(library: WindowsLibrary): JobCalls {
   const limitsNow = Buffer.alloc(limitsLayout.size)
   // JOBOBJECT_BASIC_ACCOUNTING_INFORMATION: four times, and four numbers.
   const accounting = Buffer.alloc(48)
-  let list = Buffer.alloc(8 + 64 * pointerBytes)
+  let list = Buffer.alloc(8 + 16 * pointerBytes)
 
   const queryAccounting = (job: Handle): void => {
     const { length } = accounting

@@ -32,10 +32,11 @@ export interface WindowsStart {
   readonly job: Handle
 }
 
-/** The caller closes the handle of a started process. A failure is reported as Node.js does. */
-export type StartProcess = (
-  start: WindowsStart
-) => CreatedProcess | { readonly code: string; readonly errno: number }
+/** A failure is reported as Node.js does. */
+export type StartResult = CreatedProcess | { readonly code: string; readonly errno: number }
+
+/** The caller closes the handle of a started process. */
+export type StartProcess = (start: WindowsStart) => StartResult
 
 export function loadStartProcess(
   { declare, closeHandle }: WindowsLibrary,
