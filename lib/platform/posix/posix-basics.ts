@@ -17,7 +17,7 @@ type Common =
   | 'usesNamedPipes'
   | 'whyNoRelease'
 
-export const posix: Pick<Platform, Common> = {
+export const posixBasics: Pick<Platform, Common> = {
   canPassOn: () => true,
   findsProcessesByMark: true,
   folderOf: dirname,
