@@ -72,8 +72,8 @@ await build({
   chunkNames: 'chunks/[name]-[hash]',
   packages: 'external'
 })
-for (const entry of ['worker-main', 'watched-main']) {
-  await bundle(`build/test/harness/${entry}.js`, {
+for (const entry of ['harness/worker-main', 'harness/watched-main', 'windows/server-main']) {
+  await bundle(`build/test/${entry}.js`, {
     external: ['fastify-subprocess-guard', 'close-with-grace'],
     // Fastify and Express are CommonJS.
     banner: {

@@ -8,6 +8,7 @@ import { rehearse } from './program.js'
 import { play, type SceneResult } from './run.js'
 import { Server } from './server.js'
 import { goneWithinMs, graceMs } from './settings.js'
+import { listen } from './windows-processes.js'
 
 interface Run {
   readonly name: string
@@ -39,7 +40,9 @@ try {
 
 /** Returns the exit status. */
 async function demo(): Promise<number> {
-  if (process.platform !== 'linux') throw new Error('it reads /proc, which exists only on Linux')
+  if (process.platform === 'win32') listen()
+  else if (process.platform !== 'linux')
+    throw new Error('it knows how to find processes on Linux and Windows only')
   const { program, startMs } = await rehearse(`${demoMark}.0`)
   const timeoutMs = Math.max(shortestTimeoutMs, Math.min(Math.ceil(startMs) * 4, longestTimeoutMs))
   say(`Each request starts ${program.description}.`)
@@ -68,7 +71,10 @@ async function run(name: string, server: Server): Promise<Run> {
   servers.push(server)
   await server.ready()
   if (server.keeper !== undefined) {
-    const facts = `PID ${server.keeper}, ${memoryOf(rowsOf([server.keeper]))}, containment "${server.containment}"`
+    const rows = rowsOf([server.keeper])
+    // Windows does not tell the memory of another process.
+    const memory = rows.length === 0 ? '' : `${memoryOf(rows)}, `
+    const facts = `PID ${server.keeper}, ${memory}containment "${server.containment}"`
     say(`  the keeper, one for each worker: ${facts}; scene 3 counts it, too`)
   }
   const scenes: SceneResult[] = []

@@ -1,4 +1,7 @@
-/** The program that the routes start: Python with a process pool, else a shell pipeline. */
+/**
+ * The program that the routes start: Python with a process pool, else a shell pipeline. On Windows, a tree of
+ * Node.js processes.
+ */
 
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
@@ -14,7 +17,12 @@ export interface Program {
 /** How many processes of the program compute at the same time. It prints a `computing` line for each. */
 export const computingProcesses = 3
 
-const programs: readonly Program[] = [
+const programOfWindows: Program = {
+  file: process.execPath,
+  args: [fileURLToPath(new URL('compute-main.js', import.meta.url))],
+  description: `a Node.js program with ${computingProcesses} processes that count primes`
+}
+const programsOfLinux: readonly Program[] = [
   {
     file: 'python3',
     args: [pathOf('compute.py')],
@@ -31,6 +39,7 @@ const startWithinMs = 10_000
 
 /** Finds the first program that works here, and how long it takes to begin. Ends all its processes. */
 export async function rehearse(mark: string): Promise<{ program: Program; startMs: number }> {
+  const programs = process.platform === 'win32' ? [programOfWindows] : programsOfLinux
   for (const program of programs) {
     const startedAt = performance.now()
     const isComputing = await begins(program, mark)
@@ -38,7 +47,11 @@ export async function rehearse(mark: string): Promise<{ program: Program; startM
     killMarked(mark)
     if (isComputing) return { program, startMs }
   }
-  throw new Error('it needs python3 with multiprocessing, or sh with awk, and neither works here')
+  throw new Error(
+    process.platform === 'win32'
+      ? 'no Node.js process could start others'
+      : 'it needs python3 with multiprocessing, or sh with awk, and neither works here'
+  )
 }
 
 async function begins({ file, args }: Program, mark: string): Promise<boolean> {

@@ -8,8 +8,8 @@ import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import type { WorkerMessage, WorkerSettings } from './settings.js'
 
-// Far more than any step takes: a demo must not hang.
-const stepWithinMs = 10_000
+// Far more than any step takes, also where files are read slowly (Windows): a demo must not hang.
+const stepWithinMs = 30_000
 // After the death of the worker, the keeper logs the report when all processes have ended.
 const reportWithinMs = 1_000
 const mostErrorsShown = 20

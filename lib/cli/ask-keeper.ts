@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { platform } from '../platform/current.js'
 import { statusHeader } from '../wire/connection-header.js'
 import { keeperMarkName } from '../wire/mark.js'
-import { findSocketFolders, socketIn, socketPath } from '../wire/socket-folder.js'
+import { findSocketFolders, socketPath } from '../wire/socket-folder.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 
 // A keeper answers within milliseconds, unless it is stopped.
@@ -42,10 +42,19 @@ async function askAt(path: string, keeper: number): Promise<KeeperAnswer> {
   // The keeper may have mounts of its own, and the full path of its socket may be too long to connect to.
   const folder = platform.openFolderOf(keeper, path)
   try {
-    const status = JSON.parse(await answerAt(socketIn(folder.path)))
-    return isStatus(status) ? { type: 'answered', status } : { type: 'silent', why: notUnderstood }
+    return await askKeeperAt(platform.socketOf(folder.path))
   } finally {
     folder.close()
+  }
+}
+
+/** Asks the keeper with this socket. Never rejects. */
+export async function askKeeperAt(socket: string): Promise<KeeperAnswer> {
+  try {
+    const status = JSON.parse(await answerAt(socket))
+    return isStatus(status) ? { type: 'answered', status } : { type: 'silent', why: notUnderstood }
+  } catch (error) {
+    return { type: 'silent', why: whyOf(error as NodeJS.ErrnoException) }
   }
 }
 

@@ -36,6 +36,12 @@ export function sweepCommand(): Command {
       } catch (error) {
         command.error(`error: ${(error as Error).message}`)
       }
+      if (!platform.findsProcessesByMark) {
+        // With job objects the system ends them itself.
+        console.error(
+          'this system does not show which processes a dead worker has left: only directories are removed'
+        )
+      }
       const adopter = new OrphanAdopter({ pid: process.pid, findAdopter: platform.findOrphanAdopter })
       const found = await findAll(adopter)
       if (options.dryRun) print(found, options, dryRunLine)

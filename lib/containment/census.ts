@@ -2,7 +2,8 @@
 
 import type { Containment } from '../containment-level.js'
 import type { ProcessStat } from '../platform/current.js'
-import type { ScopeRecord } from './scope-record.js'
+import type { EndedProcess, ProcessName } from '../wire/messages.js'
+import type { ScopeRecord, TerminateOptions } from './scope-record.js'
 
 /** One process of a scope, as the last scan found it. */
 export interface Member {
@@ -66,6 +67,17 @@ export interface Census extends Scanner {
   release(scope: ScopeRecord, pid: number): void
   /** The same for a process that the keeper did not start. Its mark is not the scope's: it proves nothing. */
   releaseExternal(scope: ScopeRecord, pid: number): void
+  /**
+   * Adds a process that the keeper did not start. Absent where all processes are searched for the scope's.
+   */
+  adopt?(scope: ScopeRecord, process: ProcessName, command: number): void
+  /** An adopted process has exited, and its pid may be reused. */
+  adoptedExited?(scope: ScopeRecord, pid: number): void
+  /**
+   * Ends the processes of a scope, or of one command, where the system has a way of its own. Absent where they
+   * are found and signalled (`terminate.ts`).
+   */
+  terminate?(scope: ScopeRecord, how: TerminateOptions, command?: number): Promise<EndedProcess[]>
   /** The scope is closed. Processes that it still has are survivors. */
   close(scope: ScopeRecord, hasSurvivors: boolean): void
 }

@@ -4,6 +4,7 @@
  * its event loop.
  */
 
+import { endContainers } from '../containment/end-containers.js'
 import { scanFailedMessage, uninspected } from '../containment/ended-processes.js'
 import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
 import { removeFolders } from '../containment/remove-scope-folders.js'
@@ -11,7 +12,13 @@ import { ScopeRecord } from '../containment/scope-record.js'
 import { terminate } from '../containment/terminate.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
-import { type NativeCalls, type ProcessStat, platform } from '../platform/current.js'
+import {
+  type Containers,
+  loadContainers,
+  type NativeCalls,
+  type ProcessStat,
+  platform
+} from '../platform/current.js'
 import { captureIn } from '../subprocess/capture.js'
 import { workerIn } from '../wire/mark.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from '../wire/messages.js'
@@ -84,7 +91,10 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
     mark: link.markOf(scope),
     cgroup: link.cgroupOf(scope),
     processes: [...external, ...stats.map(({ pid, startTick }) => ({ pid, startTick }))],
-    releasedCommands: releasedCommands.map((pid) => ({ pid, startTick: startTickOf(pid) }))
+    // Elsewhere nobody looks for them.
+    releasedCommands: platform.findsProcessesByMark
+      ? releasedCommands.map((pid) => ({ pid, startTick: startTickOf(pid) }))
+      : []
   }
 }
 
@@ -103,6 +113,9 @@ function handOver(next: KeeperLink, identified: IdentifiedScope): Promise<Keeper
 
 async function endInWorker(identified: IdentifiedScope, log: Logger): Promise<EndedProcess[]> {
   const { scope, mark, cgroup, opening, processes, releasedCommands, releasedAdopted } = identified
+  const containers = await loadContainers()
+  // What the keeper had started there has ended with it.
+  if (containers !== undefined) return endContained(containers, processes, opening)
   loading ??= platform.loadNativeCalls().then((native) => (native instanceof Error ? undefined : native))
   const native = await loading
   const census = censusOfLostScopes()
@@ -131,6 +144,17 @@ async function endInWorker(identified: IdentifiedScope, log: Logger): Promise<En
     ended.some(({ ended }) => ended === 'survived')
   )
   record.external.close()
+  return ended
+}
+
+async function endContained(
+  containers: Containers,
+  processes: readonly ProcessName[],
+  opening: ScopeOpening
+): Promise<EndedProcess[]> {
+  const adopted = processes.flatMap(({ pid }) => containers.adopt(pid) ?? [])
+  const ended = await endContainers(() => adopted, opening, platform.commandOf)
+  for (const container of adopted) if (container.isEmpty()) container.close()
   return ended
 }
 

@@ -89,6 +89,7 @@ export class ProcessRegistry {
       const wayOut = 'it was started with rights that the worker has given up: release it before that'
       throw new SubprocessOptionError('child', child.pid, wayOut)
     }
+    this.#refuseUnreleasable(child)
     this.#running.delete(child)
     const release = (): void => {
       this.#released.add(child)
@@ -104,6 +105,14 @@ export class ProcessRegistry {
     } else {
       release()
     }
+  }
+
+  #refuseUnreleasable(child: ChildProcess): void {
+    const containment = this.linkOf(child)?.containment
+    if (containment === undefined) return
+    const why = platform.whyNoRelease(containment, !(child instanceof KeeperSubprocess))
+    if (why !== undefined)
+      throw new SubprocessOptionError('child', child.pid, `it cannot outlive its scope: ${why}`)
   }
 
   /** Returns false if the process was not adopted, has ended, or is at a keeper with other rights. */

@@ -50,7 +50,7 @@ export class ScopeCloser {
   /** Ends the processes of a scope and removes its directories. */
   async end(scope: ScopeRecord): Promise<KeeperReport> {
     const { census, native, unscopedRecord } = this.#parts
-    const processes = await terminate(census, scope, native)
+    const processes = (await census.terminate?.(scope, scope)) ?? (await terminate(census, scope, native))
     this.#reportUnseen(scope)
     scope.state = 'closed'
     const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
@@ -76,8 +76,12 @@ export class ScopeCloser {
     const { graceMs, firstSignalTo } = record
     record.commands.startEnding(command)
     try {
-      const search = new CommandCensus(this.#parts.census, command)
-      return await terminate(search, record, this.#parts.native, { graceMs, killSignal, firstSignalTo })
+      const { census, native } = this.#parts
+      const how = { graceMs, killSignal, firstSignalTo }
+      return (
+        (await census.terminate?.(record, how, command)) ??
+        (await terminate(new CommandCensus(census, command), record, native, how))
+      )
     } finally {
       this.#reportUnseen(record)
       record.commands.finishEnding(command)

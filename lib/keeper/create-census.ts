@@ -2,19 +2,22 @@
 
 import type { Census } from '../containment/census.js'
 import { CgroupCensus } from '../containment/cgroup-census.js'
+import { ContainerCensus } from '../containment/container-census.js'
 import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { HybridCensus } from '../containment/hybrid-census.js'
 import { MarksCensus, type MarksCensusParts } from '../containment/marks-census.js'
 import type { ScopeCgroups } from '../containment/scope-cgroups.js'
 import { SubreaperCensus } from '../containment/subreaper-census.js'
 import type { UnscopedRecord } from '../containment/unscoped-record.js'
-import type { NativeCalls } from '../platform/current.js'
+import type { Containers, NativeCalls } from '../platform/current.js'
 
 export interface CensusParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
   /** The cgroups of the scopes. Undefined on a system without cgroups. */
   readonly cgroups: ScopeCgroups | undefined
+  /** Undefined on a system without them. */
+  readonly containers: Containers | undefined
   /** Whether this is the pid of the living worker. */
   readonly isWorker: (pid: number) => boolean
   /** The process that adopts the orphans of the worker. */
@@ -25,7 +28,8 @@ export interface CensusParts {
 }
 
 export function createCensus(parts: CensusParts): Census {
-  const { cgroups } = parts
+  const { containers, cgroups } = parts
+  if (containers !== undefined) return new ContainerCensus(containers)
   const census = createCensusByDescent(parts)
   return cgroups === undefined ? census : new CgroupCensus(census, cgroups)
 }

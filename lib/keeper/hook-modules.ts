@@ -1,7 +1,8 @@
 /** The user's modules of hooks: checks each when it is added, and runs their hooks. */
 
+import type { Containers } from '../platform/current.js'
 import type { WorkerInfo } from '../wire/worker-info.js'
-import { type HookName, runHookProcess } from './run-hook-process.js'
+import { type HookName, type HookRequest, type HookResult, runHookProcess } from './run-hook-process.js'
 
 const defaultHookMs = 5_000
 
@@ -23,12 +24,18 @@ interface HookModule {
 export class HookModules {
   readonly #entry: string
   readonly #hookMs: number
+  readonly #containers: Containers | undefined
   readonly #modules = new Map<string, HookModule>()
 
   /** `entry` is the path of the keeper's file; `hookMs` limits each check and each run, in ms. */
-  constructor(entry: string, hookMs: number = defaultHookMs) {
+  constructor(entry: string, hookMs: number = defaultHookMs, containers?: Containers) {
     this.#entry = entry
+    this.#containers = containers
     this.#hookMs = hookMs
+  }
+
+  #run(request: HookRequest): Promise<HookResult> {
+    return runHookProcess(this.#entry, request, this.#hookMs, this.#containers)
   }
 
   /**
@@ -40,7 +47,7 @@ export class HookModules {
     const module = this.#modules.get(url) ?? { hooks: [], users: 0 }
     module.users++
     this.#modules.set(url, module)
-    const result = await runHookProcess(this.#entry, { type: 'check', url }, this.#hookMs)
+    const result = await this.#run({ type: 'check', url })
     if (result.type === 'failed') {
       this.remove(url)
       throw new Error(`the module ${url} has no usable hooks: ${result.why}`)
@@ -65,7 +72,7 @@ export class HookModules {
    */
   async run(name: HookName, info: WorkerInfo): Promise<readonly HookFailure[]> {
     const runs = this.#urlsWith(name).map(async (url): Promise<HookFailure | undefined> => {
-      const result = await runHookProcess(this.#entry, { type: 'run', url, hook: name, info }, this.#hookMs)
+      const result = await this.#run({ type: 'run', url, hook: name, info })
       return result.type === 'failed' ? { url, hook: name, why: result.why } : undefined
     })
     return (await Promise.all(runs)).filter((failure) => failure !== undefined)

@@ -1,10 +1,11 @@
 /** The keeper: receives the worker's orders and passes each to the part that carries it out. */
 
 import type { Census } from '../containment/census.js'
+import { ContainerCensus } from '../containment/container-census.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { ScopeCgroups } from '../containment/scope-cgroups.js'
 import { UnscopedRecord } from '../containment/unscoped-record.js'
-import { type NativeCalls, platform, type ScopeProcess } from '../platform/current.js'
+import { type Containers, type NativeCalls, platform, type ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
@@ -14,11 +15,13 @@ import { statusOf } from './describe-scope.js'
 import { endEverything } from './end-everything.js'
 import { LaunchRegistry } from './launch-registry.js'
 import { listProcesses } from './list-scope-processes.js'
+import { OpeningConnections } from './open-stream.js'
 import type { StartProcess } from './process-starter.js'
 import { ScopeReleaser } from './release-from-scope.js'
 import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
 import { startInCgroup } from './start-in-cgroup.js'
+import { startInContainer } from './start-in-container.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
@@ -27,6 +30,8 @@ export interface KeeperParts {
   readonly isSubreaper: boolean
   /** The directory of the worker's cgroup. Undefined if the keeper has none. */
   readonly cgroup: string | undefined
+  /** Undefined on a system without them. */
+  readonly containers: Containers | undefined
   /** Pid of the worker. */
   readonly worker: number
   /** The common prefix of the marks of all scopes of this worker. */
@@ -58,7 +63,7 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { native, isSubreaper, cgroup, worker, workerMark, stdioServer, startProcess } = parts
+    const { native, isSubreaper, cgroup, containers, worker, workerMark, stdioServer, startProcess } = parts
     const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
     const cgroups = platform.cgroups && new ScopeCgroups(platform.cgroups, cgroup)
@@ -76,6 +81,7 @@ export class Keeper {
       native,
       isSubreaper,
       cgroups,
+      containers,
       isWorker: (pid) => pid === worker && !isWorkerGone(),
       adopter: this.adopter,
       unscopedRecord,
@@ -84,13 +90,17 @@ export class Keeper {
     this.census = census
     const warnOfRefusal = ({ message }: Error): void =>
       send({ type: 'log', level: 'warn', fields: {}, message })
+    const startInScope =
+      census instanceof ContainerCensus
+        ? startInContainer(census)
+        : cgroups?.hasPlaces === true
+          ? startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal)
+          : startProcess
     const launches = new LaunchRegistry({
       census,
       stdioServer,
-      startProcess:
-        cgroups?.hasPlaces !== true
-          ? startProcess
-          : startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal),
+      connections: platform.usesNamedPipes ? new OpeningConnections(stdioServer) : stdioServer,
+      startProcess: startInScope,
       isWorkerGone,
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
@@ -99,7 +109,7 @@ export class Keeper {
     this.#launches = launches
     this.#closer = closer
     this.#scopes = new ScopeRegistry({ census, closer, native, unscopedRecord, workerMark })
-    this.#externals = new ExternalProcessTracker(this.#scopes)
+    this.#externals = new ExternalProcessTracker(this.#scopes, census)
     this.#releaser = new ScopeReleaser(census, unscopedRecord, send)
     this.#unscoped = new UnscopedProcesses({ census, closer, unscopedRecord, workerMark, logStrays })
   }

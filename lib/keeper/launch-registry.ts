@@ -4,12 +4,14 @@ import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { KeeperMessage, LaunchRequest, WorkerMessage } from '../wire/messages.js'
 import { Launch, type LaunchEvents } from './launch.js'
-import type { StartInScope } from './process-starter.js'
+import type { StartInScope, StreamConnections } from './process-starter.js'
 import type { StdioServer } from './stdio-server.js'
 
 export interface LaunchRegistryParts {
   readonly census: Census
   readonly stdioServer: StdioServer
+  /** Where the launches take their connections from. */
+  readonly connections: StreamConnections
   readonly startProcess: StartInScope
   readonly isWorkerGone: () => boolean
   readonly send: (message: KeeperMessage) => void
@@ -61,7 +63,7 @@ export class LaunchRegistry {
 
   /** Starts a command as soon as its connections have arrived. Fails when the scope is not open. */
   launch({ id, request }: LaunchOrder, scope: ScopeRecord | undefined): void {
-    const { stdioServer, startProcess, isWorkerGone, send } = this.#parts
+    const { connections, startProcess, isWorkerGone, send } = this.#parts
     // The worker's last orders may still be read after its death. Carrying them out would waste time.
     if (scope?.state !== 'open' || isWorkerGone()) {
       const message = `spawn ${request.file} ECANCELED`
@@ -76,7 +78,7 @@ export class LaunchRegistry {
     const launch = new Launch(id, scope, { ...order, env }, startProcess, this.#events)
     this.#launches.set(id, launch)
     for (const connection of this.#connectionsOf(request)) this.#waiting.set(connection, launch)
-    launch.startWhenConnected(stdioServer)
+    launch.startWhenConnected(connections)
   }
 
   /** Refuses a launch: the worker has another keeper start the command. */

@@ -1,12 +1,18 @@
 /** One launch: waits for the stdio connections of a command, starts it, and reports what became of it. */
 
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { FirstSignalTo } from '../options.js'
-import { hasNoDescriptor, shortCommand } from '../platform/current.js'
+import { hasNoDescriptor, isOutOfDescriptors, shortCommand } from '../platform/current.js'
 import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
-import type { StartEvents, StartedProcess, StartInScope } from './process-starter.js'
-import type { StdioServer } from './stdio-server.js'
+import type {
+  StartEvents,
+  StartedProcess,
+  StartInScope,
+  StartRequest,
+  StreamConnection,
+  StreamConnections
+} from './process-starter.js'
 
 // Connections arrive at once. When one has not arrived after this time, the keeper had no descriptor for it,
 // or the worker's event loop is blocked.
@@ -32,7 +38,7 @@ type State =
       readonly signals: NodeJS.Signals[]
       timeout: NodeJS.Timeout | undefined
     }
-  | { readonly name: 'starting'; readonly sockets: readonly Socket[] }
+  | { readonly name: 'starting'; readonly streams: readonly StreamConnection[] }
   // Thousands of commands may run: keep nothing of what they were started with.
   | { readonly name: 'running'; readonly process: StartedProcess }
   | { readonly name: 'over' }
@@ -67,32 +73,51 @@ export class Launch implements StartEvents {
     this.#state = { name: 'waiting', request, signals: [], timeout: undefined }
   }
 
-  /** Starts the command if all its connections have arrived. */
-  startWhenConnected(stdioServer: StdioServer): void {
+  /** Starts the command if all its connections are there. */
+  startWhenConnected(connections: StreamConnections): void {
     const state = this.#state
     if (state.name !== 'waiting') return
-    if (!this.connections.every((connection) => stdioServer.has(connection))) {
+    if (!this.connections.every((connection) => connections.has(connection))) {
       if (state.timeout === undefined) this.#abandonAfter(connectedWithinMs, hasNoDescriptor)
       return
     }
     clearTimeout(state.timeout)
-    const sockets: Socket[] = []
-    const stdio = state.request.stdio.map((target) => {
-      if (typeof target !== 'number') return target
-      const socket = stdioServer.take(target) as Socket
-      sockets.push(socket)
-      return socket
-    })
-    this.#state = { name: 'starting', sockets }
+    const streams: StreamConnection[] = []
+    this.#state = { name: 'starting', streams }
+    const stdio = this.#takeAll(connections, state.request, streams)
+    if (stdio === undefined) return
     const { scope, id } = this
     const request = { ...state.request, scope, mark: scope.mark, command: id, stdio }
     const process = this.#startProcess(request, this)
     if (process === undefined) return
     this.#state = { name: 'running', process }
     // The process has its own copies. If ours stayed open, the worker would never see the streams end.
-    for (const socket of sockets) socket.destroy()
+    for (const stream of streams) stream.destroy()
     this.#events.spawned(this, process.pid)
     for (const signal of state.signals) process.kill(signal)
+  }
+
+  /** Adds each connection to `streams`. Undefined if one could not be opened: then the launch has failed. */
+  #takeAll(
+    connections: StreamConnections,
+    { file, stdio }: ResolvedRequest,
+    streams: StreamConnection[]
+  ): StartRequest['stdio'] | undefined {
+    try {
+      return stdio.map((target) => {
+        if (typeof target !== 'number') return target
+        const stream = connections.take(target) as StreamConnection
+        streams.push(stream)
+        return stream
+      })
+    } catch (error) {
+      // Not ENOENT: that would mean the program.
+      const code = isOutOfDescriptors(error)
+        ? ((error as NodeJS.ErrnoException).code as string)
+        : 'ECONNREFUSED'
+      this.failed({ code, message: `spawn ${file} ${code}` })
+      return undefined
+    }
   }
 
   /**
@@ -134,7 +159,7 @@ export class Launch implements StartEvents {
   failed(failure: LaunchFailure): void {
     // The worker closes its ends when it learns of the failure. If ours were closed first, it could mistake
     // the end of the output for that of a command without output.
-    if (this.#state.name === 'starting') for (const socket of this.#state.sockets) destroyAtEnd(socket)
+    if (this.#state.name === 'starting') for (const stream of this.#state.streams) destroyAtEnd(stream)
     this.#state = { name: 'over' }
     this.#events.failed(this, failure)
   }
@@ -147,7 +172,8 @@ export class Launch implements StartEvents {
   }
 }
 
-function destroyAtEnd(socket: Socket): void {
-  if (socket.readableEnded) socket.destroy()
-  else socket.once('end', () => socket.destroy()).resume()
+function destroyAtEnd(stream: StreamConnection): void {
+  // The worker does not take the end of a stream for that of a command before it knows that one was started.
+  if (!(stream instanceof Socket) || stream.readableEnded) stream.destroy()
+  else stream.once('end', () => stream.destroy()).resume()
 }

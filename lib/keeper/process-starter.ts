@@ -1,13 +1,12 @@
-/** The interface of the two ways to start a process: posix_spawn(3) and `child_process`. */
+/** The interface of the ways to start a process: posix_spawn(3), `child_process`, or in a container. */
 
 import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
 
 export interface StartRequest
-  extends Omit<Required<LaunchRequest>, 'stdio' | 'uid' | 'gid' | 'firstSignalTo' | 'variables'> {
-  readonly uid?: number
-  readonly gid?: number
+  extends Omit<LaunchRequest, 'env' | 'stdio' | 'firstSignalTo' | 'variables'>,
+    Required<Pick<LaunchRequest, 'env'>> {
   /** The mark of the process. It replaces a mark in `env`. */
   readonly mark: string
   /** The number of the command in its scope. */
@@ -15,7 +14,24 @@ export interface StartRequest
   /** The cgroup that it is born in; undefined for that of the keeper. */
   readonly cgroup?: string
   /** The three standard streams: a connection, the keeper's own stream, or nothing. */
-  readonly stdio: readonly (Socket | 'inherit' | 'ignore')[]
+  readonly stdio: readonly (StreamConnection | 'inherit' | 'ignore')[]
+}
+
+/** An open connection that becomes a standard stream: as a socket, or as a descriptor of this process. */
+export type StreamConnection = Socket | OpenedStream
+
+/** A connection that the keeper has opened: see `open-stream.ts`. */
+export interface OpenedStream {
+  readonly descriptor: number
+  destroy(): void
+}
+
+/** Where a launch takes its connections from. */
+export interface StreamConnections {
+  /** Whether the connection of this number is there. */
+  has(connection: number): boolean
+  /** Removes and returns it. Undefined when it is not there. Throws a system error. */
+  take(connection: number): StreamConnection | undefined
 }
 
 /** One of the two is called, once: `failed` when nothing was started, else `exited` at the exit. */

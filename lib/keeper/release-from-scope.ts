@@ -35,6 +35,10 @@ export class ScopeReleaser {
   releaseAdopted(scope: ScopeRecord | undefined, process: ProcessName): void {
     const { pid, startTick } = process
     // It may have exited, and its pid may have been reused.
+    if (this.#census.adopt !== undefined) {
+      if (scope !== undefined) this.#census.releaseExternal(scope, pid)
+      return
+    }
     if (!scope?.external.has(pid) || platform.statOf(pid)?.startTick !== startTick) return
     scope.release(pid)
     this.#census.releaseExternal(scope, pid)
@@ -43,6 +47,8 @@ export class ScopeReleaser {
 
   /** Writes the note. Warns once if another user has taken the name of the directory for notes. */
   #note(pid: number, write: () => readonly string[]): void {
+    // Elsewhere nothing would end it later.
+    if (!platform.findsProcessesByMark) return
     try {
       const squatted = write()
       if (squatted.length === 0 || this.#isSquattingReported) return

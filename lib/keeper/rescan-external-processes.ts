@@ -1,5 +1,6 @@
 /** Adopts processes that the keeper did not start, and rescans their trees while their scopes are open. */
 
+import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import { isOutOfDescriptors, platform } from '../platform/current.js'
 import type { ProcessName, WorkerMessage } from '../wire/messages.js'
@@ -10,14 +11,20 @@ const rescanMs = 1_000
 
 export class ExternalProcessTracker {
   readonly #scopes: ScopeRegistry
+  readonly #census: Census
   #rescans: NodeJS.Timeout | undefined
 
-  constructor(scopes: ScopeRegistry) {
+  constructor(scopes: ScopeRegistry, census: Census) {
     this.#scopes = scopes
+    this.#census = census
   }
 
   adopt(scope: ScopeRecord | undefined, { process, command }: WorkerMessage & { type: 'adopt' }): void {
     if (scope === undefined) return
+    if (this.#census.adopt !== undefined) {
+      this.#census.adopt(scope, process, command.number)
+      return
+    }
     scope.external.adopt(command.isUnread ? this.#read(scope, process.pid) : process)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#rescans ??= setInterval(() => this.#rescan(), rescanMs)
@@ -40,6 +47,7 @@ export class ExternalProcessTracker {
   /** An adopted process has exited. Its descendants still belong to the scope. */
   exited(scope: ScopeRecord | undefined, pid: number): void {
     if (scope === undefined) return
+    this.#census.adoptedExited?.(scope, pid)
     scope.external.reaped(pid)
     // Its session has members if its pid is still known as that of a session.
     scope.commands.leaderEnded(pid, scope.ownGroupsAmong([pid]))

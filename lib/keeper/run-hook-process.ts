@@ -6,6 +6,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { reapedByNode } from '../containment/reap-children.js'
+import { type Containers, platform } from '../platform/current.js'
 import { keeperMarkName } from '../wire/mark.js'
 import type { WorkerHooks, WorkerInfo } from '../wire/worker-info.js'
 
@@ -30,7 +31,12 @@ export type HookResult =
  * Carries out a request in a new process of the keeper's file. Resolves when that process is gone, or 1 s
  * after it was sent SIGKILL. Never rejects.
  */
-export function runHookProcess(entry: string, request: HookRequest, withinMs: number): Promise<HookResult> {
+export function runHookProcess(
+  entry: string,
+  request: HookRequest,
+  withinMs: number,
+  containers?: Containers
+): Promise<HookResult> {
   let child: ChildProcess
   try {
     child = forkHookProcess(entry)
@@ -40,18 +46,24 @@ export function runHookProcess(entry: string, request: HookRequest, withinMs: nu
   }
   const { pid } = child
   if (pid !== undefined) reapedByNode.add(pid)
+  // At once: it takes Node longer to start than this process to contain it.
+  const container = pid === undefined ? undefined : containers?.adopt(pid)
   return new Promise((resolve) => {
     let result: HookResult | undefined
     let killTimeout: NodeJS.Timeout | undefined
     const finish = (outcome: HookResult): void => {
       clearTimeout(timeout)
       clearTimeout(killTimeout)
+      // What it has left behind.
+      container?.kill()
+      container?.close()
       resolve(outcome)
     }
     const timeout = setTimeout(() => {
       // An earlier failure is more helpful.
       if (result?.type !== 'failed') result = failed(`it did not end within ${withinMs} ms`)
-      killGroupOf(child)
+      if (container === undefined) killGroupOf(child)
+      else container.kill()
       killTimeout = setTimeout(
         () => finish(failed(`it did not end within ${withinMs} ms, and survived SIGKILL`)),
         killedWithinMs
@@ -83,7 +95,8 @@ function forkHookProcess(entry: string): ChildProcess {
     // The worker's own streams: if nothing reads them, the hook blocks and not the keeper.
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // In a process group of its own, to be killed as a whole.
-    detached: true
+    detached: platform.hasSessions,
+    ...{ windowsHide: true }
   })
 }
 

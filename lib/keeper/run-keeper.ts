@@ -1,7 +1,7 @@
 /** Runs the keeper process: connects its parts, and ends everything when the worker is gone. */
 
 import { Socket } from 'node:net'
-import { platform } from '../platform/current.js'
+import { loadContainers, platform } from '../platform/current.js'
 import { workerCgroupName } from '../wire/cgroup-names.js'
 import { watchConnection } from '../wire/connection-header.js'
 import { Decoder, encode } from '../wire/framing.js'
@@ -27,14 +27,16 @@ const link = new Socket({ fd: linkDescriptor })
 const worker = process.ppid
 const workerGone = new Promise<void>((resolve) => link.once('close', () => resolve()))
 const log = new KeeperLog(worker)
+const containers = await loadContainers()
+containers?.serve?.(worker)
 const { native, adoptsOrphans: isSubreaper, why } = await platform.adoptOrphans()
+const whyNotBest = containers === undefined ? why : containers.why
 const workerMark = process.env[keeperMarkName] as string
 const stdioServer = await orFail(() => StdioServer.open(workerMark, onConnection, () => keeper.status()))
 // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
 const posixSpawn = isSubreaper ? native?.posixSpawn : undefined
 const cgroup = openWorkerCgroup()
-// The kernel gives an orphan another parent.
-const isWorkerGone = (): boolean => process.ppid !== worker
+const isWorkerGone = (): boolean => platform.isParentGone(worker)
 const rights = new WorkerRights(worker, isWorkerGone, () => {
   supervisor.retire()
   send({ type: 'retired' })
@@ -43,6 +45,7 @@ const keeper = new Keeper({
   native,
   isSubreaper,
   cgroup: cgroup.folder,
+  containers,
   worker,
   workerMark,
   stdioServer,
@@ -60,6 +63,7 @@ const supervisor = new WorkerSupervisor({
   worker,
   keeper,
   native,
+  containers,
   isWorkerGone,
   workerGone,
   send,
@@ -88,7 +92,7 @@ freeMemory(native)
 send({
   type: 'ready',
   containment: keeper.census.containment,
-  why: cgroup.folder === undefined ? (why ?? cgroup.why) : undefined,
+  why: cgroup.folder === undefined ? (whyNotBest ?? cgroup.why) : undefined,
   cgroup: cgroup.folder,
   path: stdioServer.path,
   secret: stdioServer.secret
@@ -148,6 +152,7 @@ async function shutDown(cause: string, exitCode: number): Promise<void> {
     await keeper.endAll('worker-gone').catch(() => {})
   }
   attempt(() => keeper.close())
+  containers?.stop?.()
   if (log.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }

@@ -1,6 +1,7 @@
 /** Starts a process by `child_process`: where posix_spawn(3) is missing, and where the user or group must change. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { reapedByNode } from '../containment/reap-children.js'
 import { CgroupError, platform } from '../platform/current.js'
@@ -63,7 +64,7 @@ function spawnFile(
     argv0: args[0],
     cwd,
     env: { ...env, [markName]: mark, [commandNumberName]: String(command) },
-    stdio: [...stdio],
+    stdio: [...(stdio as (Socket | 'inherit' | 'ignore')[])],
     // Starts a session, so that the process leads a group of its own, without any process of ours in it.
     detached: true,
     ...(uid === undefined ? {} : { uid }),

@@ -17,7 +17,9 @@ export function startByPosixSpawn(posixSpawn: PosixSpawn, inNewGroup: InNewGroup
     if (uid !== undefined || gid !== undefined) return startByChildProcess(request, events)
     const { mark, command, cgroup } = request
     const env = [`${markName}=${mark}`, `${commandNumberName}=${command}`, ...environmentEntries(request.env)]
-    const stdio = request.stdio.map((stream) => (typeof stream === 'string' ? stream : descriptorOf(stream)))
+    const stdio = request.stdio.map((stream) =>
+      typeof stream === 'string' ? stream : descriptorOf(stream as Socket)
+    )
     const startIn = (group: number | undefined): number =>
       startProgram(request, (path, args) => posixSpawn({ path, args, env, cwd, stdio, group, cgroup }))
     const pid = mayCallSetsid(request.file, request.args) ? inNewGroup(startIn) : startIn(undefined)

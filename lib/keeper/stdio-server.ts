@@ -7,8 +7,10 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
+import { platform } from '../platform/current.js'
 import { connectionHeader, headerBytes, statusHeader } from '../wire/connection-header.js'
-import { openSocketFolder, removeSocketFolder, socketIn } from '../wire/socket-folder.js'
+import { openSocketFolder, removeSocketFolder } from '../wire/socket-folder.js'
+import type { StreamConnections } from './process-starter.js'
 
 // A launch takes a connection as soon as its header has arrived, which is slow only while the worker's event
 // loop is blocked. A connection that is not taken within this time is not the worker's, or a second one for a
@@ -17,7 +19,7 @@ const takenWithinMs = 60_000
 // More than the worker opens at once (see `lib/link`): beyond the backlog, connect(2) fails with EAGAIN.
 const backlog = 1_024
 
-export class StdioServer {
+export class StdioServer implements StreamConnections {
   readonly secret = randomBytes(16).toString('hex')
   /** The connections that have arrived and that no launch has taken yet, by number. */
   readonly #arrived = new Map<number, Socket>()
@@ -51,7 +53,7 @@ export class StdioServer {
 
   /** The path to connect to. */
   get path(): string {
-    return socketIn(this.#folder)
+    return platform.socketOf(this.#folder)
   }
 
   /**

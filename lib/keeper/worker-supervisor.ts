@@ -1,7 +1,7 @@
 /** Supervises the worker itself: its heartbeats, its abort when it hangs, and the hooks that run then. */
 
 import pTimeout from 'p-timeout'
-import { type NativeCalls, platform } from '../platform/current.js'
+import { type Containers, type NativeCalls, platform } from '../platform/current.js'
 import type { KeeperMessage, KeeperReport, WorkerMessage, WorkerSettings } from '../wire/messages.js'
 import type { StackSample } from '../wire/stack-sample.js'
 import type { WorkerInfo } from '../wire/worker-info.js'
@@ -24,6 +24,8 @@ export interface WorkerSupervisorParts {
   readonly worker: number
   readonly keeper: Keeper
   readonly native: NativeCalls | undefined
+  /** Undefined on a system without them. */
+  readonly containers: Containers | undefined
   readonly isWorkerGone: () => boolean
   /** Resolves when the worker is gone. */
   readonly workerGone: Promise<void>
@@ -50,7 +52,7 @@ export class WorkerSupervisor {
 
   constructor(parts: WorkerSupervisorParts) {
     this.#parts = parts
-    this.#hooks = new HookModules(parts.entry)
+    this.#hooks = new HookModules(parts.entry, undefined, parts.containers)
   }
 
   /** Any message of the worker counts as a heartbeat. */
@@ -150,8 +152,8 @@ export class WorkerSupervisor {
   }
 
   /**
-   * Ends a hung worker: ends its subprocesses, logs it, runs the hook `workerAbort`, sends SIGABRT, and
-   * SIGKILL if the worker is alive after the grace period.
+   * Ends a hung worker: ends its subprocesses, logs it, runs the hook `workerAbort`, sends SIGABRT (if the
+   * system has it), and SIGKILL if the worker is alive after the grace period.
    */
   async #abortWorker(silentMs: number, sample: StackSample): Promise<void> {
     const { keeper, workerGone, logHungWorker } = this.#parts
@@ -162,8 +164,11 @@ export class WorkerSupervisor {
     this.#hungInfo = info
     await logHungWorker(info, report)
     await this.#runHooks('workerAbort', info)
-    this.#signal('SIGABRT')
-    await Promise.race([workerGone, new Promise((resolve) => setTimeout(resolve, this.#settings.graceMs))])
+    // Where there is no such signal, there is nothing to wait for.
+    if (platform.supportsSignal('SIGABRT')) {
+      this.#signal('SIGABRT')
+      await Promise.race([workerGone, new Promise((resolve) => setTimeout(resolve, this.#settings.graceMs))])
+    }
     this.#signal('SIGKILL')
   }
 

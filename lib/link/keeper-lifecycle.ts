@@ -1,6 +1,5 @@
 /** The life of one keeper as its worker sees it: starting, open, retired, ending or lost. */
 
-import { dirname } from 'node:path'
 import type { Containment } from '../containment-level.js'
 import { platform } from '../platform/current.js'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
@@ -255,7 +254,8 @@ export class KeeperLifecycle {
     this.#state = 'lost'
     this.#rights.close()
     // A keeper that ends by itself removes the directory of its socket. One that was killed does not.
-    if (!wasAsked && this.#stdioServer !== undefined) removeSocketFolder(dirname(this.#stdioServer.path))
+    if (!wasAsked && this.#stdioServer !== undefined)
+      removeSocketFolder(platform.folderOf(this.#stdioServer.path))
     // Scopes first: they record what was running before it fails.
     if (!wasAsked) for (const callback of this.#onLost) callback()
     this.launches.failAll()

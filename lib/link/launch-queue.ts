@@ -1,5 +1,6 @@
 /** The launches of a keeper: queued, opening their connections, or running. */
 
+import { platform } from '../platform/current.js'
 import { connectionHeader } from '../wire/connection-header.js'
 import { encodeEnvironment } from '../wire/framing.js'
 import type { KeeperMessage, LaunchFailure, LaunchRequest } from '../wire/messages.js'
@@ -14,7 +15,9 @@ const maxOpening = 40
 
 /** The events of one launch. */
 export interface LaunchListener {
-  /** Opens a connection for each piped stream. The first bytes of each must be its header. */
+  /**
+   * Opens a connection for each piped stream, or listens for it. The first bytes of each are its header.
+   */
   connect(path: string, headerOf: (connection: number) => string): void
   spawned(pid: number): void
   failed(failure: LaunchFailure): void
@@ -220,6 +223,7 @@ export class LaunchQueue {
   }
 }
 
+/** Whether the worker has to connect to the keeper for it. */
 function needsConnections({ order }: Pick<WaitingLaunch, 'order'>): boolean {
-  return order.stdio.some((target) => typeof target === 'number')
+  return !platform.usesNamedPipes && order.stdio.some((target) => typeof target === 'number')
 }

@@ -1,6 +1,7 @@
 /** Spawns the process of a keeper. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { platform } from '../platform/current.js'
 import { keeperMarkName, markName } from '../wire/mark.js'
 
 // A keeper is idle most of the time. It needs no threads for garbage collection and a small young generation,
@@ -15,11 +16,14 @@ const keeperFlags = ['--v8-pool-size=0', '--expose-gc', '--max-semi-space-size=1
 export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
   return spawn(process.execPath, [...keeperFlags, entry], {
     // The worker's own streams, for subprocesses that inherit them, and the socket.
-    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-    // A session of its own: signals of a terminal, or to the worker's process group, do not reach the keeper.
+    // On Windows, the keeper can wait for orders and send messages at the same time only if it is overlapped.
+    stdio: ['inherit', 'inherit', 'inherit', 'overlapped'],
+    // A session of its own: signals of a terminal, or to the worker's process group, do not reach the keeper. On
+    // Windows: no console, and not in the job that ends the worker's children with it.
     detached: true,
+    windowsHide: true,
     // The keeper keeps no directory of the worker in use. Commands get the worker's current one.
-    cwd: '/',
+    cwd: platform.neutralFolder,
     env: { ...keeperEnvironment(), [keeperMarkName]: workerMark }
   })
 }
@@ -29,9 +33,7 @@ export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
  * for the worker, and without a mark: the keeper does not belong to any scope.
  */
 function keeperEnvironment(): NodeJS.ProcessEnv {
-  const entries = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith('NODE_') && name !== markName
-  )
+  const entries = Object.entries(process.env).filter(([name]) => !/^NODE_/i.test(name) && name !== markName)
   return Object.fromEntries(entries)
 }
 

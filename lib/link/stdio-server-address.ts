@@ -1,6 +1,7 @@
 /** The address of the keeper's stdio server, whose socket file a cleanup tool may have deleted as too old. */
 
 import { statSync } from 'node:fs'
+import { platform } from '../platform/current.js'
 
 export class StdioServerAddress {
   /** What every connection must send first; see `wire/connection-header.ts`. */
@@ -36,6 +37,8 @@ export class StdioServerAddress {
  * (`realpathSync` in its lib/fs.js reads the result of the last stat).
  */
 function inodeOf(path: string): bigint | undefined {
+  // No file leads to a named pipe: it is there as long as the keeper is. To look at it would open it.
+  if (platform.usesNamedPipes) return undefined
   try {
     const stat = statSync(path, { throwIfNoEntry: false, bigint: true })
     return stat?.isSocket() ? stat.ino : undefined

@@ -1,5 +1,6 @@
 /** The operating system that this process runs on. All other folders import it from here. */
 
+import type { Containers } from './containers.js'
 import { ownSystem } from './own-system.js'
 import type { Platform, PlatformDiagnosis } from './platform.js'
 
@@ -20,7 +21,16 @@ async function load(): Promise<Platform> {
       return (await import('./linux/linux.js')).linux
     case 'posix':
       return (await import('./posix/posix-by-ps.js')).posixByPs
+    case 'windows':
+      return (await import('./windows/windows.js')).windows
   }
+}
+
+/** Loads what holds and ends process trees in place of signals. Undefined on a system where signals do. */
+export async function loadContainers(): Promise<Containers | undefined> {
+  return ownSystem() === 'windows'
+    ? (await import('./windows/choose-containers.js')).loadContainers()
+    : undefined
 }
 
 /** Loads the checks of `subprocess-guard doctor`. Servers and keepers do not need them. */
@@ -30,11 +40,14 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
       return (await import('./linux/diagnosis/linux-diagnosis.js')).linuxDiagnosis
     case 'posix':
       return (await import('./posix/diagnosis/posix-diagnosis.js')).posixDiagnosis
+    case 'windows':
+      return (await import('./windows/diagnosis/windows-diagnosis.js')).windowsDiagnosis
   }
 }
 
 // The same on every system.
 export { CgroupError } from './cgroup-error.js'
+export type * from './containers.js'
 export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
 export type * from './platform.js'
 export { mayCallSetsid } from './setsid-commands.js'

@@ -1,18 +1,18 @@
 /** Tells which implementation of the platform this process uses. */
 
-export type System = 'linux' | 'posix'
+export type System = 'linux' | 'posix' | 'windows'
 
 /**
  * Chooses another implementation than that of this operating system. It is for tests: what is written for
  * macOS runs on Linux, too.
  */
 const systemName = 'SUBPROCESS_GUARD_SYSTEM'
-const systems: readonly System[] = ['linux', 'posix']
+const systems: readonly System[] = ['linux', 'posix', 'windows']
 
 /** @throws {Error} if the variable names no implementation. */
 export function ownSystem(): System {
   const chosen = process.env[systemName]
-  if (chosen === undefined) return isUnlikeOthers(process.platform) ? 'linux' : 'posix'
+  if (chosen === undefined) return systemOf(process.platform)
   const system = systems.find((name) => name === chosen)
   if (system !== undefined) return system
   throw new Error(
@@ -20,6 +20,7 @@ export function ownSystem(): System {
   )
 }
 
-function isUnlikeOthers(name: NodeJS.Platform): boolean {
-  return name === 'linux' || name === 'win32'
+function systemOf(name: NodeJS.Platform): System {
+  if (name === 'linux') return name
+  return name === 'win32' ? 'windows' : 'posix'
 }

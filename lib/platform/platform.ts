@@ -202,6 +202,15 @@ export interface OwnFolder {
   readonly squatted: readonly string[]
 }
 
+/** A shell that runs a command line. */
+export interface ShellCommand {
+  readonly file: string
+  /** Without the name of the command. */
+  readonly args: readonly string[]
+  /** Whether the arguments are passed on as they are (`windowsVerbatimArguments`). */
+  readonly isVerbatim?: boolean
+}
+
 /**
  * The functions that the package needs from an operating system. The pid and the start time of a process
  * together identify it. "Hidden" means that this user may not see it.
@@ -402,6 +411,34 @@ export interface Platform {
    * error.
    */
   openFolderOf(pid: number, path: string): ForeignFolder
+  /** A directory that always exists. A keeper stays in it, to keep none of the worker's in use. */
+  readonly neutralFolder: string
+
+  // Where systems differ in kind
+
+  /** Whether processes are found by the marks in their environments. */
+  readonly findsProcessesByMark: boolean
+  /** Whether the parent of this process, which had this pid, has ended. */
+  isParentGone(parent: number): boolean
+  /** Whether `detached` gives a child a session and process group of its own, and nothing else. */
+  readonly hasSessions: boolean
+  /** Whether Node.js can send a signal here. */
+  supportsSignal(signal: NodeJS.Signals): boolean
+  /** Why a command cannot outlive its scope. Undefined if it can. `isDirect`: the worker has started it. */
+  whyNoRelease(containment: Containment, isDirect: boolean): string | undefined
+  /** The shell that runs a command line: the given one, or the one of this machine. */
+  shellCommand(line: string, shell?: string): ShellCommand
+  /** Whether a keeper can pass on a standard stream of its worker. */
+  canPassOn(descriptor: 0 | 1 | 2): boolean
+  /**
+   * Whether local sockets are named pipes. They are no files. And of a pipe, only the end that connects can be
+   * opened in the way that commands expect of a standard stream: so the worker listens, and the keeper
+   * connects.
+   */
+  readonly usesNamedPipes: boolean
+  /** The path of the socket of a keeper that has this directory, and the other way round. */
+  socketOf(folder: string): string
+  folderOf(socket: string): string
 }
 
 /** `problem`: something does not work or will go wrong. `note`: it may. */

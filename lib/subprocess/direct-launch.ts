@@ -6,7 +6,7 @@
 
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { nextCommandNumber } from '../link/sequence-numbers.js'
-import { mayCallSetsid } from '../platform/current.js'
+import { mayCallSetsid, platform } from '../platform/current.js'
 import { firstSignalToOf } from '../validate-option.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import { captureIn } from './capture.js'
@@ -26,7 +26,10 @@ export function spawnDirect(
   variables: Record<string, string> = {}
 ): Subprocess {
   return launch(owner, options, variables, (nodeOptions) =>
-    spawn(command, args, { ...nodeOptions, detached: !mayCallSetsid(command, args) } as object)
+    spawn(command, args, {
+      ...nodeOptions,
+      ...(mayCallSetsid(command, args) ? { detached: false } : {})
+    } as object)
   )
 }
 
@@ -74,7 +77,7 @@ function containment(
 ): object {
   const mark = owner.link.markOf(owner.keeperScope)
   return {
-    detached: true,
+    detached: platform.hasSessions,
     env: { ...resolveEnvironment(env), ...variables, [markName]: mark, [commandNumberName]: String(number) },
     // A copy: Node extends an array of less than three entries in place, and this one is the caller's.
     stdio: Array.isArray(stdio) ? [...stdio] : stdio

@@ -13,7 +13,7 @@ import type { Subprocess } from './subprocess.js'
 import type { SubprocessOwner } from './subprocess-owner.js'
 import { type TerminationReport, terminationReport } from './termination-report.js'
 import { endOnTimeoutOrAbort } from './timeout-and-signal.js'
-import { signalName } from './validate-arguments.js'
+import { refuseUnsupported, signalName } from './validate-arguments.js'
 
 type State = 'starting' | 'running' | 'over'
 
@@ -105,10 +105,11 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
 
   /**
    * Sends a signal to the process, not to its children. Returns false if the process has ended. Throws a
-   * TypeError for an unknown signal.
+   * TypeError for an unknown signal, and ENOSYS for one that the system does not have.
    */
   override kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const name = signal === 0 ? signal : signalName('signal', signal)
+    if (name !== 0) refuseUnsupported(name)
     if (this.#state === 'over') return false
     if (name !== 0) {
       if (this.#state === 'starting') this.#signals.push(name)

@@ -2,9 +2,12 @@
  * The piped standard streams of a keeper's subprocess: created, connected to the keeper's socket, and ended.
  */
 
-import { Socket } from 'node:net'
+import { type Server, Socket } from 'node:net'
 import { nextConnectionNumber } from '../link/sequence-numbers.js'
+import { platform } from '../platform/current.js'
 import type { StdioTarget } from '../wire/messages.js'
+import { streamPipe } from '../wire/socket-folder.js'
+import { acceptStream } from './accept-stream.js'
 import { endWhenSilent } from './end-output-when-silent.js'
 import { logUnheardError } from './log-unheard-error.js'
 import type { Stdio } from './spawn-options.js'
@@ -42,6 +45,8 @@ export class PipedStdio {
   /** The number of each stream's connection to the keeper. */
   readonly #connections = new Map<InputSocket | OutputSocket, number>()
   readonly #listener: StdioListener
+  /** What listens for the keeper, where that connects to the worker. */
+  readonly #servers: Server[] = []
   #openCount: number
 
   constructor([input, output, errors]: Three<Stdio>, listener: StdioListener) {
@@ -68,10 +73,17 @@ export class PipedStdio {
     ) as unknown as Three<StdioTarget>
   }
 
-  /** Connects all piped streams to the keeper, which starts the command when it has all of them. */
+  /**
+   * Connects all piped streams to the keeper, which starts the command when it has all of them. Where the
+   * keeper connects, listens for it.
+   */
   connect(path: string, headerOf: (connection: number) => string): void {
     for (const [socket, connection] of this.#connections) {
       const header = headerOf(connection)
+      if (platform.usesNamedPipes) {
+        this.#accept(socket, streamPipe(path, connection), header)
+        continue
+      }
       const connectEndedOne = (): void => connectEnded(path, header, this.#listener.onConnectionLost)
       if (socket.destroyed) {
         connectEndedOne()
@@ -99,6 +111,7 @@ export class PipedStdio {
 
   /** The command has not started, and never will. */
   startFailed(): void {
+    for (const server of this.#servers) server.close()
     for (const socket of this.#sockets) socket.stopBuffering()
   }
 
@@ -119,6 +132,15 @@ export class PipedStdio {
       })
       endWhenSilent(output)
     }
+  }
+
+  #accept(socket: InputSocket | OutputSocket, pipe: string, header: string): void {
+    const onConnected = (connection: Socket): void => {
+      // The command gets a stream that has ended.
+      if (socket.destroyed) connection.destroy()
+      else socket.relay(connection, socket !== this.stdin)
+    }
+    this.#servers.push(acceptStream(pipe, header, onConnected, this.#listener.onConnectionLost))
   }
 
   #watch(socket: InputSocket | OutputSocket): void {

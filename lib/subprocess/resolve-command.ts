@@ -1,11 +1,11 @@
 /** Resolves the command of a call: validates it as `child_process.spawn` does, and applies defaults. */
 
 import { statSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
+import { isAbsolute, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SubprocessOptionError } from '../errors.js'
 import type { LaunchOrder } from '../link/launch-queue.js'
-import { platform } from '../platform/current.js'
+import { platform, type ShellCommand } from '../platform/current.js'
 import { abortSignal, firstSignalToOf, milliseconds } from '../validate-option.js'
 import type { StdioTarget } from '../wire/messages.js'
 import { resolveEnvironment, workerEnvironment } from './resolve-environment.js'
@@ -47,13 +47,12 @@ export function resolveCommand(
   const argv0 = isLeftOut(options.argv0)
     ? undefined
     : checkedString('options.argv0', options.argv0, 'give a string')
-  checkBoolean('options.windowsHide', options.windowsHide)
-  checkBoolean('options.windowsVerbatimArguments', options.windowsVerbatimArguments)
-  const shell = resolveShell(options.shell)
-  const program = shell ?? file
+  const windowsHide = trueIfSet('options.windowsHide', options.windowsHide)
+  const isVerbatim = trueIfSet('options.windowsVerbatimArguments', options.windowsVerbatimArguments)
+  const shell = resolveShell(options.shell, [file, ...given].join(' '))
   if (shell !== undefined && given.length > 0) warnOfArgumentsWithShell()
-  const programArgs = shell === undefined ? given : ['-c', [file, ...given].join(' ')]
-  const finalArgs = [argv0 ?? program, ...programArgs]
+  const program = shell?.file ?? file
+  const finalArgs = [argv0 ?? program, ...(shell?.args ?? given)]
   const firstSignalTo = isLeftOut(options.firstSignalTo)
     ? undefined
     : firstSignalToOf('options.firstSignalTo', options.firstSignalTo)
@@ -75,7 +74,9 @@ export function resolveCommand(
       stdio,
       ...(uid === undefined ? {} : { uid }),
       ...(gid === undefined ? {} : { gid }),
-      ...(firstSignalTo === undefined ? {} : { firstSignalTo })
+      ...(firstSignalTo === undefined ? {} : { firstSignalTo }),
+      ...(windowsHide ? { windowsHide } : {}),
+      ...((shell?.isVerbatim ?? isVerbatim) ? { windowsVerbatimArguments: true } : {})
     })
   }
 }
@@ -88,7 +89,7 @@ function resolveCwd(cwd: string | URL | undefined): string {
     'give a path or a file: URL'
   )
   // The keeper has another working directory. Not normalized: `..` leads elsewhere behind a symbolic link.
-  return isAbsolute(path) ? path : `${workerCwd()}/${path}`
+  return isAbsolute(path) ? path : `${workerCwd()}${sep}${path}`
 }
 
 /**
@@ -107,10 +108,18 @@ function workerCwd(): string {
   }
 }
 
-function resolveShell(shell: unknown): string | undefined {
+function resolveShell(shell: unknown, line: string): ShellCommand | undefined {
   if (isLeftOut(shell) || shell === false || shell === '') return undefined
-  if (shell === true) return '/bin/sh'
-  return checkedString('options.shell', shell, 'give true, false or the path of a shell')
+  if (shell === true) return platform.shellCommand(line)
+  return platform.shellCommand(
+    line,
+    checkedString('options.shell', shell, 'give true, false or the path of a shell')
+  )
+}
+
+function trueIfSet(name: string, value: boolean | null | undefined): boolean {
+  checkBoolean(name, value)
+  return value === true
 }
 
 let hasWarned = false

@@ -2,10 +2,10 @@
  * The sockets `stdin`, `stdout` and `stderr` of a keeper's subprocess, usable before the process has started.
  */
 
-import { Socket } from 'node:net'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
 import { catchRethrownError } from './catch-rethrown-error.js'
 import { isHeld } from './held-emitter.js'
+import { RelayedSocket } from './relayed-socket.js'
 
 // Shared by all streams of this worker: a thousand scopes may end at once, and with them their streams.
 const ends = new EventLoopTurns()
@@ -19,7 +19,7 @@ type Callback = (error?: Error | null) => void
  * output and the message that the command has started come by different connections, so the output may be
  * first. And if the keeper dies, the connection ends as if the command had written nothing.
  */
-class BufferedSocket extends Socket {
+class BufferedSocket extends RelayedSocket {
   #isHeaderSent = false
   /** Chunks that came before the start was known. */
   readonly #buffered: { readonly chunk: unknown; readonly encoding: BufferEncoding | undefined }[] = []

@@ -2,6 +2,7 @@
 
 import { constants } from 'node:os'
 import { SubprocessOptionError } from '../errors.js'
+import { platform } from '../platform/current.js'
 
 /** Node also accepts null for an option that is left out. */
 export function isLeftOut(value: unknown): value is undefined | null {
@@ -35,4 +36,11 @@ export function signalName(name: string, signal: unknown): NodeJS.Signals {
     if (known === given || number === given) return known as NodeJS.Signals
   }
   throw new SubprocessOptionError(name, signal, "give a signal's name or number, such as 'SIGTERM'")
+}
+
+/** Throws the error of `ChildProcess.kill` for a signal that Node.js cannot send on this system. */
+export function refuseUnsupported(signal: NodeJS.Signals): void {
+  if (platform.supportsSignal(signal)) return
+  const error = new Error(`kill ENOSYS: this system has no ${signal}`)
+  throw Object.assign(error, { errno: -constants.errno.ENOSYS, code: 'ENOSYS', syscall: 'kill' })
 }

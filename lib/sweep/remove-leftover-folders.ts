@@ -69,7 +69,7 @@ function leftoverFolders(): Map<string, FolderName> {
       if (folder === undefined || isAlive(folder.worker)) continue
       const path = join(parent, name)
       const stat = lstatSync(path, { throwIfNoEntry: false })
-      if (stat?.isDirectory() && stat.uid === process.geteuid?.()) found.set(path, folder)
+      if (stat?.isDirectory() && stat.uid === (process.geteuid?.() ?? stat.uid)) found.set(path, folder)
     }
   }
   return found

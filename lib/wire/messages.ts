@@ -21,6 +21,9 @@ export interface LaunchRequest {
   readonly variables?: Readonly<Record<string, string>>
   /** Default: that of the scope. */
   readonly firstSignalTo?: FirstSignalTo
+  /** These have an effect on Windows only. Default: false. */
+  readonly windowsHide?: boolean
+  readonly windowsVerbatimArguments?: boolean
 }
 
 /** A command that the keeper did not start. */

@@ -9,9 +9,9 @@ import { socketFolderPrefix } from './folder-names.js'
 /** Matches the path of a keeper's socket. */
 export const socketPath = /\/subprocess-guard-[^/]+\/stdio$/
 
-/** The path of the socket in a keeper's directory. */
-export function socketIn(folder: string): string {
-  return join(folder, 'stdio')
+/** The pipe of one standard stream, on a system where the keeper connects to the worker. */
+export function streamPipe(keeperSocket: string, connection: number): string {
+  return `${keeperSocket}-${connection}`
 }
 
 /**
@@ -31,7 +31,7 @@ export async function openSocketFolder(
       continue
     }
     const template = join(parent, socketFolderPrefix(workerMark))
-    if (Buffer.byteLength(socketIn(`${template}XXXXXX`)) > platform.maxSocketPathBytes) {
+    if (Buffer.byteLength(platform.socketOf(`${template}XXXXXX`)) > platform.maxSocketPathBytes) {
       failures.push(`${parent}: path too long for a socket`)
       continue
     }
@@ -39,7 +39,7 @@ export async function openSocketFolder(
     try {
       folder = mkdtempSync(template)
       // A file system may have room for a directory but not for a socket, or may not support sockets.
-      await listen(socketIn(folder))
+      await listen(platform.socketOf(folder))
       return folder
     } catch (error) {
       failures.push((error as Error).message)
@@ -86,7 +86,7 @@ function ownerOf(path: string): number | undefined {
  */
 export function removeSocketFolder(folder: string): void {
   try {
-    rmSync(socketIn(folder), { force: true })
+    if (!platform.usesNamedPipes) rmSync(platform.socketOf(folder), { force: true })
     rmdirSync(folder)
   } catch {}
 }

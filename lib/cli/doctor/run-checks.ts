@@ -1,7 +1,7 @@
 /** Makes all checks of `subprocess-guard doctor`, and concludes the level of containment from them. */
 
 import type { Containment } from '../../containment-level.js'
-import { type ContainmentCheck, type Finding, loadDiagnosis } from '../../platform/current.js'
+import { type ContainmentCheck, type Finding, loadDiagnosis, platform } from '../../platform/current.js'
 import { size } from '../format-units.js'
 import { checkSharedFolder, checkSocketFolder } from './check-folders.js'
 import { checkNode } from './check-node.js'
@@ -25,7 +25,8 @@ export async function examine(): Promise<Diagnosis> {
   if (isProblem(system)) return conclude(basis, basis)
   const required = [...basis, checkProcessList(), await checkSocketFolder()]
   const level = await checkContainment()
-  const findings = [...required, ...level.findings, checkSharedFolder(), ...(await checkEnvironment(size))]
+  const shared = platform.findsProcessesByMark ? [checkSharedFolder()] : []
+  const findings = [...required, ...level.findings, ...shared, ...(await checkEnvironment(size))]
   return conclude(findings, required, level)
 }
 

@@ -3,6 +3,7 @@
 import type { Platform } from '../platform.js'
 import { findOrphanAdopter } from '../posix/find-adopter-by-trial.js'
 import { makeOwnFolder, ownFolders, protectedFirst } from '../posix/own-folder.js'
+import { posixBasics } from '../posix/posix-basics.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
 import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js'
 import { adoptOrphans } from './become-subreaper.js'
@@ -27,6 +28,7 @@ import { hasDefaultAction } from './signal-disposition.js'
 import { whyNoProcessIsVisible, whyUnsupported, whyUnsupportedSystem } from './why-unsupported.js'
 
 export const linux: Platform = {
+  ...posixBasics,
   adoptOrphans,
   allPids,
   allProcesses,

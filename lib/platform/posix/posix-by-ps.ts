@@ -8,6 +8,7 @@ import { environmentOf, environmentTextOf, listEnvironmentsAhead, variableIn } f
 import { allPids, allProcesses, childrenOf, listAhead, statOf } from './listed-processes.js'
 import { canDropRights, openRights, ownerOf, usersOf } from './listed-rights.js'
 import { makeOwnFolder, ownFolders, protectedFirst } from './own-folder.js'
+import { posixBasics } from './posix-basics.js'
 import { removeFolder } from './remove-folder-by-path.js'
 import { blockedByReadingMs } from './run-ps.js'
 import { signalByPid } from './signal-by-pid.js'
@@ -17,6 +18,7 @@ import { whyNoList } from './why-no-list.js'
 const whyNoNativeCalls = `on ${process.platform} no process is made the parent of orphans`
 
 export const posixByPs: Platform = {
+  ...posixBasics,
   adoptOrphans: async () => ({ native: undefined, adoptsOrphans: false, why: whyNoNativeCalls }),
   allPids,
   allProcesses,

@@ -1,0 +1,132 @@
+/**
+ * The census of a system with containers: each command is in one with everything that it starts, so that nothing
+ * has to be searched.
+ */
+
+import type { Containment } from '../containment-level.js'
+import {
+  type ContainedCommand,
+  type Container,
+  type ContainerEvents,
+  type Containers,
+  platform
+} from '../platform/current.js'
+import type { EndedProcess, ProcessName } from '../wire/messages.js'
+import type { Census, Member } from './census.js'
+import { endContainers } from './end-containers.js'
+import type { ScopeRecord, TerminateOptions } from './scope-record.js'
+
+export class ContainerCensus implements Census {
+  readonly containment: Containment
+  /** The containers of each scope, by the number of the command. */
+  readonly #byScope = new Map<ScopeRecord, Map<number, Container>>()
+  readonly #containers: Containers
+
+  constructor(containers: Containers) {
+    this.#containers = containers
+    this.containment = containers.containment
+  }
+
+  open(scope: ScopeRecord): void {
+    if (!this.#byScope.has(scope)) this.#byScope.set(scope, new Map())
+  }
+
+  /** Starts a command in a container of its own. `number` is that of the command. */
+  start(
+    scope: ScopeRecord,
+    number: number,
+    command: ContainedCommand,
+    events: ContainerEvents
+  ): Container | undefined {
+    const container = this.#containers.start(command, events)
+    if (container !== undefined) this.#add(scope, number, container)
+    return container
+  }
+
+  adopt(scope: ScopeRecord, { pid }: ProcessName, command: number): void {
+    const container = this.#containers.adopt(pid)
+    if (container !== undefined) this.#add(scope, command, container)
+  }
+
+  adoptedExited(scope: ScopeRecord, pid: number): void {
+    for (const container of this.#of(scope)) if (container.pid === pid) container.leaderExited()
+    this.#closeEmpty(scope)
+  }
+
+  leaderStarted(scope: ScopeRecord, pid: number, command: string): void {
+    scope.addLeader(pid, command)
+  }
+
+  leaderEnded(scope: ScopeRecord, pid: number): void {
+    scope.leaders.delete(pid)
+    scope.commands.leaderEnded(pid, new Map())
+    this.#closeEmpty(scope)
+  }
+
+  members(scope: ScopeRecord, _most?: number, command?: number): Member[] {
+    const stats = this.#of(scope, command).flatMap((container) => container.members())
+    return stats.map((stat) => ({ stat, isOwnChild: false }))
+  }
+
+  isEmpty(scope: ScopeRecord, command?: number): boolean {
+    return this.#of(scope, command).every((container) => container.isEmpty())
+  }
+
+  /** Nothing is signalled by pid. */
+  confirmIdentity(): boolean {
+    return false
+  }
+
+  /** Without effect for a process that is in the container of a command. */
+  release(scope: ScopeRecord, pid: number): void {
+    for (const [command, container] of this.#byScope.get(scope) ?? []) {
+      if (container.pid !== pid) continue
+      container.release()
+      this.#byScope.get(scope)?.delete(command)
+    }
+  }
+
+  releaseExternal(scope: ScopeRecord, pid: number): void {
+    this.release(scope, pid)
+  }
+
+  async terminate(scope: ScopeRecord, how: TerminateOptions, command?: number): Promise<EndedProcess[]> {
+    return endContainers(
+      () => this.#of(scope, command),
+      how,
+      (stat) => scope.leaders.get(stat.pid) ?? platform.commandOf(stat)
+    )
+  }
+
+  waitForChange(_scope: ScopeRecord, ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, ms))
+  }
+
+  close(scope: ScopeRecord, hasSurvivors: boolean): void {
+    this.#closeEmpty(scope)
+    // What has survived stays contained: it ends at the latest with this process.
+    if (!hasSurvivors) this.#byScope.delete(scope)
+  }
+
+  #add(scope: ScopeRecord, command: number, container: Container): void {
+    this.open(scope)
+    this.#byScope.get(scope)?.set(command, container)
+  }
+
+  #of(scope: ScopeRecord, command?: number): Container[] {
+    const containers = this.#byScope.get(scope)
+    if (containers === undefined) return []
+    if (command === undefined) return [...containers.values()]
+    const container = containers.get(command)
+    return container === undefined ? [] : [container]
+  }
+
+  #closeEmpty(scope: ScopeRecord): void {
+    const containers = this.#byScope.get(scope)
+    for (const [command, container] of containers ?? []) {
+      if (!container.isEmpty()) continue
+      containers?.delete(command)
+      container.close()
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * Opens the connections of standard streams, on a system where the keeper connects to the worker. There the
+ * command needs an end of the pipe that blocks, and only the end that connects can be had so.
+ */
+
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { connectionHeader } from '../wire/connection-header.js'
+import { streamPipe } from '../wire/socket-folder.js'
+import type { OpenedStream, StreamConnections } from './process-starter.js'
+import type { StdioServer } from './stdio-server.js'
+
+/** The worker listens before it orders a launch, so a connection is always there. */
+export class OpeningConnections implements StreamConnections {
+  readonly #server: StdioServer
+
+  /** The pipes are named after that of the server, and authenticated by its secret. */
+  constructor(server: StdioServer) {
+    this.#server = server
+  }
+
+  has(): boolean {
+    return true
+  }
+
+  take(connection: number): OpenedStream {
+    const { path, secret } = this.#server
+    const descriptor = openSync(streamPipe(path, connection), 'r+')
+    try {
+      // Other users may connect to the worker, too. They do not have the secret.
+      writeSync(descriptor, connectionHeader(secret, connection))
+    } catch (error) {
+      closeSync(descriptor)
+      throw error
+    }
+    return { descriptor, destroy: () => closeSync(descriptor) }
+  }
+}

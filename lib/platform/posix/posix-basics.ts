@@ -1,0 +1,33 @@
+/** What all POSIX systems have in common. */
+
+import { dirname, join } from 'node:path'
+import type { Platform } from '../platform.js'
+import { shellCommand } from './shell-command.js'
+
+type Common =
+  | 'findsProcessesByMark'
+  | 'folderOf'
+  | 'hasSessions'
+  | 'isParentGone'
+  | 'canPassOn'
+  | 'neutralFolder'
+  | 'shellCommand'
+  | 'socketOf'
+  | 'supportsSignal'
+  | 'usesNamedPipes'
+  | 'whyNoRelease'
+
+export const posixBasics: Pick<Platform, Common> = {
+  canPassOn: () => true,
+  findsProcessesByMark: true,
+  folderOf: dirname,
+  hasSessions: true,
+  // The kernel gives an orphan another parent.
+  isParentGone: (parent) => process.ppid !== parent,
+  neutralFolder: '/',
+  shellCommand,
+  socketOf: (folder) => join(folder, 'stdio'),
+  supportsSignal: () => true,
+  usesNamedPipes: false,
+  whyNoRelease: () => undefined
+}

@@ -1,0 +1,99 @@
+/** Windows: commands are in job objects, or at least ended by `taskkill`. */
+
+import { tmpdir } from 'node:os'
+import { isatty } from 'node:tty'
+import type { Platform } from '../platform.js'
+import { isParentGone } from './choose-containers.js'
+import { signalByPid, supportsSignal } from './end-process.js'
+import { bootId, folderOf, socketOf } from './own-place.js'
+import {
+  allPids,
+  allProcesses,
+  bracketedNameOf,
+  childrenOf,
+  commandOf,
+  // Only the keeper of other systems looks for programs by itself.
+  defaultPath: () => '',
+  describeProcess,
+  statOf
+} from './process-list.js'
+import { removeFolder } from './remove-folder.js'
+import { shellCommand } from './shell-command.js'
+
+const unknown = (): undefined => undefined
+
+export const windows: Platform = {
+  // There are no subreapers, and commands are in containers.
+  adoptOrphans: async () => ({ native: undefined, adoptsOrphans: false }),
+  allPids,
+  allProcesses,
+  argumentTextOf: unknown,
+  bestContainment: 'job',
+  blockedByReadingMs: () => 0,
+  bootId,
+  bracketedNameOf,
+  canDropRights: () => false,
+  // Node.js itself shares a console with its children. A keeper may have none.
+  canPassOn: (descriptor) => !isatty(descriptor),
+  childrenOf,
+  childrenOfMainThread: (pid) => childrenOf({ pid }),
+  commandIn: unknown,
+  commandOf,
+  cwdPathOf: () => process.cwd(),
+  describeProcess,
+  *eachPid() {
+    yield* allPids()
+  },
+  environmentOf: unknown,
+  environmentTextOf: unknown,
+  findOrphanAdopter: async () => undefined,
+  findsProcessesByMark: false,
+  folderOf,
+  hasDefaultAction: () => true,
+  // A detached process has no console, and each program that it starts opens a window.
+  hasSessions: false,
+  isParentGone,
+  isSetuid: () => true,
+  kernelWaitOf: unknown,
+  listeningSocketsOf: () => [],
+  listsOwnPids: () => true,
+  loadNativeCalls: async () => new Error('Windows has none of them'),
+  makeOwnFolder: () => {
+    throw new Error('Windows needs none')
+  },
+  // The name of a pipe has at most 256 characters.
+  maxSocketPathBytes: 256,
+  neutralFolder: process.env.SystemRoot ?? tmpdir(),
+  openFolderOf: (_pid, path) => ({ path, close: () => {} }),
+  openRights: unknown,
+  ownerOf: unknown,
+  ownFolders: () => [],
+  pidNamespace: () => '0',
+  pidNamespaceOf: () => '0',
+  pidsInNamespaces: (pid) => [pid],
+  processorWaitOf: unknown,
+  protectedFirst: (places) => [...places],
+  readAhead: undefined,
+  removeFolder,
+  scanLevel: 'tree',
+  sharedFolders: [],
+  shellCommand,
+  signalByPid,
+  socketOf,
+  statOf,
+  statOfNewChild: statOf,
+  supportsSignal,
+  ticksNow: () => Date.now(),
+  unknownBoot: '',
+  usersOf: unknown,
+  usesNamedPipes: true,
+  variableIn: unknown,
+  whyNoProcessIsVisible: unknown,
+  whyNoRelease(containment, isDirect) {
+    if (isDirect) return 'Node.js ends what the worker has started itself with the worker (on Windows)'
+    if (containment === 'job') return undefined
+    return 'on Windows this needs the optional dependency koffi: without it, Node.js ends it with the keeper'
+  },
+  whyUnsupported: unknown,
+  whyUnsupportedSystem: unknown
+}

@@ -1,0 +1,50 @@
+/** A small test runner: plain output into a file, one test after the other. (node:test needs more of a system.) */
+
+interface Test {
+  readonly name: string
+  readonly run: () => Promise<void>
+}
+
+// A process takes about a second to start in Wine, when the processors are busy.
+const testMs = 40_000
+const tests: Test[] = []
+
+export function test(name: string, run: () => Promise<void>): void {
+  tests.push({ name, run })
+}
+
+/** Runs all tests that were declared, or those with one of these words in their names. Returns the number of failures. */
+export async function runTests(words: readonly string[]): Promise<number> {
+  const chosen = tests.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
+  let failures = chosen.length === 0 ? 1 : 0
+  for (const [index, { name, run }] of chosen.entries()) {
+    const startedAt = performance.now()
+    const error = await withinTime(run)
+    const ms = Math.round(performance.now() - startedAt)
+    if (error !== undefined) failures++
+    say(`${error === undefined ? 'ok' : 'not ok'} ${index + 1} - ${name} (${ms} ms)`)
+    if (error !== undefined) say(String((error as Error).stack ?? error).replace(/^/gm, '  # '))
+  }
+  say(`1..${chosen.length}`)
+  say(`# ${failures} of ${chosen.length} failed`)
+  return failures
+}
+
+async function withinTime(run: () => Promise<void>): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not over after ${testMs} ms`)), testMs)
+  })
+  try {
+    await Promise.race([run(), timeout])
+    return undefined
+  } catch (error) {
+    return error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
