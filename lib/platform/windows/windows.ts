@@ -12,8 +12,6 @@ import {
   bracketedNameOf,
   childrenOf,
   commandOf,
-  // Only the keeper of other systems looks for programs by itself.
-  defaultPath: () => '',
   describeProcess,
   statOf
 } from './process-list.js'
@@ -40,6 +38,8 @@ export const windows: Platform = {
   commandIn: unknown,
   commandOf,
   cwdPathOf: () => process.cwd(),
+  // Only the keeper of other systems looks for programs by itself.
+  defaultPath: () => '',
   describeProcess,
   *eachPid() {
     yield* allPids()
