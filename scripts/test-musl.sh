@@ -9,7 +9,7 @@ folder=$(mkdir -p "${1:?usage: test-musl.sh FOLDER [ARGUMENT…]}" && cd "$1" &&
 shift
 cd "$(dirname "$0")/.."
 
-if ! command -v musl-gcc patchelf >/dev/null; then
+if ! { command -v musl-gcc && command -v patchelf; } >/dev/null; then
   apt-get -qq -o DPkg::Lock::Timeout=120 update
   apt-get -qqy -o DPkg::Lock::Timeout=120 install --no-install-recommends musl-tools patchelf >/dev/null
 fi

@@ -24,7 +24,7 @@ import { compiled } from './harness/compiled.js'
 import { closed, forEachLauncher, type SpawnMethods } from './harness/launchers.js'
 
 type CLibrary = typeof import('../lib/platform/linux/c-library.js')
-const { cLibraryName } = await compiled<CLibrary>('platform/linux/c-library')
+const { usesMusl } = await compiled<CLibrary>('platform/linux/c-library')
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-start-test-')))
 const [first, second] = [join(folder, 'first'), join(folder, 'second')]
 after(() => rmSync(folder, { recursive: true }))
@@ -103,7 +103,7 @@ forEachLauncher((launcher) => {
     test(`a program without an interpreter line is run by the shell${how}`, async () => {
       const start = (): ChildProcess => launcher.spawn(file, ['said'], { env: { PATH: path } })
       // docs/child-process.md: only the keeper does it with every C library.
-      if (cLibraryName() === 'musl' && launcher.name !== 'keeper') {
+      if (usesMusl() && launcher.name !== 'keeper') {
         assert.throws(start, { errno: -constants.errno.ENOEXEC })
       } else {
         assert.equal(await outcomeOf(start()), 'no interpreter, said\n')

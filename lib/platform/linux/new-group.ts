@@ -6,7 +6,7 @@ import { constants } from 'node:os'
 import type { LibraryHandle } from 'koffi'
 import type { InNewGroup } from '../platform.js'
 
-// linux/sched.h. The child runs in the memory of its parent, which waits: nothing is copied.
+// linux/sched.h, the same on every architecture. The child runs in the memory of its parent, which waits: nothing is copied.
 const CLONE_VM = 0x100
 const CLONE_VFORK = 0x4000
 const stackBytes = 64 * 1024

@@ -11,7 +11,8 @@ import { join } from 'node:path'
 import { descriptorPath } from './proc-links.js'
 
 const openFlags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-// From open(2); Node has no constant for it. It opens a directory without the permission to read it.
+// From open(2), the same on every architecture that Node runs on; Node has no constant for it. It opens a
+// directory without the permission to read it.
 const O_PATH = 0o10000000
 // Each removal has two descriptors open, and a thousand scopes may close at once.
 const maxRemovals = 8
