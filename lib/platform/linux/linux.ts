@@ -68,7 +68,7 @@ export const linux: Platform = {
   sharedFolders: ['/dev/shm'],
   signalByPid,
   statOf,
-  statOfNewChild: statOf,
+  statOfOwnChild: statOf,
   ticksNow,
   unknownBoot,
   usersOf,

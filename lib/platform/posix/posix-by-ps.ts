@@ -63,7 +63,7 @@ export const posixByPs: Platform = {
   sharedFolders: ['/tmp'],
   signalByPid,
   statOf,
-  statOfNewChild: () => 'unread',
+  statOfOwnChild: () => 'unread',
   ticksNow,
   unknownBoot,
   usersOf,
