@@ -40,6 +40,11 @@ export class ExternalProcesses {
     return this.#roots.has(pid)
   }
 
+  /** Those that were adopted and have not been reaped, as far as is known. */
+  pids(): number[] {
+    return [...this.#roots.keys()]
+  }
+
   /** There may be some that were never announced, none older than this, in clock ticks since boot. */
   mayExistSince(startTick: number): void {
     this.firstTick = Math.min(this.firstTick, startTick)

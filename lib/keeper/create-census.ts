@@ -5,8 +5,9 @@ import type { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { HybridCensus } from '../containment/hybrid-census.js'
 import { MarksCensus, type MarksCensusParts } from '../containment/marks-census.js'
 import { SubreaperCensus } from '../containment/subreaper-census.js'
+import { TreeKillCensus } from '../containment/tree-kill-census.js'
 import type { UnscopedRecord } from '../containment/unscoped-record.js'
-import type { NativeCalls } from '../platform/current.js'
+import { type NativeCalls, platform } from '../platform/current.js'
 
 export interface CensusParts {
   readonly native: NativeCalls | undefined
@@ -22,6 +23,7 @@ export interface CensusParts {
 
 export function createCensus(parts: CensusParts): Census {
   const { native, isSubreaper, isWorker, adopter, unscopedRecord, onStrays } = parts
+  if (!platform.listsProcesses) return new TreeKillCensus()
   const scanParts: MarksCensusParts = { isWorker, adopter, fallback: unscopedRecord }
   if (native === undefined || !isSubreaper) return new MarksCensus(scanParts)
   const subreaper = new SubreaperCensus(native, unscopedRecord, unscopedRecord.releasedMarks, onStrays)

@@ -19,7 +19,7 @@ async function load(): Promise<Platform> {
     case 'linux':
       return (await import('./linux/linux.js')).linux
     case 'posix':
-      return (await import('./posix/posix-by-ps.js')).posixByPs
+      return (await import('./posix/choose-posix.js')).choosePosix()
   }
 }
 
@@ -34,6 +34,7 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
 }
 
 // The same on every system.
+export { killTree } from './kill-tree.js'
 export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
 export type * from './platform.js'
 export { mayCallSetsid } from './setsid-commands.js'

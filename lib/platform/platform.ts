@@ -181,6 +181,8 @@ export interface Platform {
 
   // Processes
 
+  /** Whether processes can be listed. If not, only what this process has started is known. */
+  readonly listsProcesses: boolean
   /** Reads a process. Undefined if there is none with that pid. */
   statOf(pid: number): ProcessStat | undefined
   /**

@@ -49,6 +49,7 @@ export const linux: Platform = {
   kernelWaitOf,
   listeningSocketsOf,
   listsOwnPids,
+  listsProcesses: true,
   loadNativeCalls,
   makeOwnFolder,
   // sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)).
