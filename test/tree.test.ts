@@ -15,7 +15,7 @@ import { ask } from './harness/client.js'
 import { assertClean, assertGone, assertLeft, assertOneLine, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { type Kind, kinds } from './harness/kinds.js'
-import { bestLevel, levelWithoutKoffi, notAtMarks, notBelowCgroup } from './harness/level.js'
+import { bestLevel, isTreeLevel, levelWithoutKoffi, notAtMarks, notBelowCgroup } from './harness/level.js'
 import { childrenOf, environmentOf, lives, statOf } from './harness/proc.js'
 import { grace, type Served, type ServedSetup } from './harness/served.js'
 import { Served as FastifyServed, serve } from './harness/server.js'
@@ -34,7 +34,9 @@ const serveWithoutKoffi: Kind['serve'] = (setup, routes) =>
 
 const setups: readonly (Pick<Kind, 'name' | 'serve'> & { readonly containment: string })[] = [
   ...kinds.map((kind) => ({ ...kind, containment: bestLevel })),
-  { name: 'Fastify, containment "marks"', serve: serveWithoutKoffi, containment: levelWithoutKoffi }
+  ...(isTreeLevel
+    ? []
+    : [{ name: 'Fastify, containment "marks"', serve: serveWithoutKoffi, containment: levelWithoutKoffi }])
 ]
 const [fastify] = kinds as [Kind]
 
@@ -284,7 +286,7 @@ for (const [daemon, file] of [
   suite(`a daemon that left its session and ${daemon}`, () => {
     const program = { program: file, count: 2 }
 
-    test('ends with its scope when the keeper is a subreaper', async (t) => {
+    test('ends with its scope when the keeper is a subreaper', { skip: isTreeLevel }, async (t) => {
       const served = await serveProgram(fastify, {}, program)
       t.after(() => served.close())
       await ask(served.port, '/run').answer
@@ -295,7 +297,7 @@ for (const [daemon, file] of [
 
     // At the level `cgroup`, only the cgroup of its scope counts (see cgroup.test.ts).
     test('lives as long as a scope is open that could have started it, and no longer', {
-      skip: notBelowCgroup
+      skip: isTreeLevel || notBelowCgroup
     }, async (t) => {
       const served = await serve({}, (app, served) => {
         app.get('/older', async (request) => {
@@ -374,7 +376,9 @@ suite('without the guard', { concurrency: true }, () => {
 })
 
 suite('without koffi', () => {
-  test('the log says so once, regardless of the number of guards', { skip: notAtMarks }, async (t) => {
+  test('the log says so once, regardless of the number of guards', {
+    skip: isTreeLevel || notAtMarks
+  }, async (t) => {
     const { plugin } = withoutKoffi
     const served = await serve({ guard: false }, (app) => {
       for (const _ of ['one context', 'another']) {
@@ -406,10 +410,8 @@ test('the mark of a subprocess names its worker and is never empty', async (t) =
   })
   t.after(() => served.close())
   await ask(served.port, '/run').answer
-  assert.match(
-    mark,
-    new RegExp(`^[0-9a-f-]{36}\\.\\d+\\.${process.pid}\\.\\d+\\.[0-9a-f]{8}(~[0-9a-z-]+)?/\\d+$`)
-  )
+  const boot = isTreeLevel ? 'boot-\\d+' : '[0-9a-f-]{36}'
+  assert.match(mark, new RegExp(`^${boot}\\.\\d+\\.${process.pid}\\.\\d+\\.[0-9a-f]{8}(~[0-9a-z-]+)?/\\d+$`))
 })
 
 /** The kernel's name of a process, which is that of its program. */

@@ -30,6 +30,11 @@ export interface Scanner {
    * the process.
    */
   confirmIdentity(scope: ScopeRecord, member: Member): boolean
+  /**
+   * Signals what descends from the commands, where processes cannot be listed. Absent where they can: there the members
+   * are signalled.
+   */
+  signalDescendants?(scope: ScopeRecord, signal: NodeJS.Signals): Promise<void>
   /** Runs a long scan for the next answers. Absent where each answer comes from a scan of its own. */
   prepareScan?(): Promise<void>
   /** Resolves when something may have changed for the scope, after `ms` at the latest. */
@@ -51,6 +56,7 @@ export interface Census extends Scanner {
   /** With the number of a command: only the processes of that command. */
   members(scope: ScopeRecord, most?: number, command?: number): Member[]
   isEmpty(scope: ScopeRecord, command?: number): boolean
+  signalDescendants?(scope: ScopeRecord, signal: NodeJS.Signals, command?: number): Promise<void>
   /**
    * Finds the processes of this scope from now on. A lost keeper may have started some in the cgroup with this
    * directory.

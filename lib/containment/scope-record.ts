@@ -80,7 +80,7 @@ export class ScopeRecord extends KnownProcesses {
   /** Notes the start time and group of a leader, so that the processes it leaves behind are recognised. */
   inspectLeader(pid: number): void {
     try {
-      const stat = platform.statOfNewChild(pid)
+      const stat = platform.statOfOwnChild(pid)
       if (stat === undefined) return
       if (stat === 'unread') {
         this.#assumeLeader(pid)

@@ -8,8 +8,9 @@ import { HybridCensus } from '../containment/hybrid-census.js'
 import { MarksCensus, type MarksCensusParts } from '../containment/marks-census.js'
 import type { ScopeCgroups } from '../containment/scope-cgroups.js'
 import { SubreaperCensus } from '../containment/subreaper-census.js'
+import { TreeKillCensus } from '../containment/tree-kill-census.js'
 import type { UnscopedRecord } from '../containment/unscoped-record.js'
-import type { Containers, NativeCalls } from '../platform/current.js'
+import { type Containers, type NativeCalls, platform } from '../platform/current.js'
 
 export interface CensusParts {
   readonly native: NativeCalls | undefined
@@ -36,6 +37,7 @@ export function createCensus(parts: CensusParts): Census {
 
 function createCensusByDescent(parts: CensusParts): Census {
   const { native, isSubreaper, cgroups, isWorker, adopter, unscopedRecord, onStrays } = parts
+  if (!platform.listsProcesses) return new TreeKillCensus()
   const scanParts: MarksCensusParts = { isWorker, adopter, fallback: unscopedRecord }
   if (native === undefined || !isSubreaper) return new MarksCensus(scanParts)
   const subreaper = new SubreaperCensus({

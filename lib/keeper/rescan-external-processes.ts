@@ -2,12 +2,13 @@
 
 import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
-import { isOutOfDescriptors, platform } from '../platform/current.js'
-import type { ProcessName, WorkerMessage } from '../wire/messages.js'
+import type { WorkerMessage } from '../wire/messages.js'
 import type { ScopeRegistry } from './scope-registry.js'
 
 // How often the trees are rescanned: a descendant must be known before it becomes an orphan.
 const rescanMs = 1_000
+// How much of the keeper's time the rescans may take.
+const shareOfTime = 0.05
 
 export class ExternalProcessTracker {
   readonly #scopes: ScopeRegistry
@@ -25,23 +26,9 @@ export class ExternalProcessTracker {
       this.#census.adopt(scope, process, command.number)
       return
     }
-    scope.external.adopt(command.isUnread ? this.#read(scope, process.pid) : process)
+    scope.external.adopt(process)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
-    this.#rescans ??= setInterval(() => this.#rescan(), rescanMs)
-  }
-
-  /** Reads when a child of the worker has started. It leads a session, which may outlive it. */
-  #read(scope: ScopeRecord, pid: number): ProcessName {
-    scope.addGroup(pid, { startTick: 0, session: pid })
-    try {
-      const stat = platform.statOf(pid)
-      // If the worker has reaped it in the meantime, its pid may be that of another process.
-      return { pid, startTick: stat?.parent === process.ppid ? stat.startTick : 0 }
-    } catch (error) {
-      if (!isOutOfDescriptors(error)) throw error
-      // Its mark and its session will tell.
-      return { pid, startTick: 0 }
-    }
+    this.#rescans ??= setTimeout(() => this.#rescan(), rescanMs)
   }
 
   /** An adopted process has exited. Its descendants still belong to the scope. */
@@ -56,9 +43,9 @@ export class ExternalProcessTracker {
   #rescan(): void {
     const records = this.#scopes.all().map(({ record }) => record)
     const scopes = records.filter(({ external }) => external.hadAny)
+    const startedAt = performance.now()
     for (const scope of scopes) if (scope.state === 'open') scope.external.scan()
-    if (scopes.length > 0) return
-    clearInterval(this.#rescans)
-    this.#rescans = undefined
+    const pauseMs = Math.max(rescanMs, (performance.now() - startedAt) / shareOfTime)
+    this.#rescans = scopes.length === 0 ? undefined : setTimeout(() => this.#rescan(), pauseMs)
   }
 }

@@ -20,7 +20,7 @@ async function load(): Promise<Platform> {
     case 'linux':
       return (await import('./linux/linux.js')).linux
     case 'posix':
-      return (await import('./posix/posix-by-ps.js')).posixByPs
+      return (await import('./posix/choose-posix.js')).choosePosix()
     case 'windows':
       return (await import('./windows/windows.js')).windows
   }
@@ -48,6 +48,7 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
 // The same on every system.
 export { CgroupError } from './cgroup-error.js'
 export type * from './containers.js'
+export { killTree } from './kill-tree.js'
 export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
 export type * from './platform.js'
 export { mayCallSetsid } from './setsid-commands.js'

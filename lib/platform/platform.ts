@@ -239,13 +239,15 @@ export interface Platform {
 
   // Processes
 
+  /** Whether processes can be listed. If not, only what this process has started is known. */
+  readonly listsProcesses: boolean
   /** Reads a process. Undefined if there is none with that pid. */
   statOf(pid: number): ProcessStat | undefined
   /**
-   * The same for a child that this process has started in this turn of the event loop. `'unread'` where a reading takes
-   * too long for each start of a process.
+   * The same for a child of this process that it has not reaped. `'unread'` where a reading takes too long for each
+   * start of a process.
    */
-  statOfNewChild(pid: number): ProcessStat | 'unread' | undefined
+  statOfOwnChild(pid: number): ProcessStat | 'unread' | undefined
   /**
    * How long this process has been blocked by programs that list processes, in ms: it neither waited for something else
    * nor used the processor then.

@@ -32,8 +32,6 @@ export interface ExternalCommand {
   readonly number: number
   /** Default: that of the scope. */
   readonly firstSignalTo?: FirstSignalTo | undefined
-  /** The worker has just spawned it as the leader of a session, and the keeper has to read when it started. */
-  readonly isUnread?: true | undefined
 }
 
 /** The fields of a failed system call, as in the `'error'` event of `child_process`. */
@@ -46,8 +44,10 @@ export interface LaunchFailure {
 /** The identity of a process: its pid and start time together are unique (proc_pid_stat(5)). */
 export interface ProcessName {
   readonly pid: number
-  /** In clock ticks since boot. */
+  /** On the clock of `ticksNow`; 0 if unknown. */
   readonly startTick: number
+  /** It is a child of the worker, which has not reaped it. Whoever needs its start has to read it. */
+  readonly isUnread?: true | undefined
 }
 
 /** A directory to remove when all processes of its scope are gone. */

@@ -5,8 +5,11 @@ import { whyNoCgroups } from './cgroups.js'
 
 const forced = process.env.SUBPROCESS_GUARD_CONTAINMENT
 
+/** Whether processes are found as on macOS: the test of that level runs other files so. */
+export const isTreeLevel = process.env.SUBPROCESS_GUARD_SYSTEM === 'posix'
+
 /** With koffi. */
-export const bestLevel: Containment = hasCgroups() ? 'cgroup' : 'subreaper'
+export const bestLevel: Containment = isTreeLevel ? 'tree' : hasCgroups() ? 'cgroup' : 'subreaper'
 
 /** Without koffi. Node starts processes then, for which the keeper has to enter the cgroup. */
 export const levelWithoutKoffi: Containment =

@@ -47,6 +47,9 @@ export interface Place {
   readonly realm: string
   /** How long the processes of the file may take to end after it, in ms. */
   readonly goneWithinMs: number
+  /** Further variables, and options of Node. */
+  readonly env?: NodeJS.ProcessEnv
+  readonly flags?: readonly string[]
 }
 
 // Node reads these certificates at each start, which takes longer than everything else. Only npm needs them,
@@ -62,7 +65,7 @@ const longestMs = 900_000
 
 export async function runFile(
   file: string,
-  { root, folder, realm, goneWithinMs }: Place
+  { root, folder, realm, goneWithinMs, ...place }: Place
 ): Promise<FileResult> {
   const tmp = join(folder, 't')
   mkdirSync(tmp, { recursive: true })
@@ -71,9 +74,10 @@ export async function runFile(
   const [results, printed] = [join(folder, 'results'), join(folder, 'output')]
   const output = openSync(printed, 'a')
   const startedAt = performance.now()
-  const flags = ['--import', preload, `--test-reporter=${reporter}`, `--test-reporter-destination=${results}`]
+  const reporting = [`--test-reporter=${reporter}`, `--test-reporter-destination=${results}`]
+  const flags = ['--import', preload, ...reporting, ...(place.flags ?? [])]
   const child = spawn(process.execPath, [...flags, join(root, file)], {
-    env: { ...env, TMPDIR: tmp, SUBPROCESS_GUARD_REALM: realm },
+    env: { ...env, TMPDIR: tmp, SUBPROCESS_GUARD_REALM: realm, ...place.env },
     stdio: ['ignore', output, output],
     // Its own session: Ctrl-C in a terminal reaches only the runner, which ends everything.
     detached: true

@@ -55,6 +55,7 @@ export const linux: Platform = {
   kernelWaitOf,
   listeningSocketsOf,
   listsOwnPids,
+  listsProcesses: true,
   loadNativeCalls,
   makeOwnFolder,
   // sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)).
@@ -74,7 +75,7 @@ export const linux: Platform = {
   sharedFolders: ['/dev/shm'],
   signalByPid,
   statOf,
-  statOfNewChild: statOf,
+  statOfOwnChild: statOf,
   ticksNow,
   unknownBoot,
   usersOf,

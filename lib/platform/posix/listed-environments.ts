@@ -28,8 +28,12 @@ export function listEnvironmentsAhead(): Promise<void> {
 export function environmentTextOf(pid: number): string | undefined {
   const text = list.get().get(pid)
   const command = statOf(pid)?.command
-  if (text === undefined || command === undefined || text === command) return undefined
-  if (command === '') return undefined
+  return text === undefined || command === undefined ? undefined : environmentIn(text, command)
+}
+
+/** The environment in a text that also has the command line. Undefined if there is none. */
+export function environmentIn(text: string, command: string): string | undefined {
+  if (text === command || command === '') return undefined
   if (text.startsWith(`${command} `)) return text.slice(command.length + 1)
   if (text.endsWith(` ${command}`)) return text.slice(0, -command.length - 1)
   // The process has become another program between the two readings.

@@ -8,11 +8,9 @@ import type { ListedProcess } from './parse-ps.js'
 // the worker has changed its rights are still carried out, in ms.
 const usedForMs = 1_000
 
-/** The rights of a process, always those of the process that has the pid now. Undefined if they are hidden. */
-export function openRights(pid: number): ProcessRights | undefined {
-  if (pid === process.pid) return { read: ownRights, close() {} }
-  const stat = statOf(pid)
-  return stat === undefined ? undefined : new ListedRights(stat)
+/** The rights of the process that has the pid when they are read: it must be alive then. */
+export function openRights(pid: number): ProcessRights {
+  return pid === process.pid ? { read: ownRights, close() {} } : new ListedRights(pid)
 }
 
 /** Whether such rights include another user to change to: those of root, and of a process with two users. */
@@ -36,20 +34,19 @@ function ownRights(): string {
 }
 
 class ListedRights implements ProcessRights {
-  readonly #first: ListedProcess
+  readonly #pid: number
   #text: string | undefined
   #readAt = Number.NEGATIVE_INFINITY
 
-  constructor(first: ListedProcess) {
-    this.#first = first
+  constructor(pid: number) {
+    this.#pid = pid
   }
 
   read(): string | undefined {
     if (performance.now() - this.#readAt < usedForMs) return this.#text
-    const { pid, startTick } = this.#first
     try {
-      const stat = statOf(pid)
-      this.#text = stat?.startTick === startTick ? rightsIn(stat) : undefined
+      const stat = statOf(this.#pid)
+      this.#text = stat === undefined ? undefined : rightsIn(stat)
     } catch {
       // They may have changed.
       this.#text = undefined

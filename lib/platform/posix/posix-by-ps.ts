@@ -15,11 +15,10 @@ import { signalByPid } from './signal-by-pid.js'
 import { ticksNow } from './wall-clock.js'
 import { whyNoList } from './why-no-list.js'
 
-const whyNoNativeCalls = `on ${process.platform} no process is made the parent of orphans`
-
 export const posixByPs: Platform = {
   ...posixBasics,
-  adoptOrphans: async () => ({ native: undefined, adoptsOrphans: false, why: whyNoNativeCalls }),
+  // Nothing better can be had: there is no reason to give.
+  adoptOrphans: async () => ({ native: undefined, adoptsOrphans: false }),
   allPids,
   allProcesses,
   argumentTextOf,
@@ -48,7 +47,8 @@ export const posixByPs: Platform = {
   kernelWaitOf: () => undefined,
   listeningSocketsOf: () => undefined,
   listsOwnPids: () => statOf(process.pid) !== undefined,
-  loadNativeCalls: async () => new Error(whyNoNativeCalls),
+  listsProcesses: true,
+  loadNativeCalls: async () => new Error(`there are none for ${process.platform}`),
   makeOwnFolder,
   // sockaddr_un.sun_path holds 104 bytes including the terminating zero on macOS and BSD.
   maxSocketPathBytes: 103,
@@ -67,7 +67,7 @@ export const posixByPs: Platform = {
   sharedFolders: ['/tmp'],
   signalByPid,
   statOf,
-  statOfNewChild: () => 'unread',
+  statOfOwnChild: () => 'unread',
   ticksNow,
   unknownBoot,
   usersOf,

@@ -6,7 +6,7 @@ import { delimiter, isAbsolute, join } from 'node:path'
 import { ProcessListError } from '../process-list-error.js'
 
 // A ps that waits for something for ever must not stop the keeper. It takes 5 to 50 ms.
-const timeoutMs = 5_000
+const timeoutMs = 10_000
 const longestMs = 500
 const maxBuffer = 1024 * 1024 * 1024
 
