@@ -8,14 +8,13 @@ import subprocessGuard from 'fastify-subprocess-guard'
 import type { ServerMessage, ServerSettings } from './server.js'
 import { tellWitness } from './witness.js'
 
-const { isGuarded, options } = JSON.parse(process.argv[2] ?? '') as ServerSettings
+const { isGuarded, options, deadlineMs } = JSON.parse(process.argv[2] ?? '') as ServerSettings
 const tree = fileURLToPath(new URL('tree-main.js', import.meta.url))
 const app = Fastify({ logger: { level: 'info' } })
 const released = new Map<string, () => void>()
 
 interface Query {
   readonly name: string
-  readonly ms?: string
 }
 
 if (isGuarded) await app.register(subprocessGuard, options)
@@ -36,9 +35,8 @@ function told({ query }: FastifyRequest): Promise<void> {
   return new Promise((resolve) => released.set((query as Query).name, resolve))
 }
 
-function block(ms: number): void {
-  const until = performance.now() + ms
-  while (performance.now() < until);
+function block(): void {
+  for (;;);
 }
 
 app.get('/go', async ({ query }) => {
@@ -46,7 +44,7 @@ app.get('/go', async ({ query }) => {
   return 'gone'
 })
 app.get('/waits', async (request) => ({ end: await startTree(request) }))
-app.get('/waits-briefly', { config: { subprocessGuard: { timeout: 3_000 } } }, async (request) => ({
+app.get('/waits-briefly', { config: { subprocessGuard: { timeout: deadlineMs } } }, async (request) => ({
   end: await startTree(request)
 }))
 app.get('/leaves', async (request) => {
@@ -54,10 +52,10 @@ app.get('/leaves', async (request) => {
   await told(request)
   return 'done'
 })
-app.get('/blocks', { config: { subprocessGuard: { timeout: 4_000 } } }, async (request) => {
+app.get('/blocks', { config: { subprocessGuard: { timeout: deadlineMs } } }, async (request) => {
   void startTree(request)
   await told(request)
-  block(Number((request.query as Query).ms))
+  block()
   return 'done'
 })
 app.get('/hangs-in-child', async (request) => {

@@ -6,13 +6,18 @@ import { closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { SubprocessGuardOptions } from 'fastify-subprocess-guard'
 import { Witness } from './witness.js'
 
+const pollMs = 20
+
 export interface ServerSettings {
   readonly isGuarded: boolean
   readonly options: SubprocessGuardOptions
+  /** That of the routes `/waits-briefly` and `/blocks`. */
+  readonly deadlineMs: number
 }
 
 export interface ServerMessage {
@@ -32,8 +37,11 @@ export class TestServer {
   readonly #log: string
   #message: ServerMessage = { port: 0, keeper: 0, containment: '' }
 
-  static async start(options: SubprocessGuardOptions = {}, isGuarded = true): Promise<TestServer> {
-    const server = new TestServer(await Witness.open(), { isGuarded, options })
+  static async start(
+    options: SubprocessGuardOptions = {},
+    { isGuarded = true, deadlineMs = 60_000 } = {}
+  ): Promise<TestServer> {
+    const server = new TestServer(await Witness.open(), { isGuarded, options, deadlineMs })
     const [message] = await Promise.race([
       once(server.process, 'message'),
       once(server.process, 'exit').then(() => Promise.reject(new Error(`no server: ${server.log()}`)))
@@ -69,6 +77,11 @@ export class TestServer {
   /** What the worker and its keeper have logged. */
   log(): string {
     return readFileSync(this.#log, 'utf8')
+  }
+
+  /** Resolves when that is in the log: a process may be gone before the line about it is written. */
+  async logs(pattern: RegExp): Promise<void> {
+    while (!pattern.test(this.log())) await pause(pollMs)
   }
 
   /** Sends a request. `leave` ends it from the client's side. */
