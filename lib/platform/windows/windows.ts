@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { isatty } from 'node:tty'
 import type { Platform } from '../platform.js'
 import { isParentGone } from './choose-containers.js'
+import { shellCommand } from './cmd-shell.js'
 import { signalByPid, supportsSignal } from './end-process.js'
 import { bootId, folderOf, socketOf } from './own-place.js'
 import {
@@ -15,8 +16,7 @@ import {
   describeProcess,
   statOf
 } from './process-list.js'
-import { removeFolder } from './remove-folder.js'
-import { shellCommand } from './shell-command.js'
+import { removeFolder } from './remove-folder-on-windows.js'
 
 const unknown = (): undefined => undefined
 
