@@ -50,10 +50,12 @@ int __register_atfork(void (*before)(void), void (*parent)(void), void (*child)(
 
 const char *gnu_get_libc_version(void) { return "musl"; }
 int __cxa_thread_atexit_impl(void (*destroy)(void *), void *object, void *library) { return 0; }
+int __res_init(void) { return 0; }
 int __cpu_indicator_init(void) { return 0; }
 int _dl_find_object(void *address, void *result) { return -1; }
 int backtrace(void **frames, int size) { return 0; }
 char **backtrace_symbols(void *const *frames, int size) { return NULL; }
+void backtrace_symbols_fd(void *const *frames, int size, int fd) {}
 int getcontext(void *context) { return errno = ENOSYS, -1; }
 int setcontext(const void *context) { return errno = ENOSYS, -1; }
 void makecontext(void *context, void (*start)(void), int count, ...) {}
