@@ -60,7 +60,7 @@ suite('registration fails', () => {
     )
   })
 
-  for (const platform of ['darwin', 'win32', 'freebsd']) {
+  for (const platform of ['darwin', 'sunos', 'freebsd']) {
     test(`on ${platform}`, (t) => {
       const preload = `Object.defineProperty(process, 'platform', { value: '${platform}' });`
       const output = registrationOutput(t, ['env'], preload)

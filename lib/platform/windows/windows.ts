@@ -15,8 +15,8 @@ import {
   describeProcess,
   statOf
 } from './process-list.js'
-import { removeFolder } from './remove-folder.js'
-import { shellCommand } from './shell-command.js'
+import { removeFolder } from './remove-open-folder.js'
+import { shellCommand } from './windows-shell.js'
 
 const unknown = (): undefined => undefined
 
