@@ -3,7 +3,6 @@
 import { type ProcessStat, platform, type ScopeProcess } from '../platform/current.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import { askKeeper, type KeeperAnswer } from './ask-keeper.js'
-import { listReportedWorkers } from './list-reported-workers.js'
 import { findWorker } from './locate-worker.js'
 import { branchesOf } from './process-branches.js'
 import { type MachineSnapshot, type MarkedWorker, scanForWorkers } from './scan-for-workers.js'
@@ -12,7 +11,6 @@ import { pidTranslator } from './translate-pids.js'
 
 /** All workers whose keeper or subprocesses this user can see: running workers first, in order of pid. */
 export async function listWorkers(): Promise<ShownWorker[]> {
-  if (!platform.findsProcessesByMark) return listReportedWorkers()
   // Scan before asking any keeper, so that the answers are the newer information.
   const snapshot = scanForWorkers()
   const shown = await Promise.all([...snapshot.workers.values()].map((worker) => show(worker, snapshot)))

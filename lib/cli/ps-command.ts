@@ -4,6 +4,7 @@ import { userInfo } from 'node:os'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { platform } from '../platform/current.js'
+import { listReportedWorkers } from './list-reported-workers.js'
 import { listWorkers } from './list-workers.js'
 import { formatWorkers } from './ps-table.js'
 import type { ShownWorker } from './shown-worker.js'
@@ -29,14 +30,15 @@ export function psCommand(): Command {
 async function ps({ json, watch }: PsOptions, command: Command): Promise<void> {
   const why = platform.whyNoProcessIsVisible()
   if (why !== undefined) command.error(`error: ${why}, so no process can be seen`)
+  const list = platform.findsProcessesByMark ? listWorkers : listReportedWorkers
   if (watch === undefined) {
-    const workers = await listWorkers()
+    const workers = await list()
     writeLines(json ? [JSON.stringify(workers, null, 2)] : linesFor(workers))
     return
   }
   process.once('SIGINT', () => process.exit(0))
   for (;;) {
-    const workers = await listWorkers()
+    const workers = await list()
     // One line each time, for a program to read.
     if (json) writeLines([JSON.stringify(workers)])
     else replaceLines([`${new Date().toLocaleTimeString()}, every ${watch} s`, '', ...linesFor(workers)])

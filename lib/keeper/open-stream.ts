@@ -5,7 +5,7 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { connectionHeader } from '../wire/connection-header.js'
-import { streamPipe } from '../wire/socket-folder.js'
+import { streamPipe } from '../wire/stream-pipe.js'
 import type { OpenedStream, StreamConnections } from './process-starter.js'
 import type { StdioServer } from './stdio-server.js'
 
@@ -24,10 +24,11 @@ export class OpeningConnections implements StreamConnections {
 
   take(connection: number): OpenedStream {
     const { path, secret } = this.#server
-    const descriptor = openSync(streamPipe(path, connection), 'r+')
+    const header = connectionHeader(secret, connection)
+    const descriptor = openSync(streamPipe(path, header), 'r+')
     try {
-      // Other users may connect to the worker, too. They do not have the secret.
-      writeSync(descriptor, connectionHeader(secret, connection))
+      // Others may connect to the worker, too. They do not have the secret.
+      writeSync(descriptor, header)
     } catch (error) {
       closeSync(descriptor)
       throw error

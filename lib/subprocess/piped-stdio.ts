@@ -6,7 +6,7 @@ import { type Server, Socket } from 'node:net'
 import { nextConnectionNumber } from '../link/sequence-numbers.js'
 import { platform } from '../platform/current.js'
 import type { StdioTarget } from '../wire/messages.js'
-import { streamPipe } from '../wire/socket-folder.js'
+import { streamPipe } from '../wire/stream-pipe.js'
 import { acceptStream } from './accept-stream.js'
 import { endWhenSilent } from './end-output-when-silent.js'
 import { logUnheardError } from './log-unheard-error.js'
@@ -81,7 +81,7 @@ export class PipedStdio {
     for (const [socket, connection] of this.#connections) {
       const header = headerOf(connection)
       if (platform.usesNamedPipes) {
-        this.#accept(socket, streamPipe(path, connection), header)
+        this.#accept(socket, streamPipe(path, header), header)
         continue
       }
       const connectEndedOne = (): void => connectEnded(path, header, this.#listener.onConnectionLost)

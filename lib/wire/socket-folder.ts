@@ -9,11 +9,6 @@ import { socketFolderPrefix } from './folder-names.js'
 /** Matches the path of a keeper's socket. */
 export const socketPath = /\/subprocess-guard-[^/]+\/stdio$/
 
-/** The pipe of one standard stream, on a system where the keeper connects to the worker. */
-export function streamPipe(keeperSocket: string, connection: number): string {
-  return `${keeperSocket}-${connection}`
-}
-
 /**
  * Makes a directory that only this user may enter, named after a worker, and calls `listen` to open a socket
  * in it. Tries several places and resolves with the directory. Adds the reason why a place is not suitable to

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { isatty } from 'node:tty'
 import type { Platform } from '../platform.js'
 import { isParentGone } from './choose-containers.js'
-import { shellCommand } from './cmd-shell.js'
 import { signalByPid, supportsSignal } from './end-process.js'
 import { bootId, folderOf, socketOf } from './own-place.js'
 import {
@@ -16,7 +15,8 @@ import {
   describeProcess,
   statOf
 } from './process-list.js'
-import { removeFolder } from './remove-folder-on-windows.js'
+import { removeFolder } from './remove-open-folder.js'
+import { shellCommand } from './windows-shell.js'
 
 const unknown = (): undefined => undefined
 
