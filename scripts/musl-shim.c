@@ -5,6 +5,7 @@
 #include <locale.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -38,6 +39,17 @@ locale_t __newlocale(int mask, const char *name, locale_t base) {
   locale[14] = *__ctype_tolower_loc();
   locale[15] = *__ctype_toupper_loc();
   return (locale_t)locale;
+}
+
+// libatomic of glibc chooses its functions in a way (IFUNC) that musl does not know. Node 26 uses one of them, for 8 bytes.
+_Bool compare_exchange(size_t size, unsigned long *value, unsigned long *expected, unsigned long *desired)
+    __asm__("__atomic_compare_exchange");
+_Bool compare_exchange(size_t size, unsigned long *value, unsigned long *expected, unsigned long *desired) {
+  if (size != sizeof *value) abort();
+  unsigned long before = __sync_val_compare_and_swap(value, *expected, *desired);
+  if (before == *expected) return 1;
+  *expected = before;
+  return 0;
 }
 
 size_t __strftime_l(char *text, size_t size, const char *format, const struct tm *time, locale_t locale) {

