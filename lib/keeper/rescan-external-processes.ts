@@ -1,6 +1,7 @@
 /** Adopts processes that the keeper did not start, and rescans their trees while their scopes are open. */
 
 import type { ScopeRecord } from '../containment/scope-record.js'
+import { platform } from '../platform/current.js'
 import type { WorkerMessage } from '../wire/messages.js'
 import type { ScopeRegistry } from './scope-registry.js'
 
@@ -21,7 +22,7 @@ export class ExternalProcessTracker {
     if (scope === undefined) return
     scope.external.adopt(process)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
-    this.#rescans ??= setTimeout(() => this.#rescan(), rescanMs)
+    this.#rescans ??= setTimeout(() => void this.#rescan(), rescanMs)
   }
 
   /** An adopted process has exited. Its descendants still belong to the scope. */
@@ -32,12 +33,14 @@ export class ExternalProcessTracker {
     scope.commands.leaderEnded(pid, scope.ownGroupsAmong([pid]))
   }
 
-  #rescan(): void {
+  async #rescan(): Promise<void> {
+    const startedAt = performance.now()
+    // If it fails, so do the scans, and the next ones catch up.
+    await platform.readAhead?.().catch(() => {})
     const records = this.#scopes.all().map(({ record }) => record)
     const scopes = records.filter(({ external }) => external.hadAny)
-    const startedAt = performance.now()
     for (const scope of scopes) if (scope.state === 'open') scope.external.scan()
     const pauseMs = Math.max(rescanMs, (performance.now() - startedAt) / shareOfTime)
-    this.#rescans = scopes.length === 0 ? undefined : setTimeout(() => this.#rescan(), pauseMs)
+    this.#rescans = scopes.length === 0 ? undefined : setTimeout(() => void this.#rescan(), pauseMs)
   }
 }

@@ -66,6 +66,10 @@ class LeftoverSearch implements Scanner {
     this.#adopter = adopter
   }
 
+  async prepareScan(): Promise<void> {
+    await platform.readAhead?.()
+  }
+
   members(leftovers: ScopeRecord): Member[] {
     return this.#scan(leftovers).members
   }
