@@ -333,6 +333,7 @@ for (const [daemon, file] of [
       t.after(() => served.close())
       await ask(served.port, '/run').answer
       await assertLeft(served, 1)
+      await eventually('the scope is closed', () => served.guard.scopes().length === 0)
       assert.deepEqual(
         served.witness.living().map(({ name }) => name),
         ['daemon']

@@ -257,7 +257,7 @@ export interface Platform {
    * Reads all processes without blocking the event loop, so that the other functions know them for the rest of the turn
    * in which this resolves. Undefined where these read each process by itself.
    */
-  readonly readAhead: (() => Promise<unknown>) | undefined
+  readonly readAhead: (() => Promise<void>) | undefined
   /** The pids of all processes that this user can see. */
   allPids(): number[]
   /** The same, a few at a time. Synchronous: it needs no thread of Node's pool. */

@@ -78,6 +78,10 @@ class LeftoverSearch implements Scanner {
     this.#cgroups = cgroups
   }
 
+  async prepareScan(): Promise<void> {
+    await platform.readAhead?.()
+  }
+
   members(leftovers: ScopeRecord): Member[] {
     return this.#scan(leftovers).members
   }

@@ -10,7 +10,7 @@ import { PsReading } from './ps-reading.js'
 const listEnvironments = ['axeww', '-o', 'pid=', '-o', 'command=']
 
 /** By pid: the command line, with the environment behind it (macOS, Linux) or before it (BSD). */
-const list = new PsReading(listEnvironments, (output) => {
+export const environments = new PsReading(listEnvironments, (output) => {
   const texts = new Map<number, string>()
   for (const text of output.split('\n')) {
     const [, pid, rest = ''] = /^\s*(\d+)\s+(.*)$/.exec(text) ?? []
@@ -19,14 +19,9 @@ const list = new PsReading(listEnvironments, (output) => {
   return texts
 })
 
-/** Reads them without blocking the event loop, for the rest of the turn in which this resolves. */
-export function listEnvironmentsAhead(): Promise<void> {
-  return list.readAhead()
-}
-
 /** The environment of a process, its entries separated by blanks. Undefined if hidden. */
 export function environmentTextOf(pid: number): string | undefined {
-  const text = list.get().get(pid)
+  const text = environments.get().get(pid)
   const command = statOf(pid)?.command
   return text === undefined || command === undefined ? undefined : environmentIn(text, command)
 }

@@ -10,18 +10,18 @@ interface List {
   readonly childrenByParent: ReadonlyMap<number, number[]>
 }
 
-const list = new PsReading(listProcesses, indexed)
+export const list = new PsReading(listProcesses, indexed)
 
-/** Reads the list without blocking the event loop, for the rest of the turn in which this resolves. */
-export function listAhead(): Promise<void> {
-  return list.readAhead()
-}
+/** Living processes that the list does not show, even if it is read again. */
+const unlisted = new Set<number>()
 
 /** A process. Undefined if there is none with that pid. */
 export function statOf(pid: number): ListedProcess | undefined {
   const listed = list.get().byPid.get(pid)
-  if (listed !== undefined || !isOwnAndAlive(pid)) return listed
-  // It was born after the reading.
+  if (listed !== undefined || unlisted.has(pid) || !isOwnAndAlive(pid)) return listed
+  // It was probably born after the reading.
+  if (unlisted.size === 0) setImmediate(() => unlisted.clear())
+  unlisted.add(pid)
   list.forget()
   return list.get().byPid.get(pid)
 }

@@ -4,11 +4,12 @@ import type { Platform } from '../platform.js'
 import { bootId, unknownBoot } from './boot-by-first-process.js'
 import { argumentTextOf, bracketedNameOf, commandIn, commandOf, describeProcess } from './describe-listed.js'
 import { findOrphanAdopter } from './find-adopter-by-trial.js'
-import { environmentOf, environmentTextOf, listEnvironmentsAhead, variableIn } from './listed-environments.js'
-import { allPids, allProcesses, childrenOf, listAhead, statOf } from './listed-processes.js'
+import { environmentOf, environmentTextOf, variableIn } from './listed-environments.js'
+import { allPids, allProcesses, childrenOf, statOf } from './listed-processes.js'
 import { canDropRights, openRights, ownerOf, usersOf } from './listed-rights.js'
 import { makeOwnFolder, ownFolders, protectedFirst } from './own-folder.js'
 import { posixBasics } from './posix-basics.js'
+import { readAhead } from './read-ahead.js'
 import { removeFolder } from './remove-folder-by-path.js'
 import { blockedByReadingMs } from './run-ps.js'
 import { signalByPid } from './signal-by-pid.js'
@@ -61,7 +62,7 @@ export const posixByPs: Platform = {
   pidsInNamespaces: (pid) => [pid],
   processorWaitOf: () => undefined,
   protectedFirst,
-  readAhead: () => Promise.all([listAhead(), listEnvironmentsAhead()]),
+  readAhead,
   removeFolder,
   scanLevel: 'tree',
   sharedFolders: ['/tmp'],
