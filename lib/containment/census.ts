@@ -84,6 +84,11 @@ export interface Census extends Scanner {
    * are found and signalled (`terminate.ts`).
    */
   terminate?(scope: ScopeRecord, how: TerminateOptions, command?: number): Promise<EndedProcess[]>
+  /**
+   * Whether a released process of the scope of this number runs. Absent where its mark tells
+   * (`marked-processes.ts`).
+   */
+  hasReleased?(scope: number): boolean
   /** The scope is closed. Processes that it still has are survivors. */
   close(scope: ScopeRecord, hasSurvivors: boolean): void
 }

@@ -9,6 +9,7 @@ import {
   type Container,
   type ContainerEvents,
   type Containers,
+  type ProcessStat,
   platform
 } from '../platform/current.js'
 import type { EndedProcess, ProcessName } from '../wire/messages.js'
@@ -20,6 +21,8 @@ export class ContainerCensus implements Census {
   readonly containment: Containment
   /** The containers of each scope, by the number of the command. */
   readonly #byScope = new Map<ScopeRecord, Map<number, Container>>()
+  /** The containers that were released, by the number of their scope. */
+  readonly #released = new Map<number, Set<Container>>()
   readonly #containers: Containers
 
   constructor(containers: Containers) {
@@ -61,6 +64,7 @@ export class ContainerCensus implements Census {
     scope.leaders.delete(pid)
     scope.commands.leaderEnded(pid, new Map())
     this.#closeEmpty(scope)
+    this.hasReleased(scope.number)
   }
 
   members(scope: ScopeRecord, _most?: number, command?: number): Member[] {
@@ -83,7 +87,20 @@ export class ContainerCensus implements Census {
       if (container.pid !== pid) continue
       container.release()
       this.#byScope.get(scope)?.delete(command)
+      const released = this.#released.get(scope.number) ?? new Set()
+      this.#released.set(scope.number, released.add(container))
     }
+  }
+
+  hasReleased(scope: number): boolean {
+    const released = this.#released.get(scope)
+    for (const container of released ?? []) {
+      if (!container.isEmpty()) continue
+      released?.delete(container)
+      container.close()
+    }
+    if (released?.size === 0) this.#released.delete(scope)
+    return this.#released.has(scope)
   }
 
   releaseExternal(scope: ScopeRecord, pid: number): void {
@@ -91,11 +108,8 @@ export class ContainerCensus implements Census {
   }
 
   async terminate(scope: ScopeRecord, how: TerminateOptions, command?: number): Promise<EndedProcess[]> {
-    return endContainers(
-      () => this.#of(scope, command),
-      how,
-      (stat) => scope.leaders.get(stat.pid) ?? platform.commandOf(stat)
-    )
+    const commandOf = (stat: ProcessStat): string => scope.leaders.get(stat.pid) ?? platform.commandOf(stat)
+    return endContainers(() => this.#of(scope, command), how, commandOf)
   }
 
   waitForChange(_scope: ScopeRecord, ms: number): Promise<void> {

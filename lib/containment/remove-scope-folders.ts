@@ -22,6 +22,12 @@ export async function removeFolders(folders: readonly ScopeFolder[]): Promise<Le
 /** Directories of a closed scope that its released processes use, kept until none has its mark any more. */
 export class RetainedFolders {
   readonly #folders = new Map<number, { readonly mark: string; readonly folders: readonly ScopeFolder[] }>()
+  readonly #hasReleased: ((scope: number) => boolean) | undefined
+
+  /** `hasReleased` tells whether a released process of a scope runs. Undefined where its mark tells. */
+  constructor(hasReleased?: (scope: number) => boolean) {
+    this.#hasReleased = hasReleased
+  }
 
   retain(scope: number, mark: string, folders: readonly ScopeFolder[]): void {
     if (folders.length > 0) this.#folders.set(scope, { mark, folders })
@@ -35,7 +41,9 @@ export class RetainedFolders {
     const retained = this.#folders.get(scope)
     if (retained === undefined) return []
     const { mark, folders } = retained
-    if (folders.some(({ user }) => user !== undefined && isMarkInUse(mark, user))) return []
+    const isInUse =
+      this.#hasReleased?.(scope) ?? folders.some(({ user }) => user !== undefined && isMarkInUse(mark, user))
+    if (isInUse) return []
     this.#folders.delete(scope)
     return removeFolders(folders)
   }

@@ -60,7 +60,8 @@ export class TemporaryFolders {
   }
 
   #privateTmpOf(uid: number | undefined, gid: number | undefined): string | undefined {
-    const own = process.geteuid?.()
+    // On Windows, users have no numbers.
+    const own = process.geteuid?.() ?? 0
     const user = uid ?? own
     if (this.#byUser.has(user)) return this.#byUser.get(user)
     let path: string | undefined

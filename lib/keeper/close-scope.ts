@@ -25,10 +25,14 @@ export interface ScopeCloserParts {
 export class ScopeCloser {
   readonly #parts: ScopeCloserParts
   /** The directories of closed scopes that released commands still use. */
-  readonly #keptFolders = new RetainedFolders()
+  readonly #keptFolders: RetainedFolders
 
   constructor(parts: ScopeCloserParts) {
     this.#parts = parts
+    const { census } = parts
+    this.#keptFolders = new RetainedFolders(
+      census.hasReleased === undefined ? undefined : (scope) => census.hasReleased?.(scope) === true
+    )
   }
 
   /** Closes a scope once, however often it is called. Resolves when the scope is closed. */

@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { createGuard, type Guard, type GuardOptions, type Scope } from 'fastify-subprocess-guard'
+import { keeperWithoutKoffi } from './keeper-without-koffi.js'
 import { test } from './run-tests.js'
 import { members } from './tree-main.js'
 import { Witness } from './witness.js'
@@ -18,28 +19,29 @@ const folder = mkdtempSync(join(tmpdir(), 'windows-commands-'))
 const quiet = { info() {}, warn() {}, error() {} }
 const megabyte = 1024 * 1024
 
-// Where this copy of the keeper is, no koffi can be found.
-const keeperWithoutKoffi = join(folder, 'keeper.mjs')
-cpSync(fileURLToPath(import.meta.resolve('fastify-subprocess-guard/keeper')), keeperWithoutKoffi)
-
 const levels: readonly (readonly [level: string, options: GuardOptions])[] = [
   ['job', {}],
   ['tree', { keeperPath: keeperWithoutKoffi }]
 ]
 
+let guard: Guard | undefined
+
 for (const [level, options] of levels) {
-  let guard: Guard
   const warnings: string[] = []
   const logger = { ...quiet, warn: (_: object, message: string) => void warnings.push(message) }
-  const start = async (): Promise<void> => {
-    guard ??= await createGuard({ timeout: 60_000, grace: 500, logger, ...options })
+  /** All guards of a process share a keeper, so there is one guard at a time. */
+  const start = async (): Promise<Guard> => {
+    if (guard?.containment !== level) {
+      await guard?.close()
+      guard = await createGuard({ timeout: 60_000, grace: 500, logger, ...options })
+    }
+    return guard
   }
 
   /** Runs a test with a scope of the guard of this level. */
   const commandTest = (name: string, run: (scope: Scope) => Promise<void>): void =>
     test(`${level}: ${name}`, async () => {
-      await start()
-      const scope = guard.open()
+      const scope = (await start()).open()
       try {
         await run(scope)
       } finally {
@@ -48,8 +50,7 @@ for (const [level, options] of levels) {
     })
 
   test(`${level}: the guard starts and tells its level`, async () => {
-    await start()
-    assert.equal(guard.containment, level)
+    assert.equal((await start()).containment, level)
     assert.equal(warnings.length, level === 'job' ? 0 : 1)
   })
 
@@ -188,9 +189,9 @@ for (const [level, options] of levels) {
   }
 
   test(`${level}: the guard closes with its keeper`, async () => {
-    await start()
-    const { keeper } = guard
-    await guard.close()
+    const { keeper } = await start()
+    await guard?.close()
+    guard = undefined
     assert.throws(() => process.kill(keeper, 0), { code: 'ESRCH' })
   })
 }

@@ -98,9 +98,7 @@ class HeldProcess implements Container {
 
   leaderExited(): void {}
 
-  release(): void {
-    this.close()
-  }
+  release(): void {}
 
   close(): void {
     this.#calls.closeHandle(this.#process)
@@ -111,6 +109,7 @@ class JobContainer implements Container {
   readonly pid: number
   readonly #calls: WindowsCalls
   readonly #job: Handle
+  readonly #leadsGroup: boolean
   /** Undefined when the leader has exited. */
   #process: Handle | undefined
   /** What has ended the leader, if it was killed. */
@@ -121,9 +120,11 @@ class JobContainer implements Container {
     job: Handle,
     pid: number,
     process: Handle,
-    onExit: ContainerEvents['exited'] = () => {}
+    onExit?: ContainerEvents['exited']
   ) {
     this.#calls = calls
+    // One that was adopted has not been started as the leader of a group, which Ctrl-Break goes to.
+    this.#leadsGroup = onExit !== undefined
     this.#job = job
     this.pid = pid
     this.#process = process
@@ -131,7 +132,7 @@ class JobContainer implements Container {
       this.#process = undefined
       const code = calls.exitCodeOf(process)
       calls.closeHandle(process)
-      onExit(this.#signal === null ? code : null, this.#signal)
+      onExit?.(this.#signal === null ? code : null, this.#signal)
     })
   }
 
@@ -145,7 +146,7 @@ class JobContainer implements Container {
   }
 
   requestEnd(): boolean {
-    if (this.#process !== undefined && this.#calls.sendBreak(this.pid)) return true
+    if (this.#leadsGroup && this.#process !== undefined && this.#calls.sendBreak(this.pid)) return true
     return this.#calls.closeWindows(new Set(this.#calls.jobPids(this.#job))) > 0
   }
 
@@ -163,7 +164,6 @@ class JobContainer implements Container {
 
   release(): void {
     this.#calls.keepWhenClosed(this.#job)
-    this.close()
   }
 
   close(): void {

@@ -32,7 +32,13 @@ function startTree(
   { file, args, stdio, ...options }: ContainedCommand,
   events: ContainerEvents
 ): Container | undefined {
-  const child = spawn(file, args.slice(1), { ...options, argv0: args[0] ?? file, stdio: [...stdio] })
+  const child = spawn(file, args.slice(1), {
+    ...options,
+    argv0: args[0] ?? file,
+    stdio: [...stdio],
+    // The keeper has no console, so the command would open one in a window.
+    windowsHide: true
+  })
   if (child.pid === undefined) {
     child.once('error', (error) => events.failed(failureOf(error)))
     return undefined
