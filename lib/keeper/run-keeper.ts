@@ -136,7 +136,6 @@ async function shutDown(cause: string, exitCode: number): Promise<void> {
     // The leftovers of the hooks.
     await keeper.endAll('worker-gone').catch(() => {})
   }
-  containers?.stop?.()
   if (log.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }
