@@ -135,9 +135,12 @@ export class Scope extends SpawnMethods {
    * released processes. Once a `list()` that was called after the release has resolved, this can no longer
    * happen.
    *
+   * On Windows, Node.js ends the direct children of a process with it: a command with a direct launch cannot be
+   * released, and without the optional dependency no command can.
+   *
    * @param child a `ChildProcess`, another object with a `pid`, or a pid.
    * @throws {TypeError} if it is not a running subprocess of this scope; if it was started or adopted before
-   *   the worker gave up rights; or if it was adopted and was started by a command of this scope: these get
+   *   the worker gave up rights; if it cannot outlive its scope on this system; or if it was adopted and was started by a command of this scope: these get
    *   their signals together, so release the command.
    */
   release<Child extends Adoptable>(child: Child): Child {

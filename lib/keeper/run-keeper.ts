@@ -152,7 +152,6 @@ async function shutDown(cause: string, exitCode: number): Promise<void> {
     await keeper.endAll('worker-gone').catch(() => {})
   }
   attempt(() => keeper.close())
-  containers?.stop?.()
   if (log.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }

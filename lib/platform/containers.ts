@@ -55,8 +55,6 @@ export interface Containers {
   readonly why?: string
   /** This process is the keeper of that worker, and a child of it. */
   serve?(worker: number): void
-  /** This process is about to exit: it hears of no end of a process any more. */
-  stop?(): void
   /** Starts a command. Undefined if that failed: `failed` is called before or after the return. */
   start(command: ContainedCommand, events: ContainerEvents): Container | undefined
   /**

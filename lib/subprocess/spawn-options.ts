@@ -38,7 +38,10 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
   env?: NodeJS.ProcessEnv | undefined
   /** The `argv[0]` of the command. Default: the command. */
   argv0?: string | undefined
-  /** `true` runs the command in `/bin/sh`, a path in that shell. Default `false`. Pass no unchecked input. */
+  /**
+   * `true` runs the command in `/bin/sh` (on Windows in `process.env.ComSpec`), a path in that shell. Default
+   * `false`. Pass no unchecked input.
+   */
   shell?: boolean | string | undefined
   /**
    * The standard streams. Default `'pipe'`. Any other value than `'pipe'`, `'ignore'` and `'inherit'`,
@@ -46,9 +49,9 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
    * the keeper cannot receive such a stream.
    */
   stdio?: S | undefined
-  /** Numeric user id of the command. Default: the worker's. */
+  /** Numeric user id of the command. Default: the worker's. Windows has none (ENOTSUP). */
   uid?: number | undefined
-  /** Numeric group id of the command. Default: the worker's. */
+  /** Numeric group id of the command. Default: the worker's. Windows has none (ENOTSUP). */
   gid?: number | undefined
   /** Ends the command and its process tree, as `terminate()` does, after so many ms. Default: never. */
   timeout?: number | undefined
@@ -66,9 +69,9 @@ export interface SpawnOptions<S extends StdioOption | undefined = StdioOption | 
   serialization?: 'json' | 'advanced' | undefined
   /** `true` is refused. To let a command outlive its scope, pass it to `release()`. */
   detached?: boolean | undefined
-  /** Accepted. Only has an effect on Windows. */
+  /** On Windows, hides the window of the command. Without effect elsewhere. */
   windowsHide?: boolean | undefined
-  /** Accepted. Only has an effect on Windows. */
+  /** On Windows, passes the arguments on as they are. Without effect elsewhere. */
   windowsVerbatimArguments?: boolean | undefined
 }
 

@@ -6,7 +6,7 @@ interface Test {
 }
 
 // A process takes about a second to start in Wine, when the processors are busy.
-const testMs = 40_000
+const testMs = 60_000
 const tests: Test[] = []
 
 export function test(name: string, run: () => Promise<void>): void {

@@ -8,13 +8,21 @@ import { loadWindowsCalls, type WindowsCalls } from './windows-calls.js'
 
 let hasParentEnded: (() => boolean) | undefined
 
-export async function loadContainers(): Promise<Containers> {
+let loading: Promise<Containers> | undefined
+
+export function loadContainers(): Promise<Containers> {
+  loading ??= load()
+  return loading
+}
+
+async function load(): Promise<Containers> {
   const calls = await loadWindowsCalls()
   if (calls instanceof Error) return treeContainers(`koffi could not be loaded: ${calls.message}`)
+  // A call of the system into a runtime that has ended would be an abort.
+  process.once('exit', calls.stopWaiting)
   useProcessList(calls.listProcesses, (pid) => commandLineOf(calls, pid))
   return {
     ...jobContainers(calls),
-    stop: calls.stopWaiting,
     serve(worker) {
       // Held open, so that no other process gets its pid.
       const process = calls.openProcess(worker)
