@@ -479,7 +479,7 @@ test('a level that does not exist is refused, with those that do', async (t) => 
   })
   await assert.rejects(Guarded.start(), {
     code: 'ERR_SUBPROCESS_KEEPER_START',
-    message: /SUBPROCESS_GUARD_CONTAINMENT is "best": set it to cgroup or subreaper, or unset it/
+    message: /SUBPROCESS_GUARD_CONTAINMENT is "best": set it to cgroup or subreaper, or leave it unset/
   })
 })
 
