@@ -48,9 +48,7 @@ export class CgroupCensus implements Census {
     // Commands have no cgroups of their own. The other census knows the commands of its processes.
     if (command !== undefined || members.length >= most || !this.#cgroups.has(scope)) return members
     const known = new Set(members.map(({ stat }) => stat.pid))
-    for (const pid of this.#cgroups.pids(scope)) {
-      const stat = known.has(pid) ? undefined : platform.statOf(pid)
-      if (!stat?.alive) continue
+    for (const stat of this.#cgroups.processes(scope, known)) {
       scope.remember(stat)
       members.push({ stat, isOwnChild: false })
     }
@@ -71,7 +69,7 @@ export class CgroupCensus implements Census {
   confirmIdentity(scope: ScopeRecord, member: Member): boolean {
     if (this.#others.confirmIdentity(scope, member)) return true
     const { pid, startTick } = member.stat
-    return platform.statOf(pid)?.startTick === startTick && this.#cgroups.pids(scope).includes(pid)
+    return platform.statOf(pid)?.startTick === startTick && this.#cgroups.contains(scope, pid)
   }
 
   freeze(scope: ScopeRecord): Promise<() => void> {
@@ -114,7 +112,7 @@ export class CgroupCensus implements Census {
     const groups = new Set(scope.groupsOf(root))
     const released = new Set([root])
     for (let round = 0; round < maxMoveRounds && this.#cgroups.has(scope); round++) {
-      const inside = this.#cgroups.pids(scope).flatMap((pid) => platform.statOf(pid) ?? [])
+      const inside = this.#cgroups.processes(scope)
       // Parents are older, but a pid may be lower than that of its parent: so until nothing is added.
       for (let size = 0; size !== released.size; ) {
         size = released.size

@@ -1,9 +1,11 @@
 /** The cgroups of the scopes of a worker: each is made for the first command of its scope, and removed with it. */
 
 import { basename, join } from 'node:path'
-import { type Cgroups, platform } from '../platform/current.js'
-import { scopeCgroupName, scopeOfCgroup } from '../wire/cgroup-names.js'
+import { type Cgroups, type ProcessStat, platform } from '../platform/current.js'
+import { isInScopeCgroup, scopeCgroupName, scopeOfCgroup } from '../wire/cgroup-names.js'
 import type { ScopeRecord } from './scope-record.js'
+
+const noPids: ReadonlySet<number> = new Set()
 
 export class ScopeCgroups {
   readonly #cgroups: Cgroups
@@ -46,9 +48,20 @@ export class ScopeCgroups {
     return this.#folders.has(scope)
   }
 
-  /** The pids of the living processes in the cgroups of the scope. */
-  pids(scope: ScopeRecord): number[] {
-    return this.#of(scope).flatMap((folder) => this.#cgroups.pidsIn(folder))
+  /** The living processes in the cgroups of the scope, without those with one of the pids in `except`. */
+  processes(scope: ScopeRecord, except: ReadonlySet<number> = noPids): ProcessStat[] {
+    const pids = this.#of(scope).flatMap((folder) => this.#cgroups.pidsIn(folder))
+    return pids.flatMap((pid) => {
+      const stat = except.has(pid) ? undefined : platform.statOf(pid)
+      // In this order: the pid may have been reused before it was read.
+      return stat?.alive && this.contains(scope, pid) ? stat : []
+    })
+  }
+
+  /** Whether the process that has this pid is in a cgroup of the scope. */
+  contains(scope: ScopeRecord, pid: number): boolean {
+    const path = this.#cgroups.pathOf(pid)
+    return this.#of(scope).some((folder) => isInScopeCgroup(path, folder))
   }
 
   isPopulated(scope: ScopeRecord): boolean {

@@ -155,7 +155,10 @@ export interface Cgroups {
   below(folder: string): string[]
   /** The path of the cgroup of a process, zombies included. Undefined if that is hidden. */
   pathOf(pid: number): string | undefined
-  /** The pids of the living processes in a cgroup and in those below it. Empty if it does not exist. */
+  /**
+   * The pids of the living processes in a cgroup and in those below it. Empty if it does not exist. Any of them
+   * may have been reused since: read the process, and then its `pathOf`.
+   */
   pidsIn(folder: string): number[]
   /** Whether any of these is alive. False if the cgroup does not exist. */
   isPopulated(folder: string): boolean

@@ -62,6 +62,7 @@ export function findLeftoverProcesses(
   if (deadMarks.size === 0 && inCgroups.size === 0 && isNothingKnown) return nothing
 
   const tree = new ProcessTree(platform.allProcesses())
+  for (const pid of inCgroups.keys()) if (!cgroups.confirm(pid)) inCgroups.delete(pid)
   const deadMarkOf = ({ pid }: ProcessStat): string | undefined => {
     const mark = marked.marks.get(pid)
     return mark !== undefined && deadMarks.has(mark) ? mark : undefined

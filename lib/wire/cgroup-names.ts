@@ -1,5 +1,6 @@
 /** Names of cgroups: each names its worker, so that a sweep can tell from the name whose it is. */
 
+import { basename, dirname } from 'node:path'
 import { workerIn } from './mark.js'
 
 /** What the name of the cgroup of every worker begins with. */
@@ -28,4 +29,12 @@ export function scopeCgroupName(scope: number, keeper: number): string {
 export function scopeOfCgroup(name: string): number | undefined {
   const [, scope] = /^(\d+)\.\d+$/.exec(name) ?? []
   return scope === undefined ? undefined : Number(scope)
+}
+
+/**
+ * Whether a process whose cgroup has this path is in the cgroup of a scope with this directory, or below it. The
+ * mark in the name is unique, and the path may have another beginning than the directory.
+ */
+export function isInScopeCgroup(path: string | undefined, folder: string): boolean {
+  return path !== undefined && `${path}/`.includes(`/${basename(dirname(folder))}/${basename(folder)}/`)
 }
