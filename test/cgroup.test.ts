@@ -1,13 +1,19 @@
 /** At the level `cgroup` the kernel knows which processes belong to a scope, and a lost keeper loses nothing. */
 
 import assert from 'node:assert/strict'
-import { readFileSync, rmdirSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { GuardOptions, Scope } from 'fastify-subprocess-guard'
+import type * as CgroupsModule from '../lib/containment/scope-cgroups.js'
+import type * as RecordModule from '../lib/containment/scope-record.js'
+import type * as PlatformModule from '../lib/platform/current.js'
 import { Cgroup, cgroupOf, cgroupsOf, ownCgroup, whyNoCgroups } from './harness/cgroups.js'
 import { ask } from './harness/client.js'
+import { compiled } from './harness/compiled.js'
 import { assertGone, assertLeft, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { whyNoOther } from './harness/no-room.js'
@@ -16,6 +22,10 @@ import { goneMs, grace } from './harness/server.js'
 import { sweep } from './harness/sweeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 import { Worker, type WorkerSetup } from './harness/worker.js'
+
+const { ScopeCgroups }: typeof CgroupsModule = await compiled('containment/scope-cgroups')
+const { ScopeRecord }: typeof RecordModule = await compiled('containment/scope-record')
+const { platform }: typeof PlatformModule = await compiled('platform/current')
 
 const skip = whyNoCgroups()
 const level = 'SUBPROCESS_GUARD_CONTAINMENT'
@@ -486,3 +496,28 @@ test('a level that does not exist is refused, with those that do', async (t) => 
 function pidsOf(processes: readonly { pid: number }[]): number[] {
   return processes.map(({ pid }) => pid).sort((one, other) => one - other)
 }
+
+test('a pid that was reused after it was read from the list of a cgroup is not taken for one of the scope', {
+  skip
+}, async (t) => {
+  const { cgroups } = platform
+  assert.ok(cgroups)
+  const stranger = spawn('sleep', ['1000'], { stdio: 'ignore' })
+  t.after(() => stranger.kill('SIGKILL'))
+  await once(stranger, 'spawn')
+  const folder = join(ownCgroup, 'subprocess-guard.stale')
+  mkdirSync(folder)
+  t.after(() => rmdirSync(join(folder, `1.${process.pid}`)))
+  t.after(() => rmdirSync(folder))
+  const stale = { ...cgroups, pidsIn: () => [stranger.pid as number] }
+  const places = new ScopeCgroups(stale, folder)
+  const scope = new ScopeRecord(1, 'mark/1', { graceMs: 0, killSignal: 'SIGTERM' }, undefined)
+  writeFileSync(join(places.placeFor(scope), 'cgroup.procs'), `${stranger.pid}`)
+  assert.deepEqual(
+    places.processes(scope).map(({ pid }) => pid),
+    [stranger.pid],
+    'the control: it is found while it is in the cgroup'
+  )
+  cgroups.moveOut(stranger.pid as number)
+  assert.deepEqual(places.processes(scope), [])
+})
