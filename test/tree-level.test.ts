@@ -10,6 +10,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { ShownWorker } from '../lib/cli/list-workers.js'
+import { runCli } from './harness/cli.js'
 import { type Death, deaths, deathsByTerminal } from './harness/deaths.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
@@ -196,6 +198,60 @@ suite('without a list of processes', { skip: noHiding }, () => {
       /^ERR_SUBPROCESS_KEEPER_START .*no processes are visible on linux: ps is neither in .*; install ps/,
       stderr
     )
+  })
+})
+
+suite('the command, where it sees no /proc', { skip: noHiding }, () => {
+  const run = (...args: string[]) => runCli(args, { via: hidden.within })
+
+  test('ps asks the keeper, and shows its requests with their processes', async (t) => {
+    const worker = await startBusy(t, { within: hidden.within })
+    const { stdout, stderr } = await run('ps', '--json')
+    assert.equal(stderr, '')
+    const shown = (JSON.parse(stdout) as ShownWorker[]).find((one) => one.worker === worker.pid)
+    const { state, keeper, containment, note, scopes = [] } = shown ?? {}
+    assert.deepEqual([state, keeper, containment, note], ['running', worker.keeper, 'tree', null])
+    assert.deepEqual(
+      scopes.map((scope) => [scope.state, scope.route]),
+      programs.map(() => ['open', 'GET /run'])
+    )
+    const processes = scopes.flatMap((scope) => scope.processes)
+    assert.deepEqual(
+      new Set(processes.map(({ pid }) => pid)),
+      new Set(worker.witness.announced.map(({ pid }) => pid))
+    )
+    assert.ok(processes.every(({ memoryBytes }) => memoryBytes > 100_000))
+  })
+
+  test('sweep ends what a worker and its keeper have left, and its folders', async (t) => {
+    const worker = await startBusy(t, { within: hidden.within })
+    await worker.loseBoth()
+    const { stdout, stderr } = await run('sweep', '--json')
+    assert.equal(stderr, '')
+    assert.equal(JSON.parse(stdout).length, processCount)
+    await assertGone(worker)
+  })
+
+  test('doctor says which level there is, and tries it', async () => {
+    const { status, stdout } = await run('doctor', '--json')
+    const { containment, why, findings } = JSON.parse(stdout)
+    assert.deepEqual([status, containment, why], [0, 'tree', null])
+    const severities = findings.map(({ name, severity }: Record<string, string>) => [name, severity])
+    for (const name of ['system', 'ps', 'environments']) {
+      assert.ok(
+        severities.some(([found, severity]: string[]) => found === name && severity === 'ok'),
+        stdout
+      )
+    }
+  })
+
+  test('doctor says that the guard cannot run without ps', async (t) => {
+    const { within, remove } = hideProc('none')
+    t.after(remove)
+    const { status, stdout } = await runCli(['doctor', '--json'], { via: within })
+    const { containment, why } = JSON.parse(stdout)
+    assert.deepEqual([status, containment], [1, 'none'])
+    assert.match(why, /no list of processes: .*ps is neither in/)
   })
 })
 
