@@ -91,7 +91,7 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
     mark: link.markOf(scope),
     cgroup: link.cgroupOf(scope),
     processes: [...external, ...stats.map(({ pid, startTick }) => ({ pid, startTick }))],
-    // Elsewhere nobody looks for them.
+    // Elsewhere the next keeper finds nothing of the lost one, and so ends nothing of it.
     releasedCommands: platform.findsProcessesByMark
       ? releasedCommands.map((pid) => ({ pid, startTick: startTickOf(pid) }))
       : []

@@ -140,8 +140,8 @@ export class Scope extends SpawnMethods {
    *
    * @param child a `ChildProcess`, another object with a `pid`, or a pid.
    * @throws {TypeError} if it is not a running subprocess of this scope; if it was started or adopted before
-   *   the worker gave up rights; if it cannot outlive its scope on this system; or if it was adopted and was started by a command of this scope: these get
-   *   their signals together, so release the command.
+   *   the worker gave up rights; if it cannot outlive its scope on this system; or if it was adopted and was
+   *   started by a command of this scope: these get their signals together, so release the command.
    */
   release<Child extends Adoptable>(child: Child): Child {
     // Captured children are adopted in the next tick. Adopt those of this tick now, to find the child.

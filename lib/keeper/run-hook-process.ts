@@ -96,6 +96,7 @@ function forkHookProcess(entry: string): ChildProcess {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // In a process group of its own, to be killed as a whole.
     detached: platform.hasSessions,
+    // Its type lacks this option.
     ...{ windowsHide: true }
   })
 }

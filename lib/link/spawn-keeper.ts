@@ -33,7 +33,9 @@ export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
  * for the worker, and without a mark: the keeper does not belong to any scope.
  */
 function keeperEnvironment(): NodeJS.ProcessEnv {
-  const entries = Object.entries(process.env).filter(([name]) => !/^NODE_/i.test(name) && name !== markName)
+  const entries = Object.entries(process.env).filter(
+    ([name]) => !name.startsWith('NODE_') && name !== markName
+  )
   return Object.fromEntries(entries)
 }
 

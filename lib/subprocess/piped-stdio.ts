@@ -2,7 +2,7 @@
  * The piped standard streams of a keeper's subprocess: created, connected to the keeper's socket, and ended.
  */
 
-import { type Server, Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { nextConnectionNumber } from '../link/sequence-numbers.js'
 import { platform } from '../platform/current.js'
 import type { StdioTarget } from '../wire/messages.js'
@@ -45,8 +45,8 @@ export class PipedStdio {
   /** The number of each stream's connection to the keeper. */
   readonly #connections = new Map<InputSocket | OutputSocket, number>()
   readonly #listener: StdioListener
-  /** What listens for the keeper, where that connects to the worker. */
-  readonly #servers: Server[] = []
+  /** Stops listening for the keeper, where that connects to the worker. */
+  readonly #stopAccepting: (() => void)[] = []
   #openCount: number
 
   constructor([input, output, errors]: Three<Stdio>, listener: StdioListener) {
@@ -111,7 +111,7 @@ export class PipedStdio {
 
   /** The command has not started, and never will. */
   startFailed(): void {
-    for (const server of this.#servers) server.close()
+    for (const stop of this.#stopAccepting) stop()
     for (const socket of this.#sockets) socket.stopBuffering()
   }
 
@@ -140,7 +140,7 @@ export class PipedStdio {
       if (socket.destroyed) connection.destroy()
       else socket.relay(connection, socket !== this.stdin)
     }
-    this.#servers.push(acceptStream(pipe, header, onConnected, this.#listener.onConnectionLost))
+    this.#stopAccepting.push(acceptStream(pipe, header, onConnected, this.#listener.onConnectionLost))
   }
 
   #watch(socket: InputSocket | OutputSocket): void {
