@@ -63,6 +63,7 @@ run_tests() {
   unset NODE_EXTRA_CA_CERTS
   node() { /usr/lib/wine/wine64 "$1/node/package/bin/node.exe" "${@:2}" </dev/null; }
   node "$1" -p '`Node ${process.version} on ${process.platform}`'
+  node "$1" build/examples/demo/main.js
   node "$1" build/test/windows/main.js
 }
 # Into a file: Node for Windows cannot write to a pipe of Unix.
