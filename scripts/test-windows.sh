@@ -21,6 +21,7 @@ if [ "$mode" = trixie ]; then
     for path in "$2" "$3"; do mkdir -p "$root$path"; mount --rbind "$path" "$root$path"; done
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
+    cp /etc/hosts "$root/etc"
     shift 3
     chroot "$root" "$@"
     exit $?'
