@@ -15,6 +15,7 @@ export interface Plan {
 /** Slow files start first, so that the end of a run does not wait for one that has started late. */
 const slowFirst = [
   ...[
+    'tree-level',
     'ownership',
     'hung',
     'comparison',
