@@ -25,6 +25,7 @@ const names = [
   'spawn-rate',
   'throughput',
   'tree',
+  'cgroup',
   'crowd',
   'deadline',
   'crash',

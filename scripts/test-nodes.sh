@@ -8,8 +8,8 @@ shift
 cd "$(dirname "$0")/.."
 
 # These depend on the machine and the package, not on the version of Node.
-machine=(cli- deployment-files deployment-pm2 docs faults own-folder ownership package private-tmp readme release-registry
-  remove-folder runner sweep workflows alone/crash)
+machine=(cgroup cli- containment-option deployment-files deployment-pm2 docs faults own-folder ownership package private-tmp readme release-registry
+  remove-folder runner sweep tree-level workflows alone/crash)
 # These depend on documented behaviour of processes and sockets only. Testing the newest version is enough.
 kernel=(chains command-tree deployment-cluster stdio-server first- hooks hostile hung refuse-as-keeper keeper-file keeper-start
   matrix mcp process-origin own-session pid-reuse rights inherited-scope tree worker alone/)

@@ -21,6 +21,7 @@ import { dirname, join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { keeperFile } from './harness/compiled.js'
+import { bestLevel, levelWithoutKoffi } from './harness/level.js'
 import { patienceMs } from './harness/patience.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -82,7 +83,7 @@ function assertRefused(
   assert.equal(status, 0)
 }
 
-const served = { containment: 'subreaper', output: 'said, \n' }
+const served = { containment: bestLevel, output: 'said, \n' }
 
 /** Creates a directory whose `node_modules` holds only what cannot be bundled. */
 function createDeployment(to: string): string {
@@ -166,7 +167,7 @@ for (const { format, commands, bundle: file } of documentedBundles) {
     test('works without koffi, and reports containment level marks', () => {
       const bare = join(folder, `bare-${format}`)
       cpSync(deployed, bare, { recursive: true, filter: (path) => !path.includes('node_modules') })
-      assert.deepEqual(runServer(join(bare, file)).outcome, { ...served, containment: 'marks' })
+      assert.deepEqual(runServer(join(bare, file)).outcome, { ...served, containment: levelWithoutKoffi })
     })
   })
 }

@@ -20,6 +20,7 @@ import {
 } from './harness/chains.js'
 import { compiled } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
+import { bestLevel } from './harness/level.js'
 
 const { visitTree }: typeof ProcessTree = await compiled('containment/process-tree')
 const { ScopeRecord }: typeof Members = await compiled('containment/scope-record')
@@ -89,7 +90,7 @@ forEachWay((start, way) => {
 
   // The other ways scan the process tree of the whole machine. `test/long` runs ten thousand processes with
   // every way.
-  if (!way.includes('subreaper') || way.includes('direct')) return
+  if (way !== `containment "${bestLevel}", launch: keeper`) return
 
   test('a chain longer than the stack is deep is listed and ended, and the keeper keeps serving', async (t) => {
     takeStack(t, stackKilobytes)

@@ -4,15 +4,27 @@
  */
 
 import assert from 'node:assert/strict'
-import { type ChildProcess, execFileSync, type SpawnOptions } from 'node:child_process'
+import { type ChildProcess, execFileSync, type SpawnOptions, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from 'node:fs'
 import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
+import { compiled } from './harness/compiled.js'
 import { closed, forEachLauncher, type SpawnMethods } from './harness/launchers.js'
 
+type CLibrary = typeof import('../lib/platform/linux/c-library.js')
+const { usesMusl } = await compiled<CLibrary>('platform/linux/c-library')
 const folder = realpathSync(mkdtempSync(join(tmpdir(), 'child-process-start-test-')))
 const [first, second] = [join(folder, 'first'), join(folder, 'second')]
 after(() => rmSync(folder, { recursive: true }))
@@ -76,27 +88,37 @@ forEachLauncher((launcher) => {
       { cwd: folder, env: { PATH: 'second' } },
       'second\n'
     ],
-    ['is found by a path relative to its cwd', './tells', [], { cwd: second, env: {} }, 'second\n'],
-    [
-      'without an interpreter line is run by the shell',
-      'no-interpreter',
-      ['said'],
-      { env: { PATH: path } },
-      'no interpreter, said\n'
-    ],
-    [
-      'without an interpreter line is run by the shell when given as a path too',
-      join(first, 'no-interpreter'),
-      ['said'],
-      {},
-      'no interpreter, said\n'
-    ]
+    ['is found by a path relative to its cwd', './tells', [], { cwd: second, env: {} }, 'second\n']
   ]
   for (const [what, file, args, options, outcome] of outcomes) {
     test(`a program ${what}`, async () => {
       assert.equal(await outcomeOf(launcher.spawn(file, args, options)), outcome)
     })
   }
+
+  for (const [how, file] of [
+    ['', 'no-interpreter'],
+    [' when given as a path too', join(first, 'no-interpreter')]
+  ] as const) {
+    test(`a program without an interpreter line is run by the shell${how}`, async () => {
+      const start = (): ChildProcess => launcher.spawn(file, ['said'], { env: { PATH: path } })
+      // docs/child-process.md: only the keeper does it with every C library.
+      if (usesMusl() && launcher.name !== 'keeper') {
+        assert.throws(start, { errno: -constants.errno.ENOEXEC })
+      } else {
+        assert.equal(await outcomeOf(start()), 'no interpreter, said\n')
+      }
+    })
+  }
+
+  // Alpine's images have Node there, and musl searches it.
+  const skip = !existsSync('/usr/local/bin/node') && 'there is no node in /usr/local/bin'
+  test('a program without PATH is searched for in /usr/local/bin if Node does', { skip }, async () => {
+    const args = ['--eval', 'console.log("found")']
+    const { error, stdout } = spawnSync('node', args, { env: {}, encoding: 'utf8' })
+    const outcome = (error as NodeJS.ErrnoException | undefined)?.code ?? stdout
+    assert.equal(await outcomeOf(launcher.spawn('node', args, { env: {} })), outcome)
+  })
 
   for (const [what, cwd, found] of [
     ['that is relative is resolved against that of the worker', 'second', second],

@@ -19,6 +19,7 @@ import { assertClean, assertGone, eventually } from './harness/expectations.js'
 import { commandOf, Guarded } from './harness/guarded.js'
 import { passSilence } from './harness/keeper-silence.js'
 import { kinds } from './harness/kinds.js'
+import { bestLevel } from './harness/level.js'
 import { runNoRoom, whyNoLimit } from './harness/no-room.js'
 import { patienceMs } from './harness/patience.js'
 import { lives } from './harness/proc.js'
@@ -95,7 +96,7 @@ for (const kind of kinds) {
     const next = await ask(served.port, '/echo').answer
     assert.equal(next.body, 'again\n')
     assert.notEqual(served.guard.keeper, keeper)
-    assert.equal(served.guard.containment, 'subreaper')
+    assert.equal(served.guard.containment, bestLevel)
     await assertClean(served)
   })
 }
@@ -208,7 +209,7 @@ suite('the loss of a keeper', () => {
     process.kill(worker.keeper as number, 'SIGKILL')
     await eventually('there is another keeper', () => worker.errors.includes('another keeper is starting'))
     const { body } = await ask(worker.port, '/echo').answer
-    assert.equal(body, 'subreaper\n')
+    assert.equal(body, `${bestLevel}\n`)
     worker.kill('SIGKILL')
     // Resolves when the keeper has exited too.
     await worker.output()
@@ -309,7 +310,7 @@ suite('what a lost keeper was running ends', () => {
     await assertGone(worker)
     worker.kill('SIGCONT')
     const { body } = await ask(worker.port, '/echo').answer
-    assert.equal(body, 'subreaper\n')
+    assert.equal(body, `${bestLevel}\n`)
   })
 
   test('when the worker is killed while the next keeper ends it', async (t) => {

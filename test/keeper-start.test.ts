@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { after, suite, test } from 'node:test'
 import { ask } from './harness/client.js'
 import { assertGone } from './harness/expectations.js'
+import { bestLevel, levelWithoutKoffi } from './harness/level.js'
 import { runNoRoom, whyNoLimit, whyNoOther } from './harness/no-room.js'
 import { goneMs } from './harness/server.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
@@ -60,7 +61,7 @@ const noHiding =
   isRoot && canMount(mountHidepid) ? (whyNoOther() ?? false) : 'only root can mount /proc with hidepid'
 
 /** Starts a worker with several kinds of commands, kills it, and asserts that nothing is left. */
-async function assertNothingLeft(setup: WorkerSetup, containment = 'subreaper'): Promise<void> {
+async function assertNothingLeft(setup: WorkerSetup, containment: string = bestLevel): Promise<void> {
   const worker = await Worker.start(setup)
   try {
     // This answer needs the keeper's socket.
@@ -178,10 +179,10 @@ suite('a directory for the keeper’s socket', () => {
   }
 })
 
-for (const [containment, launch, env] of [
-  ['subreaper', 'keeper', {}],
-  ['subreaper', 'direct', {}],
-  ['marks', 'keeper', { GUARD_PACKAGE: withoutKoffi.url }]
+for (const [containment, launch, env, levelOfOthers] of [
+  [bestLevel, 'keeper', {}, 'subreaper'],
+  [bestLevel, 'direct', {}, 'subreaper'],
+  [levelWithoutKoffi, 'keeper', { GUARD_PACKAGE: withoutKoffi.url }, 'marks']
 ] as const) {
   suite(`a worker that is killed, containment "${containment}", launch: ${launch}`, () => {
     test('leaves nothing where PATH has no ps and TMPDIR is read-only', async () => {
@@ -192,7 +193,7 @@ for (const [containment, launch, env] of [
     test('leaves nothing where /proc hides the processes of other users (hidepid)', {
       skip: noHiding
     }, async () => {
-      await assertNothingLeft({ launch, user: nobody, within: withHidepid, env }, containment)
+      await assertNothingLeft({ launch, user: nobody, within: withHidepid, env }, levelOfOthers)
     })
   })
 }

@@ -55,7 +55,6 @@ async function outcomeOf(file: string, arg: string, cwd = folder): Promise<{ out
         env: { PATH },
         mark: 'mark',
         command: 1,
-        scope: undefined as never,
         stdio: ['ignore', { fd: descriptor } as never, 'inherit']
       },
       { exited: (code, signal) => resolve(code ?? signal), failed: ({ code }) => resolve(code) }

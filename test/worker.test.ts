@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { deaths, deathsByTerminal } from './harness/deaths.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { argumentsOf, environmentOf } from './harness/proc.js'
 import { goneMs } from './harness/server.js'
@@ -13,40 +14,6 @@ import { Witness } from './harness/witness.js'
 import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
 
 type Launch = 'keeper' | 'direct'
-
-interface Death {
-  readonly cause: string
-  readonly die: (worker: Worker) => void
-  /** The exit status that a shell reports for the worker. It proves that the worker died of this cause. */
-  readonly status?: number
-  readonly nodeFlags?: readonly string[]
-}
-
-const killed: Death = {
-  cause: 'is killed with SIGKILL',
-  die: (worker) => worker.kill('SIGKILL'),
-  status: 128 + 9
-}
-
-const deaths: Death[] = [
-  killed,
-  { cause: 'is ended by SIGTERM', die: (worker) => worker.kill('SIGTERM'), status: 128 + 15 },
-  { cause: 'calls process.exit()', die: (worker) => worker.end('exit'), status: 0 },
-  { cause: 'throws an uncaught exception', die: (worker) => worker.end('throw'), status: 1 },
-  { cause: 'calls process.abort()', die: (worker) => worker.end('abort'), status: 128 + 6 },
-  {
-    cause: 'runs out of heap',
-    die: (worker) => worker.end('exhaust-heap'),
-    status: 128 + 6,
-    nodeFlags: ['--max-old-space-size=64']
-  }
-]
-
-const deathsByTerminal: Death[] = [
-  { cause: 'is interrupted by Ctrl-C', die: (worker) => worker.type('\x03'), status: 128 + 2 },
-  // Its shell ends too, so there is no exit status.
-  { cause: 'loses its terminal', die: (worker) => worker.hangUp() }
-]
 
 // Each program runs in its own request. The daemon with an empty environment immediately becomes an orphan of
 // unknown origin, so it escapes a direct launch.

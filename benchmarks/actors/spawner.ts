@@ -4,11 +4,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { performance } from 'node:perf_hooks'
 import type { Readable } from 'node:stream'
+import { setTimeout as pause } from 'node:timers/promises'
 import { execa } from 'execa'
 import { createGuard } from 'fastify-subprocess-guard'
 import { act } from '../harness/actor.js'
 import { fillTo } from '../harness/ballast.js'
 import { ensure } from '../harness/benchmark.js'
+import { createGuardAt } from '../harness/cgroups.js'
 
 const [contestant = '', megabytes = '0', kind = 'buffers'] = process.argv.slice(2)
 
@@ -27,6 +29,8 @@ const startOf: Record<string, () => Promise<Start>> = {
     return { stdout: child.stdout, closed: child }
   },
   guard: () => guarded('keeper'),
+  'guard, cgroup': () => guardedAt('cgroup'),
+  'guard, subreaper': () => guardedAt('subreaper'),
   'guard, direct launch': () => guarded('direct')
 }
 
@@ -35,6 +39,17 @@ async function guarded(launch: 'keeper' | 'direct'): Promise<Start> {
   const scope = guard.open()
   process.once('disconnect', () => guard.close())
   return (command, args) => closing(scope.spawn(command, args))
+}
+
+/** Each command has a scope of its own, as in a request. */
+async function guardedAt(level: 'cgroup' | 'subreaper'): Promise<Start> {
+  const guard = await createGuardAt(level, { timeout: false })
+  process.once('disconnect', () => guard.close())
+  return (command, args) => {
+    const scope = guard.open()
+    const { stdout, closed } = closing(scope.spawn(command, args))
+    return { stdout, closed: closed.then(() => scope.close()) }
+  }
 }
 
 function closing(child: ChildProcess & { stdout: Readable }): Started {
@@ -60,14 +75,15 @@ async function echo(): Promise<number> {
 
 act({
   /**
-   * Runs that many commands one after the other. Returns the time of each call, of each whole command, and
+   * Runs that many commands one after the other, with a pause before each. Returns the time of each call, of each whole command, and
    * the busy time of the event loop for each command, in ms.
    */
-  async oneByOne(count: number) {
+  async oneByOne(count: number, pauseMs = 0) {
     const calls: number[] = []
     const wholes: number[] = []
     const before = performance.eventLoopUtilization()
     for (let number = 0; number < count; number++) {
+      if (pauseMs > 0) await pause(pauseMs)
       const startedAt = performance.now()
       calls.push(await echo())
       wholes.push(performance.now() - startedAt)

@@ -2,15 +2,17 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmdirSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { createGuard } from 'fastify-subprocess-guard'
 import fkill from 'fkill'
 import pidtree from 'pidtree'
 import terminate from 'terminate/promise'
 import treeKill from 'tree-kill'
 import { act } from '../harness/actor.js'
+import { createGuardAt, makeCgroup } from '../harness/cgroups.js'
 import { sharedNow } from '../harness/clock.js'
 import { kill } from '../harness/processes.js'
 
@@ -23,6 +25,11 @@ type Start = (args: readonly string[], env: NodeJS.ProcessEnv) => Promise<End>
 const startOf: Record<string, () => Start | Promise<Start>> = {
   guard: () => guarded('SIGTERM'),
   'guard, SIGKILL': () => guarded('SIGKILL'),
+  'guard, cgroup': () => guarded('SIGTERM', 'cgroup'),
+  'guard, cgroup, SIGKILL': () => guarded('SIGKILL', 'cgroup'),
+  'guard, subreaper': () => guarded('SIGTERM', 'subreaper'),
+  'guard, subreaper, SIGKILL': () => guarded('SIGKILL', 'subreaper'),
+  'cgroup.kill': endingByCgroup,
   'kill(-pgid)': () => ending((pid) => process.kill(-pid, 'SIGKILL')),
   'kill(-pgid) by a sidecar': async () => {
     const sidecar = await startSidecar()
@@ -47,13 +54,25 @@ const startOf: Record<string, () => Start | Promise<Start>> = {
   }
 }
 
-async function guarded(killSignal: NodeJS.Signals): Promise<Start> {
-  const guard = await createGuard({ timeout: false, killSignal })
+async function guarded(killSignal: NodeJS.Signals, level?: 'cgroup' | 'subreaper'): Promise<Start> {
+  const guard = await createGuardAt(level, { timeout: false, killSignal })
   process.once('disconnect', () => guard.close())
   return async (args, env) => {
     const scope = guard.open()
     await once(scope.spawn('sh', args, { env, stdio: 'ignore' }), 'spawn')
     return () => scope.close()
+  }
+}
+
+/** Starts the tree in a cgroup, and ends it by the file of the kernel that does that. */
+function endingByCgroup(): Start {
+  const folder = makeCgroup()
+  process.once('disconnect', () => rmdirSync(folder))
+  const enter = 'echo 0 >"$0/cgroup.procs" && exec sh "$@"'
+  return async (args, env) => {
+    const options = { env, stdio: 'ignore', detached: true } as const
+    await once(spawn('sh', ['-c', enter, folder, ...args], options), 'spawn')
+    return () => writeFileSync(join(folder, 'cgroup.kill'), '1')
   }
 }
 

@@ -4,7 +4,8 @@ import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { platform } from '../platform/current.js'
 import { statusHeader } from '../wire/connection-header.js'
-import { socketPath } from '../wire/socket-folder.js'
+import { keeperMarkName } from '../wire/mark.js'
+import { findSocketFolders, socketPath } from '../wire/socket-folder.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 
 // A keeper answers within milliseconds, unless it is stopped.
@@ -24,15 +25,26 @@ export async function askKeeper(keeper: number): Promise<KeeperAnswer> {
   const { state } = platform.statOf(keeper) ?? {}
   if (state === 'T' || state === 't') return { type: 'silent', why: 'is stopped' }
   try {
-    // The keeper may have mounts of its own, and the full path of its socket may be too long to connect to.
-    const folder = platform.openFolderOf(keeper, socketFolderOf(keeper))
-    try {
-      return await askKeeperAt(platform.socketOf(folder.path))
-    } finally {
-      folder.close()
+    const folders = socketFoldersOf(keeper)
+    if (folders.length === 0) return { type: 'silent', why: 'has no socket that can be found' }
+    for (const path of folders) {
+      const answer = await askAt(path, keeper)
+      // Found by their names, these directories may be those of another keeper of the same worker.
+      if (answer.type === 'silent' || folders.length === 1 || answer.status.keeper === keeper) return answer
     }
+    return { type: 'silent', why: 'has no socket that can be found' }
   } catch (error) {
     return { type: 'silent', why: whyOf(error as NodeJS.ErrnoException) }
+  }
+}
+
+async function askAt(path: string, keeper: number): Promise<KeeperAnswer> {
+  // The keeper may have mounts of its own, and the full path of its socket may be too long to connect to.
+  const folder = platform.openFolderOf(keeper, path)
+  try {
+    return await askKeeperAt(platform.socketOf(folder.path))
+  } finally {
+    folder.close()
   }
 }
 
@@ -46,11 +58,17 @@ export async function askKeeperAt(socket: string): Promise<KeeperAnswer> {
   }
 }
 
-/** The directory of the keeper's socket, as the keeper sees it. */
-function socketFolderOf(keeper: number): string {
-  const path = platform.listeningSocketsOf(keeper).find((one) => socketPath.test(one))
-  if (path === undefined) throw new Error('has no socket')
-  return dirname(path)
+/** The directory of the keeper's socket, as the keeper sees it. Several where only names tell it. */
+function socketFoldersOf(keeper: number): string[] {
+  const paths = platform.listeningSocketsOf(keeper)
+  if (paths !== undefined)
+    return paths
+      .filter((path) => socketPath.test(path))
+      .slice(0, 1)
+      .map(dirname)
+  const workerMark = platform.environmentOf(keeper, keeperMarkName) ?? ''
+  const tmp = platform.environmentOf(keeper, 'TMPDIR')
+  return findSocketFolders(workerMark, platform.ownerOf(keeper), tmp)
 }
 
 function answerAt(path: string): Promise<string> {

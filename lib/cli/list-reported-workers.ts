@@ -7,7 +7,7 @@ import { platform } from '../platform/current.js'
 import { workerOfFolder } from '../wire/folder-names.js'
 import type { ScopeStatus, WorkerStatus } from '../wire/worker-status.js'
 import { askKeeperAt } from './ask-keeper.js'
-import type { ShownScope, ShownWorker } from './list-workers.js'
+import type { ShownScope, ShownWorker } from './shown-worker.js'
 
 /** What only another process could tell is null: the command and the memory of a worker. */
 export async function listReportedWorkers(): Promise<ShownWorker[]> {

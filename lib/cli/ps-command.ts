@@ -5,8 +5,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { platform } from '../platform/current.js'
 import { listReportedWorkers } from './list-reported-workers.js'
-import { listWorkers, type ShownWorker } from './list-workers.js'
+import { listWorkers } from './list-workers.js'
 import { formatWorkers } from './ps-table.js'
+import type { ShownWorker } from './shown-worker.js'
 import { lineStyle, replaceLines, writeLines } from './terminal-output.js'
 
 const maxWatchSeconds = 86_400

@@ -2,9 +2,9 @@
 
 import type { ScopeProcess } from '../platform/current.js'
 import { duration, size } from './format-units.js'
-import type { ShownScope, ShownWorker } from './list-workers.js'
 import { printable } from './printable.js'
 import { type Branch, branchesOf } from './process-branches.js'
+import type { ShownScope, ShownWorker } from './shown-worker.js'
 
 /** The characters that trees are drawn with. */
 export type LineStyle = 'ascii' | 'unicode'

@@ -13,6 +13,8 @@ import type { ScopeRecord } from './scope-record.js'
 
 type Owner = ScopeRecord | 'unknown' | 'survivor' | 'released'
 
+const noScope = -1
+
 export interface OrphanAssignmentParts {
   /** The scope for orphans that no scope of the worker can have started. */
   readonly strays: ScopeRecord
@@ -22,12 +24,15 @@ export interface OrphanAssignmentParts {
   readonly releasedMarks: ReleasedMarks
   readonly changes: ScopeChanges
   readonly isEmptyGroup: (group: number) => boolean
+  /** The number of the scope that the system itself names for a process. Absent where it names none. */
+  readonly scopeOf?: ((pid: number) => number | undefined) | undefined
 }
 
 export class OrphanAssignment {
   readonly #parts: OrphanAssignmentParts
   readonly #scopes = new Set<ScopeRecord>()
   readonly #byMark = new Map<string, ScopeRecord>()
+  readonly #byNumber = new Map<number, ScopeRecord>()
   /**
    * The owner of each orphan that the kernel gave the keeper, by pid. Invariant: no child is reaped between a
    * scan and what follows from it.
@@ -50,6 +55,7 @@ export class OrphanAssignment {
   open(scope: ScopeRecord): void {
     this.#scopes.add(scope)
     this.#byMark.set(scope.mark, scope)
+    this.#byNumber.set(scope.number, scope)
   }
 
   /** The scope is closed: the orphans that it still has are survivors. */
@@ -61,6 +67,7 @@ export class OrphanAssignment {
     }
     this.#scopes.delete(scope)
     this.#byMark.delete(scope.mark)
+    this.#byNumber.delete(scope.number)
   }
 
   /** Whether this child of the keeper is an orphan that has been assigned. */
@@ -171,8 +178,10 @@ export class OrphanAssignment {
   }
 
   #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {
-    const { released, releasedMarks } = this.#parts
+    const { released, releasedMarks, scopeOf } = this.#parts
     if (released.hasSeen(stat) || released.ownsGroupOf(stat)) return 'released'
+    const named = this.#byNumber.get(scopeOf?.(stat.pid) ?? noScope)
+    if (named !== undefined) return named
     for (const scope of this.#scopes) if (scope.hasSeen(stat)) return scope
     const mark = stat.ending ? undefined : platform.environmentOf(stat.pid, markName)
     const marked = mark === undefined ? undefined : this.#byMark.get(mark)

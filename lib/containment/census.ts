@@ -30,10 +30,22 @@ export interface Scanner {
    * the process.
    */
   confirmIdentity(scope: ScopeRecord, member: Member): boolean
+  /**
+   * Signals what descends from the commands, where processes cannot be listed. Absent where they can: there the members
+   * are signalled.
+   */
+  signalDescendants?(scope: ScopeRecord, signal: NodeJS.Signals): Promise<void>
   /** Runs a long scan for the next answers. Absent where each answer comes from a scan of its own. */
   prepareScan?(): Promise<void>
   /** Resolves when something may have changed for the scope, after `ms` at the latest. */
   waitForChange(scope: ScopeRecord, ms: number): Promise<void>
+  /**
+   * Stops the processes of the scope, so that none is born while they are signalled. Resolves with a function
+   * that lets them run again. Absent where the system cannot.
+   */
+  freeze?(scope: ScopeRecord): Promise<() => void>
+  /** Kills processes of the scope at once, and returns their pids. Absent where the system cannot. */
+  kill?(scope: ScopeRecord): ReadonlySet<number>
   /** Many processes are about to end: reap them together, after `ms`. Absent if none is reaped here. */
   delayReaping?(ms: number): void
 }
@@ -44,8 +56,12 @@ export interface Census extends Scanner {
   /** With the number of a command: only the processes of that command. */
   members(scope: ScopeRecord, most?: number, command?: number): Member[]
   isEmpty(scope: ScopeRecord, command?: number): boolean
-  /** Finds the processes of this scope from now on. */
-  open(scope: ScopeRecord): void
+  signalDescendants?(scope: ScopeRecord, signal: NodeJS.Signals, command?: number): Promise<void>
+  /**
+   * Finds the processes of this scope from now on. A lost keeper may have started some in the cgroup with this
+   * directory.
+   */
+  open(scope: ScopeRecord, cgroup?: string): void
   /** A command was started for the scope. `pid` is its leader. */
   leaderStarted(scope: ScopeRecord, pid: number, command: string): void
   /** The leader has ended and was reaped. The processes that it started may still run. */

@@ -26,6 +26,14 @@ export class CommandCensus implements Scanner {
     return this.#census.confirmIdentity(scope, member)
   }
 
+  async prepareScan(): Promise<void> {
+    await this.#census.prepareScan?.()
+  }
+
+  async signalDescendants(scope: ScopeRecord, signal: NodeJS.Signals): Promise<void> {
+    await this.#census.signalDescendants?.(scope, signal, this.#command)
+  }
+
   waitForChange(scope: ScopeRecord, ms: number): Promise<void> {
     return this.#census.waitForChange(scope, ms)
   }

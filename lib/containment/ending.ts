@@ -8,12 +8,14 @@ import type { ScopeRecord } from './scope-record.js'
 import { ScopeScans } from './scope-scans.js'
 
 export class Ending {
+  readonly scanner: Scanner
   readonly scope: ScopeRecord
   readonly scans: ScopeScans
   readonly signals: PidSafeSignals
   readonly processes: EndedProcesses
 
   constructor(scanner: Scanner, scope: ScopeRecord, native: NativeCalls | undefined) {
+    this.scanner = scanner
     this.scope = scope
     this.scans = new ScopeScans(scanner, scope)
     this.signals = new PidSafeSignals(scanner, scope, native)

@@ -8,7 +8,7 @@ import { closeSync } from 'node:fs'
 import { isOutOfDescriptors, type NativeCalls, type ProcessStat, platform } from '../platform/current.js'
 import type { ProcessName } from '../wire/messages.js'
 import type { KnownProcesses } from './known-processes.js'
-import { isEmptyGroup } from './process-identity.js'
+import { isEmptyGroup, pidExists } from './process-identity.js'
 import { visitTree } from './process-tree.js'
 
 interface Root {
@@ -40,18 +40,40 @@ export class ExternalProcesses {
     return this.#roots.has(pid)
   }
 
+  /** Those that were adopted and have not been reaped, as far as is known. */
+  pids(): number[] {
+    return [...this.#roots.keys()]
+  }
+
   /** There may be some that were never announced, none older than this, in clock ticks since boot. */
   mayExistSince(startTick: number): void {
     this.firstTick = Math.min(this.firstTick, startTick)
   }
 
-  adopt({ pid, startTick }: ProcessName): void {
+  adopt(process: ProcessName): void {
+    const { pid } = process
+    const startTick = process.isUnread ? this.#startOfChild(pid) : process.startTick
     this.release(pid)
     this.#roots.set(pid, { startTick, descriptor: this.#native?.holdProcess(pid) })
     this.firstTick = Math.min(this.firstTick, startTick)
     // What cannot be read now, for lack of file descriptors, a later scan reads.
     this.#known.seen.set(pid, startTick)
     this.scan()
+  }
+
+  /** When this child of the worker has started; 0 if it has ended since, or cannot be read now. */
+  #startOfChild(pid: number): number {
+    // The process may begin this session or group, and leave others in it. No older one has the number.
+    this.#known.addGroup(pid, { startTick: 0, session: pid })
+    try {
+      const stat = platform.statOf(pid)
+      // Once the worker has reaped it, another process may have its pid.
+      const isChild = stat?.parent === process.pid || stat?.parent === process.ppid
+      return isChild ? stat.startTick : 0
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error
+      return 0
+    }
   }
 
   /** Forgets ended processes, and notes the descendants of the others, to recognise them as orphans. */
@@ -89,7 +111,7 @@ export class ExternalProcesses {
   #forget(pid: number): void {
     this.#known.seen.delete(pid)
     // A pid is not reused while a group has that number. If a process has the pid, the old group is gone.
-    if (platform.statOf(pid) !== undefined || isEmptyGroup(pid)) this.#known.groups.delete(pid)
+    if (pidExists(pid) || isEmptyGroup(pid)) this.#known.groups.delete(pid)
     this.release(pid)
   }
 

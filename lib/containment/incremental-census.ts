@@ -2,6 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { platform } from '../platform/current.js'
+import { SharedTask } from '../time/shared-task.js'
 import { MarksCensus } from './marks-census.js'
 import type { ProcessSnapshot } from './process-snapshot.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -10,21 +11,14 @@ import type { ScopeRecord } from './scope-record.js'
 const sliceMs = 5
 
 export class IncrementalCensus extends MarksCensus {
-  #running: Promise<void> = Promise.resolve()
-  #next: Promise<void> | undefined
+  readonly #scan = new SharedTask(() => this.#scanInSlices())
   /** Why the last scan failed. */
   #failure: unknown
   /** The queue for the use of a snapshot: each scope goes through all of it. */
   #turns: Promise<unknown> = Promise.resolve()
 
-  /** One scan for all who call before it begins: one that is running may have missed processes they know. */
-  async prepareScan(): Promise<void> {
-    this.#next ??= this.#running.then(() => {
-      this.#next = undefined
-      this.#running = this.#scanInSlices()
-      return this.#running
-    })
-    await this.#next
+  override async prepareScan(): Promise<void> {
+    await this.#scan.run()
     // One scope in each turn: there may be many scopes.
     this.#turns = this.#turns.then(() => turn())
     await this.#turns
@@ -49,8 +43,11 @@ export class IncrementalCensus extends MarksCensus {
   async #scanInSlices(): Promise<void> {
     const beganAt = performance.now()
     try {
+      await platform.readAhead?.()
       const steps = this.scanSteps(platform.eachPid())
-      let until = performance.now() + sliceMs
+      // What was read ahead is only known in this turn.
+      const ms = platform.readAhead === undefined ? sliceMs : Number.POSITIVE_INFINITY
+      let until = performance.now() + ms
       for (let step = steps.next(); ; step = steps.next()) {
         if (step.done) {
           this.lastSnapshot = step.value
@@ -58,7 +55,7 @@ export class IncrementalCensus extends MarksCensus {
         }
         if (performance.now() < until) continue
         await turn()
-        until = performance.now() + sliceMs
+        until = performance.now() + ms
       }
     } catch (error) {
       this.lastSnapshot = undefined

@@ -38,9 +38,11 @@ export async function killUntilGone(ending: Ending): Promise<void> {
   }
 }
 
-function killAll({ signals, processes }: Ending, members: readonly Member[]): void {
+function killAll({ scans, signals, processes }: Ending, members: readonly Member[]): void {
   const texts = processes.argumentsOfAll(members)
-  signals.sendToAll(members, 'SIGKILL')
+  const killed = scans.kill()
+  const others = members.filter(({ stat }) => !killed.has(stat.pid))
+  signals.sendToAll(others, 'SIGKILL')
   processes.noteAll(members, 'SIGKILL', texts)
 }
 

@@ -6,6 +6,7 @@
  */
 
 import { type ProcessStat, platform } from '../platform/current.js'
+import { SharedTask } from '../time/shared-task.js'
 import { markName, workerMarkIn } from '../wire/mark.js'
 import type { Census, Member } from './census.js'
 import type { OrphanAdopter } from './find-orphan-adopter.js'
@@ -34,7 +35,7 @@ export interface MarksCensusParts {
 }
 
 export class MarksCensus implements Census {
-  readonly containment = 'marks'
+  readonly containment = platform.scanLevel
   readonly #parts: MarksCensusParts
   /** Released processes: they belong to no scope and are never ended. */
   readonly #released = new KnownProcesses()
@@ -45,8 +46,20 @@ export class MarksCensus implements Census {
   /** How long the last scan took, in ms. */
   protected scanMs = 0
 
+  /** Where one list has all processes, it is read without blocking the event loop. */
+  readonly #reading = new SharedTask(async () => {
+    const beganAt = performance.now()
+    await platform.readAhead?.()
+    this.#readingMs = performance.now() - beganAt
+  })
+  #readingMs = 0
+
   constructor(parts: MarksCensusParts) {
     this.#parts = parts
+  }
+
+  async prepareScan(): Promise<void> {
+    if (platform.readAhead !== undefined) await this.#reading.run()
   }
 
   open(scope: ScopeRecord): void {
@@ -99,7 +112,9 @@ export class MarksCensus implements Census {
 
   waitForChange(_scope: ScopeRecord, ms: number): Promise<void> {
     // Spend no more than half of the time on scans: this process has other work.
-    return new Promise((resolve) => setTimeout(resolve, Math.min(ms, Math.max(longestPauseMs, this.scanMs))))
+    return new Promise((resolve) =>
+      setTimeout(resolve, Math.min(ms, Math.max(longestPauseMs, this.scanMs, this.#readingMs)))
+    )
   }
 
   close(scope: ScopeRecord, hasSurvivors: boolean): void {

@@ -3,6 +3,8 @@
  * virtual machine that gets no processor): the processes were probably paused, too.
  */
 
+import { platform } from '../platform/current.js'
+
 // If the keeper neither waited nor worked for longer than this, in ms, it was paused.
 const pausedMs = 100
 
@@ -10,7 +12,7 @@ export class PauseAwareDeadline {
   /** When the time is up, in ms by `performance.now()`. */
   until: number
   #lastAt = performance.now()
-  #usedMs = processorMs()
+  #usedMs = workedMs()
 
   constructor(ms: number) {
     this.until = this.#lastAt + ms
@@ -21,7 +23,7 @@ export class PauseAwareDeadline {
    * is how long the keeper meant to wait since then.
    */
   now(waitMs = 0): number {
-    const [now, usedMs] = [performance.now(), processorMs()]
+    const [now, usedMs] = [performance.now(), workedMs()]
     const gapMs = now - this.#lastAt - waitMs - (usedMs - this.#usedMs)
     if (gapMs > pausedMs) this.until += gapMs
     this.#lastAt = now
@@ -30,8 +32,8 @@ export class PauseAwareDeadline {
   }
 }
 
-/** The processor time that this process has used, in ms. */
-function processorMs(): number {
+/** The time that this process has used, in ms: of the processor, and for reading processes. */
+function workedMs(): number {
   const { user, system } = process.cpuUsage()
-  return (user + system) / 1_000
+  return (user + system) / 1_000 + platform.blockedByReadingMs()
 }

@@ -80,8 +80,12 @@ export class ScopeRecord extends KnownProcesses {
   /** Notes the start time and group of a leader, so that the processes it leaves behind are recognised. */
   inspectLeader(pid: number): void {
     try {
-      const stat = platform.statOf(pid)
+      const stat = platform.statOfOwnChild(pid)
       if (stat === undefined) return
+      if (stat === 'unread') {
+        this.#assumeLeader(pid)
+        return
+      }
       this.firstStartTick = Math.min(this.firstStartTick, stat.startTick)
       this.remember(stat)
       // The leader may call setsid() only after this.
@@ -94,6 +98,13 @@ export class ScopeRecord extends KnownProcesses {
       // With the lowest possible bound, this scope may have started any process.
       this.firstStartTick = 0
     }
+  }
+
+  /** Notes what is certain of a leader that was started in this turn of the event loop: it leads a session. */
+  #assumeLeader(pid: number): void {
+    const startTick = platform.ticksNow()
+    this.firstStartTick = Math.min(this.firstStartTick, startTick)
+    this.addGroup(pid, { startTick, session: pid })
   }
 
   /** A leader was reaped. `isEmpty` tells whether a group has no process. */

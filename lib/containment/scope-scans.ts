@@ -13,6 +13,8 @@ export const firstScanLimit = 128
 /** The rest of a large tree is scanned when those have had this time to end, in ms. */
 export const restScanDelayMs = 25
 
+const noPids: ReadonlySet<number> = new Set()
+
 export class ScopeScans {
   readonly #scanner: Scanner
   readonly #scope: ScopeRecord
@@ -50,6 +52,21 @@ export class ScopeScans {
     } catch (error) {
       this.#failure = error as Error
     }
+  }
+
+  /** Signals the processes while they are stopped, where the system can stop them. */
+  async whileFrozen(signal: () => void): Promise<void> {
+    const thaw = await this.#scanner.freeze?.(this.#scope)
+    try {
+      signal()
+    } finally {
+      thaw?.()
+    }
+  }
+
+  /** Kills processes of the scope at once, where the system can. Returns their pids. */
+  kill(): ReadonlySet<number> {
+    return this.#scanner.kill?.(this.#scope) ?? noPids
   }
 
   /** Whether the scope is empty. False if that cannot be told: the next attempt sets `failure`. */

@@ -5,18 +5,25 @@
  */
 
 import { isOutOfDescriptors, type NativeCalls, platform } from '../platform/current.js'
-import { OrphanAssignment } from './assign-orphans.js'
+import { OrphanAssignment, type OrphanAssignmentParts } from './assign-orphans.js'
 import type { Census, Member } from './census.js'
 import { KnownProcesses } from './known-processes.js'
 import { visitTree } from './process-tree.js'
 import { ChildReaper, reapedByNode } from './reap-children.js'
 import { releaseTree } from './release-tree.js'
-import type { ReleasedMarks } from './released-marks.js'
 import { ScopeChanges } from './scope-changes.js'
 import type { ScopeRecord } from './scope-record.js'
 
 // How long after the end of a process to scan for what it left behind, in ms.
 const scanDelayMs = 25
+
+export interface SubreaperCensusParts extends Pick<OrphanAssignmentParts, 'releasedMarks' | 'scopeOf'> {
+  readonly native: NativeCalls
+  /** The scope for orphans that no scope of the worker can have started. */
+  readonly strays: ScopeRecord
+  /** Called when there are such processes. */
+  readonly onStrays: () => void
+}
 
 export class SubreaperCensus implements Census {
   readonly containment = 'subreaper'
@@ -40,8 +47,7 @@ export class SubreaperCensus implements Census {
   /** Why the last scan failed, for lack of file descriptors. Nothing can be concluded from a failed scan. */
   #failure: unknown
 
-  /** `onStrays` is called when there are processes that no scope can have started. */
-  constructor(native: NativeCalls, strays: ScopeRecord, releasedMarks: ReleasedMarks, onStrays: () => void) {
+  constructor({ native, strays, releasedMarks, onStrays, scopeOf }: SubreaperCensusParts) {
     this.#strays = strays
     this.#onStrays = onStrays
     this.#isEmptyGroup = (group) => !native.groupExists(group)
@@ -50,7 +56,8 @@ export class SubreaperCensus implements Census {
       released: this.#released,
       releasedMarks,
       changes: this.#changes,
-      isEmptyGroup: this.#isEmptyGroup
+      isEmptyGroup: this.#isEmptyGroup,
+      scopeOf
     })
     this.#reaper = new ChildReaper(native, {
       orphanReaped: (pid) => {

@@ -33,13 +33,16 @@ export async function terminate(
 }
 
 async function escalate(ending: Ending, { killSignal, graceMs }: TerminateOptions): Promise<void> {
+  const { scanner, scope } = ending
   if (await ending.scans.isEmpty()) return
   if (killSignal !== 'SIGKILL') {
+    await scanner.signalDescendants?.(scope, killSignal)
     // SIGTERM, unless `killSignal` is another one, and SIGCONT to stopped processes.
     const firstSignal = new FirstSignal(ending, killSignal)
-    firstSignal.send()
+    await ending.scans.whileFrozen(() => firstSignal.send())
     if (await firstSignal.isOverWithin(graceMs)) return
   }
+  await scanner.signalDescendants?.(scope, 'SIGKILL')
   // SIGKILL, a scan, and again, until two scans in a row find nothing.
   await killUntilGone(ending)
 }

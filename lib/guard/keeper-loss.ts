@@ -6,8 +6,6 @@
 
 import { endContainers } from '../containment/end-containers.js'
 import { scanFailedMessage, uninspected } from '../containment/ended-processes.js'
-import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
-import { IncrementalCensus } from '../containment/incremental-census.js'
 import { recordRelease, recordReleasedProcess } from '../containment/release-registry.js'
 import { removeFolders } from '../containment/remove-scope-folders.js'
 import { ScopeRecord } from '../containment/scope-record.js'
@@ -24,6 +22,7 @@ import {
 import { captureIn } from '../subprocess/capture.js'
 import { workerIn } from '../wire/mark.js'
 import type { EndedProcess, KeeperReport, ProcessName, ScopeFolder, ScopeOpening } from '../wire/messages.js'
+import { censusOfLostScopes } from './census-of-lost-scopes.js'
 
 /** The processes of a lost keeper that the worker knows. */
 export interface LostProcesses {
@@ -49,13 +48,13 @@ export interface LostScope extends LostProcesses {
 /** A lost scope whose processes are identified by pid and start time. */
 interface IdentifiedScope extends Pick<LostScope, 'scope' | 'opening' | 'releasedAdopted' | 'folders'> {
   readonly mark: string
+  /** The directory of the cgroup that the lost keeper may have made. */
+  readonly cgroup: string | undefined
   /** To be ended. */
   readonly processes: readonly ProcessName[]
   readonly releasedCommands: readonly ProcessName[]
 }
 
-// Shared by all lost scopes, so that one scan serves them all.
-let census: IncrementalCensus | undefined
 let loading: Promise<NativeCalls | undefined> | undefined
 
 /** Ends the processes of a scope at a lost keeper. Resolves when each is gone or has survived SIGKILL. */
@@ -90,6 +89,7 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
     releasedAdopted,
     folders,
     mark: link.markOf(scope),
+    cgroup: link.cgroupOf(scope),
     processes: [...external, ...stats.map(({ pid, startTick }) => ({ pid, startTick }))],
     // Elsewhere the next keeper finds nothing of the lost one, and so ends nothing of it.
     releasedCommands: platform.findsProcessesByMark
@@ -100,8 +100,8 @@ function identify(link: KeeperLink, lost: LostScope): IdentifiedScope {
 
 /** Lets another keeper end the scope. Resolves with undefined if that keeper is lost before it reports. */
 function handOver(next: KeeperLink, identified: IdentifiedScope): Promise<KeeperReport | undefined> {
-  const { scope, opening, processes, releasedCommands, releasedAdopted, folders } = identified
-  next.inheritScope(scope, opening)
+  const { scope, opening, cgroup, processes, releasedCommands, releasedAdopted, folders } = identified
+  next.inheritScope(scope, opening, cgroup)
   for (const [index, process] of [...processes, ...releasedCommands].entries()) {
     next.adopt(scope, process, { number: commandNumber(index) })
   }
@@ -111,26 +111,18 @@ function handOver(next: KeeperLink, identified: IdentifiedScope): Promise<Keeper
   return next.closeScope(scope)
 }
 
-async function endInWorker(
-  { mark, opening, processes, releasedCommands, releasedAdopted }: IdentifiedScope,
-  log: Logger
-): Promise<EndedProcess[]> {
+async function endInWorker(identified: IdentifiedScope, log: Logger): Promise<EndedProcess[]> {
+  const { scope, mark, cgroup, opening, processes, releasedCommands, releasedAdopted } = identified
   const containers = await loadContainers()
   // What the keeper had started there has ended with it.
   if (containers !== undefined) return endContained(containers, processes, opening)
   loading ??= platform.loadNativeCalls().then((native) => (native instanceof Error ? undefined : native))
   const native = await loading
-  census ??= new IncrementalCensus({
-    isWorker: (pid) => pid === process.pid,
-    adopter: new OrphanAdopter({
-      pid: process.pid,
-      findAdopter: () => captureIn(undefined, platform.findOrphanAdopter)
-    })
-  })
-  const record = new ScopeRecord(0, mark, opening, native)
+  const census = censusOfLostScopes()
+  const record = new ScopeRecord(scope, mark, opening, native)
   // No process of the scope is older than its worker.
   record.external.mayExistSince(workerIn(mark)?.startTick ?? 0)
-  census.open(record)
+  census.open(record, cgroup)
   for (const process of releasedCommands) if (isSameProcess(process)) census.release(record, process.pid)
   // Record the releases once more: the keeper may have been lost before it read them.
   if (releasedCommands.length > 0) ignoreErrors(() => recordRelease(mark))
@@ -143,7 +135,8 @@ async function endInWorker(
     record.external.adopt(process)
     record.commands.started(commandNumber(index), process.pid)
   }
-  const ended = await terminate(census, record, native)
+  // What lists processes for it is no subprocess of the request.
+  const ended = await captureIn(undefined, () => terminate(census, record, native))
   const { scanFailure: why } = record
   if (why !== undefined) log.error({ why, scope: opening.id }, scanFailedMessage)
   census.close(

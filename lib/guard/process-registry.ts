@@ -59,10 +59,10 @@ export class ProcessRegistry {
 
   /** Adopts a process; `child` is what the user passed to `adopt()`. */
   adopt(child: Adoptable, process: ProcessName, keeper: Keeper): void {
-    const { pid, startTick } = process
+    const { pid } = process
     const { link, keeperScope } = keeper
     link.adopt(keeperScope, process)
-    this.#adopted.set(pid, { pid, startTick, keeper })
+    this.#adopted.set(pid, { ...process, keeper })
     if (child instanceof ChildProcess) {
       child.once('exit', () => {
         link.reportReaped(keeperScope, pid)
@@ -120,7 +120,8 @@ export class ProcessRegistry {
     const adopted = this.#adopted.get(pid)
     const stat = platform.statOf(pid)
     if (adopted === undefined || !adopted.keeper.link.hasRights) return false
-    if (stat?.startTick !== adopted.startTick || !stat.alive) return false
+    const isSame = adopted.isUnread || stat?.startTick === adopted.startTick
+    if (!isSame || !stat?.alive) return false
     if (child instanceof ChildProcess && hasEnded(child)) return false
     if ([...this.#running].some((command) => command.pid === stat.session)) {
       throw new SubprocessOptionError(
@@ -130,7 +131,8 @@ export class ProcessRegistry {
       )
     }
     this.#adopted.delete(pid)
-    const { startTick, keeper } = adopted
+    const { startTick } = stat
+    const { keeper } = adopted
     this.#releasedAdopted.push({ pid, startTick })
     keeper.link.releaseAdopted(keeper.keeperScope, { pid, startTick })
     return true
@@ -159,7 +161,7 @@ export class ProcessRegistry {
     const leaders: number[] = []
     const external: ProcessName[] = [...this.#adopted.values()]
       .filter(({ keeper }) => keeper.link === link)
-      .map(({ pid, startTick }) => ({ pid, startTick }))
+      .map(({ keeper: _, ...process }) => process)
     for (const child of this.#running) {
       if (this.linkOf(child) !== link || child.pid === undefined || hasEnded(child)) continue
       if (child instanceof KeeperSubprocess) leaders.push(child.pid)

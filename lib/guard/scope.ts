@@ -25,6 +25,7 @@ import type { Subprocess } from '../subprocess/subprocess.js'
 import { warnOfMisspelledOptions } from '../subprocess/warn-of-misspelled-options.js'
 import { milliseconds, ownOf, trueOrFalse } from '../validate-option.js'
 import type { EndedProcess } from '../wire/messages.js'
+import { nameOfChild } from '../wire/name-of-child.js'
 import { type DeferredTask, runDeferredTask, runDeferredTasks } from './deferred-tasks.js'
 import { endLateProcess } from './end-late-process.js'
 import { logScopeEnd } from './log-scope-end.js'
@@ -36,7 +37,7 @@ import { ScopeKeepers } from './scope-keepers.js'
 import type { ScopeReport } from './scope-report.js'
 import { ScopeState } from './scope-state.js'
 import { type PrivateTmpCommand, TemporaryFolders } from './temporary-folders.js'
-import { type Adoptable, adoptablePid } from './validate-adopted-process.js'
+import { type Adoptable, adoptablePid, isRunningChild } from './validate-adopted-process.js'
 
 /**
  * The subprocesses of one request or job. When the scope closes, every process in it is ended, with all
@@ -108,7 +109,9 @@ export class Scope extends SpawnMethods {
       links.map((link) => link.pid)
     )
     if (pid === undefined) return child
-    const process = { pid, startTick: platform.statOf(pid)?.startTick ?? 0 }
+    const process = isRunningChild(child)
+      ? nameOfChild(pid)
+      : { pid, startTick: platform.statOf(pid)?.startTick ?? 0 }
     if (!this.#state.isOpen) {
       void endLateProcess(links.at(-1) as KeeperLink, process, this.#context)
       this.#state.throwUnlessOpen()

@@ -1,5 +1,6 @@
 /** Validates what a scope is asked to adopt: any process but those that the worker needs itself. */
 
+import { ChildProcess } from 'node:child_process'
 import { SubprocessOptionError } from '../errors.js'
 import { platform } from '../platform/current.js'
 
@@ -20,6 +21,8 @@ export function adoptablePid(child: Adoptable, keepers: readonly number[]): numb
   }
   if (keepers.includes(pid))
     throw new SubprocessOptionError('child', pid, 'this is the keeper: give a process that may be ended')
+  // No child is an ancestor.
+  if (isRunningChild(child)) return pid
   for (
     let at: number | undefined = process.pid;
     at !== undefined && at > 0;
@@ -33,4 +36,9 @@ export function adoptablePid(child: Adoptable, keepers: readonly number[]): numb
     )
   }
   return pid
+}
+
+/** Whether it is a child of the worker that it has not reaped. */
+export function isRunningChild(child: Adoptable): boolean {
+  return child instanceof ChildProcess && child.exitCode === null && child.signalCode === null
 }

@@ -3,11 +3,10 @@
 import { accessSync, existsSync, constants as files, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
+import { platform } from '../platform/current.js'
 
 const { EACCES, ENODEV, ENOENT, ENOEXEC, ENOTDIR, ESTALE, ETIMEDOUT } = constants.errno
 
-// What libc uses when PATH is not set (confstr(3), _CS_PATH).
-const defaultPath = '/bin:/usr/bin'
 /** Runs a script that has no `#!` line. */
 export const shell = '/bin/sh'
 
@@ -52,7 +51,7 @@ export function findProgram(request: ProgramRequest): string | undefined {
 }
 
 function candidatePaths({ file, env }: ProgramRequest): string[] {
-  return (env.PATH ?? defaultPath).split(':').map((folder) => `${folder || '.'}/${file}`)
+  return (env.PATH ?? platform.defaultPath()).split(':').map((folder) => `${folder || '.'}/${file}`)
 }
 
 function isExecutable(path: string): boolean {

@@ -1,6 +1,6 @@
 /** Detects a hung worker: its event loop has sent no message for too long, and the worker was not paused. */
 
-import { platform } from '../platform/current.js'
+import { isOutOfDescriptors, platform } from '../platform/current.js'
 import { heartbeatIntervalMs } from '../wire/heartbeat-interval.js'
 import type { StackSample } from '../wire/stack-sample.js'
 
@@ -90,10 +90,21 @@ export class Watchdog {
     // It may have been continued just now. So the silence begins when it is first found running.
     const wasStopped = this.#isStopped
     if (!isLate && !wasStopped && this.#silentMs() <= this.#beatMs) return false
-    const state = platform.statOf(this.#parts.worker)?.state
+    const state = this.#stateOfWorker()
     // T, t: stopped, by a signal or by a tracer. Z, X: it has ended, which the end of its socket reports.
     this.#isStopped = state === undefined || 'TtZX'.includes(state)
     return isLate || wasStopped || this.#isStopped
+  }
+
+  /** As in `ProcessStat`; undefined if the worker is gone. */
+  #stateOfWorker(): string | undefined {
+    try {
+      return platform.statOf(this.#parts.worker)?.state
+    } catch (error) {
+      if (!isOutOfDescriptors(error)) throw error
+      // As if it ran: a worker that hangs must be ended, whatever else fails.
+      return '?'
+    }
   }
 
   #requestSample(): void {

@@ -3,6 +3,7 @@
 import type { Census } from '../containment/census.js'
 import { ContainerCensus } from '../containment/container-census.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
+import { ScopeCgroups } from '../containment/scope-cgroups.js'
 import { UnscopedRecord } from '../containment/unscoped-record.js'
 import { type Containers, type NativeCalls, platform, type ScopeProcess } from '../platform/current.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
@@ -19,6 +20,7 @@ import type { StartProcess } from './process-starter.js'
 import { ScopeReleaser } from './release-from-scope.js'
 import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
+import { startInCgroup } from './start-in-cgroup.js'
 import { startInContainer } from './start-in-container.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
@@ -26,6 +28,8 @@ import { UnscopedProcesses } from './unscoped-processes.js'
 export interface KeeperParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
+  /** The directory of the worker's cgroup. Undefined if the keeper has none. */
+  readonly cgroup: string | undefined
   /** Undefined on a system without them. */
   readonly containers: Containers | undefined
   /** Pid of the worker. */
@@ -47,6 +51,7 @@ export class Keeper {
   /** The process that adopts the orphans of the worker. */
   readonly adopter: OrphanAdopter
   readonly #parts: KeeperParts
+  readonly #cgroups: ScopeCgroups | undefined
   /** The processes of the worker that belong to no scope. */
   readonly #unscopedRecord: UnscopedRecord
   readonly #adopterRequest: AdopterRequest
@@ -58,9 +63,11 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { native, isSubreaper, containers, worker, workerMark, stdioServer, startProcess } = parts
+    const { native, isSubreaper, cgroup, containers, worker, workerMark, stdioServer, startProcess } = parts
     const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
+    const cgroups = platform.cgroups && new ScopeCgroups(platform.cgroups, cgroup)
+    this.#cgroups = cgroups
     const unscopedRecord = new UnscopedRecord(workerMark, native)
     this.#unscopedRecord = unscopedRecord
     this.#adopterRequest = new AdopterRequest(send)
@@ -73,6 +80,7 @@ export class Keeper {
     const census = createCensus({
       native,
       isSubreaper,
+      cgroups,
       containers,
       isWorker: (pid) => pid === worker && !isWorkerGone(),
       adopter: this.adopter,
@@ -80,11 +88,19 @@ export class Keeper {
       onStrays: () => void this.#unscoped.endStrays()
     })
     this.census = census
+    const warnOfRefusal = ({ message }: Error): void =>
+      send({ type: 'log', level: 'warn', fields: {}, message })
+    const startInScope =
+      census instanceof ContainerCensus
+        ? startInContainer(census)
+        : cgroups?.hasPlaces === true
+          ? startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal)
+          : startProcess
     const launches = new LaunchRegistry({
       census,
       stdioServer,
       connections: platform.usesNamedPipes ? new OpeningConnections(stdioServer) : stdioServer,
-      startProcess: census instanceof ContainerCensus ? startInContainer(census) : startProcess,
+      startProcess: startInScope,
       isWorkerGone,
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
@@ -213,6 +229,11 @@ export class Keeper {
   endAll(reason: 'worker-gone' | 'worker-hung'): Promise<KeeperReport> {
     this.#scopes.beginEnding()
     return endEverything(this.#scopes, this.#closer, this.#unscoped, reason)
+  }
+
+  /** Everything has been ended, and the keeper exits. */
+  close(): void {
+    this.#cgroups?.closeAll()
   }
 
   async #reopenStdioServer(): Promise<void> {

@@ -4,7 +4,7 @@ import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { KeeperMessage, LaunchRequest, WorkerMessage } from '../wire/messages.js'
 import { Launch, type LaunchEvents } from './launch.js'
-import type { StartProcess, StreamConnections } from './process-starter.js'
+import type { StartInScope, StreamConnections } from './process-starter.js'
 import type { StdioServer } from './stdio-server.js'
 
 export interface LaunchRegistryParts {
@@ -12,7 +12,7 @@ export interface LaunchRegistryParts {
   readonly stdioServer: StdioServer
   /** Where the launches take their connections from. */
   readonly connections: StreamConnections
-  readonly startProcess: StartProcess
+  readonly startProcess: StartInScope
   readonly isWorkerGone: () => boolean
   readonly send: (message: KeeperMessage) => void
   /** A command of this scope has exited. */

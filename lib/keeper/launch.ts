@@ -8,7 +8,7 @@ import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
 import type {
   StartEvents,
   StartedProcess,
-  StartProcess,
+  StartInScope,
   StartRequest,
   StreamConnection,
   StreamConnections
@@ -52,7 +52,7 @@ export class Launch implements StartEvents {
   readonly firstSignalTo: FirstSignalTo | undefined
   /** The connections that become its standard streams. */
   readonly connections: readonly number[]
-  readonly #startProcess: StartProcess
+  readonly #startProcess: StartInScope
   readonly #events: LaunchEvents
   #state: State
 
@@ -60,7 +60,7 @@ export class Launch implements StartEvents {
     id: number,
     scope: ScopeRecord,
     request: ResolvedRequest,
-    startProcess: StartProcess,
+    startProcess: StartInScope,
     events: LaunchEvents
   ) {
     this.id = id

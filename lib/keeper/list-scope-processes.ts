@@ -41,6 +41,7 @@ export async function listProcesses(
 async function stableMembers(scope: ScopeRecord, census: Census, adopter: OrphanAdopter): Promise<Member[]> {
   let before: string | undefined
   for (let scans = 1; ; scans++) {
+    await census.prepareScan?.()
     const living = livingMembers(scope, census)
     await adopter.settled()
     const found = living.map(({ stat }) => stat.pid).join()

@@ -11,7 +11,8 @@ export interface StartRequest
   readonly mark: string
   /** The number of the command in its scope. */
   readonly command: number
-  readonly scope: ScopeRecord
+  /** The cgroup that it is born in; undefined for that of the keeper. */
+  readonly cgroup?: string
   /** The three standard streams: a connection, the keeper's own stream, or nothing. */
   readonly stdio: readonly (StreamConnection | 'inherit' | 'ignore')[]
 }
@@ -48,5 +49,12 @@ export interface StartedProcess {
 /**
  * Starts a process in a session of its own. A program that begins a session itself is started in a group that
  * it does not lead. Returns undefined when the start failed: `failed` is called before or after the return.
+ * Throws a `CgroupError` if no process can be born in the cgroup.
  */
 export type StartProcess = (request: StartRequest, events: StartEvents) => StartedProcess | undefined
+
+/** The same, for a process of a scope. */
+export type StartInScope = (
+  request: StartRequest & { readonly scope: ScopeRecord },
+  events: StartEvents
+) => StartedProcess | undefined

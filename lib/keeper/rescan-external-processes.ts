@@ -2,11 +2,14 @@
 
 import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
+import { platform } from '../platform/current.js'
 import type { WorkerMessage } from '../wire/messages.js'
 import type { ScopeRegistry } from './scope-registry.js'
 
 // How often the trees are rescanned: a descendant must be known before it becomes an orphan.
 const rescanMs = 1_000
+// How much of the keeper's time the rescans may take.
+const shareOfTime = 0.05
 
 export class ExternalProcessTracker {
   readonly #scopes: ScopeRegistry
@@ -26,7 +29,7 @@ export class ExternalProcessTracker {
     }
     scope.external.adopt(process)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
-    this.#rescans ??= setInterval(() => this.#rescan(), rescanMs)
+    this.#rescans ??= setTimeout(() => void this.#rescan(), rescanMs)
   }
 
   /** An adopted process has exited. Its descendants still belong to the scope. */
@@ -38,12 +41,14 @@ export class ExternalProcessTracker {
     scope.commands.leaderEnded(pid, scope.ownGroupsAmong([pid]))
   }
 
-  #rescan(): void {
+  async #rescan(): Promise<void> {
+    const startedAt = performance.now()
+    // If it fails, so do the scans, and the next ones catch up.
+    await platform.readAhead?.().catch(() => {})
     const records = this.#scopes.all().map(({ record }) => record)
     const scopes = records.filter(({ external }) => external.hadAny)
     for (const scope of scopes) if (scope.state === 'open') scope.external.scan()
-    if (scopes.length > 0) return
-    clearInterval(this.#rescans)
-    this.#rescans = undefined
+    const pauseMs = Math.max(rescanMs, (performance.now() - startedAt) / shareOfTime)
+    this.#rescans = scopes.length === 0 ? undefined : setTimeout(() => void this.#rescan(), pauseMs)
   }
 }

@@ -2,6 +2,7 @@
 
 import { Socket } from 'node:net'
 import { loadContainers, platform } from '../platform/current.js'
+import { workerCgroupName } from '../wire/cgroup-names.js'
 import { watchConnection } from '../wire/connection-header.js'
 import { Decoder, encode } from '../wire/framing.js'
 import { keeperMarkName } from '../wire/mark.js'
@@ -31,7 +32,10 @@ containers?.serve?.(worker)
 const { native, adoptsOrphans: isSubreaper, why } = await platform.adoptOrphans()
 const whyNotBest = containers === undefined ? why : containers.why
 const workerMark = process.env[keeperMarkName] as string
-const stdioServer = await openStdioServer()
+const stdioServer = await orFail(() => StdioServer.open(workerMark, onConnection, () => keeper.status()))
+// Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
+const posixSpawn = isSubreaper ? native?.posixSpawn : undefined
+const cgroup = openWorkerCgroup()
 const isWorkerGone = (): boolean => platform.isParentGone(worker)
 const rights = new WorkerRights(worker, isWorkerGone, () => {
   supervisor.retire()
@@ -40,15 +44,15 @@ const rights = new WorkerRights(worker, isWorkerGone, () => {
 const keeper = new Keeper({
   native,
   isSubreaper,
+  cgroup: cgroup.folder,
   containers,
   worker,
   workerMark,
   stdioServer,
-  // Node does not reap what posix_spawn(3) starts. The census of a subreaper does.
   startProcess:
-    isSubreaper && native?.posixSpawn !== undefined
-      ? startByPosixSpawn(native.posixSpawn, native.inNewGroup)
-      : startByChildProcess,
+    native === undefined || posixSpawn === undefined
+      ? startByChildProcess
+      : startByPosixSpawn(posixSpawn, native.inNewGroup),
   isWorkerGone,
   send,
   logStrays: (processes) => log.logStrays(processes)
@@ -88,7 +92,8 @@ freeMemory(native)
 send({
   type: 'ready',
   containment: keeper.census.containment,
-  ...(whyNotBest === undefined ? {} : { why: whyNotBest }),
+  why: cgroup.folder === undefined ? (whyNotBest ?? cgroup.why) : undefined,
+  cgroup: cgroup.folder,
   path: stdioServer.path,
   secret: stdioServer.secret
 })
@@ -102,10 +107,20 @@ function onConnection(connection: number): void {
   else supervisor.stackSampler.attach(stdioServer.take(connection) as Socket)
 }
 
-/** Without this socket no command can have streams: on failure, sends the reason to the worker and exits. */
-async function openStdioServer(): Promise<StdioServer> {
+/** The directory of the cgroup of the worker, or why there is none. */
+function openWorkerCgroup(): { readonly folder?: string | undefined; readonly why?: string } {
+  const starter = posixSpawn === undefined ? undefined : native
   try {
-    return await StdioServer.open(workerMark, onConnection, () => keeper.status())
+    return { folder: platform.cgroups?.makeWorkerCgroup(workerCgroupName(workerMark), starter) }
+  } catch (error) {
+    return { why: (error as Error).message }
+  }
+}
+
+/** On failure, sends the reason to the worker and exits. */
+async function orFail<Part>(open: () => Part): Promise<Awaited<Part>> {
+  try {
+    return await open()
   } catch (error) {
     const message = encode({ type: 'start-failed', why: (error as Error).message })
     await new Promise((resolve) => link.write(message, resolve))
@@ -136,6 +151,7 @@ async function shutDown(cause: string, exitCode: number): Promise<void> {
     // The leftovers of the hooks.
     await keeper.endAll('worker-gone').catch(() => {})
   }
+  attempt(() => keeper.close())
   if (log.isStuck) process.kill(process.pid, 'SIGKILL')
   process.exit(exitCode)
 }

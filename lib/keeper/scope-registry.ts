@@ -32,7 +32,7 @@ export class ScopeRegistry {
     this.#parts = parts
   }
 
-  open({ scope: number, opening, isInherited }: WorkerMessage & { type: 'open' }): void {
+  open({ scope: number, opening, isInherited, cgroup }: WorkerMessage & { type: 'open' }): void {
     // A second scope of this number would hide the first, and nothing would end the processes of that one.
     if (this.#scopes.has(number)) return
     const { census, closer, native, unscopedRecord, workerMark } = this.#parts
@@ -42,7 +42,7 @@ export class ScopeRegistry {
     // No process of the scope is older than the worker.
     if (isInherited) record.external.mayExistSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
-    census.open(record)
+    census.open(record, cgroup)
     unscopedRecord.openMarks.add(record.mark)
     // A hung worker may wake up before it is aborted. It must not start anything then.
     if (this.#isEnding) closer.beginClosing(record)

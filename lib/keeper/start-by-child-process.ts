@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { reapedByNode } from '../containment/reap-children.js'
+import { CgroupError, platform } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import { findProgram, shell } from './find-program.js'
@@ -29,8 +30,11 @@ export const startByChildProcess: StartProcess = (request, events) => {
 
 function spawnOrFail(request: StartRequest, events: StartEvents): ChildProcess | undefined {
   try {
-    return spawnProgramOrScript(request)
+    const spawnNow = (): ChildProcess => spawnProgramOrScript(request)
+    const { cgroup } = request
+    return cgroup === undefined ? spawnNow() : platform.cgroups?.inside(cgroup, spawnNow)
   } catch (error) {
+    if (error instanceof CgroupError) throw error
     // Node throws what it considers a mistake of the caller, such as E2BIG.
     events.failed(failureOf(error as NodeJS.ErrnoException))
     return undefined

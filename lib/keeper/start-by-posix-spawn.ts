@@ -15,13 +15,13 @@ export function startByPosixSpawn(posixSpawn: PosixSpawn, inNewGroup: InNewGroup
     const { uid, gid, cwd } = request
     // posix_spawn cannot change them.
     if (uid !== undefined || gid !== undefined) return startByChildProcess(request, events)
-    const { mark, command } = request
+    const { mark, command, cgroup } = request
     const env = [`${markName}=${mark}`, `${commandNumberName}=${command}`, ...environmentEntries(request.env)]
     const stdio = request.stdio.map((stream) =>
       typeof stream === 'string' ? stream : descriptorOf(stream as Socket)
     )
     const startIn = (group: number | undefined): number =>
-      startProgram(request, (path, args) => posixSpawn({ path, args, env, cwd, stdio, group }))
+      startProgram(request, (path, args) => posixSpawn({ path, args, env, cwd, stdio, group, cgroup }))
     const pid = mayCallSetsid(request.file, request.args) ? inNewGroup(startIn) : startIn(undefined)
     if (pid < 0) {
       events.failed(failureOf(request, pid))

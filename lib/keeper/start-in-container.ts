@@ -2,9 +2,9 @@
 
 import type { ContainerCensus } from '../containment/container-census.js'
 import { commandNumberName, markName } from '../wire/mark.js'
-import type { StartProcess } from './process-starter.js'
+import type { StartInScope } from './process-starter.js'
 
-export function startInContainer(census: ContainerCensus): StartProcess {
+export function startInContainer(census: ContainerCensus): StartInScope {
   return (request, events) => {
     const { file, args, cwd, scope, mark, command, uid, gid } = request
     if (uid !== undefined || gid !== undefined) {

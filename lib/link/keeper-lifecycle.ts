@@ -102,6 +102,11 @@ export class KeeperLifecycle {
     return this.#greeting?.why
   }
 
+  /** The directory of the worker's cgroup. Undefined if the keeper has none. */
+  protected get cgroup(): string | undefined {
+    return this.#greeting?.cgroup
+  }
+
   /** Whether the keeper still takes orders. */
   get isOpen(): boolean {
     return this.#state === 'starting' || this.#state === 'open'

@@ -1,6 +1,8 @@
 /** The worker's link to one keeper: everything that the worker can ask of it. */
 
+import { join } from 'node:path'
 import type { ScopeProcess } from '../platform/current.js'
+import { scopeCgroupName } from '../wire/cgroup-names.js'
 import { markOf } from '../wire/mark.js'
 import type {
   EndedProcess,
@@ -26,10 +28,10 @@ export class KeeperLink extends KeeperLifecycle {
     return scope
   }
 
-  /** Opens a scope of a lost keeper of this worker. */
-  inheritScope(scope: number, opening: ScopeOpening): void {
+  /** Opens a scope of a lost keeper of this worker. `cgroup` is what it was given by `cgroupOf`. */
+  inheritScope(scope: number, opening: ScopeOpening, cgroup: string | undefined): void {
     this.openScopes.add(scope)
-    this.channel.sendInBatch({ type: 'open', scope, opening, isInherited: true })
+    this.channel.sendInBatch({ type: 'open', scope, opening, isInherited: true, cgroup })
   }
 
   /** Sets the deadline of a scope, in ms of the shared clock (`time/shared-clock.ts`); undefined for none. */
@@ -120,6 +122,11 @@ export class KeeperLink extends KeeperLifecycle {
   /** Has a directory removed when every process of the scope is gone. */
   addFolder(scope: number, folder: ScopeFolder): void {
     this.channel.send({ type: 'add-folder', scope, folder })
+  }
+
+  /** The directory of the cgroup in which the keeper starts the commands of the scope, if it has one. */
+  cgroupOf(scope: number): string | undefined {
+    return this.cgroup === undefined ? undefined : join(this.cgroup, scopeCgroupName(scope, this.pid))
   }
 
   /** The mark that the processes of the scope carry. */

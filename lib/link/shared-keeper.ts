@@ -2,6 +2,7 @@
 
 import { type Containment, isWeaker } from '../containment-level.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
+import { levelToTry } from '../level-to-try.js'
 import type { Logger } from '../log.js'
 import { loadPlatform, platform, whyUnsupportedRuntime } from '../platform/current.js'
 import { Heartbeat } from '../watch/heartbeat.js'
@@ -74,6 +75,7 @@ class SharedKeeper implements KeeperOwner {
   #hasEnded = false
 
   constructor(keeperPath: string | undefined) {
+    levelToTry()
     const workerMark = ownMark()
     this.#environmentMark = new OwnEnvironmentMark(workerMark)
     this.keeper = new ReplaceableKeeper(keeperPath, workerMark, this)

@@ -7,7 +7,8 @@ import type { KeeperLink } from './keeper-link.js'
 
 /** Logs a containment that is not the best one of this system, and warns if the worker is process 1. */
 export function warnAtStart({ containment, whyNotBest: why }: KeeperLink, log: Logger | undefined): void {
-  if (containment !== undefined && containment !== platform.bestContainment) {
+  // A reason alone: the level is the best one, and yet not what it is elsewhere.
+  if (containment !== undefined && (containment !== platform.bestContainment || why !== undefined)) {
     // On Linux most servers may not write to their cgroup: that is nothing to warn about at each start.
     const level = isWeaker(containment, 'subreaper') ? 'warn' : 'info'
     const message = `subprocess containment is "${containment}": ${whatEscapes[containment]}`

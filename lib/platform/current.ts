@@ -19,6 +19,8 @@ async function load(): Promise<Platform> {
   switch (ownSystem()) {
     case 'linux':
       return (await import('./linux/linux.js')).linux
+    case 'posix':
+      return (await import('./posix/choose-posix.js')).choosePosix()
     case 'windows':
       return (await import('./windows/windows.js')).windows
   }
@@ -34,13 +36,17 @@ export async function loadDiagnosis(): Promise<PlatformDiagnosis> {
   switch (ownSystem()) {
     case 'linux':
       return (await import('./linux/diagnosis/linux-diagnosis.js')).linuxDiagnosis
+    case 'posix':
+      return (await import('./posix/diagnosis/posix-diagnosis.js')).posixDiagnosis
     case 'windows':
       return (await import('./windows/diagnosis/windows-diagnosis.js')).windowsDiagnosis
   }
 }
 
 // The same on every system.
+export { CgroupError } from './cgroup-error.js'
 export type * from './containers.js'
+export { killTree } from './kill-tree.js'
 export { hasNoDescriptor, isOutOfDescriptors } from './out-of-descriptors.js'
 export type * from './platform.js'
 export { mayCallSetsid } from './setsid-commands.js'

@@ -1,12 +1,15 @@
 /** Tells when no file descriptor is left. */
 
 import { closeSync, openSync } from 'node:fs'
+import { ProcessListError } from './process-list-error.js'
 
 /**
- * Whether something failed because this process (EMFILE) or the system (ENFILE) has no file descriptor left.
- * Nothing may be concluded from a failed reading of processes; a later one may succeed.
+ * Whether something failed because this process (EMFILE) or the system (ENFILE) has no file descriptor left, or because
+ * a program that lists processes could not be run. Nothing may be concluded from a failed reading of processes; a later
+ * one may succeed.
  */
 export function isOutOfDescriptors(error: unknown): boolean {
+  if (error instanceof ProcessListError) return true
   const { code } = error as NodeJS.ErrnoException
   return code === 'EMFILE' || code === 'ENFILE'
 }

@@ -35,8 +35,9 @@ export interface ProcessStat {
    * process.
    */
   readonly startTick: number
-  /** The processor time that it has used, in clock ticks. */
+  /** The processor time that it has used, in clock ticks; 0 where a list of processes does not show it. */
   readonly cpuTicks: number
+  /** 1 where a list of processes does not show it. */
   readonly threads: number
   /**
    * Identifies the program in memory: the value changes when the process executes another program, and only
@@ -77,9 +78,14 @@ export interface ProcessStart {
    * The process group of this session that it joins. If undefined, it becomes the leader of a new session.
    */
   readonly group: number | undefined
+  /** The directory of the cgroup that it is born in. If undefined, it is that of this process. */
+  readonly cgroup?: string | undefined
 }
 
-/** Starts a process. Returns its pid, or a system error number below 0. */
+/**
+ * Starts a process. Returns its pid, or a system error number below 0. Throws a `CgroupError` if no process can
+ * be born in that cgroup.
+ */
 export type PosixSpawn = (start: ProcessStart) => number
 
 /**
@@ -96,6 +102,8 @@ export interface NativeCalls {
   becomeOrphanAdopter(): boolean
   /** Undefined if this system's C library cannot do it. */
   readonly posixSpawn: PosixSpawn | undefined
+  /** Whether `posixSpawn` starts a process in a cgroup without entering it first. */
+  readonly startsInCgroup: boolean
   readonly inNewGroup: InNewGroup
   /**
    * Reaps a child that has ended; -1 reaps any child. Undefined if the child still runs or is no child of
@@ -127,6 +135,51 @@ export interface OrphanAdoption {
   readonly adoptsOrphans: boolean
   /** Why it does not adopt them. */
   readonly why?: string
+}
+
+/**
+ * Cgroups: groups of processes that no process leaves by itself. A cgroup is named by its directory.
+ */
+export interface Cgroups {
+  /**
+   * Makes the cgroup of a worker below that of this process, or takes the one that exists, and tries to start
+   * a process below it. Returns its directory. Throws an `Error` with the reason if that cannot be done, or if
+   * `levelToTry` is against it. `native` is undefined where processes are started by `child_process`.
+   */
+  makeWorkerCgroup(name: string, native: NativeCalls | undefined): string
+  /** Makes a cgroup in that of a worker. Throws a `CgroupError`. */
+  makeScopeCgroup(folder: string): void
+  /** The cgroups of this user whose names begin so, in all of the hierarchy. Parents before their children. */
+  find(prefix: string): string[]
+  /** The cgroups directly below one. Empty if it does not exist. */
+  below(folder: string): string[]
+  /** The path of the cgroup of a process, zombies included. Undefined if that is hidden. */
+  pathOf(pid: number): string | undefined
+  /**
+   * The pids of the living processes in a cgroup and in those below it. Empty if it does not exist. Any of them
+   * may have been reused since: read the process, and then its `pathOf`.
+   */
+  pidsIn(folder: string): number[]
+  /** Whether any of these is alive. False if the cgroup does not exist. */
+  isPopulated(folder: string): boolean
+  /**
+   * Runs `act` while this process is in a cgroup, so that what it starts is born there. Throws a
+   * `CgroupError` if it cannot enter. May take 15 ms.
+   */
+  inside<Result>(folder: string, act: () => Result): Result
+  /** Moves a process to the cgroup of this process. Throws a system error. */
+  moveOut(pid: number): void
+  /** Stops all processes of a cgroup. Resolves when they have stopped, or after 50 ms. Rejects if it is gone. */
+  freeze(folder: string): Promise<void>
+  /** Lets them run again. Throws if it is gone. */
+  thaw(folder: string): void
+  /**
+   * Kills all processes of a cgroup at once and returns their pids. Throws if it is gone, or if this process is
+   * one of them.
+   */
+  kill(folder: string): number[]
+  /** Removes a cgroup with those below it. Returns false if a process is in one of them. */
+  remove(folder: string): boolean
 }
 
 /** The users, groups and capabilities of one process, held open: they are never those of another process. */
@@ -173,7 +226,8 @@ export interface Platform {
 
   /** The strongest level of containment that this operating system can have. */
   readonly bestContainment: Containment
-
+  /** The containment level without native calls: how processes are found that are no children of the keeper. */
+  readonly scanLevel: 'marks' | 'tree'
   /** Why this operating system is not supported. Undefined if it is. */
   whyUnsupportedSystem(): string | undefined
   /** Why no process can be found, and so none can be ended, with the way out. Undefined if they can. */
@@ -188,12 +242,29 @@ export interface Platform {
 
   // Processes
 
+  /** Whether processes can be listed. If not, only what this process has started is known. */
+  readonly listsProcesses: boolean
   /** Reads a process. Undefined if there is none with that pid. */
   statOf(pid: number): ProcessStat | undefined
+  /**
+   * The same for a child of this process that it has not reaped. `'unread'` where a reading takes too long for each
+   * start of a process.
+   */
+  statOfOwnChild(pid: number): ProcessStat | 'unread' | undefined
+  /**
+   * How long this process has been blocked by programs that list processes, in ms: it neither waited for something else
+   * nor used the processor then.
+   */
+  blockedByReadingMs(): number
+  /**
+   * Reads all processes without blocking the event loop, so that the other functions know them for the rest of the turn
+   * in which this resolves. Undefined where these read each process by itself.
+   */
+  readonly readAhead: (() => Promise<void>) | undefined
   /** The pids of all processes that this user can see. */
   allPids(): number[]
   /** The same, a few at a time. Synchronous: it needs no thread of Node's pool. */
-  eachPid(): Generator<number>
+  eachPid(): Iterable<number>
   /** All processes that this user can see, except those that are left out. */
   allProcesses(isLeftOut?: (pid: number) => boolean): ProcessStat[]
   /**
@@ -308,8 +379,13 @@ export interface Platform {
   /** The pids of a process, one for each namespace that it is visible in: first ours, last its own. */
   pidsInNamespaces(pid: number): number[]
 
+  /** Absent on a system without them. */
+  readonly cgroups?: Cgroups
+
   // Files and sockets
 
+  /** Where execvp(3) looks for a program if PATH is not set: directories, as in PATH. */
+  defaultPath(): string
   /**
    * Finds or makes the directory that all servers of this user share, and calls `use` with it. If another user
    * has occupied its name, or `use` throws, it is in another place, which `ownFolders` finds. Throws an
@@ -318,6 +394,10 @@ export interface Platform {
   makeOwnFolder(use?: (path: string) => void): OwnFolder
   /** All such directories that exist: more than one if another user has occupied the name for some time. */
   ownFolders(): readonly string[]
+  /** Directories for the sockets of keepers, besides those that the environment names. */
+  readonly sharedFolders: readonly string[]
+  /** How long the path of a socket may be. A longer one is truncated silently. */
+  readonly maxSocketPathBytes: number
   /** Sorts directories: first those in which no other user can rename anything. */
   protectedFirst(places: readonly string[]): string[]
 
@@ -328,9 +408,9 @@ export interface Platform {
   removeFolder(path: string): Promise<void>
   /**
    * The paths of the Unix sockets that a process listens on, as that process sees them. Throws if they are
-   * hidden.
+   * hidden. Undefined where no process tells them.
    */
-  listeningSocketsOf(pid: number): string[]
+  listeningSocketsOf(pid: number): string[] | undefined
   /**
    * Opens a directory at a path as another process sees it, which may have mounts of its own. Throws a system
    * error.

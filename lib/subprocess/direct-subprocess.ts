@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { FirstSignalTo } from '../options.js'
-import { platform } from '../platform/current.js'
+import { nameOfChild } from '../wire/name-of-child.js'
 import { endWhenSilent } from './end-output-when-silent.js'
 import { logUnheardError } from './log-unheard-error.js'
 import { overrideMethod, runBefore } from './override-method.js'
@@ -36,8 +36,7 @@ export function guardDirectChild(
     overrideMethod(child, 'kill', killNothing)
   } else {
     // The worker is the parent and has not reaped the process, so no other process has this pid.
-    const name = { pid, startTick: platform.statOf(pid)?.startTick ?? 0 }
-    owner.link.adopt(owner.keeperScope, name, { number, firstSignalTo })
+    owner.link.adopt(owner.keeperScope, nameOfChild(pid), { number, firstSignalTo })
   }
   // `stdio` is undefined if Node was out of descriptors.
   const streams = (child.stdio ?? []).filter((stream) => stream instanceof Socket)

@@ -9,6 +9,7 @@ import { isReleased, releasedPids } from '../containment/release-registry.js'
 import { isAlive, isLocal } from '../containment/worker-liveness.js'
 import { type ProcessStat, platform } from '../platform/current.js'
 import { ownRealm, workerIn, workerMarkIn } from '../wire/mark.js'
+import { LeftoverCgroups } from './leftover-cgroups.js'
 
 /** A process that a dead worker has left. */
 export interface LeftoverProcess {
@@ -21,20 +22,22 @@ export interface Leftovers {
   readonly processes: readonly LeftoverProcess[]
   /** Whether the origin of some process is not clear yet, so that a later scan may find more. */
   readonly isIncomplete: boolean
+  /** The processes in the cgroups of dead workers that are none of them. */
+  readonly spared: ReadonlySet<number>
 }
 
 /**
  * One scan for the leftovers of dead workers: each process whose mark names a dead worker of this boot and
- * PID namespace, and its descendants, marked or not. `known` are the processes that earlier scans have found:
- * by these, their orphans are recognised.
+ * PID namespace, or which is in the cgroup of such a worker, and its descendants, marked or not. `known` are
+ * the processes that earlier scans have found: by these, their orphans are recognised.
  *
  * Spared are:
  * - a process with a living ancestor that does not carry the mark of a dead worker: a service starts programs
  *   with the environment of the process that requests it. (Process 1 and the process that adopts the orphans
  *   of `adopter`'s place do not count as ancestors.)
  * - a process that a living keeper of the dead worker will end itself
- * - a process whose real or effective user is not that of this process, or whose worker has another realm
- *   (see `ownRealm`)
+ * - a process whose worker has another realm (see `ownRealm`), or whose real or effective user is not that of
+ *   this process, unless it is in the cgroup of its worker
  * - released processes: a released command with every process that carries its mark (see `recordRelease`), and
  *   a released process that was adopted, with its descendants that carry its mark or none
  * - every tree that is in use: the tree below the topmost leftover process, when this process, a living
@@ -45,21 +48,27 @@ export interface Leftovers {
  */
 export function findLeftoverProcesses(
   adopter: OrphanAdopter,
-  known: KnownProcesses = new KnownProcesses()
+  known: KnownProcesses = new KnownProcesses(),
+  cgroups: LeftoverCgroups = new LeftoverCgroups()
 ): Leftovers {
-  const nothing = { processes: [], isIncomplete: false }
+  const nothing = { processes: [], isIncomplete: false, spared: new Set<number>() }
   if (!platform.listsOwnPids()) return nothing
   const marked = findMarkedProcesses()
-  const deadMarks = marksOfDeadWorkers(marked)
+  const isDead = deadWorkersBut(new Set(marked.keepers.values()))
+  const deadMarks = marksOfDeadWorkers(marked, isDead)
+  const inCgroups = cgroups.scan(isDead)
   // The environments alone show that there are no leftovers: no other file of any process needs to be read.
-  if (deadMarks.size === 0 && known.seen.size === 0 && known.groups.size === 0) return nothing
+  const isNothingKnown = known.seen.size === 0 && known.groups.size === 0
+  if (deadMarks.size === 0 && inCgroups.size === 0 && isNothingKnown) return nothing
 
   const tree = new ProcessTree(platform.allProcesses())
+  for (const pid of inCgroups.keys()) if (!cgroups.confirm(pid)) inCgroups.delete(pid)
   const deadMarkOf = ({ pid }: ProcessStat): string | undefined => {
     const mark = marked.marks.get(pid)
     return mark !== undefined && deadMarks.has(mark) ? mark : undefined
   }
-  const isKnown = (stat: ProcessStat): boolean => known.hasSeen(stat) || known.wasBornInGroup(stat)
+  const isKnown = (stat: ProcessStat): boolean =>
+    inCgroups.has(stat.pid) || known.hasSeen(stat) || known.wasBornInGroup(stat)
   const isLeftover = (stat: ProcessStat): boolean => deadMarkOf(stat) !== undefined || isKnown(stat)
   const classify = (ancestor: ProcessStat): AncestorKind => {
     if (isKnown(ancestor)) return 'ours'
@@ -71,13 +80,14 @@ export function findLeftoverProcesses(
     released.size > 0 && isInReleasedTree(released, mark, stat, tree, marked)
   const found = new Map<number, LeftoverProcess>()
   const addTree = (root: ProcessStat): void => {
-    visitTree<LeftoverProcess>({ stat: root, mark: undefined }, ({ stat, mark: inherited }) => {
+    visitTree<LeftoverProcess>({ stat: root, mark: inCgroups.get(root.pid) }, ({ stat, mark: inherited }) => {
       const { pid } = stat
       if (pid <= 1 || found.has(pid) || spared.has(pid) || !stat.alive) return []
       const ownMark = deadMarkOf(stat)
       // A process with the mark of another worker belongs to that worker, whatever its ancestors are.
       if (ownMark === undefined && workerMarkIn(marked.marks.get(pid) ?? '') !== undefined) return []
-      if (!hasOwnUser(pid) || isReleasedTree(stat, ownMark)) return []
+      if (!inCgroups.has(pid) && !hasOwnUser(pid)) return []
+      if (isReleasedTree(stat, ownMark)) return []
       const mark = ownMark ?? inherited
       found.set(pid, { stat, mark })
       return tree.childrenOf(stat).map((child) => ({ stat: child, mark }))
@@ -91,25 +101,40 @@ export function findLeftoverProcesses(
     if (origin === 'ours') addTree(stat)
     else if (origin === 'unclear') isIncomplete = true
   }
-  return { processes: [...found.values()], isIncomplete }
+  const isSpared = (pid: number): boolean => !found.has(pid) && tree.find(pid)?.alive === true
+  return {
+    processes: [...found.values()],
+    isIncomplete,
+    spared: new Set([...inCgroups.keys()].filter(isSpared))
+  }
 }
 
-/** The marks whose worker is dead and has no living keeper. Without those that were released. */
-function marksOfDeadWorkers({ marks, keepers }: MarkedProcesses): Set<string> {
-  const keptWorkers = new Set(keepers.values())
+/**
+ * Tells by its mark whether a worker is dead, of this boot, PID namespace and realm, and has no living keeper.
+ */
+function deadWorkersBut(kept: ReadonlySet<string>): (workerMark: string) => boolean {
   const realm = ownRealm()
-  const isDead = new Map<string, boolean>()
-  const isWorkerDead = (workerMark: string): boolean => {
+  const known = new Map<string, boolean>()
+  const isDead = (workerMark: string): boolean => {
     const worker = workerIn(workerMark)
     if (worker === undefined || worker.realm !== realm) return false
-    return isLocal(worker) && !keptWorkers.has(workerMark) && !isAlive(worker)
+    return isLocal(worker) && !kept.has(workerMark) && !isAlive(worker)
   }
+  return (workerMark) => {
+    if (!known.has(workerMark)) known.set(workerMark, isDead(workerMark))
+    return known.get(workerMark) === true
+  }
+}
+
+/** The marks of dead workers, without those that were released. */
+function marksOfDeadWorkers(
+  { marks }: MarkedProcesses,
+  isDead: (workerMark: string) => boolean
+): Set<string> {
   const deadMarks = new Set<string>()
   for (const mark of new Set(marks.values())) {
     const workerMark = workerMarkIn(mark)
-    if (workerMark === undefined) continue
-    if (!isDead.has(workerMark)) isDead.set(workerMark, isWorkerDead(workerMark))
-    if (isDead.get(workerMark) && !isReleased(mark)) deadMarks.add(mark)
+    if (workerMark !== undefined && isDead(workerMark) && !isReleased(mark)) deadMarks.add(mark)
   }
   return deadMarks
 }

@@ -18,8 +18,6 @@ const maxWaitMs = 30_000
 const retryPauseMs = 50
 // Each waiting sweep uses a descriptor of the holder.
 const maxWaiting = 64
-// sockaddr_un.sun_path holds 108 bytes with the closing zero (unix(7)).
-const maxPathBytes = 107
 
 interface Lock {
   release(): void
@@ -100,7 +98,7 @@ async function tryToAcquire(path: string): Promise<Lock | 'held' | undefined> {
 }
 
 function listens(server: Server, path: string): Promise<boolean> {
-  if (Buffer.byteLength(path) > maxPathBytes) return Promise.resolve(false)
+  if (Buffer.byteLength(path) > platform.maxSocketPathBytes) return Promise.resolve(false)
   return new Promise((resolve) => {
     server.once('error', () => resolve(false))
     server.listen(path, () => resolve(true))

@@ -9,6 +9,7 @@ import { terminate } from '../containment/terminate.js'
 import { type NativeCalls, platform } from '../platform/current.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { findLeftoverProcesses } from './find-leftover-processes.js'
+import { LeftoverCgroups } from './leftover-cgroups.js'
 import { removeLeftoverFolders } from './remove-leftover-folders.js'
 import { withSweepLock } from './sweep-lock.js'
 
@@ -45,15 +46,23 @@ async function endLeftoverProcesses(
   warn: (message: string) => void
 ): Promise<EndedProcess[]> {
   const leftovers = new ScopeRecord(0, 'left', { graceMs, killSignal: 'SIGTERM' }, native)
-  const search = new LeftoverSearch(adopter)
+  const cgroups = new LeftoverCgroups()
+  const search = new LeftoverSearch(adopter, cgroups)
   // Nearly every sweep ends here.
-  if (await isConfirmedEmpty(search, leftovers)) return []
+  if (await isConfirmedEmpty(search, leftovers)) {
+    cgroups.remove()
+    return []
+  }
   // The adopter must be known before the first signal, so that all processes are signalled together.
   await adopter.settled()
   const processes = await withSweepLock(
-    () => terminate(search, leftovers, native),
+    () => {
+      cgroups.thaw()
+      return terminate(search, leftovers, native)
+    },
     (squatted) => warn(squattedLine(squatted))
   )
+  cgroups.remove()
   if (leftovers.scanFailure !== undefined)
     warn(`the leftovers of dead workers could not be read: ${leftovers.scanFailure}`)
   return processes
@@ -61,9 +70,16 @@ async function endLeftoverProcesses(
 
 class LeftoverSearch implements Scanner {
   readonly #adopter: OrphanAdopter
+  readonly #cgroups: LeftoverCgroups
+  #spared: ReadonlySet<number> = new Set()
 
-  constructor(adopter: OrphanAdopter) {
+  constructor(adopter: OrphanAdopter, cgroups: LeftoverCgroups) {
     this.#adopter = adopter
+    this.#cgroups = cgroups
+  }
+
+  async prepareScan(): Promise<void> {
+    await platform.readAhead?.()
   }
 
   members(leftovers: ScopeRecord): Member[] {
@@ -88,12 +104,17 @@ class LeftoverSearch implements Scanner {
     return now.parent === stat.parent || now.session === stat.session
   }
 
+  kill(): ReadonlySet<number> {
+    return this.#cgroups.kill(this.#spared)
+  }
+
   waitForChange(_leftovers: ScopeRecord, ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, Math.min(ms, maxPauseMs)))
   }
 
   #scan(leftovers: ScopeRecord): { members: Member[]; isIncomplete: boolean } {
-    const { processes, isIncomplete } = findLeftoverProcesses(this.#adopter, leftovers)
+    const { processes, isIncomplete, spared } = findLeftoverProcesses(this.#adopter, leftovers, this.#cgroups)
+    this.#spared = spared
     for (const { stat } of processes) leftovers.remember(stat)
     return { members: processes.map(({ stat }) => ({ stat, isOwnChild: false })), isIncomplete }
   }

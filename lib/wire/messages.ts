@@ -44,8 +44,10 @@ export interface LaunchFailure {
 /** The identity of a process: its pid and start time together are unique (proc_pid_stat(5)). */
 export interface ProcessName {
   readonly pid: number
-  /** In clock ticks since boot. */
+  /** On the clock of `ticksNow`; 0 if unknown. */
   readonly startTick: number
+  /** It is a child of the worker, which has not reaped it. Whoever needs its start has to read it. */
+  readonly isUnread?: true | undefined
 }
 
 /** A directory to remove when all processes of its scope are gone. */
@@ -130,9 +132,9 @@ export type WorkerMessage =
   | { type: 'remove-hooks'; url: string }
   /**
    * Opens a scope. `isInherited`: a lost keeper had it, and may have started processes that are unknown to
-   * the worker.
+   * the worker. `cgroup` is the directory of the cgroup that the lost keeper may have made for it.
    */
-  | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true }
+  | { type: 'open'; scope: number; opening: ScopeOpening; isInherited?: true; cgroup?: string | undefined }
   /** Changes the deadline of a scope. */
   | { type: 'deadline'; scope: number; deadlineAt?: number | undefined }
   /** The worker's own environment, for the launches that follow. */
@@ -175,13 +177,14 @@ export type ListedMessage =
 /** From the keeper to its worker. */
 export type KeeperMessage =
   /**
-   * The first message. `why`: why the containment is not the best one of this system. `path` and `secret` are those of the
-   * stdio server.
+   * The first message. `why`: why the containment is not the best one of this system. `cgroup` is the directory
+   * of the worker's cgroup. `path` and `secret` are those of the stdio server.
    */
   | {
       type: 'ready'
       containment: Containment
-      why?: string
+      why?: string | undefined
+      cgroup?: string | undefined
       path: string
       secret: string
     }

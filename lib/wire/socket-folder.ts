@@ -1,14 +1,10 @@
 /** The private directory of a keeper's socket: made in the first suitable place. */
 
-import { mkdtempSync, rmdirSync, rmSync } from 'node:fs'
+import { lstatSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { isAbsolute, join } from 'node:path'
+import { basename, isAbsolute, join } from 'node:path'
 import { platform } from '../platform/current.js'
 import { socketFolderPrefix } from './folder-names.js'
-
-// sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)). A longer path is truncated
-// silently.
-const maxPathBytes = 107
 
 /** Matches the path of a keeper's socket. */
 export const socketPath = /\/subprocess-guard-[^/]+\/stdio$/
@@ -23,15 +19,14 @@ export async function openSocketFolder(
   listen: (path: string) => Promise<void>,
   failures: string[] = []
 ): Promise<string> {
-  const places = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? '', '/dev/shm'].filter((place) => place !== '')
-  for (const parent of platform.protectedFirst(places)) {
+  for (const parent of platform.protectedFirst(places())) {
     // A relative path means something else in the keeper: its working directory is not that of the worker.
     if (!isAbsolute(parent)) {
       failures.push(`${JSON.stringify(parent)} is not an absolute path`)
       continue
     }
     const template = join(parent, socketFolderPrefix(workerMark))
-    if (Buffer.byteLength(platform.socketOf(`${template}XXXXXX`)) > maxPathBytes) {
+    if (Buffer.byteLength(platform.socketOf(`${template}XXXXXX`)) > platform.maxSocketPathBytes) {
       failures.push(`${parent}: path too long for a socket`)
       continue
     }
@@ -49,6 +44,35 @@ export async function openSocketFolder(
   throw new Error(
     `no private folder for the keeper's socket (${failures.join('; ')}); set TMPDIR to a writable one`
   )
+}
+
+/**
+ * The directories of a worker's keepers, by their names, for systems where no process tells its sockets. `owner` is the
+ * user of the keepers, and `tmp` their TMPDIR, if it is known.
+ */
+export function findSocketFolders(workerMark: string, owner: number | undefined, tmp?: string): string[] {
+  const prefix = socketFolderPrefix(workerMark)
+  const parents = new Set([...(tmp === undefined ? [] : [tmp]), ...places()].filter(isAbsolute))
+  const folders = [...parents].flatMap((parent) => namesIn(parent).map((name) => join(parent, name)))
+  return folders.filter((path) => basename(path).startsWith(prefix) && ownerOf(path) === owner)
+}
+
+function places(): string[] {
+  const own = [tmpdir(), process.env.XDG_RUNTIME_DIR ?? '']
+  return [...own, ...platform.sharedFolders].filter((place) => place !== '')
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch {
+    // It does not exist, or this user may not read it.
+    return []
+  }
+}
+
+function ownerOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.uid
 }
 
 /**

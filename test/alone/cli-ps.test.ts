@@ -12,13 +12,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import type { ShownWorker } from '../../lib/cli/list-workers.js'
+import type { ShownWorker } from '../../lib/cli/shown-worker.js'
 import type * as FolderNames from '../../lib/wire/folder-names.js'
 import type * as Mark from '../../lib/wire/mark.js'
 import { cli, inNamespaces, runCli, startCli, whyNoNamespaces } from '../harness/cli.js'
 import { ask } from '../harness/client.js'
 import { compiled } from '../harness/compiled.js'
 import { eventually } from '../harness/expectations.js'
+import { levelWithoutKoffi } from '../harness/level.js'
 import { patienceMs } from '../harness/patience.js'
 import { argumentsOf, statOf } from '../harness/proc.js'
 import { type Served, serve } from '../harness/server.js'
@@ -268,7 +269,7 @@ suite('a worker', () => {
     const served = await serveBusy(plugin)
     t.after(() => served.close())
     const worker = await shown(process.pid, cli)
-    assert.equal(worker?.containment, 'marks')
+    assert.equal(worker?.containment, levelWithoutKoffi)
     assert.deepEqual(pidsOf(worker), announcedBy(served))
   })
 })
@@ -314,7 +315,11 @@ suite('a keeper that does not answer', () => {
     { how: 'does not answer', answer: undefined, note: /^its keeper has not answered within 1000 ms: / },
     { how: 'speaks another protocol', answer: 'HTTP/1.1 400 Bad Request\r\n\r\n', note: invalidAnswer },
     { how: 'closes the connection', answer: '', note: invalidAnswer },
-    { how: 'sends no scopes', answer: { worker: 1, keeper: 2, containment: 'marks' }, note: invalidAnswer }
+    {
+      how: 'sends no scopes',
+      answer: { worker: 1, keeper: 2, containment: levelWithoutKoffi },
+      note: invalidAnswer
+    }
   ]
 
   test('is shown with the reason, also if there are several', async (t) => {

@@ -9,15 +9,16 @@ import { suite, type TestContext } from 'node:test'
 import { createGuard, type Scope } from 'fastify-subprocess-guard'
 import { assertGone } from './expectations.js'
 import { Guarded } from './guarded.js'
+import { bestLevel, levelWithoutKoffi } from './level.js'
 import { installWithoutKoffi } from './without-koffi.js'
 
 const withoutKoffi = await installWithoutKoffi()
 process.once('exit', withoutKoffi.remove)
 
 const ways = [
-  { containment: 'subreaper', launch: 'keeper', create: createGuard },
-  { containment: 'subreaper', launch: 'direct', create: createGuard },
-  { containment: 'marks', launch: 'keeper', create: withoutKoffi.createGuard }
+  { containment: bestLevel, launch: 'keeper', create: createGuard },
+  { containment: bestLevel, launch: 'direct', create: createGuard },
+  { containment: levelWithoutKoffi, launch: 'keeper', create: withoutKoffi.createGuard }
 ] as const
 
 /** Runs the same tests for each of them. `start` returns a guard with a keeper of its own. */

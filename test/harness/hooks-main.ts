@@ -23,7 +23,7 @@ const what = process.argv[2] as string
 const native = await platform.loadNativeCalls()
 if (native instanceof Error || !native.becomeOrphanAdopter()) throw new Error('this process is no subreaper')
 const strays = new ScopeRecord(0, 'boot.0.0.0/0', { graceMs: 0, killSignal: 'SIGTERM' }, native)
-const census = new SubreaperCensus(native, strays, new ReleasedMarks(), () => {})
+const census = new SubreaperCensus({ native, strays, releasedMarks: new ReleasedMarks(), onStrays: () => {} })
 
 const found = new Set<number>()
 const scan = (): void => {

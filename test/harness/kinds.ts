@@ -3,6 +3,7 @@
 import express from 'express'
 import express4 from 'express4'
 import { ExpressServed } from './express-server.js'
+import { isTreeLevel } from './level.js'
 import type { Served, ServedSetup } from './served.js'
 import { Served as FastifyServed } from './server.js'
 
@@ -28,7 +29,7 @@ function byDirectLaunch(serve: Serve): Serve {
     serve({ ...setup, guard: guard === false ? false : { launch: 'direct', ...guard } }, routes)
 }
 
-export const kinds: readonly Kind[] = [
+const all: readonly Kind[] = [
   { name: 'Fastify', launch: 'keeper', reasonOfThrow: 'failed', serve: serveFastify },
   {
     name: 'Fastify, direct launch',
@@ -45,3 +46,6 @@ export const kinds: readonly Kind[] = [
     serve: byDirectLaunch(serveExpress)
   }
 ]
+
+/** Nothing in the frameworks depends on the level, so that one of them does for the level `tree`. */
+export const kinds = isTreeLevel ? all.filter(({ name }) => name.startsWith('Fastify')) : all

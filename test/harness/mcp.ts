@@ -71,8 +71,9 @@ export async function wholeTree({ running }: Gateway): Promise<Identity[]> {
     running()
       .map(({ pid }) => argumentsOf(pid).join(' '))
       .join('\n')
+  // busybox's shell does not wait for the server, but becomes the server.
   await eventually('npx, its shell and the server run', () =>
-    /^npm exec.*\nsh -c .*\n.*node.* \S*mcp-server\.js$/.test(names())
+    /^npm exec.*\n(sh -c .*\n)?(?!sh -c).*node.* \S*mcp-server\.js$/.test(names())
   )
   return running()
 }

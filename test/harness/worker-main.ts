@@ -94,6 +94,9 @@ const acts: Record<string, (request: FastifyRequest) => unknown> = {
     while (!existsSync(process.env.GO_ON as string)) await pause(10)
     await scope.close()
   },
+  async 'start-as-nobody'({ subprocesses: scope }) {
+    await once(scope.spawn(...commandOf('waits.sh'), { stdio: 'ignore', uid: 65_534, gid: 65_534 }), 'spawn')
+  },
   async 'adopt-stubborn'({ subprocesses: scope }) {
     scope.adopt(spawn(...commandOf('tree-ignores-term.sh'), { stdio: 'ignore' }))
     await keeperHasHeard(scope)

@@ -25,7 +25,14 @@ export interface WorkerSetup {
   /** Who starts commands. Default `'keeper'`. */
   launch?: 'keeper' | 'direct'
   /** Further options of its guard. */
-  options?: { workerTimeout?: number; hooks?: string; grace?: number; privateTmp?: boolean; timeout?: number }
+  options?: {
+    workerTimeout?: number
+    hooks?: string
+    grace?: number
+    privateTmp?: boolean
+    timeout?: number
+    containment?: string
+  }
   /** Whether it runs in the foreground of a terminal. Default false. */
   terminal?: boolean
   /** Options of Node on the worker's command line. */

@@ -1,3 +1,4 @@
+#!/bin/sh
 # A shell with a background child.
 exec 9>"$WITNESS"
 sleep 1000 &

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { aliveAfter, endAll, listOf, type Origin } from './alive.js'
+import { removeCgroups } from './cgroups-left.js'
 import { lastBegunFile, type TestEvent } from './result.js'
 
 export interface Failure {
@@ -46,6 +47,9 @@ export interface Place {
   readonly realm: string
   /** How long the processes of the file may take to end after it, in ms. */
   readonly goneWithinMs: number
+  /** Further variables, and options of Node. */
+  readonly env?: NodeJS.ProcessEnv
+  readonly flags?: readonly string[]
 }
 
 // Node reads these certificates at each start, which takes longer than everything else. Only npm needs them,
@@ -61,7 +65,7 @@ const longestMs = 900_000
 
 export async function runFile(
   file: string,
-  { root, folder, realm, goneWithinMs }: Place
+  { root, folder, realm, goneWithinMs, ...place }: Place
 ): Promise<FileResult> {
   const tmp = join(folder, 't')
   mkdirSync(tmp, { recursive: true })
@@ -70,9 +74,10 @@ export async function runFile(
   const [results, printed] = [join(folder, 'results'), join(folder, 'output')]
   const output = openSync(printed, 'a')
   const startedAt = performance.now()
-  const flags = ['--import', preload, `--test-reporter=${reporter}`, `--test-reporter-destination=${results}`]
+  const reporting = [`--test-reporter=${reporter}`, `--test-reporter-destination=${results}`]
+  const flags = ['--import', preload, ...reporting, ...(place.flags ?? [])]
   const child = spawn(process.execPath, [...flags, join(root, file)], {
-    env: { ...env, TMPDIR: tmp, SUBPROCESS_GUARD_REALM: realm },
+    env: { ...env, TMPDIR: tmp, SUBPROCESS_GUARD_REALM: realm, ...place.env },
     stdio: ['ignore', output, output],
     // Its own session: Ctrl-C in a terminal reaches only the runner, which ends everything.
     detached: true
@@ -91,6 +96,7 @@ export async function runFile(
   const left = await aliveAfter(origin, isLate ? 0 : goneWithinMs)
   if (left.length > 0) await endAll(origin)
   const ms = performance.now() - startedAt
+  const leftCgroups = removeCgroups(realm)
   const leftFiles = readdirSync(tmp)
   const lastBegun = readIfThere(join(folder, lastBegunFile)) || 'none'
   const result = summaryOf(file, ms, eventsIn(results), readFileSync(printed, 'utf8'))
@@ -103,6 +109,8 @@ export async function runFile(
     fail(`it ended with ${status ?? signal}; last to begin: ${lastBegun}`)
   else if (left.length > 0) fail('it has left processes', listOf(left))
   else if (failures.length === 0 && leftFiles.length > 0) fail(`it has left files: ${leftFiles.join(', ')}`)
+  else if (failures.length === 0 && leftCgroups.length > 0)
+    fail(`it has left cgroups: ${leftCgroups.join(', ')}`)
   else if (result.passed + result.skipped.length + failures.length === 0) fail('it has no test')
   return { ...result, failures }
 }

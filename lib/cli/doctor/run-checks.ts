@@ -48,5 +48,5 @@ function isProblem({ severity }: Finding): boolean {
 
 /** Turns a sentence into a part of another one. */
 function asReason(sentence: string): string {
-  return sentence.replace(/\.$/, '').replace(/^(?:This|There|No)\b/, (word) => word.toLowerCase())
+  return sentence.replace(/\.$/, '').replace(/^(?:This|There|No|Scopes)\b/, (word) => word.toLowerCase())
 }

@@ -10,7 +10,8 @@ import { canListChildren } from './process-children.js'
 export async function adoptOrphans(): Promise<OrphanAdoption> {
   const native = await loadNativeCalls()
   if (native instanceof Error) {
-    return { native: undefined, adoptsOrphans: false, why: `koffi could not be loaded (${native.message})` }
+    const why = `koffi could not be loaded on this ${process.arch} machine (${native.message})`
+    return { native: undefined, adoptsOrphans: false, why }
   }
   if (!canListChildren()) {
     return { native, adoptsOrphans: false, why: 'this kernel does not list the children of a process' }

@@ -3,7 +3,10 @@
 import { readFileSync } from 'node:fs'
 import { statOf } from './process-stat.js'
 
-/** Of the times in /proc: USER_HZ is 100 on every architecture that Node runs on (time(7)). */
+/**
+ * Of the times in /proc: USER_HZ is 100 on every architecture that Node runs on (asm-generic/param.h; only Alpha
+ * and Itanium had others).
+ */
 export const ticksPerSecond = 100
 
 // How long a reading is used, in s. If the machine was suspended in the meantime, the clock is late by no

@@ -9,6 +9,8 @@ import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js
 import { adoptOrphans } from './become-subreaper.js'
 import { ticksNow } from './boot-clock.js'
 import { bootId, unknownBoot } from './boot-id.js'
+import { defaultPath } from './c-library.js'
+import { linuxCgroups } from './cgroup/linux-cgroups.js'
 import { describeProcess } from './describe-process.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
@@ -31,15 +33,18 @@ export const linux: Platform = {
   allPids,
   allProcesses,
   argumentTextOf,
-  bestContainment: 'subreaper',
+  bestContainment: 'cgroup',
+  blockedByReadingMs: () => 0,
   bootId,
   bracketedNameOf,
   canDropRights,
   childrenOf,
   childrenOfMainThread,
+  cgroups: linuxCgroups,
   commandIn,
   commandOf,
   cwdPathOf,
+  defaultPath,
   describeProcess,
   eachPid,
   environmentOf,
@@ -50,8 +55,11 @@ export const linux: Platform = {
   kernelWaitOf,
   listeningSocketsOf,
   listsOwnPids,
+  listsProcesses: true,
   loadNativeCalls,
   makeOwnFolder,
+  // sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)).
+  maxSocketPathBytes: 107,
   openFolderOf,
   openRights,
   ownerOf,
@@ -61,9 +69,13 @@ export const linux: Platform = {
   pidsInNamespaces,
   processorWaitOf,
   protectedFirst,
+  readAhead: undefined,
   removeFolder,
+  scanLevel: 'marks',
+  sharedFolders: ['/dev/shm'],
   signalByPid,
   statOf,
+  statOfOwnChild: statOf,
   ticksNow,
   unknownBoot,
   usersOf,

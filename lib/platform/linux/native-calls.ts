@@ -3,14 +3,16 @@
 import { closeSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { LibraryHandle } from 'koffi'
-import type { InNewGroup, NativeCalls, PosixSpawn, ReapedChild } from '../platform.js'
+import type { InNewGroup, NativeCalls, ReapedChild } from '../platform.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
+import { isEmulated } from './is-emulated.js'
 import { loadInNewGroup } from './new-group.js'
 import { loadPosixSpawn } from './posix-spawn-binding.js'
 
 const PR_SET_CHILD_SUBREAPER = 36 // linux/prctl.h
 const WNOHANG = 1 // linux/wait.h
-const SYS_pidfd_send_signal = 424 // the same on every architecture that Node runs on (asm/unistd.h)
+// The same on every architecture but MIPS and Alpha, for which koffi has no build (asm/unistd.h).
+const SYS_pidfd_send_signal = 424
 const SYS_pidfd_open = 434
 
 // If a number has two names, the first is the common one (SIGABRT and SIGIOT).
@@ -29,15 +31,16 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
     const waitpid = library.func('int waitpid(int, void *, int)')
     const kill = library.func('int kill(int, int)')
     const syscall = library.func('long syscall(long, ...)')
-    const status = Buffer.alloc(4)
+    // In the byte order of the machine.
+    const status = new Int32Array(1)
     const errorCode = (): string => codeOf(koffi.errno())
     return {
       becomeOrphanAdopter: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
-      posixSpawn: posixSpawnOf(library),
+      ...posixSpawnOf(library),
       inNewGroup: inNewGroupOf(library),
       reap(pid) {
         const reaped = waitpid(pid, status, WNOHANG)
-        return reaped > 0 ? { pid: reaped, ...exitOf(status.readInt32LE()) } : undefined
+        return reaped > 0 ? { pid: reaped, ...exitOf(status[0] as number) } : undefined
       },
       returnFreedMemory: returnFreedMemoryOf(library),
       groupExists: (group) => kill(-group, 0) === 0 || errorCode() !== 'ESRCH',
@@ -73,12 +76,14 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
   }
 }
 
-function posixSpawnOf(library: LibraryHandle): PosixSpawn | undefined {
+function posixSpawnOf(library: LibraryHandle): Pick<NativeCalls, 'posixSpawn' | 'startsInCgroup'> {
+  // vfork(2) is a fork in qemu, so posix_spawn(3) does not hear from its child why it cannot run the program.
+  if (isEmulated()) return { posixSpawn: undefined, startsInCgroup: false }
   try {
     return loadPosixSpawn(library)
   } catch {
     // An old libc. Node starts commands instead, at the price of a fork.
-    return undefined
+    return { posixSpawn: undefined, startsInCgroup: false }
   }
 }
 

@@ -5,6 +5,9 @@ import { readProc } from './read-proc.js'
 
 // Up to the last field that is used here.
 const fieldsRead = 26
+// qemu's user mode makes up what a process reads about itself in /proc/<pid>/stat, with a start time that no
+// other process sees, and in no other file.
+const ownPath = `/proc/${process.pid}/task/${process.pid}/stat`
 
 /**
  * The name in `/proc/<pid>/stat`, and the fields after it, of which the first is the state
@@ -52,7 +55,7 @@ export function isInExec(pid: number): boolean {
 }
 
 function readStat(pid: number): StatFields | undefined {
-  const text = readProc(`/proc/${pid}/stat`)
+  const text = readProc(pid === process.pid ? ownPath : `/proc/${pid}/stat`)
   if (text === undefined || text === '') return undefined
   // The name is in brackets and may itself contain brackets and blanks: the last bracket closes it.
   const nameEnd = text.lastIndexOf(')')

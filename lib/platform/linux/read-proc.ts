@@ -16,7 +16,8 @@ function openReserve(): number | undefined {
   return process.platform === 'linux' ? openSync('/dev/null', 'r') : undefined
 }
 
-function withDescriptor<Result>(act: () => Result): Result {
+/** Does something that needs one descriptor. If none is free, it gets the reserved one. */
+export function withDescriptor<Result>(act: () => Result): Result {
   try {
     return act()
   } catch (error) {

@@ -29,6 +29,7 @@ export const windows: Platform = {
   allProcesses,
   argumentTextOf: unknown,
   bestContainment: 'job',
+  blockedByReadingMs: () => 0,
   bootId,
   bracketedNameOf,
   canDropRights: () => false,
@@ -39,6 +40,8 @@ export const windows: Platform = {
   commandIn: unknown,
   commandOf,
   cwdPathOf: () => process.cwd(),
+  // Only the keeper of other systems looks for programs by itself.
+  defaultPath: () => '',
   describeProcess,
   *eachPid() {
     yield* allPids()
@@ -54,12 +57,15 @@ export const windows: Platform = {
   isParentGone,
   isSetuid: () => true,
   kernelWaitOf: unknown,
+  listsProcesses: true,
   listeningSocketsOf: () => [],
   listsOwnPids: () => true,
   loadNativeCalls: async () => new Error('Windows has none of them'),
   makeOwnFolder: () => {
     throw new Error('Windows needs none')
   },
+  // The name of a pipe has at most 256 characters.
+  maxSocketPathBytes: 256,
   neutralFolder: process.env.SystemRoot ?? tmpdir(),
   openFolderOf: (_pid, path) => ({ path, close: () => {} }),
   openRights: unknown,
@@ -70,11 +76,15 @@ export const windows: Platform = {
   pidsInNamespaces: (pid) => [pid],
   processorWaitOf: unknown,
   protectedFirst: (places) => [...places],
+  readAhead: undefined,
   removeFolder,
+  scanLevel: 'tree',
+  sharedFolders: [],
   shellCommand,
   signalByPid,
   socketOf,
   statOf,
+  statOfOwnChild: statOf,
   supportsSignal,
   ticksNow: () => Date.now(),
   unknownBoot: '',

@@ -9,6 +9,7 @@ import {
   startWaiting,
   takeDescriptors
 } from '../../harness/chains.js'
+import { bestLevel } from '../../harness/level.js'
 import { lives } from '../../harness/proc.js'
 
 const count = 10_000
@@ -36,7 +37,7 @@ forEachWay((start, way) => {
 
   // With the other ways to find processes, a scan is the same for both shapes.
   const shapes =
-    way === 'containment "subreaper", launch: keeper' ? (['chain', 'wide'] as const) : (['chain'] as const)
+    way === `containment "${bestLevel}", launch: keeper` ? (['chain', 'wide'] as const) : (['chain'] as const)
   for (const shape of shapes) {
     test(`ten thousand processes, ${shape}, are listed and ended, and the keeper still serves`, async (t) => {
       const guarded = await start(t)

@@ -1,9 +1,10 @@
 /** Checks the cgroup of this process: its limits, and whether this user may make cgroups below it. */
 
 import { accessSync, constants } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Finding } from '../../platform.js'
-import { listMounts, type Mount } from './list-mounts.js'
+import { cgroupMounts, folderOf } from '../cgroup/own-cgroup.js'
+import type { Mount } from '../list-mounts.js'
 import { readText } from './read-system-file.js'
 
 // A server process has about ten threads, and each counts. The rest is for commands.
@@ -11,7 +12,7 @@ const recommendedPids = 256
 
 export function checkCgroup(formatBytes: (bytes: number) => string): Finding {
   const name = 'cgroup'
-  const mount = listMounts().findLast(({ type }) => type === 'cgroup2')
+  const [mount] = cgroupMounts()
   const groups = readText('/proc/self/cgroup') ?? ''
   const [, path] = /^0::(.*)$/m.exec(groups) ?? []
   const cgroup = mount === undefined || path === undefined ? undefined : folderOf(path, mount)
@@ -31,12 +32,6 @@ export function checkCgroup(formatBytes: (bytes: number) => string): Finding {
     'Raise pids.max, since a Node process has about ten threads and each counts: --pids-limit of Docker, ' +
     'podPidsLimit of the kubelet, TasksMax= of systemd.'
   return { name, severity: 'note', says, toDo }
-}
-
-/** The directory of a cgroup. Undefined if it is outside the mounted part of the hierarchy. */
-function folderOf(path: string, { root, path: mountedAt }: Mount): string | undefined {
-  const below = relative(root, path)
-  return below.startsWith('..') ? undefined : join(mountedAt, below)
 }
 
 function isCgroup(folder: string): boolean {

@@ -2,6 +2,7 @@
 
 import { closeSync } from 'node:fs'
 import type { Finding, NativeCalls } from '../../platform.js'
+import { usesMusl } from '../c-library.js'
 import { loadNativeCalls } from '../native-calls.js'
 import { canListChildren } from '../process-children.js'
 
@@ -28,17 +29,17 @@ function koffiMissing(error: Error): Finding {
       : `koffi does not work on this ${process.arch} machine with ${libcName()}: ${problem}.`,
     toDo: isAbsent
       ? 'Install optional dependencies: no --omit=optional, no --no-optional, and a lock file made with them.'
-      : 'Install it on the machine where the server runs: koffi has a build for each architecture and libc.'
+      : 'Install it on the machine where the server runs, if it has a build for that machine: see docs/platforms.md.'
   }
 }
 
-/** The libc that Node was built for. A native library must be built for the same. */
+/** The C library of this process. A native library must be built for the same. */
 function libcName(): string {
+  if (usesMusl()) return 'musl'
   // Skip the network part of the report, which may look up names. Supported by Node 20.13 and newer.
   Object.assign(process.report, { excludeNetwork: true })
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
-  const version = header?.glibcVersionRuntime
-  return version === undefined ? 'musl' : `glibc ${version}`
+  return `glibc ${header?.glibcVersionRuntime ?? ''}`.trimEnd()
 }
 
 function checkChildren(): Finding {

@@ -1,8 +1,8 @@
 /** Checks what `/proc` hides from this user. */
 
 import type { Finding } from '../../platform.js'
+import { listMounts } from '../list-mounts.js'
 import { statOf } from '../process-stat.js'
-import { listMounts } from './list-mounts.js'
 import { readText } from './read-system-file.js'
 
 // The values of hidepid by name (proc(5)), and by number as older kernels show them.

@@ -1,6 +1,6 @@
 /** Lists the mounts that this process sees (proc_pid_mountinfo(5)). */
 
-import { readText } from './read-system-file.js'
+import { readProc } from './read-proc.js'
 
 export interface Mount {
   /** The directory of the file system that is mounted. */
@@ -13,7 +13,7 @@ export interface Mount {
 
 /** All mounts. If one covers another, it comes later. */
 export function listMounts(): Mount[] {
-  const lines = readText('/proc/self/mountinfo')?.split('\n') ?? []
+  const lines = decoded(readProc('/proc/self/mountinfo') ?? '').split('\n')
   return lines.flatMap((line) => {
     const [place = '', system] = line.split(' - ')
     const [, , , root, path] = place.split(' ')
@@ -21,6 +21,11 @@ export function listMounts(): Mount[] {
     if (root === undefined || path === undefined || type === undefined) return []
     return [{ root: unescaped(root), path: unescaped(path), type, options: options?.split(',') ?? [] }]
   })
+}
+
+/** `readProc` takes each byte for a character. */
+function decoded(text: string): string {
+  return Buffer.from(text, 'latin1').toString()
 }
 
 /** Blanks and line feeds are escaped in octal. */
