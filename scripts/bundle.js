@@ -43,6 +43,7 @@ const common = {
 const { version } = JSON.parse(readFileSync(pathOf('package.json'), 'utf8'))
 await bundle('dist/keeper/main.js', {
   external: ['koffi'],
+  plugins: [dormant(/platform[/]windows[/]windows[.]js$/, ['windows', 'loadContainers'])],
   // V8 keeps the text of a script: without its blanks each keeper has 0.3 MB less. Names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
@@ -80,6 +81,22 @@ for (const entry of ['harness/worker-main', 'harness/watched-main', 'windows/ser
       js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)"
     }
   })
+}
+
+/**
+ * Puts a module and its imports into a function that is called when the module is imported. As functions of the bundle itself, those for another
+ * operating system would take memory in each keeper, although none is ever called.
+ */
+function dormant(filter, names) {
+  const load = async ({ path }) => {
+    const options = { external: ['koffi'], format: 'iife', globalName: 'module', write: false }
+    const { outputFiles } = await build({ ...common, ...options, entryPoints: [path] })
+    // The bundled text requires what the modules import from Node.
+    const text = `const require = process.getBuiltinModule; ${outputFiles[0].text}`
+    const contents = `export const { ${names} } = (() => { ${text}; return module })()`
+    return { contents }
+  }
+  return { name: 'dormant', setup: ({ onLoad }) => onLoad({ filter }, load) }
 }
 
 /** Replaces a compiled entry by a bundle of the entry and its imports. */

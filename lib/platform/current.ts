@@ -28,9 +28,7 @@ async function load(): Promise<Platform> {
 
 /** Loads what holds and ends process trees in place of signals. Undefined on a system where signals do. */
 export async function loadContainers(): Promise<Containers | undefined> {
-  return ownSystem() === 'windows'
-    ? (await import('./windows/choose-containers.js')).loadContainers()
-    : undefined
+  return ownSystem() === 'windows' ? (await import('./windows/windows.js')).loadContainers() : undefined
 }
 
 /** Loads the checks of `subprocess-guard doctor`. Servers and keepers do not need them. */

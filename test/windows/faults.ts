@@ -210,6 +210,7 @@ serverTest(
     await server.witness.goes('aleader')
     process.kill(server.keeper, 'SIGKILL')
     await server.witness.goes('bleader')
+    await server.logs(/another keeper is starting/)
     server.request('/waits?name=c')
     await server.witness.comes('cleader')
     await server.kill()

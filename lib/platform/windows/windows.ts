@@ -18,6 +18,8 @@ import {
 import { removeFolder } from './remove-open-folder.js'
 import { shellCommand } from './windows-shell.js'
 
+export { loadContainers } from './choose-containers.js'
+
 const unknown = (): undefined => undefined
 
 export const windows: Platform = {
