@@ -5,9 +5,6 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { ShownWorker } from '../lib/cli/shown-worker.js'
@@ -17,68 +14,31 @@ import { assertGone, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { childrenOf } from './harness/proc.js'
 import { goneMs } from './harness/served.js'
+import { outOfSight, passesAtTreeLevel } from './harness/tree-level.js'
 import { hideProc, whyNoHiding } from './harness/without-proc.js'
 import { Worker, type WorkerSetup, whyNoTerminal } from './harness/worker.js'
-import { runFile } from './runner/run-file.js'
 
 // Before any guard is created: each process chooses once.
 process.env.SUBPROCESS_GUARD_SYSTEM = 'posix'
 
-const here = fileURLToPath(new URL('.', import.meta.url))
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const noHiding = whyNoHiding()
 const hidden = hideProc()
 after(hidden.remove)
 
-interface Run {
-  readonly file: string
-  readonly faults: string
-  /** How many tests must have passed, or the run proves nothing. */
-  readonly atLeast: number
-  /** Only the tests with such titles. */
-  readonly only?: string
-}
-
-const runs: readonly Run[] = [
-  { file: 'request', faults: '1 to 11', atLeast: 40 },
-  { file: 'tree', faults: '12 to 14 and 16 to 21', atLeast: 30 },
-  { file: 'launch', faults: '24 to 27', atLeast: 20 },
-  { file: 'shutdown', faults: '39', atLeast: 15 }
-]
-
 suite('at the level tree, the tests pass', () => {
-  for (const [index, { file, faults, atLeast, only }] of runs.entries()) {
-    test(`of test/${file}.test.ts (faults ${faults})`, async (t) => {
-      const folder = mkdtempSync(join(tmpdir(), 't'))
-      t.after(() => rmSync(folder, { recursive: true, force: true }))
-      const { failures, passed } = await runFile(`${file}.test.js`, {
-        root: here,
-        folder,
-        realm: `${process.env.SUBPROCESS_GUARD_REALM ?? ''}t${index}-`,
-        goneWithinMs: 20_000,
-        // Where Node's own runner runs this file, it expects the other one's results, too.
-        env: { SUBPROCESS_GUARD_SYSTEM: 'posix', NODE_TEST_CONTEXT: undefined },
-        flags: [
-          `--import=${new URL('./harness/out-of-sight.js', import.meta.url).href}`,
-          ...(only === undefined ? [] : [`--test-name-pattern=${only}`])
-        ]
-      })
-      assert.deepEqual(failures, [])
-      assert.ok(passed >= atLeast, `only ${passed} tests have passed`)
-    })
-  }
+  test('of test/tree.test.ts for small trees (faults 12, 14 and 16 to 20)', async (t) => {
+    const only = 'background|group of its own|SIGTERM|exited with 0|stopped|everything is left'
+    await passesAtTreeLevel(t, 'tree', { atLeast: 20, only })
+  })
 
   test('which fail where the package looks into /proc', () => {
     const program = `
       import { createGuard } from 'fastify-subprocess-guard'
       await createGuard()`
-    const flags = ['--import', join(here, 'harness/out-of-sight.js'), '--input-type=module', '--eval']
     const { SUBPROCESS_GUARD_SYSTEM: _, ...env } = process.env
-    const { status, stderr } = spawnSync(process.execPath, [...flags, program], {
-      cwd: root,
-      encoding: 'utf8',
-      env
-    })
+    const args = [...outOfSight, '--input-type=module', '--eval', program]
+    const { status, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', env })
     assert.notEqual(status, 0)
     assert.match(stderr, /the package has opened \/proc/)
   })
