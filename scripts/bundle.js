@@ -43,7 +43,11 @@ const common = {
 const { version } = JSON.parse(readFileSync(pathOf('package.json'), 'utf8'))
 await bundle('dist/keeper/main.js', {
   external: ['koffi'],
-  plugins: [dormant(/platform[/]windows[/]windows[.]js$/, ['windows', 'loadContainers'])],
+  plugins: [
+    ...common.plugins,
+    dormant(/platform[/]windows[/]windows[.]js$/, ['windows', 'loadContainers']),
+    dormant(/platform[/]posix[/]choose-posix[.]js$/, ['choosePosix'])
+  ],
   // V8 keeps the text of a script: without its blanks each keeper has 0.3 MB less. Names stay, for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,

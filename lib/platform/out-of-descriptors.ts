@@ -1,7 +1,6 @@
 /** Tells when no file descriptor is left. */
 
 import { closeSync, openSync } from 'node:fs'
-import { ProcessListError } from './process-list-error.js'
 
 /**
  * Whether something failed because this process (EMFILE) or the system (ENFILE) has no file descriptor left, or because
@@ -9,8 +8,9 @@ import { ProcessListError } from './process-list-error.js'
  * one may succeed.
  */
 export function isOutOfDescriptors(error: unknown): boolean {
-  if (error instanceof ProcessListError) return true
-  const { code } = error as NodeJS.ErrnoException
+  const { code, name } = error as NodeJS.ErrnoException
+  // By its name: the bundle of the keeper has the class twice.
+  if (name === 'ProcessListError') return true
   return code === 'EMFILE' || code === 'ENFILE'
 }
 

@@ -2,6 +2,7 @@
 
 /** Nothing may be concluded from it, as when no file descriptor is left: a later reading may succeed. */
 export class ProcessListError extends Error {
+  override readonly name = 'ProcessListError'
   /** As of a failed system call. */
   readonly code: string | undefined
 
