@@ -154,6 +154,23 @@ suite('a sweep where TMPDIR is shared', { skip: noNewPlaces }, () => {
     assert.deepEqual(worker.temporaryFiles(), [])
   })
 
+  test('leaves the notes of another machine or boot, so that what was released there is spared there', async (t) => {
+    const worker = await Worker.start()
+    t.after(() => worker.close())
+    await worker.withScope('release-adopted')
+    await worker.witness.present(2)
+    await worker.loseBoth()
+    await sweep({ wrapper: onOtherMachine })
+    await sweep()
+    assert.deepEqual(
+      worker.witness
+        .living()
+        .map(({ name }) => name)
+        .sort(),
+      ['child', 'shell']
+    )
+  })
+
   test('leaves directories that are named as in version 0.1.0', async () => {
     const place = mkdtempSync(join(folder, 'old-'))
     const namespace = Number(readlinkSync('/proc/self/ns/pid').replace(/\D/g, '')).toString(36)

@@ -4,6 +4,7 @@
  */
 
 import assert from 'node:assert/strict'
+import { uptime } from 'node:os'
 import { suite, test } from 'node:test'
 import { markOf, markOfProcess } from './harness/marked.js'
 import { distThere, isRoot, runInNewPlaces, noNewPlaces as skip } from './harness/new-places.js'
@@ -119,6 +120,7 @@ suite('a release', { skip }, () => {
 
 suite('an entry', { skip }, () => {
   const anHour = 3_600
+  const beforeBoot = uptime() + anHour
   const alive = process.pid
 
   /**
@@ -154,7 +156,8 @@ suite('an entry', { skip }, () => {
       ['of a dead worker', mark, 0, false],
       ['of a living worker, new', markOfProcess(alive, 1), 0, true],
       ['of a living worker, old', markOfProcess(alive, 2), anHour, false],
-      ['of another boot', markOf({ boot: '0-0' }), 0, false],
+      ['of an earlier boot', markOf({ boot: '0-0' }), beforeBoot, false],
+      ['of another boot that is not earlier, as on another machine', markOf({ boot: '1-1' }), 0, true],
       ['of another PID namespace', markOf({ namespace: '1' }), anHour, true]
     ]
     const found = areKept(notes.map(([, mark, ageSeconds]) => [mark, ageSeconds]))
@@ -171,14 +174,18 @@ suite('an entry', { skip }, () => {
       registry.recordReleasedProcess({ pid, startTick })
       // The pid was reused.
       registry.recordReleasedProcess({ pid, startTick: startTick - 1 })
-      const [own] = readdirSync('/dev/shm/${name}')
-      writeFileSync('/dev/shm/${name}/' + own.replace(/process_[^.]+/, 'process_0-0'), '')
+      const own = readdirSync('/dev/shm/${name}').find((file) => file.includes('.' + startTick))
+      const ofBoot = (boot) => '/dev/shm/${name}/' + own.replace(/process_[^.]+/, 'process_' + boot)
+      writeFileSync(ofBoot('0-0'), '')
+      utimesSync(ofBoot('0-0'), Date.now() / 1000 - ${beforeBoot}, Date.now() / 1000 - ${beforeBoot})
+      writeFileSync(ofBoot('1-1'), '')
       writeFileSync('/dev/shm/${name}/' + own.replace(/\\.\\d+/, '.1'), '')
       const released = registry.releasedPids()
       removeStaleRecords()
-      const kept = readdirSync('/dev/shm/${name}').map((file) => file.replace(/^process_[^.]+/, ''))
-      console.log(JSON.stringify([released.map((of) => of === pid), kept.length, kept.some((of) => of.startsWith('.1.'))]))`
-    assert.deepEqual(inNewPlaces('', program), [[true], 2, true])
+      const kept = readdirSync('/dev/shm/${name}')
+      const isKept = [own, '.1.', '_1-1'].map((part) => kept.some((file) => file.includes(part)))
+      console.log(JSON.stringify([released.map((of) => of === pid), kept.length, isKept]))`
+    assert.deepEqual(inNewPlaces('', program), [[true], 3, [true, true, true]])
   })
 
   test('is dropped by later ones even while its worker lives, so that entries do not pile up', () => {

@@ -8,8 +8,8 @@ import { keeperMarkName } from '../wire/mark.js'
 import { findSocketFolders, socketPath } from '../wire/socket-folder.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 
-// A keeper answers within milliseconds, unless it is stopped.
-const answerTimeoutMs = 1_000
+// A keeper answers within milliseconds, but waits its turn on a busy machine, which is when this is asked.
+const answerTimeoutMs = 5_000
 // The peer may not be a keeper, so its answer is limited. This is enough for a hundred thousand processes.
 const maxAnswerBytes = 64 * 1024 * 1024
 
@@ -20,7 +20,7 @@ export type KeeperAnswer =
   | { readonly type: 'answered'; readonly status: WorkerStatus }
   | { readonly type: 'silent'; readonly why: string }
 
-/** Asks a keeper for its status, for at most one second. Never rejects. */
+/** Asks a keeper for its status, for at most 5 s. Never rejects. */
 export async function askKeeper(keeper: number): Promise<KeeperAnswer> {
   const { state } = platform.statOf(keeper) ?? {}
   if (state === 'T' || state === 't') return { type: 'silent', why: 'is stopped' }

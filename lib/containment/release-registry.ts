@@ -9,6 +9,7 @@
  */
 
 import { lstatSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { platform } from '../platform/current.js'
 import { markName, ownRealm, type WorkerName, workerIn, workerMarkIn } from '../wire/mark.js'
@@ -84,15 +85,15 @@ export function isReleased(mark: string): boolean {
 }
 
 /**
- * Removes the records that protect no process any more: those of another boot, those of processes that have
- * ended, and those with a mark that no process of this user has. Of the latter, only if the worker is dead or
- * the record is over a minute old.
+ * Removes the records that protect no process any more: those of an earlier boot, those of processes that
+ * have ended, and those with a mark that no process of this user has. Of the latter, only if the worker is
+ * dead or the record is over a minute old.
  */
 export function removeStaleRecords(): void {
   recordsSinceCleanup = 0
   try {
     for (const { path, process } of processRecords()) {
-      if (process.bootId !== platform.bootId() || (isLocal(process) && !isAlive(process)))
+      if (isOfEarlierBoot(process, path) || (isLocal(process) && !isAlive(process)))
         rmSync(path, { force: true })
     }
     let stale = markRecords().filter(mayBeStale)
@@ -141,12 +142,24 @@ function recordFiles(): { readonly path: string; readonly file: string }[] {
 }
 
 function mayBeStale({ path, worker }: MarkRecord): boolean {
-  if (worker.bootId !== platform.bootId()) return true
-  // Processes of another PID namespace that have the mark may be invisible here.
-  if (worker.pidNamespace !== platform.pidNamespace()) return false
+  if (isOfEarlierBoot(worker, path)) return true
+  // Processes of another PID namespace or machine that have the mark may be invisible here.
+  if (!isLocal(worker)) return false
   if (!isAlive(worker)) return true
-  const madeAt = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
-  return Date.now() - madeAt > launchMs
+  return Date.now() - madeAt(path) > launchMs
+}
+
+/**
+ * The name of the boot is not enough: servers of this boot that see less of the machine, and those of another
+ * machine with which the directory is shared, have another name for theirs.
+ */
+function isOfEarlierBoot({ bootId }: WorkerName, path: string): boolean {
+  return bootId !== platform.bootId() && madeAt(path) < Date.now() - uptime() * 1_000
+}
+
+/** When a record was made, in ms since 1970. One that is gone counts as new. */
+function madeAt(path: string): number {
+  return lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now()
 }
 
 function exists(path: string): boolean {

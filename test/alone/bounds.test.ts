@@ -218,12 +218,12 @@ test('a stack of 1,500 frames is reported within the time limit for a stack samp
   assert.equal(where.route, 'GET /fastify-sync/:block')
 })
 
-test('subprocess-guard ps waits no more than about a second for a keeper that does not answer', async (t) => {
+test('subprocess-guard ps waits no more than about five seconds for a keeper that does not answer', async (t) => {
   const keeper = await StandInKeeper.start()
   t.after(() => keeper.close())
   const startedAt = performance.now()
   const { stdout } = await runCli(['ps', '--json'])
   const ms = performance.now() - startedAt
-  assert.match(stdout, /its keeper has not answered within 1000 ms/)
-  assert.ok(ms < 3_000, `it took ${ms} ms`)
+  assert.match(stdout, /its keeper has not answered within 5000 ms/)
+  assert.ok(ms < 8_000, `it took ${ms} ms`)
 })
