@@ -48,8 +48,9 @@ function serverTest(
   given: () => Promise<SubprocessGuardOptions> = async () => options,
   level = 'job'
 ): void {
-  test(name, async () => {
+  test(name, async (context) => {
     const server = await TestServer.start(await given(), { deadlineMs: await longEnough() })
+    context.explain = () => server.log()
     try {
       assert.equal(server.containment, level)
       await run(server)

@@ -1,15 +1,20 @@
 /** A small test runner: plain output into a file, one test after the other. (node:test needs more of a system.) */
 
-interface Test {
-  readonly name: string
-  readonly run: () => Promise<void>
+export interface TestContext {
+  /** What helps to see why the test does not end. */
+  explain?: () => string
 }
 
-// A process takes about a second to start in Wine, when the processors are busy.
-const testMs = 60_000
+interface Test {
+  readonly name: string
+  readonly run: (context: TestContext) => Promise<void>
+}
+
+// A process takes seconds to start in Wine, when the processors are busy.
+const testMs = 180_000
 const tests: Test[] = []
 
-export function test(name: string, run: () => Promise<void>): void {
+export function test(name: string, run: (context: TestContext) => Promise<void>): void {
   tests.push({ name, run })
 }
 
@@ -30,13 +35,15 @@ export async function runTests(words: readonly string[]): Promise<number> {
   return failures
 }
 
-async function withinTime(run: () => Promise<void>): Promise<unknown> {
+async function withinTime(run: (context: TestContext) => Promise<void>): Promise<unknown> {
+  const context: TestContext = {}
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not over after ${testMs} ms`)), testMs)
+    const fail = (): void => reject(new Error(`not over after ${testMs} ms\n${context.explain?.() ?? ''}`))
+    timer = setTimeout(fail, testMs)
   })
   try {
-    await Promise.race([run(), timeout])
+    await Promise.race([run(context), timeout])
     return undefined
   } catch (error) {
     return error
