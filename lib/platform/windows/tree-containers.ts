@@ -9,6 +9,9 @@ import type { ProcessStat } from '../platform.js'
 import { killTree, signalByPid } from './end-process.js'
 import { statFrom, statOf } from './process-list.js'
 
+// What `taskkill /F` makes the exit code of a process.
+const taskkillCode = 1
+
 /** `why`: why there is no better level. */
 export function treeContainers(why: string): Containers {
   return {
@@ -48,7 +51,8 @@ function startTree(
   child.on('error', () => {})
   child.once('exit', (code, signal) => {
     tree.hasEnded = true
-    events.exited(code, signal)
+    if (tree.isKilled && code === taskkillCode) events.exited(null, 'SIGKILL')
+    else events.exited(code, signal)
   })
   return tree
 }
@@ -56,6 +60,8 @@ function startTree(
 abstract class Tree implements Container {
   readonly pid: number
   readonly #startedAt = Date.now()
+  /** Whether `taskkill` has been asked to end it. */
+  isKilled = false
   #isKilling = false
 
   constructor(pid: number) {
@@ -82,6 +88,7 @@ abstract class Tree implements Container {
   kill(): void {
     if (this.#isKilling || this.hasEnded) return
     this.#isKilling = true
+    this.isKilled = true
     void killTree(this.pid).then(() => {
       this.#isKilling = false
       // At least the leader, in case there is no working `taskkill`.
