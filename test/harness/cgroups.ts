@@ -76,11 +76,16 @@ export class Cgroup {
     return ['sh', '-c', 'echo 0 >"$0/cgroup.procs" && exec "$@"', this.folder]
   }
 
-  /** Removes it with those below it and, up to that of the tests, those above it. */
+  /**
+   * Removes it with those below it and, up to that of the tests, those above it. A process may still be about
+   * to end, and a keeper may remove some at the same time.
+   */
   async remove(): Promise<void> {
-    const all = [this.folder, ...foldersBelow(this.folder)].reverse()
-    for (let at = dirname(this.folder); at !== ownCgroup; at = dirname(at)) all.push(at)
-    for (const folder of all) await eventually(`${folder} is removed`, () => isRemoved(folder))
+    const above: string[] = []
+    for (let at = dirname(this.folder); at !== ownCgroup; at = dirname(at)) above.push(at)
+    await eventually(`${this.folder} is removed`, () =>
+      [...[this.folder, ...foldersBelow(this.folder)].reverse(), ...above].every(isRemoved)
+    )
   }
 }
 
@@ -89,9 +94,9 @@ function isRemoved(folder: string): boolean {
     rmdirSync(folder)
     return true
   } catch (error) {
-    // A process is still about to end.
-    if ((error as NodeJS.ErrnoException).code === 'EBUSY') return false
-    throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'EBUSY' && code !== 'ENOENT') throw error
+    return code === 'ENOENT'
   }
 }
 
