@@ -1,11 +1,11 @@
 /**
- * Counts primes in three processes, for some minutes: the program of the demo on Windows. Each process prints
+ * Counts primes in three processes, for some minutes: the program of the demo where there is no `/proc`. Each process prints
  * `computing <pid>` once it has begun, and none notices the end of its parent.
  */
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { report } from './windows-processes.js'
+import { report } from './reporting-processes.js'
 
 const processes = 3
 const numbersEach = 300_000_000

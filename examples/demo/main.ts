@@ -3,21 +3,21 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:os'
 import { amountOf, memoryOf, say, sayScene, saySummary } from './print.js'
-import { killMarked, pidsOf, rowsOf } from './processes.js'
+import { hasProc, killMarked, pidsOf, rowsOf } from './processes.js'
 import { rehearse } from './program.js'
+import { listen } from './reporting-processes.js'
 import { play, type SceneResult } from './run.js'
 import { Server } from './server.js'
 import { goneWithinMs, graceMs } from './settings.js'
-import { listen } from './windows-processes.js'
 
 interface Run {
   readonly name: string
   readonly scenes: readonly SceneResult[]
 }
 
-// Long enough for the program to begin on a slow machine, and short enough for the audience.
+// Long enough for the program to begin on a slow machine, and short enough for the audience on others.
 const shortestTimeoutMs = 1_500
-const longestTimeoutMs = 6_000
+const longestTimeoutMs = 30_000
 
 const demoMark = randomUUID()
 const servers: Server[] = []
@@ -40,9 +40,7 @@ try {
 
 /** Returns the exit status. */
 async function demo(): Promise<number> {
-  if (process.platform === 'win32') listen()
-  else if (process.platform !== 'linux')
-    throw new Error('it knows how to find processes on Linux and Windows only')
+  if (!hasProc) listen()
   const { program, startMs } = await rehearse(`${demoMark}.0`)
   const timeoutMs = Math.max(shortestTimeoutMs, Math.min(Math.ceil(startMs) * 4, longestTimeoutMs))
   say(`Each request starts ${program.description}.`)
@@ -72,7 +70,7 @@ async function run(name: string, server: Server): Promise<Run> {
   await server.ready()
   if (server.keeper !== undefined) {
     const rows = rowsOf([server.keeper])
-    // Windows does not tell the memory of another process.
+    // Without /proc, only the processes of the program tell their memory.
     const memory = rows.length === 0 ? '' : `${memoryOf(rows)}, `
     const facts = `PID ${server.keeper}, ${memory}containment "${server.containment}"`
     say(`  the keeper, one for each worker: ${facts}; scene 3 counts it, too`)

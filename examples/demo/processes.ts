@@ -1,9 +1,12 @@
 /** Finds the living processes of the demo, on this operating system. */
 
-const isWindows = process.platform === 'win32'
+import { existsSync } from 'node:fs'
 
-export const { isAlive, killMarked, memoryKind, pidsOf, rowsOf } = isWindows
-  ? await import('./windows-processes.js')
-  : await import('./linux-processes.js')
+/** Whether the system shows processes as Linux does. Else those of the demo report themselves. */
+export const hasProc = existsSync('/proc/self/environ')
+
+export const { isAlive, killMarked, memoryKind, pidsOf, rowsOf } = hasProc
+  ? await import('./linux-processes.js')
+  : await import('./reporting-processes.js')
 
 export { markName, type ProcessRow } from './process-row.js'

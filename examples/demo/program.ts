@@ -1,12 +1,12 @@
 /**
- * The program that the routes start: Python with a process pool, else a shell pipeline. On Windows, a tree of
- * Node.js processes.
+ * The program that the routes start: Python with a process pool, else a shell pipeline. Where there is no `/proc`,
+ * a tree of Node.js processes.
  */
 
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { killMarked, markName } from './processes.js'
+import { hasProc, killMarked, markName } from './processes.js'
 
 export interface Program {
   readonly file: string
@@ -17,7 +17,7 @@ export interface Program {
 /** How many processes of the program compute at the same time. It prints a `computing` line for each. */
 export const computingProcesses = 3
 
-const programOfWindows: Program = {
+const programWithoutProc: Program = {
   file: process.execPath,
   args: [fileURLToPath(new URL('compute-main.js', import.meta.url))],
   description: `a Node.js program with ${computingProcesses} processes that count primes`
@@ -35,11 +35,11 @@ const programsOfLinux: readonly Program[] = [
   }
 ]
 // The interpreter may have to be read from a slow disk first.
-const startWithinMs = 10_000
+const startWithinMs = 30_000
 
 /** Finds the first program that works here, and how long it takes to begin. Ends all its processes. */
 export async function rehearse(mark: string): Promise<{ program: Program; startMs: number }> {
-  const programs = process.platform === 'win32' ? [programOfWindows] : programsOfLinux
+  const programs = hasProc ? programsOfLinux : [programWithoutProc]
   for (const program of programs) {
     const startedAt = performance.now()
     const isComputing = await begins(program, mark)
@@ -48,9 +48,9 @@ export async function rehearse(mark: string): Promise<{ program: Program; startM
     if (isComputing) return { program, startMs }
   }
   throw new Error(
-    process.platform === 'win32'
-      ? 'no Node.js process could start others'
-      : 'it needs python3 with multiprocessing, or sh with awk, and neither works here'
+    hasProc
+      ? 'it needs python3 with multiprocessing, or sh with awk, and neither works here'
+      : 'no Node.js process could start others'
   )
 }
 
