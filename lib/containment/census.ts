@@ -17,6 +17,8 @@ export interface Member {
 
 /** Scans for the processes that end together. A scan that fails for lack of file descriptors throws. */
 export interface Scanner {
+  /** The number of the only command whose processes it finds. Absent if it finds those of the whole scope. */
+  readonly command?: number
   /**
    * Every process of the scope, including the keeper's own unreaped zombies. With `most`, about that many
    * where the scan can stop early.

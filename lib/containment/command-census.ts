@@ -4,22 +4,22 @@ import type { Census, Member, Scanner } from './census.js'
 import type { ScopeRecord } from './scope-record.js'
 
 export class CommandCensus implements Scanner {
+  readonly command: number
   readonly #census: Census
-  readonly #command: number
 
   constructor(census: Census, command: number) {
     this.#census = census
-    this.#command = command
+    this.command = command
   }
 
   members(scope: ScopeRecord, most?: number): Member[] {
-    const members = this.#census.members(scope, most, this.#command)
-    for (const { stat } of members) scope.commands.noteMember(this.#command, stat)
+    const members = this.#census.members(scope, most, this.command)
+    for (const { stat } of members) scope.commands.noteMember(this.command, stat)
     return members
   }
 
   isEmpty(scope: ScopeRecord): boolean {
-    return this.#census.isEmpty(scope, this.#command)
+    return this.#census.isEmpty(scope, this.command)
   }
 
   confirmIdentity(scope: ScopeRecord, member: Member): boolean {
@@ -31,7 +31,7 @@ export class CommandCensus implements Scanner {
   }
 
   async signalDescendants(scope: ScopeRecord, signal: NodeJS.Signals): Promise<void> {
-    await this.#census.signalDescendants?.(scope, signal, this.#command)
+    await this.#census.signalDescendants?.(scope, signal, this.command)
   }
 
   waitForChange(scope: ScopeRecord, ms: number): Promise<void> {

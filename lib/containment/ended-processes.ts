@@ -59,6 +59,12 @@ export class EndedProcesses {
     if (leader === undefined) this.#images.set(key, image)
   }
 
+  /** A leader was killed without a scan. */
+  noteLeader(pid: number, command: string): void {
+    const startTick = this.#scope.seen.get(pid) ?? 0
+    this.#byKey.set(processKey({ pid, startTick }), { pid, command, ended: 'SIGKILL' })
+  }
+
   noteSurvivor(stat: ProcessStat, why: string): void {
     this.#byKey.set(processKey(stat), {
       pid: stat.pid,

@@ -29,6 +29,7 @@ export async function killUntilGone(ending: Ending): Promise<void> {
     }
     if (now >= killAt) {
       scans.attempt(() => killAll(ending, scans.living(most)))
+      if (scans.failure !== undefined) killLeaders(ending)
       const doneAt = performance.now()
       killAt = doneAt + (scans.isPartial ? restScanDelayMs : Math.max(pauseMs, doneAt - now))
       pauseMs = Math.min(pauseMs * 2, longestPauseMs)
@@ -44,6 +45,14 @@ function killAll({ scans, signals, processes }: Ending, members: readonly Member
   const others = members.filter(({ stat }) => !killed.has(stat.pid))
   signals.sendToAll(others, 'SIGKILL')
   processes.noteAll(members, 'SIGKILL', texts)
+}
+
+/** What is certain without a scan: the leaders that run, with the groups that they lead. */
+function killLeaders({ scanner, scope, signals, processes }: Ending): void {
+  for (const [pid, text] of scope.leaders) {
+    const isDue = scanner.command === undefined || scope.commands.numberOfLeader(pid) === scanner.command
+    if (isDue && signals.killLeader(pid)) processes.noteLeader(pid, text)
+  }
 }
 
 function noteSurvivors({ scans, signals, processes }: Ending): void {

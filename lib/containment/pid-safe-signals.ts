@@ -61,6 +61,16 @@ export class PidSafeSignals {
   }
 
   /**
+   * Kills a leader, which is an unreaped child of the keeper, with its groups. Needs no file descriptor. Returns
+   * whether it could be done.
+   */
+  killLeader(pid: number): boolean {
+    const targets = [...this.#scope.groupsOf(pid).map((group) => -group), pid]
+    const refusals = targets.map((target) => platform.signalByPid(target, 'SIGKILL', () => true))
+    return refusals.includes(undefined)
+  }
+
+  /**
    * Signals one process. The pid of an unreaped child cannot have been reused. For any other process the
    * identity is confirmed first: with a pidfd already open, where there are pidfds. Returns the error code,
    * or undefined.
