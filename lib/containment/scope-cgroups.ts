@@ -112,14 +112,20 @@ export class ScopeCgroups {
   close(scope: ScopeRecord): void {
     for (const folder of this.#of(scope)) this.#left.add(folder)
     this.#folders.delete(scope)
-    for (const folder of this.#left) if (this.#cgroups.remove(folder)) this.#left.delete(folder)
+    this.#removeLeft()
   }
 
   /** All scopes are closed: removes the cgroup of the worker, unless another keeper uses it. */
   closeAll(): void {
-    for (const left of this.#left) this.#cgroups.remove(left)
-    if (this.#folder !== undefined && this.#cgroups.below(this.#folder).length === 0)
-      this.#cgroups.remove(this.#folder)
+    this.#removeLeft()
+    const folder = this.#folder
+    if (folder === undefined) return
+    attempt(() => this.#cgroups.below(folder).length === 0 && this.#cgroups.remove(folder))
+  }
+
+  /** Without a descriptor none can be removed now. */
+  #removeLeft(): void {
+    for (const folder of this.#left) attempt(() => this.#cgroups.remove(folder) && this.#left.delete(folder))
   }
 
   #of(scope: ScopeRecord): readonly string[] {

@@ -89,7 +89,8 @@ export class Cgroup {
   }
 }
 
-function isRemoved(folder: string): boolean {
+/** Removes a cgroup. Returns whether it is gone: not if a process or another cgroup is in it. */
+export function isRemoved(folder: string): boolean {
   try {
     rmdirSync(folder)
     return true

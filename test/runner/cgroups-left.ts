@@ -1,12 +1,12 @@
 /** Finds and removes the cgroups that a test file has left. */
 
-import { rmdirSync } from 'node:fs'
-import { basename } from 'node:path'
-import { allCgroups } from '../harness/cgroups.js'
+import { allCgroups, isRemoved } from '../harness/cgroups.js'
 
-/** Removes them, if no process is in them. Returns the names of those of workers. */
+/**
+ * Removes them. Returns those in which a process is. The others are those of workers that a test has killed together
+ * with their keepers: the next sweep would remove them.
+ */
 export function removeCgroups(realm: string): string[] {
   const left = allCgroups().filter((folder) => folder.includes(`~${realm}`))
-  for (const folder of left.toReversed()) rmdirSync(folder)
-  return left.map((folder) => basename(folder)).filter((name) => name.includes(realm))
+  return left.toReversed().filter((folder) => !isRemoved(folder))
 }

@@ -110,7 +110,7 @@ export async function runFile(
   else if (left.length > 0) fail('it has left processes', listOf(left))
   else if (failures.length === 0 && leftFiles.length > 0) fail(`it has left files: ${leftFiles.join(', ')}`)
   else if (failures.length === 0 && leftCgroups.length > 0)
-    fail(`it has left cgroups: ${leftCgroups.join(', ')}`)
+    fail(`it has left processes in cgroups: ${leftCgroups.join(', ')}`)
   else if (result.passed + result.skipped.length + failures.length === 0) fail('it has no test')
   return { ...result, failures }
 }

@@ -11,9 +11,15 @@ const shortReadBytes = 2_048
 // A reserve: without a free descriptor nothing in /proc could be read, and no process would be found.
 let reserve = openReserve()
 
-/** On another system there is no such file. */
+/** Undefined if there is no descriptor for it either, and on another system, which has no such file. */
 function openReserve(): number | undefined {
-  return process.platform === 'linux' ? openSync('/dev/null', 'r') : undefined
+  if (process.platform !== 'linux') return undefined
+  try {
+    return openSync('/dev/null', 'r')
+  } catch (error) {
+    if (isOutOfDescriptors(error)) return undefined
+    throw error
+  }
 }
 
 /** Does something that needs one descriptor. If none is free, it gets the reserved one. */
