@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url'
 import { ask } from './harness/client.js'
 import { assertGone } from './harness/expectations.js'
 import { nodeMajor } from './harness/node-major.js'
-import { patienceMs } from './harness/patience.js'
+import { startPatienceMs } from './harness/patience.js'
 import { Witness } from './harness/witness.js'
 
 // Long enough for a program to start on a busy machine, since its deadline runs from the request.
@@ -93,7 +93,7 @@ async function start(t: TestContext, peer: Peer, program: string, count: number)
     witness.close()
   })
   const lines = createInterface(worker.stdout)
-  const [line] = await once(lines, 'line', { signal: AbortSignal.timeout(patienceMs) })
+  const [line] = await once(lines, 'line', { signal: AbortSignal.timeout(startPatienceMs) })
   const port = Number(/^port (\d+)$/.exec(line)?.[1])
   const query = new URLSearchParams({ program, witness: witness.env.WITNESS as string })
   // The status; undefined when the connection ended without an answer.

@@ -10,7 +10,7 @@ import { chmodSync, closeSync, constants, mkdtempSync, openSync, readdirSync, rm
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { patienceMs } from './patience.js'
+import { patienceMs, startPatienceMs } from './patience.js'
 import { end, environmentOf, type Identity, identityOf, isAlive } from './proc.js'
 
 export interface Announced extends Identity {
@@ -46,7 +46,7 @@ export class Witness {
   }
 
   /** Resolves when so many processes have announced themselves, or fails after so many ms. */
-  async present(count: number, ms = patienceMs): Promise<Announced[]> {
+  async present(count: number, ms = startPatienceMs): Promise<Announced[]> {
     const names = (): string => this.announced.map(({ pid, name }) => `${pid} ${name}`).join(', ')
     await this.#until(
       'announced',
