@@ -89,7 +89,7 @@ forEachWay((start, way) => {
 
   // The leader of a direct launch is no child of the keeper: without a look at it, its pid is not certain.
   if (way.endsWith('launch: keeper')) {
-    test('a keeper without descriptors ends a command with its group, and says that it could not look', async (t) => {
+    test('a keeper without descriptors ends a command with its group, and logs that it could not inspect the processes', async (t) => {
       const guarded = await start(t)
       const scope = guarded.guard.open({ timeout: false, grace: 100 })
       guarded.run(scope, 'tree-ignores-term.sh')

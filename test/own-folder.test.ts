@@ -154,7 +154,7 @@ suite('a sweep where TMPDIR is shared', { skip: noNewPlaces }, () => {
     assert.deepEqual(worker.temporaryFiles(), [])
   })
 
-  test('leaves the notes of another machine or boot, so that what was released there is spared there', async (t) => {
+  test('leaves the records of another machine or boot, so that the processes released there live on', async (t) => {
     const worker = await Worker.start()
     t.after(() => worker.close())
     await worker.withScope('release-adopted')

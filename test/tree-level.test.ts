@@ -27,7 +27,7 @@ const hidden = hideProc()
 after(hidden.remove)
 /**
  * For programs that have to find each other's processes. Without root, each hides `/proc` in a user namespace of its
- * own, from which no environment of another one can be read. So there they see `/proc`, and do not look.
+ * own, from which no environment of another one can be read. So `/proc` stays visible then, and is not used.
  */
 const together = process.getuid?.() === 0 ? hidden.within : []
 

@@ -47,7 +47,7 @@ function killAll({ scans, signals, processes }: Ending, members: readonly Member
   processes.noteAll(members, 'SIGKILL', texts)
 }
 
-/** What is certain without a scan: the leaders that run, with the groups that they lead. */
+/** Kills what can be identified without a scan: the running leaders, and the groups that they lead. */
 function killLeaders({ scanner, scope, signals, processes }: Ending): void {
   for (const [pid, text] of scope.leaders) {
     const isDue = scanner.command === undefined || scope.commands.numberOfLeader(pid) === scanner.command

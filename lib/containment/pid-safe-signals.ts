@@ -62,7 +62,7 @@ export class PidSafeSignals {
 
   /**
    * Kills a leader, which is an unreaped child of the keeper, with its groups. Needs no file descriptor. Returns
-   * whether it could be done.
+   * whether any of them could be signalled.
    */
   killLeader(pid: number): boolean {
     const targets = [...this.#scope.groupsOf(pid).map((group) => -group), pid]
