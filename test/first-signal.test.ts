@@ -127,14 +127,14 @@ for (const { name, options, create } of ways) {
     })
 
     test('reaches the rest of the tree after half of the grace period', async (t) => {
-      const guarded = await start(t, { firstSignalTo: 'command', grace: 1_000 })
+      const guarded = await start(t, { firstSignalTo: 'command', grace: 6_000 })
       const scope = guarded.guard.open()
       const leader = guarded.run(scope, 'heeds-no-term.sh')
       await guarded.witness.present(2)
       const startedAt = performance.now()
       const closing = scope.close()
       await guarded.witness.heard('tidied')
-      assert.ok(performance.now() - startedAt > 490)
+      assert.ok(performance.now() - startedAt > 2_990)
       const { processes } = await closing
       await assertGone(guarded)
       assert.equal(leader.signalCode, 'SIGKILL')

@@ -294,7 +294,7 @@ suite('what a lost keeper was running ends', () => {
    * period.
    */
   async function loseKeeper(t: TestContext): Promise<Worker> {
-    const worker = await Worker.start({ options: { grace: 2_000 } })
+    const worker = await Worker.start({ options: { grace: 5_000 } })
     t.after(() => worker.close())
     worker.run('heeds-no-term.sh')
     await worker.witness.present(2)

@@ -163,7 +163,7 @@ for (const setup of setups) {
         const done = join(mkdtempSync(join(tmpdir(), 'tidies-')), 'done')
         t.after(() => rmSync(dirname(done), { recursive: true }))
         const program = { program: 'tidies-slowly.sh', args: [done], count: 1 }
-        const served = await serveProgram(setup, { guard: { grace: 2_000 } }, program)
+        const served = await serveProgram(setup, { guard: { grace: 4_000 } }, program)
         t.after(() => served.close())
         await ask(served.port, '/run').answer
         await served.witness.heard('asked')
