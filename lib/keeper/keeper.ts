@@ -15,8 +15,9 @@ import { statusOf } from './describe-scope.js'
 import { endEverything } from './end-everything.js'
 import { LaunchRegistry } from './launch-registry.js'
 import { listProcesses } from './list-scope-processes.js'
+import { MadePipes } from './made-pipes.js'
 import { OpeningConnections } from './open-stream.js'
-import type { StartProcess } from './process-starter.js'
+import type { StartProcess, StreamConnections } from './process-starter.js'
 import { ScopeReleaser } from './release-from-scope.js'
 import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
@@ -63,7 +64,7 @@ export class Keeper {
   readonly #unscoped: UnscopedProcesses
 
   constructor(parts: KeeperParts) {
-    const { native, isSubreaper, cgroup, containers, worker, workerMark, stdioServer, startProcess } = parts
+    const { native, isSubreaper, cgroup, containers, worker, workerMark, startProcess } = parts
     const { isWorkerGone, send, logStrays } = parts
     this.#parts = parts
     const cgroups = platform.cgroups && new ScopeCgroups(platform.cgroups, cgroup)
@@ -98,8 +99,7 @@ export class Keeper {
           : startProcess
     const launches = new LaunchRegistry({
       census,
-      stdioServer,
-      connections: platform.usesNamedPipes ? new OpeningConnections(stdioServer) : stdioServer,
+      connections: connectionsOf(parts),
       startProcess: startInScope,
       isWorkerGone,
       send,
@@ -131,6 +131,9 @@ export class Keeper {
         break
       case 'launch':
         this.#launches.launch(message, this.#scopes.recordOf(message.scope))
+        break
+      case 'pipes-connected':
+        this.#launches.pipesConnected(message.id)
         break
       case 'stdio-lost':
         this.#launches.stdioLost(message.id, message.code)
@@ -268,4 +271,12 @@ export class Keeper {
       this.#parts.send({ type: 'closed', scope: number, report })
     })
   }
+}
+
+/** Where launches take their connections from. */
+function connectionsOf({ containers, stdioServer }: KeeperParts): StreamConnections {
+  if (!platform.usesNamedPipes) return stdioServer
+  return containers?.makePrivatePipe === undefined
+    ? new OpeningConnections(stdioServer)
+    : new MadePipes(stdioServer, containers.makePrivatePipe)
 }

@@ -3,13 +3,11 @@
 import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { KeeperMessage, LaunchRequest, WorkerMessage } from '../wire/messages.js'
-import { Launch, type LaunchEvents } from './launch.js'
+import { connectionErrorCode, Launch, type LaunchEvents } from './launch.js'
 import type { StartInScope, StreamConnections } from './process-starter.js'
-import type { StdioServer } from './stdio-server.js'
 
 export interface LaunchRegistryParts {
   readonly census: Census
-  readonly stdioServer: StdioServer
   /** Where the launches take their connections from. */
   readonly connections: StreamConnections
   readonly startProcess: StartInScope
@@ -78,6 +76,16 @@ export class LaunchRegistry {
     const launch = new Launch(id, scope, { ...order, env }, startProcess, this.#events)
     this.#launches.set(id, launch)
     for (const connection of this.#connectionsOf(request)) this.#waiting.set(connection, launch)
+    if (connections.make !== undefined && launch.connections.length > 0) this.#makePipes(launch)
+    launch.startWhenConnected(connections)
+  }
+
+  /** The worker has connected to the pipes that were made for this launch: it may start. */
+  pipesConnected(id: number): void {
+    const launch = this.#launches.get(id)
+    if (launch === undefined) return
+    const { connections } = this.#parts
+    connections.madeAreConnected?.(launch.connections)
     launch.startWhenConnected(connections)
   }
 
@@ -89,11 +97,11 @@ export class LaunchRegistry {
 
   /** A stdio connection has arrived: the launch that waits for it may start. */
   connectionArrived(connection: number): void {
-    const { stdioServer } = this.#parts
+    const { connections } = this.#parts
     const launch = this.#waiting.get(connection)
-    if (launch !== undefined) launch.startWhenConnected(stdioServer)
+    if (launch !== undefined) launch.startWhenConnected(connections)
     // The launch was abandoned in the meantime. (The number of a launch that is not known yet is higher.)
-    else if (connection <= this.#lastConnection) stdioServer.take(connection)?.destroy()
+    else if (connection <= this.#lastConnection) connections.drop(connection)
   }
 
   /** The worker could not open a connection of this launch, or suspects that one was lost (no code). */
@@ -112,16 +120,25 @@ export class LaunchRegistry {
     for (const launch of this.#waiting.values()) if (launch.scope === scope) launch.abandon('ECANCELED')
   }
 
+  #makePipes(launch: Launch): void {
+    try {
+      this.#parts.connections.make?.(launch.connections)
+      this.#parts.send({ type: 'pipes-made', id: launch.id })
+    } catch (error) {
+      launch.abandon(connectionErrorCode(error))
+    }
+  }
+
   /** Waits no longer for the connections of this launch, and closes those that have arrived. */
   #forget(launch: Launch): void {
     for (const connection of launch.connections) {
       this.#waiting.delete(connection)
-      this.#parts.stdioServer.take(connection)?.destroy()
+      this.#parts.connections.drop(connection)
     }
   }
 
   #closeConnections(request: LaunchRequest): void {
-    for (const connection of this.#connectionsOf(request)) this.#parts.stdioServer.take(connection)?.destroy()
+    for (const connection of this.#connectionsOf(request)) this.#parts.connections.drop(connection)
   }
 
   #connectionsOf({ stdio }: LaunchRequest): number[] {

@@ -111,10 +111,7 @@ export class Launch implements StartEvents {
         return stream
       })
     } catch (error) {
-      // Not ENOENT: that would mean the program.
-      const code = isOutOfDescriptors(error)
-        ? ((error as NodeJS.ErrnoException).code as string)
-        : 'ECONNREFUSED'
+      const code = connectionErrorCode(error)
       this.failed({ code, message: `spawn ${file} ${code}` })
       return undefined
     }
@@ -170,6 +167,11 @@ export class Launch implements StartEvents {
     this.#state = { name: 'over' }
     this.#events.exited(this, pid, code, signal)
   }
+}
+
+/** The code of a launch whose connection could not be opened or made. Not ENOENT: that would mean the program. */
+export function connectionErrorCode(error: unknown): string {
+  return isOutOfDescriptors(error) ? ((error as NodeJS.ErrnoException).code as string) : 'ECONNREFUSED'
 }
 
 function destroyAtEnd(stream: StreamConnection): void {

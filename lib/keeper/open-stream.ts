@@ -1,6 +1,6 @@
 /**
- * Opens the connections of standard streams, on a system where the keeper connects to the worker. There the
- * command needs an end of the pipe that blocks, and only the end that connects can be had so.
+ * Opens the connections of standard streams, on a system with named pipes where the keeper cannot make them: the
+ * command needs an end that blocks, and without native calls only the end that connects can be had so.
  */
 
 import { closeSync, openSync, writeSync } from 'node:fs'
@@ -21,6 +21,9 @@ export class OpeningConnections implements StreamConnections {
   has(): boolean {
     return true
   }
+
+  /** Nothing is open before `take`. */
+  drop(): void {}
 
   take(connection: number): OpenedStream {
     const { path, secret } = this.#server

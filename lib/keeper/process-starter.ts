@@ -20,7 +20,7 @@ export interface StartRequest
 /** An open connection that becomes a standard stream: as a socket, or as a descriptor of this process. */
 export type StreamConnection = Socket | OpenedStream
 
-/** A connection that the keeper has opened: see `open-stream.ts`. */
+/** A connection that the keeper has opened or made: see `open-stream.ts` and `made-pipes.ts`. */
 export interface OpenedStream {
   readonly descriptor: number
   destroy(): void
@@ -28,10 +28,16 @@ export interface OpenedStream {
 
 /** Where a launch takes its connections from. */
 export interface StreamConnections {
+  /** Makes these connections, so that the worker can connect to them. Throws a system error. */
+  make?(connections: readonly number[]): void
+  /** The worker has connected to them. */
+  madeAreConnected?(connections: readonly number[]): void
   /** Whether the connection of this number is there. */
   has(connection: number): boolean
   /** Removes and returns it. Undefined when it is not there. Throws a system error. */
   take(connection: number): StreamConnection | undefined
+  /** Closes it if it is there: the launch that it is for is over. */
+  drop(connection: number): void
 }
 
 /** One of the two is called, once: `failed` when nothing was started, else `exited` at the exit. */

@@ -95,7 +95,8 @@ send({
   why: cgroup.folder === undefined ? (whyNotBest ?? cgroup.why) : undefined,
   cgroup: cgroup.folder,
   path: stdioServer.path,
-  secret: stdioServer.secret
+  secret: stdioServer.secret,
+  makesPipes: containers?.makePrivatePipe !== undefined
 })
 
 function send(message: KeeperMessage): void {

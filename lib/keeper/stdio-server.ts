@@ -83,6 +83,10 @@ export class StdioServer implements StreamConnections {
     return socket
   }
 
+  drop(connection: number): void {
+    this.take(connection)?.destroy()
+  }
+
   /** Whether the connection of this number has arrived. */
   has(connection: number): boolean {
     return this.#arrived.has(connection)

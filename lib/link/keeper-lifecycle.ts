@@ -202,10 +202,13 @@ export class KeeperLifecycle {
         this.#greeting = message
         this.#stdioServer = new StdioServerAddress(message.path, message.secret)
         if (this.#state === 'starting') this.#state = 'open'
-        this.launches.start(this.#stdioServer)
+        this.launches.start(this.#stdioServer, message.makesPipes === true)
         break
       case 'stdio-server-reopened':
         this.launches.serverReopened(message)
+        break
+      case 'pipes-made':
+        this.launches.pipesMade(message.id)
         break
       case 'spawned':
       case 'failed':

@@ -4,6 +4,7 @@ import { platform } from '../platform/current.js'
 import { connectionHeader } from '../wire/connection-header.js'
 import { encodeEnvironment } from '../wire/framing.js'
 import type { KeeperMessage, LaunchFailure, LaunchRequest } from '../wire/messages.js'
+import { streamPipe } from '../wire/stream-pipe.js'
 import type { KeeperChannel } from './keeper-channel.js'
 import type { KeeperHealthCheck } from './keeper-health-check.js'
 import { nextRequestId } from './sequence-numbers.js'
@@ -19,6 +20,8 @@ export interface LaunchListener {
    * Opens a connection for each piped stream, or listens for it. The first bytes of each are its header.
    */
   connect(path: string, headerOf: (connection: number) => string): void
+  /** The keeper has made a pipe for each of them: connects, and calls `onConnected` when all are connected. */
+  connectToPipes(pipeOf: (connection: number) => string, onConnected: () => void): void
   spawned(pid: number): void
   failed(failure: LaunchFailure): void
   exited(code: number | null, signal: NodeJS.Signals | null): void
@@ -64,6 +67,8 @@ export class LaunchQueue {
   readonly #opening = new Set<number>()
   /** Undefined until the keeper is ready. */
   #server: StdioServerAddress | undefined
+  /** Whether the keeper makes the pipes of each launch. */
+  #keeperMakesPipes = false
   #isReopening = false
   /** The worker's environment that the keeper has, as JSON. */
   #sentEnvironment: string | undefined
@@ -107,8 +112,9 @@ export class LaunchQueue {
   }
 
   /** The keeper is ready. */
-  start(server: StdioServerAddress): void {
+  start(server: StdioServerAddress, makesPipes: boolean): void {
     this.#server = server
+    this.#keeperMakesPipes = makesPipes
     this.sendWaiting()
   }
 
@@ -125,8 +131,19 @@ export class LaunchQueue {
       healthCheck.start()
       channel.sendInBatch({ type: 'launch', id, scope, request: this.#requestOf(order) })
       for (const signal of signals) channel.sendInBatch({ type: 'signal', id, signal })
-      listener.connect(path, (connection) => connectionHeader(secret, connection))
+      if (!this.#keeperMakesPipes)
+        listener.connect(path, (connection) => connectionHeader(secret, connection))
     }
+  }
+
+  /** The keeper has made the pipes of a launch: has them connected, and tells the keeper. */
+  pipesMade(id: number): void {
+    if (this.#server === undefined) return
+    const { path, secret } = this.#server
+    this.#listeners.get(id)?.connectToPipes(
+      (connection) => streamPipe(path, connectionHeader(secret, connection)),
+      () => this.#parts.channel.send({ type: 'pipes-connected', id })
+    )
   }
 
   /** Passes an event of a launch on to its listener. */

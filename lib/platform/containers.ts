@@ -53,6 +53,11 @@ export interface Containers {
   readonly containment: Containment
   /** Why the containment is not the best one of this system. */
   readonly why?: string
+  /**
+   * Makes a named pipe for a single connection, which only this user can open. Returns a descriptor of the end
+   * that listens, for a command to inherit. Throws a system error.
+   */
+  makePrivatePipe?(path: string): number
   /** This process is the keeper of that worker, and a child of it. */
   serve?(worker: number): void
   /** Starts a command. Undefined if that failed: `failed` is called before or after the return. */

@@ -173,6 +173,8 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     const targets = this.#piped.targets(this.#command.stdio)
     const listener: LaunchListener = {
       connect: (path, headerOf) => this.#inContext(() => this.#piped.connect(path, headerOf)),
+      connectToPipes: (pipeOf, onConnected) =>
+        this.#inContext(() => this.#piped.connectToPipes(pipeOf, onConnected)),
       spawned: (pid) => this.#inContext(() => this.#onSpawned(pid)),
       failed: (failure) => this.#inContext(() => this.#onFailed(failure)),
       exited: (code, signal) => this.#inContext(() => this.#onExited(code, signal)),

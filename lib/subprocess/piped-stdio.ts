@@ -97,6 +97,24 @@ export class PipedStdio {
     }
   }
 
+  /** Connects each piped stream to the pipe that the keeper has made for it. */
+  connectToPipes(pipeOf: (connection: number) => string, onConnected: () => void): void {
+    let missing = this.#connections.size
+    const connected = (): void => {
+      missing--
+      if (missing === 0) onConnected()
+    }
+    for (const [socket, connection] of this.#connections) {
+      const pipe = pipeOf(connection)
+      if (socket.destroyed) {
+        // The command gets a stream that has ended.
+        const ended = new Socket().once('connect', () => ended.destroy()).once('close', connected)
+        ended.once('error', ({ code }: NodeJS.ErrnoException) => this.#listener.onConnectionLost(code))
+        ended.connect(pipe)
+      } else socket.connectToPipe(pipe, connected)
+    }
+  }
+
   /** Closes the connections to a keeper that refused the launch. Returns whether they can be made again. */
   resetConnections(): boolean {
     return this.#sockets.every((socket) => socket.resetConnection())

@@ -95,13 +95,22 @@ class BufferedSocket extends RelayedSocket {
    * Connects to the keeper's socket and sends the header, ahead of what the user may have written already.
    */
   connectWith(path: string, header: string): void {
-    this.#path = path
-    this.connect(path)
-    // After resetConnection(), the stream may still wait for data of the previous connection.
-    if (this.readable) this._read(0)
+    this.#connect(path)
     super._write(header, 'latin1', (error) => {
       this.#isHeaderSent = !error
     })
+  }
+
+  /** Connects to the pipe that the keeper has made for this stream alone. */
+  connectToPipe(path: string, onConnected: () => void): void {
+    this.#connect(path)
+    // A stream that is destroyed before has connected, too: a pipe that is there is opened at once.
+    let isOver = false
+    const over = (): void => {
+      if (!isOver) onConnected()
+      isOver = true
+    }
+    this.once('connect', over).once('close', over)
   }
 
   /**
@@ -118,6 +127,13 @@ class BufferedSocket extends RelayedSocket {
     this.#isHeaderSent = false
     this.#bufferedEnd = undefined
     return true
+  }
+
+  #connect(path: string): void {
+    this.#path = path
+    this.connect(path)
+    // After resetConnection(), the stream may still wait for data of the previous connection.
+    if (this.readable) this._read(0)
   }
 
   /** `connect()` calls it to reset the stream. A reset stream that the user has ended would never end. */

@@ -141,6 +141,8 @@ export type WorkerMessage =
   | { type: 'environment'; env: Readonly<Record<string, string>> }
   /** Launches a command. The answer is `spawned`, and later `exited`; or `failed`; or `refused`. */
   | { type: 'launch'; id: number; scope: number; request: LaunchRequest }
+  /** Answers `pipes-made`: the worker has connected to the pipes. */
+  | { type: 'pipes-connected'; id: number }
   /** A stdio connection of a launch failed with this code, or may be lost if there is no code. */
   | { type: 'stdio-lost'; id: number; code?: string | undefined }
   /** The socket file of the stdio server is gone; the answer is `stdio-server-reopened`. */
@@ -178,7 +180,8 @@ export type ListedMessage =
 export type KeeperMessage =
   /**
    * The first message. `why`: why the containment is not the best one of this system. `cgroup` is the directory
-   * of the worker's cgroup. `path` and `secret` are those of the stdio server.
+   * of the worker's cgroup. `path` and `secret` are those of the stdio server. `makesPipes`: the keeper makes the
+   * pipes of each launch and says so (`pipes-made`), and the worker connects.
    */
   | {
       type: 'ready'
@@ -187,12 +190,15 @@ export type KeeperMessage =
       cgroup?: string | undefined
       path: string
       secret: string
+      makesPipes?: boolean
     }
   /** The keeper cannot serve, and exits. */
   | { type: 'start-failed'; why: string }
   /** The new path of the stdio server's socket, or why it could not be opened. */
   | { type: 'stdio-server-reopened'; path: string; why?: undefined }
   | { type: 'stdio-server-reopened'; path?: undefined; why: string }
+  /** The pipes of this launch are there; the answer is `pipes-connected`. */
+  | { type: 'pipes-made'; id: number }
   | { type: 'spawned'; id: number; pid: number }
   | { type: 'failed'; id: number; failure: LaunchFailure }
   /** The worker's rights differ from those at the start of this keeper: the launch is for the next keeper. */

@@ -20,6 +20,7 @@ const emittedCodes = new Set(['EACCES', 'EAGAIN', 'EMFILE', 'ENFILE', 'ENOENT'])
 export function jobContainers(calls: WindowsCalls): Containers {
   return {
     containment: 'job',
+    makePrivatePipe: (path) => calls.makePrivatePipe(path),
     start: (command, events) => start(calls, command, events),
     adopt: (pid) => AdoptedProcesses.adopt(pid, (process) => contain(calls, process))
   }

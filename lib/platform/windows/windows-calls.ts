@@ -4,6 +4,7 @@ import { type CloseWindows, loadCloseWindows } from './close-windows.js'
 import { type ConsoleCalls, loadConsoleCalls } from './console-break.js'
 import { loadCreateProcess } from './create-process.js'
 import { type JobCalls, loadJobCalls } from './job-objects.js'
+import { loadPrivatePipeCalls, type PrivatePipeCalls } from './private-pipes.js'
 import { loadProcessExitCalls, type ProcessExitCalls } from './process-exits.js'
 import { loadProcessHandleCalls, type ProcessHandleCalls } from './process-handles.js'
 import { loadStandardStreamCalls } from './standard-streams.js'
@@ -11,7 +12,12 @@ import { loadStartProcess, type StartProcess } from './start-process.js'
 import { type ListProcesses, loadListProcesses } from './system-processes.js'
 import { type Handle, loadWindowsLibrary } from './windows-library.js'
 
-export interface WindowsCalls extends JobCalls, ProcessHandleCalls, ProcessExitCalls, ConsoleCalls {
+export interface WindowsCalls
+  extends JobCalls,
+    ProcessHandleCalls,
+    ProcessExitCalls,
+    ConsoleCalls,
+    PrivatePipeCalls {
   readonly startProcess: StartProcess
   readonly listProcesses: ListProcesses
   readonly closeWindows: CloseWindows
@@ -32,6 +38,7 @@ export async function loadWindowsCalls(): Promise<WindowsCalls | Error> {
       ...consoles,
       ...loadProcessHandleCalls(library),
       ...loadProcessExitCalls(library),
+      ...loadPrivatePipeCalls(library),
       startProcess: loadStartProcess(library, streams, consoles, createProcess),
       listProcesses: loadListProcesses(library),
       closeWindows: loadCloseWindows(library),

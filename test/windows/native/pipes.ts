@@ -1,40 +1,34 @@
 /** Pipes of a command: its own end, which blocks, and that of the worker. */
 
 import { once } from 'node:events'
-import { createServer, type Socket } from 'node:net'
-import { calls, library } from './calls.js'
+import { closeSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { calls } from './calls.js'
 import { pipeName } from './witness.js'
-
-// winnt.h, fileapi.h
-const GENERIC_READ_WRITE = 0xc000_0000
-const OPEN_EXISTING = 3
 
 export interface PipeEnds {
   /** For a command to inherit. */
   readonly handle: number
+  /** Closes that handle. */
+  readonly close: () => void
   readonly socket: Socket
 }
 
-/** The worker listens on the pipe, and the keeper opens it. */
-export async function openedPipe(): Promise<PipeEnds> {
+/** The keeper makes the pipe, and the worker connects. */
+export async function connectedPipe(): Promise<PipeEnds> {
   const name = pipeName()
-  const server = createServer().listen(name)
-  await once(server, 'listening')
-  const open = library.declare(
-    'intptr_t __stdcall CreateFileW(const char16_t *, uint32_t, uint32_t, void *, uint32_t, uint32_t, intptr_t)'
-  )
-  const handle = open(name, GENERIC_READ_WRITE, 0, null, OPEN_EXISTING, 0, 0)
-  const [socket] = await once(server, 'connection')
-  server.close()
-  return { handle, socket }
+  const descriptor = calls.makePrivatePipe(name)
+  const socket = connect({ path: name, allowHalfOpen: true })
+  await once(socket, 'connect')
+  return { handle: calls.handleOf(descriptor), close: () => closeSync(descriptor), socket }
 }
 
 /** The input of a command that waits until it is closed. */
 export async function openInput(): Promise<{ readonly handle: number; close(): void }> {
-  const { handle, socket } = await openedPipe()
-  const close = (): void => {
-    calls.closeHandle(handle)
+  const { handle, close, socket } = await connectedPipe()
+  const closeBoth = (): void => {
+    close()
     socket.destroy()
   }
-  return { handle, close }
+  return { handle, close: closeBoth }
 }

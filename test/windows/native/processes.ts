@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { suite, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { calls, exitOf, library, type Started, start, startNode } from './calls.js'
-import { openedPipe, openInput } from './pipes.js'
+import { connectedPipe, openInput } from './pipes.js'
 import { program } from './programs.js'
 import { Witness } from './witness.js'
 
@@ -114,7 +114,7 @@ suite('the first signal', () => {
     // The first process under Wine has a console that nobody can join.
     if (isWine) library.declare('int __stdcall FreeConsole()')()
     const input = await openInput()
-    const output = await openedPipe()
+    const output = await connectedPipe()
     const stdio = [input.handle, output.handle, 'ignore'] as const
     // Under Wine 10, Node.js hangs at Ctrl-Break. On Windows, cmd.exe goes on.
     const command = isWine
@@ -127,7 +127,7 @@ suite('the first signal', () => {
     if (isSent) assert.equal(await exit, isWine ? 1 : 9)
     else context.skip('this system cannot send it')
     input.close()
-    calls.closeHandle(output.handle)
+    output.close()
     output.socket.destroy()
     await exit
     assert.equal(calls.sendBreak(command.pid), false)

@@ -3,24 +3,46 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { closeSync } from 'node:fs'
 import { buffer, text } from 'node:stream/consumers'
 import { suite, test } from 'node:test'
 import { calls, library, start, startNode } from './calls.js'
-import { openedPipe } from './pipes.js'
+import { connectedPipe } from './pipes.js'
 import { compiledProgram, program } from './programs.js'
+import { pipeName } from './witness.js'
 
 const HANDLE_FLAG_INHERIT = 1
+// accctrl.h, winnt.h, sddl.h
+const SE_KERNEL_OBJECT = 6
+const DACL_SECURITY_INFORMATION = 4
+const SDDL_REVISION_1 = 1
 const setHandleInformation = library.declare(
   'int __stdcall SetHandleInformation(intptr_t, uint32_t, uint32_t)'
 )
 
-suite('a pipe that the keeper has opened', () => {
+const rightsOf = (handle: number): string => {
+  const query = library.declareIn(
+    'advapi32.dll',
+    'uint32_t __stdcall GetSecurityInfo(intptr_t, int, uint32_t, void *, void *, void *, void *, _Out_ intptr_t *)'
+  )
+  const toText = library.declareIn(
+    'advapi32.dll',
+    'int __stdcall ConvertSecurityDescriptorToStringSecurityDescriptorW(intptr_t, uint32_t, uint32_t, _Out_ str16 *, void *)'
+  )
+  const [descriptor, rights] = [[0], ['']]
+  const dacl = DACL_SECURITY_INFORMATION
+  assert.equal(query(handle, SE_KERNEL_OBJECT, dacl, null, null, null, null, descriptor), 0)
+  library.check('ConvertSecurityDescriptor…', toText(descriptor[0], SDDL_REVISION_1, dacl, rights, null))
+  return rights[0] as string
+}
+
+suite('a pipe that the keeper has made', () => {
   /** Starts Node.js with three pipes. */
   const startWithPipes = async (path: string) => {
-    const [input, output, errors] = [await openedPipe(), await openedPipe(), await openedPipe()]
-    const stdio = [input.handle, output.handle, errors.handle]
-    const { exit } = startNode(path, [], { stdio })
-    for (const handle of stdio) calls.closeHandle(handle)
+    const [input, output, errors] = [await connectedPipe(), await connectedPipe(), await connectedPipe()]
+    const pipes = [input, output, errors]
+    const { exit } = startNode(path, [], { stdio: pipes.map(({ handle }) => handle) })
+    for (const { close } of pipes) close()
     return { exit, stdin: input.socket, stdout: output.socket, stderr: errors.socket }
   }
 
@@ -43,17 +65,16 @@ suite('a pipe that the keeper has opened', () => {
   })
 
   test('ends only with its last holder', async () => {
-    const { handle, socket } = await openedPipe()
-    const ending = start('cmd.exe', ['/c', 'echo one'], { stdio: ['ignore', handle, 'ignore'] })
-    const { handle: input, socket: writer } = await openedPipe()
-    const waiting = start('cmd.exe', ['/q'], { stdio: [input, handle, 'ignore'] })
-    calls.closeHandle(handle)
-    calls.closeHandle(input)
+    const output = await connectedPipe()
+    const ending = start('cmd.exe', ['/c', 'echo one'], { stdio: ['ignore', output.handle, 'ignore'] })
+    const input = await connectedPipe()
+    const waiting = start('cmd.exe', ['/q'], { stdio: [input.handle, output.handle, 'ignore'] })
+    for (const { close } of [output, input]) close()
     await ending.exit
-    const output = text(socket)
-    writer.end('echo two\r\n')
+    const written = text(output.socket)
+    input.socket.end('echo two\r\n')
     await waiting.exit
-    const lines = await output
+    const lines = await written
     assert.match(lines, /one/)
     assert.match(lines, /two/)
   })
@@ -68,18 +89,34 @@ suite('a pipe that the keeper has opened', () => {
   })
 
   test('is inherited by the command that it was made for, and by no other', async () => {
-    const { handle, socket } = await openedPipe()
-    library.check('SetHandleInformation', setHandleInformation(handle, HANDLE_FLAG_INHERIT, 1))
-    const { handle: input, socket: writer } = await openedPipe()
-    const { handle: otherInput, socket: otherWriter } = await openedPipe()
-    const holder = start('cmd.exe', ['/q'], { stdio: [input, handle, 'ignore'] })
-    const other = start('cmd.exe', ['/q'], { stdio: [otherInput, 'ignore', 'ignore'] })
-    for (const each of [handle, input, otherInput]) calls.closeHandle(each)
-    writer.end('echo holds\r\n')
-    assert.match(await text(socket), /holds/)
+    const output = await connectedPipe()
+    library.check('SetHandleInformation', setHandleInformation(output.handle, HANDLE_FLAG_INHERIT, 1))
+    const [input, otherInput] = [await connectedPipe(), await connectedPipe()]
+    const holder = start('cmd.exe', ['/q'], { stdio: [input.handle, output.handle, 'ignore'] })
+    const other = start('cmd.exe', ['/q'], { stdio: [otherInput.handle, 'ignore', 'ignore'] })
+    for (const { close } of [output, input, otherInput]) close()
+    input.socket.end('echo holds\r\n')
+    assert.match(await text(output.socket), /holds/)
     assert.equal(calls.hasEnded(other.process), false)
-    otherWriter.end()
+    otherInput.socket.end()
     await Promise.all([holder.exit, other.exit])
+  })
+})
+
+suite('the name of a pipe', () => {
+  test('can be opened by its user alone, and not even be read by others', async () => {
+    const { handle, close, socket } = await connectedPipe()
+    const rights = rightsOf(handle)
+    close()
+    socket.destroy()
+    assert.match(rights, /^D:P\(A;;(FA|0x1f01ff);;;S-1-5-[0-9-]+\)$/)
+  })
+
+  test('is made once: whoever has it already is not connected to a command', () => {
+    const name = pipeName()
+    const descriptor = calls.makePrivatePipe(name)
+    assert.throws(() => calls.makePrivatePipe(name), { syscall: 'CreateNamedPipeW' })
+    closeSync(descriptor)
   })
 })
 
