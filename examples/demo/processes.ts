@@ -3,7 +3,8 @@
 import { existsSync } from 'node:fs'
 
 /** Whether the system shows processes as Linux does. Else those of the demo report themselves. */
-export const hasProc = existsSync('/proc/self/environ')
+// (Wine shows the files of Linux, but its processes have other pids there.)
+export const hasProc = process.platform !== 'win32' && existsSync('/proc/self/environ')
 
 export const { isAlive, killMarked, memoryKind, pidsOf, rowsOf } = hasProc
   ? await import('./linux-processes.js')
