@@ -85,7 +85,7 @@ export class LaunchRegistry {
     const launch = this.#launches.get(id)
     if (launch === undefined) return
     const { connections } = this.#parts
-    connections.madeAreConnected?.(launch.connections)
+    connections.noteConnected?.(launch.connections)
     launch.startWhenConnected(connections)
   }
 

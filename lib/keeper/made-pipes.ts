@@ -30,7 +30,7 @@ export class MadePipes implements StreamConnections {
     }
   }
 
-  madeAreConnected(connections: readonly number[]): void {
+  noteConnected(connections: readonly number[]): void {
     for (const connection of connections) this.#connected.add(connection)
   }
 

@@ -31,7 +31,7 @@ export interface StreamConnections {
   /** Makes these connections, so that the worker can connect to them. Throws a system error. */
   make?(connections: readonly number[]): void
   /** The worker has connected to them. */
-  madeAreConnected?(connections: readonly number[]): void
+  noteConnected?(connections: readonly number[]): void
   /** Whether the connection of this number is there. */
   has(connection: number): boolean
   /** Removes and returns it. Undefined when it is not there. Throws a system error. */

@@ -104,13 +104,13 @@ class BufferedSocket extends RelayedSocket {
   /** Connects to the pipe that the keeper has made for this stream alone. */
   connectToPipe(path: string, onConnected: () => void): void {
     this.#connect(path)
-    // A stream that is destroyed before has connected, too: a pipe that is there is opened at once.
-    let isOver = false
-    const over = (): void => {
-      if (!isOver) onConnected()
-      isOver = true
+    let isReported = false
+    const report = (): void => {
+      if (!isReported) onConnected()
+      isReported = true
     }
-    this.once('connect', over).once('close', over)
+    // A stream that is destroyed meanwhile has been connected, too: connecting opens the pipe at once.
+    this.once('connect', report).once('close', report)
   }
 
   /**
