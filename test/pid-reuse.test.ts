@@ -7,7 +7,13 @@ import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { suite, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type * as ExternalModule from '../lib/containment/external-processes.js'
+import type * as KnownModule from '../lib/containment/known-processes.js'
+import { compiled } from './harness/compiled.js'
 import { patienceMs } from './harness/patience.js'
+
+const { ExternalProcesses }: typeof ExternalModule = await compiled('containment/external-processes')
+const { KnownProcesses }: typeof KnownModule = await compiled('containment/known-processes')
 
 const [identityProgram, pidProgram] = ['reuse-main', 'number-main'].map((name) =>
   fileURLToPath(new URL(`./harness/${name}.js`, import.meta.url))
@@ -58,4 +64,21 @@ suite('a pid that a process of a scope once had', { skip }, () => {
       assert.equal(stdout, `${expected}\n`, stderr)
     })
   }
+})
+
+test('a group that begins with the pid of a process that was reaped, at that very moment, is not of the scope', (t) => {
+  // Above the highest pid of any system.
+  const pid = 2 ** 22 + 7
+  const known = new KnownProcesses()
+  const external = new ExternalProcesses(known, undefined)
+  external.adopt({ pid, startTick: 5 })
+  known.addGroup(pid, { startTick: 5, session: pid })
+  let questions = 0
+  t.mock.method(process, 'kill', () => {
+    questions++
+    if (questions === 1) throw Object.assign(new Error('gone'), { code: 'ESRCH' })
+    return true
+  })
+  external.reaped(pid)
+  assert.deepEqual([...known.groups.keys()], [])
 })

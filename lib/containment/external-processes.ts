@@ -110,8 +110,9 @@ export class ExternalProcesses {
   /** The process was reaped, maybe some time ago. */
   #forget(pid: number): void {
     this.#known.seen.delete(pid)
-    // A pid is not reused while a group has that number. If a process has the pid, the old group is gone.
-    if (pidExists(pid) || isEmptyGroup(pid)) this.#known.groups.delete(pid)
+    // A pid is not reused while a group has that number. If a process has the pid, the old group is gone. Asked in
+    // this order: a new process may begin a group with that number between the two questions.
+    if (isEmptyGroup(pid) || pidExists(pid)) this.#known.groups.delete(pid)
     this.release(pid)
   }
 
