@@ -29,8 +29,11 @@ interface Making {
   readonly stdio: PipedStdioModule.PipedStdio
   /** The keeper's end of each stream. */
   readonly ends: Promise<readonly [stdin: Socket, stdout: Socket, stderr: Socket]>
-  /** Has the worker connect. Resolves when it has said so, or with the code of the failure. */
-  readonly connect: (from?: number) => Promise<string | undefined>
+  /**
+   * The worker connects. Resolves when all pipes are connected, or with the code of a failure. `extra` is added to the
+   * number of each pipe.
+   */
+  readonly connect: (extra?: number) => Promise<string | undefined>
 }
 
 /** Three pipes. */
@@ -81,16 +84,15 @@ suite('a stream whose pipe the keeper has made', () => {
     assert.equal(await text(stdio.stdout as never), 'output')
   })
 
-  const moments = { before: 0, while: 1 }
-  for (const [moment, order] of Object.entries(moments)) {
+  for (const moment of ['before', 'while']) {
     test(`has ended for the command if it is destroyed ${moment} the worker connects`, async (t) => {
       const { stdio, ends, connect } = await making(t)
       const destroy = (): void => {
         for (const stream of [stdio.stdin, stdio.stdout, stdio.stderr]) stream?.destroy()
       }
-      if (order === 0) destroy()
+      if (moment === 'before') destroy()
       const connected = connect()
-      if (order === 1) destroy()
+      if (moment === 'while') destroy()
       assert.equal(await connected, undefined)
       for (const end of await ends) assert.equal(await text(end), '')
     })
@@ -144,7 +146,7 @@ suite('a launch whose pipes the keeper makes', () => {
     assert.ok(areClosed())
   })
 
-  test('closes them if its scope closes before', () => {
+  test('closes them if its scope closes first', () => {
     const { launches, sent, started, areClosed } = launch((open) => open())
     launches.abandonWaiting(scope)
     launches.pipesConnected(5)

@@ -66,7 +66,7 @@ suite('a pid that a process of a scope once had', { skip }, () => {
   }
 })
 
-test('a group that begins with the pid of a process that was reaped, at that very moment, is not of the scope', (t) => {
+test('a new group does not belong to the scope if it gets the pid of a process that is just being reaped', (t) => {
   // Above the highest pid of any system.
   const pid = 2 ** 22 + 7
   const known = new KnownProcesses()

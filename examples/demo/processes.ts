@@ -2,8 +2,10 @@
 
 import { existsSync } from 'node:fs'
 
-/** Whether the system shows processes as Linux does. Else those of the demo report themselves. */
-// (Wine shows the files of Linux, but its processes have other pids there.)
+/**
+ * Whether the system shows processes as Linux does. If not, those of the demo report themselves. (Wine shows the
+ * files of Linux, too, but its processes have other pids there.)
+ */
 export const hasProc = process.platform !== 'win32' && existsSync('/proc/self/environ')
 
 export const { isAlive, killMarked, memoryKind, pidsOf, rowsOf } = hasProc
