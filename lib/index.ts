@@ -20,6 +20,7 @@ export type { CommandFailure } from './subprocess/command-failure.js'
 export type { CommandStream } from './subprocess/command-stream.js'
 export type { ExecError } from './subprocess/exec-error.js'
 export type { ExecOptions } from './subprocess/exec-options.js'
+export type { SubprocessUsage } from './subprocess/resource-usage.js'
 export type { PromiseWithChild } from './subprocess/spawn-methods.js'
 export type {
   ForkOptions,
@@ -33,6 +34,7 @@ export type { StreamOptions } from './subprocess/stream-options.js'
 export type { Subprocess, SubprocessOf } from './subprocess/subprocess.js'
 export type { TerminationReport } from './subprocess/termination-report.js'
 export type { EndedProcess, LeftFolder } from './wire/messages.js'
+export type { UsageSummary } from './wire/usage.js'
 export type { WorkerHooks, WorkerInfo, WorkerScope } from './wire/worker-info.js'
 
 refuseInPlaceOfKeeper()

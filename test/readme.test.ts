@@ -109,6 +109,12 @@ const blocks: Block[] = [
   },
   { page: 'docs/usage.md', line: 'createGuard', expected: { prints: '2000 bytes\n' } },
   { page: 'docs/usage.md', line: 'capture: true', expected: [['/convert', 200, 'started']] },
+  {
+    page: 'docs/usage-of-resources.md',
+    line: 'resourceUsage()',
+    expected: [['/cost/a.mp4', 200, /^\{"cpuMs":[\d.]+\}$/]],
+    around: routing
+  },
   // The keeper waits 100 ms for the stack, which a busy machine may not deliver in time.
   {
     page: 'docs/options.md',

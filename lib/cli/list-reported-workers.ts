@@ -29,10 +29,12 @@ function keeperFolders(): string[] {
 }
 
 function showWorker({ worker, keeper, containment, scopes }: WorkerStatus): ShownWorker {
-  const unknown = { command: null, memoryBytes: null, note: null, unscoped: [] }
+  const unknown = { command: null, memoryBytes: null, cpuMs: null, note: null, unscoped: [] }
   return { worker, state: 'running', keeper, containment, ...unknown, scopes: scopes.map(showScope) }
 }
 
-function showScope({ scope, state, route, openMs, deadlineInMs, processes }: ScopeStatus): ShownScope {
-  return { scope, state, route: route ?? null, openMs, deadlineInMs: deadlineInMs ?? null, processes }
+function showScope({ route, deadlineInMs, usage, ...status }: ScopeStatus): ShownScope {
+  const { scope, state, openMs, processes } = status
+  const known = { route: route ?? null, openMs, deadlineInMs: deadlineInMs ?? null, usage: usage ?? null }
+  return { scope, state, ...known, processes }
 }

@@ -1,6 +1,7 @@
 /** Lists guarded workers with their processes: asks their keepers, or else reads the marks of processes. */
 
 import { type ProcessStat, platform, type ScopeProcess } from '../platform/current.js'
+import { sumOfUsages } from '../wire/usage.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import { askKeeper, type KeeperAnswer } from './ask-keeper.js'
 import { findWorker } from './locate-worker.js'
@@ -38,7 +39,7 @@ async function show(worker: MarkedWorker, snapshot: MachineSnapshot): Promise<Sh
         ? location.state
         : ('gone' as const),
     command: isRunning ? platform.commandOf(location.stat) : null,
-    memoryBytes: isRunning ? platform.describeProcess(location.stat).memoryBytes : null,
+    ...(isRunning ? ownUsage(location.stat) : { memoryBytes: null, cpuMs: null }),
     keeper: isKept ? keeper.pid : null
   }
   if (isKept && answer?.type === 'answered') {
@@ -65,19 +66,23 @@ function showReported(
   const markedProcesses = [...marked.values()].flat()
   const pidHere = pidTranslator(keeper, markedProcesses, snapshot)
   const listed = new Set<number>()
-  const scopes = reported.map(({ processes, scope, state, route, openMs, deadlineInMs }): ShownScope => {
-    const pids = processes.map(({ pid }) => pidHere(pid)).filter((pid) => pid !== undefined)
-    for (const pid of pids) listed.add(pid)
-    const stats = pids.map(platform.statOf).filter((stat) => stat?.alive === true) as ProcessStat[]
-    return {
-      scope,
-      state,
-      route: route ?? null,
-      openMs,
-      deadlineInMs: deadlineInMs ?? null,
-      processes: inTreeOrder(stats.map((stat) => platform.describeProcess(stat)))
+  const scopes = reported.map(
+    ({ processes, usage, scope, state, route, openMs, deadlineInMs }): ShownScope => {
+      const pids = processes.map(({ pid }) => pidHere(pid)).filter((pid) => pid !== undefined)
+      for (const pid of pids) listed.add(pid)
+      const stats = pids.map(platform.statOf).filter((stat) => stat?.alive === true) as ProcessStat[]
+      return {
+        scope,
+        state,
+        route: route ?? null,
+        openMs,
+        deadlineInMs: deadlineInMs ?? null,
+        // A keeper of an earlier version does not tell.
+        usage: usage ?? null,
+        processes: inTreeOrder(stats.map((stat) => platform.describeProcess(stat)))
+      }
     }
-  })
+  )
   const others = markedProcesses.filter((stat) => !listed.has(stat.pid) && isAlive(stat))
   return { scopes, unscoped: inTreeOrder(others.map((stat) => platform.describeProcess(stat))) }
 }
@@ -88,14 +93,20 @@ function mergeScopes(scopes: readonly ScopeStatus[], others: readonly ScopeStatu
   const merged = scopes.map((status) => {
     const parts = [status, ...others.filter(({ scope }) => scope === status.scope)]
     const openMs = Math.max(...parts.map((part) => part.openMs))
-    return { ...status, openMs, processes: parts.flatMap(({ processes }) => processes) }
+    const usage = sumOfUsages(parts.flatMap((part) => part.usage ?? []))
+    return { ...status, openMs, usage, processes: parts.flatMap(({ processes }) => processes) }
   })
   return [...merged, ...others.filter(({ scope }) => !numbers.has(scope))]
 }
 
 function unknownScope(scope: number, stats: readonly ProcessStat[]): ShownScope {
   const processes = inTreeOrder(stats.filter(isAlive).map((stat) => platform.describeProcess(stat)))
-  return { scope, state: 'unknown', route: null, openMs: null, deadlineInMs: null, processes }
+  return { scope, state: 'unknown', route: null, openMs: null, deadlineInMs: null, usage: null, processes }
+}
+
+function ownUsage(stat: ProcessStat): Pick<ShownWorker, 'memoryBytes' | 'cpuMs'> {
+  const { memoryBytes, cpuMs } = platform.describeProcess(stat)
+  return { memoryBytes, cpuMs }
 }
 
 function noteOn(

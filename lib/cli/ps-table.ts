@@ -1,6 +1,7 @@
 /** Draws the output of `subprocess-guard ps`: workers, their scopes, and the trees of processes. */
 
 import type { ScopeProcess } from '../platform/current.js'
+import type { UsageSummary } from '../wire/usage.js'
 import { duration, size } from './format-units.js'
 import { printable } from './printable.js'
 import { type Branch, branchesOf } from './process-branches.js'
@@ -40,12 +41,21 @@ function formatWorker(worker: ShownWorker, style: LineStyle): string[] {
   return [...lines, ...columnHeadings, ...body]
 }
 
-function workerHeading({ worker, state, command, memoryBytes, keeper, containment }: ShownWorker): string {
+function workerHeading({
+  worker,
+  state,
+  command,
+  memoryBytes,
+  cpuMs,
+  keeper,
+  containment
+}: ShownWorker): string {
   const keeperText = keeper === null ? 'no keeper' : `keeper ${keeper}`
   if (state === 'running') {
     const memory = memoryBytes === null ? [] : [size(memoryBytes)]
+    const cpu = cpuMs === null ? [] : [`cpu ${duration(cpuMs)}`]
     const level = containment === null ? [] : [printable(containment)]
-    return [`worker ${worker}`, ...memory, keeperText, ...level, printable(command ?? '')].join('  ')
+    return [`worker ${worker}`, ...memory, ...cpu, keeperText, ...level, printable(command ?? '')].join('  ')
   }
   if (state === 'elsewhere') {
     return `worker ${worker} in a PID namespace that cannot be seen from here  ${keeperText}`
@@ -55,15 +65,24 @@ function workerHeading({ worker, state, command, memoryBytes, keeper, containmen
     : `left by worker ${worker} (gone): ${keeperText} is about to end it`
 }
 
-function scopeHeading({ scope, state, route, openMs, deadlineInMs }: ShownScope): string {
+function scopeHeading({ scope, state, route, openMs, deadlineInMs, usage }: ShownScope): string {
   const name = scope === 0 ? '  outside requests' : `  scope ${scope}`
   if (state === 'unknown') return name
   const facts = [
     ...(state === 'closing' ? ['closing'] : []),
     `open ${duration(openMs ?? Number.NaN)}`,
-    `deadline ${formatDeadline(deadlineInMs)}`
+    `deadline ${formatDeadline(deadlineInMs)}`,
+    ...(usage === null ? [] : formatUsage(usage))
   ]
   return [name, ...facts, printable(route ?? 'no route')].join('  ')
+}
+
+/** What the scope has used in all: its processes that have ended are not listed any more. */
+function formatUsage({ cpuMs, peakMemoryBytes }: UsageSummary): string[] {
+  return [
+    ...(cpuMs === undefined ? [] : [`cpu ${duration(cpuMs)}`]),
+    ...(peakMemoryBytes === undefined ? [] : [`peak ${size(peakMemoryBytes)}`])
+  ]
 }
 
 function formatDeadline(inMs: number | null): string {

@@ -2,6 +2,7 @@
 
 import type { Containment } from '../containment-level.js'
 import type { ScopeProcess } from '../platform/current.js'
+import type { UsageSummary } from '../wire/usage.js'
 
 /** A scope, as `subprocess-guard ps --json` shows it. */
 export interface ShownScope {
@@ -15,6 +16,8 @@ export interface ShownScope {
   readonly openMs: number | null
   /** The time to its deadline, in ms, negative once that has passed; null without a deadline. */
   readonly deadlineInMs: number | null
+  /** What its processes have used up to now; null when no keeper has answered. */
+  readonly usage: UsageSummary | null
   /** Its living processes. A parent comes before its children. */
   readonly processes: readonly ScopeProcess[]
 }
@@ -29,6 +32,8 @@ export interface ShownWorker {
   readonly command: string | null
   /** Its resident memory, in bytes; null when it is not running here. */
   readonly memoryBytes: number | null
+  /** The processor time that it has used itself, in ms; null when it is not running here. */
+  readonly cpuMs: number | null
   /** Pid of its keeper; null without one. */
   readonly keeper: number | null
   /** How its processes are found; null when its keeper has not answered. */

@@ -4,7 +4,7 @@
  * scope can have started it.
  */
 
-import { type ProcessStat, platform } from '../platform/current.js'
+import { type ProcessStat, type ProcessUsage, platform } from '../platform/current.js'
 import { markName } from '../wire/mark.js'
 import type { KnownProcesses } from './known-processes.js'
 import type { ReleasedMarks } from './released-marks.js'
@@ -127,7 +127,7 @@ export class OrphanAssignment {
   }
 
   /** An orphan was reaped. */
-  reaped(pid: number): void {
+  reaped(pid: number, usage: ProcessUsage | undefined): void {
     const { released, changes, isEmptyGroup } = this.#parts
     const owner = this.#owners.get(pid)
     const numbers = this.#numbers.get(pid) ?? []
@@ -137,6 +137,7 @@ export class OrphanAssignment {
     this.#endedUnread.delete(pid)
     if (typeof owner === 'object') {
       owner.orphans.delete(pid)
+      if (usage !== undefined) owner.usage.add(usage)
       changes.note(owner)
       // A scope that is closing does not live long enough for a number to be reused.
       if (owner.state === 'open') for (const number of numbers) owner.forgetGroupIfEmpty(number, isEmptyGroup)
@@ -174,7 +175,7 @@ export class OrphanAssignment {
     this.#unknown.delete(pid)
     if (isEndedUnread) this.#endedUnread.set(pid, startTick)
     else if (owner === 'unknown') this.#unknown.set(pid, stat)
-    else if (owner !== 'released') owner.orphans.add(pid)
+    else if (owner !== 'released') addOrphan(owner, pid)
   }
 
   #ownerOf(stat: ProcessStat): ScopeRecord | 'unknown' | 'released' {
@@ -190,4 +191,9 @@ export class OrphanAssignment {
     for (const scope of this.#scopes) if (scope.ownsGroupOf(stat)) return scope
     return 'unknown'
   }
+}
+
+function addOrphan({ orphans, leaders, usage }: ScopeRecord, pid: number): void {
+  orphans.add(pid)
+  usage.noteAlive(leaders.size + orphans.size)
 }

@@ -1,8 +1,9 @@
 /** A census finds the processes of each scope. There is one census for each containment level. */
 
 import type { Containment } from '../containment-level.js'
-import type { ProcessStat } from '../platform/current.js'
+import type { ProcessStat, ProcessUsage } from '../platform/current.js'
 import type { EndedProcess, ProcessName } from '../wire/messages.js'
+import type { UsageSummary } from '../wire/usage.js'
 import type { ScopeRecord, TerminateOptions } from './scope-record.js'
 
 /** One process of a scope, as the last scan found it. */
@@ -66,8 +67,11 @@ export interface Census extends Scanner {
   open(scope: ScopeRecord, cgroup?: string): void
   /** A command was started for the scope. `pid` is its leader. */
   leaderStarted(scope: ScopeRecord, pid: number, command: string): void
-  /** The leader has ended and was reaped. The processes that it started may still run. */
-  leaderEnded(scope: ScopeRecord, pid: number): void
+  /**
+   * The leader has ended and was reaped. The processes that it started may still run. `usage` is what it has used
+   * with those that it has waited for, if that is known.
+   */
+  leaderEnded(scope: ScopeRecord, pid: number, usage: ProcessUsage | undefined): void
   /**
    * Releases a command: its leader, the leader's descendants, and what carries the mark of the scope later
    * belong to no scope any more.
@@ -91,6 +95,8 @@ export interface Census extends Scanner {
    * (`marked-processes.ts`).
    */
   hasReleased?(scope: number): boolean
+  /** What the system itself has counted for the scope. Absent where it counts nothing. */
+  usageOf?(scope: ScopeRecord): UsageSummary
   /** The scope is closed. Processes that it still has are survivors. */
   close(scope: ScopeRecord, hasSurvivors: boolean): void
 }

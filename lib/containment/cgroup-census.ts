@@ -5,7 +5,8 @@
  */
 
 import type { Containment } from '../containment-level.js'
-import { platform } from '../platform/current.js'
+import { type ProcessUsage, platform } from '../platform/current.js'
+import { sumOfUsages, type UsageSummary } from '../wire/usage.js'
 import type { Census, Member } from './census.js'
 import type { ScopeCgroups } from './scope-cgroups.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -39,8 +40,8 @@ export class CgroupCensus implements Census {
     this.#others.leaderStarted(scope, pid, command)
   }
 
-  leaderEnded(scope: ScopeRecord, pid: number): void {
-    this.#others.leaderEnded(scope, pid)
+  leaderEnded(scope: ScopeRecord, pid: number, usage: ProcessUsage | undefined): void {
+    this.#others.leaderEnded(scope, pid, usage)
   }
 
   members(scope: ScopeRecord, most = Number.POSITIVE_INFINITY, command?: number): Member[] {
@@ -97,6 +98,10 @@ export class CgroupCensus implements Census {
   releaseExternal(scope: ScopeRecord, pid: number): void {
     this.#moveOut(scope, pid)
     this.#others.releaseExternal(scope, pid)
+  }
+
+  usageOf(scope: ScopeRecord): UsageSummary {
+    return sumOfUsages(this.#cgroups.usagesOf(scope))
   }
 
   close(scope: ScopeRecord, hasSurvivors: boolean): void {

@@ -60,6 +60,7 @@ export class ContainerCensus implements Census {
     scope.addLeader(pid, command)
   }
 
+  /** What the command has used is read from its container, for its descendants are in that, too. */
   leaderEnded(scope: ScopeRecord, pid: number): void {
     scope.leaders.delete(pid)
     scope.commands.leaderEnded(pid, new Map())
@@ -109,7 +110,9 @@ export class ContainerCensus implements Census {
 
   async terminate(scope: ScopeRecord, how: TerminateOptions, command?: number): Promise<EndedProcess[]> {
     const commandOf = (stat: ProcessStat): string => scope.leaders.get(stat.pid) ?? platform.commandOf(stat)
-    return endContainers(() => this.#of(scope, command), how, commandOf)
+    const ended = await endContainers(() => this.#of(scope, command), how, commandOf)
+    this.#closeEmpty(scope)
+    return ended
   }
 
   waitForChange(_scope: ScopeRecord, ms: number): Promise<void> {
@@ -135,11 +138,14 @@ export class ContainerCensus implements Census {
     return container === undefined ? [] : [container]
   }
 
+  /** Closes the containers without a process, after what these have used was added to that of the scope. */
   #closeEmpty(scope: ScopeRecord): void {
     const containers = this.#byScope.get(scope)
     for (const [command, container] of containers ?? []) {
       if (!container.isEmpty()) continue
       containers?.delete(command)
+      const usage = container.usage()
+      if (usage !== undefined) scope.usage.add(usage)
       container.close()
     }
   }

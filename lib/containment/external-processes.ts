@@ -7,6 +7,7 @@
 import { closeSync } from 'node:fs'
 import { isOutOfDescriptors, type NativeCalls, type ProcessStat, platform } from '../platform/current.js'
 import type { ProcessName } from '../wire/messages.js'
+import { ExternalUsage } from './external-usage.js'
 import type { KnownProcesses } from './known-processes.js'
 import { isEmptyGroup, pidExists } from './process-identity.js'
 import { visitTree } from './process-tree.js'
@@ -21,6 +22,7 @@ export class ExternalProcesses {
   readonly #known: KnownProcesses
   readonly #native: NativeCalls | undefined
   readonly #roots = new Map<number, Root>()
+  readonly usage = new ExternalUsage()
   /** When the oldest of them started, in clock ticks since boot; `Infinity` if there never was one. */
   firstTick = Number.POSITIVE_INFINITY
 
@@ -91,6 +93,20 @@ export class ExternalProcesses {
     }
   }
 
+  /** Looks at what the trees have used. Where there are more roots than `most`, at none. */
+  lookAtUsage(most = Number.POSITIVE_INFINITY): void {
+    if (this.#roots.size > most) return
+    try {
+      for (const [pid, { startTick }] of this.#roots) {
+        const stat = platform.statOf(pid)
+        if (stat?.startTick === startTick) this.usage.look(pid, this.#noteTree(stat))
+      }
+    } catch (error) {
+      // A later look catches up.
+      if (!isOutOfDescriptors(error)) throw error
+    }
+  }
+
   /**
    * Forgets those that have ended, as far as that can be told. A scan of all processes finds their
    * descendants anyway.
@@ -121,6 +137,7 @@ export class ExternalProcesses {
     const descriptor = this.#roots.get(pid)?.descriptor
     if (descriptor !== undefined) closeSync(descriptor)
     this.#roots.delete(pid)
+    this.usage.rootEnded(pid)
   }
 
   /** The scope is closed. */
@@ -128,12 +145,16 @@ export class ExternalProcesses {
     for (const pid of [...this.#roots.keys()]) this.release(pid)
   }
 
-  #noteTree(root: ProcessStat): void {
+  /** Notes the living processes of a tree, and returns their pids. */
+  #noteTree(root: ProcessStat): number[] {
+    const pids: number[] = []
     visitTree(root.pid, (pid) => {
       const stat = platform.statOf(pid)
       if (!stat?.alive) return []
+      pids.push(pid)
       this.#known.remember(stat)
       return platform.childrenOf(stat)
     })
+    return pids
   }
 }

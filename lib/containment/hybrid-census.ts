@@ -4,6 +4,7 @@
  * them, as without a subreaper.
  */
 
+import type { ProcessUsage } from '../platform/current.js'
 import type { Census, Member } from './census.js'
 import { MarksCensus, type MarksCensusParts } from './marks-census.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -32,8 +33,8 @@ export class HybridCensus implements Census {
     this.#subreaper.leaderStarted(scope, pid, command)
   }
 
-  leaderEnded(scope: ScopeRecord, pid: number): void {
-    this.#subreaper.leaderEnded(scope, pid)
+  leaderEnded(scope: ScopeRecord, pid: number, usage: ProcessUsage | undefined): void {
+    this.#subreaper.leaderEnded(scope, pid, usage)
   }
 
   members(scope: ScopeRecord, most?: number, command?: number): Member[] {

@@ -5,7 +5,7 @@
  * clears its environment before any scan sees it.
  */
 
-import { type ProcessStat, platform } from '../platform/current.js'
+import { type ProcessStat, type ProcessUsage, platform } from '../platform/current.js'
 import { SharedTask } from '../time/shared-task.js'
 import { markName, workerMarkIn } from '../wire/mark.js'
 import type { Census, Member } from './census.js'
@@ -72,9 +72,9 @@ export class MarksCensus implements Census {
     scope.inspectLeader(pid)
   }
 
-  leaderEnded(scope: ScopeRecord, pid: number): void {
+  leaderEnded(scope: ScopeRecord, pid: number, usage: ProcessUsage | undefined): void {
     scope.groupLeaderEnded(pid)
-    scope.removeLeader(pid, isEmptyGroup)
+    scope.removeLeader(pid, usage, isEmptyGroup)
     if (scope.state === 'open') scope.prune()
   }
 

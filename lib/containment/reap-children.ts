@@ -1,11 +1,13 @@
 /** Reaps the children of the keeper: the commands that it started, and the orphans that it adopted. */
 
-import { type NativeCalls, platform } from '../platform/current.js'
+import { type NativeCalls, type ProcessUsage, platform } from '../platform/current.js'
+import { withoutOwnMemory } from './own-memory.js'
+import { noteReaped } from './reaped-usage.js'
 import type { ScopeRecord } from './scope-record.js'
 
 export interface ExitListener {
   /** The process has ended and was reaped. */
-  exited(code: number | null, signal: NodeJS.Signals | null): void
+  exited(code: number | null, signal: NodeJS.Signals | null, usage: ProcessUsage | undefined): void
 }
 
 // These two are global since a process has only one set of children.
@@ -18,7 +20,7 @@ export const reapedByWaitpid = new Map<number, ExitListener>()
 
 export interface ReaperEvents {
   /** A child that the keeper did not start was reaped. */
-  readonly orphanReaped: (pid: number) => void
+  readonly orphanReaped: (pid: number, usage: ProcessUsage | undefined) => void
   /** A round of reaping is done, after some children have ended. */
   readonly roundDone: () => void
 }
@@ -62,7 +64,7 @@ export class ChildReaper {
     for (const [pid, scope] of this.#uninspected) scope.inspectLeader(pid)
     this.#uninspected.clear()
     if (reapedByNode.size === 0) {
-      // waitpid(-1) costs nothing for living children. But it would also reap the children of Node.
+      // wait4(-1) costs nothing for living children. But it would also reap the children of Node.
       while (this.#reap(-1));
     } else {
       for (const pid of platform.childrenOfMainThread(process.pid))
@@ -103,8 +105,9 @@ export class ChildReaper {
     if (reaped === undefined) return false
     const listener = reapedByWaitpid.get(reaped.pid)
     reapedByWaitpid.delete(reaped.pid)
-    if (listener === undefined) this.#events.orphanReaped(reaped.pid)
-    else listener.exited(reaped.code, reaped.signal)
+    if (reaped.usage !== undefined) noteReaped(reaped.usage)
+    if (listener === undefined) this.#events.orphanReaped(reaped.pid, reaped.usage)
+    else listener.exited(reaped.code, reaped.signal, reaped.usage && withoutOwnMemory(reaped.usage))
     return true
   }
 }

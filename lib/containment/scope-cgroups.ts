@@ -3,6 +3,7 @@
 import { basename, join } from 'node:path'
 import { type Cgroups, type ProcessStat, platform } from '../platform/current.js'
 import { isInScopeCgroup, scopeCgroupName, scopeOfCgroup } from '../wire/cgroup-names.js'
+import type { UsageSummary } from '../wire/usage.js'
 import type { ScopeRecord } from './scope-record.js'
 
 const noPids: ReadonlySet<number> = new Set()
@@ -77,6 +78,11 @@ export class ScopeCgroups {
     // A removed cgroup has ` (deleted)` after its path.
     const [below = ''] = path.slice(at + name.length).split(/[/ ]/, 1)
     return scopeOfCgroup(below)
+  }
+
+  /** What the processes in each cgroup of the scope have used. */
+  usagesOf(scope: ScopeRecord): UsageSummary[] {
+    return this.#of(scope).map((folder) => this.#cgroups.usageOf(folder))
   }
 
   /** Stops the processes of the scope. Resolves with a function that lets them run again. */

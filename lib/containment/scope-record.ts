@@ -1,11 +1,12 @@
 /** What the keeper knows about one scope: its processes, their commands, and how they are to be ended. */
 
 import type { FirstSignalTo } from '../options.js'
-import { isOutOfDescriptors, type NativeCalls, platform } from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, type ProcessUsage, platform } from '../platform/current.js'
 import type { ScopeFolder } from '../wire/messages.js'
 import { CommandRegistry } from './command-registry.js'
 import { ExternalProcesses } from './external-processes.js'
 import { KnownProcesses } from './known-processes.js'
+import { UsageAccount } from './usage-account.js'
 
 /** How the processes of a scope are ended. */
 export interface TerminateOptions {
@@ -43,6 +44,8 @@ export class ScopeRecord extends KnownProcesses {
    * scope is older, and none that these started.
    */
   firstStartTick = Number.POSITIVE_INFINITY
+  /** What its processes have used. */
+  readonly usage = new UsageAccount()
   /** The processes that the keeper did not start: their orphans do not become children of the keeper. */
   readonly external: ExternalProcesses
   state: 'open' | 'closing' | 'closed' = 'open'
@@ -75,6 +78,7 @@ export class ScopeRecord extends KnownProcesses {
    */
   addLeader(pid: number, command: string): void {
     this.leaders.set(pid, command)
+    this.usage.noteAlive(this.leaders.size + this.orphans.size)
   }
 
   /** Notes the start time and group of a leader, so that the processes it leaves behind are recognised. */
@@ -107,9 +111,10 @@ export class ScopeRecord extends KnownProcesses {
     this.addGroup(pid, { startTick, session: pid })
   }
 
-  /** A leader was reaped. `isEmpty` tells whether a group has no process. */
-  removeLeader(pid: number, isEmpty: (group: number) => boolean): void {
-    this.leaders.delete(pid)
+  /** A leader was reaped, and had used so much. `isEmpty` tells whether a group has no process. */
+  removeLeader(pid: number, usage: ProcessUsage | undefined, isEmpty: (group: number) => boolean): void {
+    // What a released command has used is not the scope's.
+    if (this.leaders.delete(pid) && usage !== undefined) this.usage.add(usage)
     // While a group has members, its number cannot be reused; once it is empty, any process may get that
     // number. A scope that is closing ends before that can happen, and may have a thousand leaders: skip the
     // check there.

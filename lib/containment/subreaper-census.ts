@@ -4,7 +4,7 @@
  * costs only as much as the scope's own tree.
  */
 
-import { isOutOfDescriptors, type NativeCalls, platform } from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, type ProcessUsage, platform } from '../platform/current.js'
 import { OrphanAssignment, type OrphanAssignmentParts } from './assign-orphans.js'
 import type { Census, Member } from './census.js'
 import { KnownProcesses } from './known-processes.js'
@@ -60,9 +60,9 @@ export class SubreaperCensus implements Census {
       scopeOf
     })
     this.#reaper = new ChildReaper(native, {
-      orphanReaped: (pid) => {
+      orphanReaped: (pid, usage) => {
         this.#isFresh = false
-        this.#orphans.reaped(pid)
+        this.#orphans.reaped(pid, usage)
       },
       roundDone: () => {
         // The end of a process is reported at once. The scan can wait.
@@ -91,9 +91,9 @@ export class SubreaperCensus implements Census {
     else this.#reaper.inspectLater(scope, pid)
   }
 
-  leaderEnded(scope: ScopeRecord, pid: number): void {
+  leaderEnded(scope: ScopeRecord, pid: number, usage: ProcessUsage | undefined): void {
     this.#leaders.delete(pid)
-    scope.removeLeader(pid, this.#isEmptyGroup)
+    scope.removeLeader(pid, usage, this.#isEmptyGroup)
     this.#released.seen.delete(pid)
     this.#released.forgetGroupIfEmpty(pid, this.#isEmptyGroup)
     if (scope.state === 'open') scope.prune(this.#isEmptyGroup)

@@ -4,7 +4,7 @@
  */
 
 import pTimeout from 'p-timeout'
-import { killTree, type ProcessStat } from '../platform/current.js'
+import { killTree, type ProcessStat, type ProcessUsage } from '../platform/current.js'
 import type { Census, Member } from './census.js'
 import { isEmptyGroup, pidExists, processKey } from './process-identity.js'
 import type { ScopeRecord } from './scope-record.js'
@@ -30,8 +30,8 @@ export class TreeKillCensus implements Census {
     scope.inspectLeader(pid)
   }
 
-  leaderEnded(scope: ScopeRecord, pid: number): void {
-    scope.removeLeader(pid, isEmptyGroup)
+  leaderEnded(scope: ScopeRecord, pid: number, usage: ProcessUsage | undefined): void {
+    scope.removeLeader(pid, usage, isEmptyGroup)
   }
 
   /** A group that outlives its leader is shown as its leader. The number is not given to another process until it is empty. */

@@ -2,6 +2,7 @@
 
 import type { CloseReason } from '../close-reason.js'
 import type { EndedProcess, LeftFolder } from '../wire/messages.js'
+import type { UsageSummary } from '../wire/usage.js'
 
 /** What happened to a scope: why it closed, and how each of its processes ended. */
 export interface ScopeReport {
@@ -18,6 +19,12 @@ export interface ScopeReport {
   readonly processes: readonly EndedProcess[]
   /** The processes among them that could not be ended. */
   readonly survivors: readonly EndedProcess[]
+  /**
+   * What the processes of the scope have used, as far as it is known: what a lost keeper had counted is not. Of
+   * processes that the scope adopted or that the worker started itself, only what was seen in looks at them, about
+   * once per second.
+   */
+  readonly usage: UsageSummary
   /** Directories of the scope (`tempDir()`, `privateTmp`) that could not be removed, and why. */
   readonly leftFolders: readonly LeftFolder[]
 }

@@ -26,6 +26,7 @@ import { warnOfMisspelledOptions } from '../subprocess/warn-of-misspelled-option
 import { milliseconds, ownOf, trueOrFalse } from '../validate-option.js'
 import type { EndedProcess } from '../wire/messages.js'
 import { nameOfChild } from '../wire/name-of-child.js'
+import { sumOfUsages } from '../wire/usage.js'
 import { type DeferredTask, runDeferredTask, runDeferredTasks } from './deferred-tasks.js'
 import { endLateProcess } from './end-late-process.js'
 import { logScopeEnd } from './log-scope-end.js'
@@ -363,6 +364,7 @@ export class Scope extends SpawnMethods {
       closeMs: Math.round(performance.now() - closingAt),
       processes,
       survivors: processes.filter(({ ended }) => ended === 'survived'),
+      usage: sumOfUsages(reports.flatMap((report) => report.usage ?? [])),
       leftFolders
     }
     logScopeEnd(log, report)

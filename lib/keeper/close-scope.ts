@@ -14,6 +14,9 @@ import type { EndedProcess, KeeperMessage, KeeperReport, LeftFolder, ScopeFolder
 import type { KeeperScope } from './keeper-scope.js'
 import type { LaunchRegistry } from './launch-registry.js'
 
+// With more external processes than this, looking at them would delay the first signal.
+const maxLooksAtEnd = 20
+
 export interface ScopeCloserParts {
   readonly census: Census
   readonly launches: LaunchRegistry
@@ -54,7 +57,11 @@ export class ScopeCloser {
   /** Ends the processes of a scope and removes its directories. */
   async end(scope: ScopeRecord): Promise<KeeperReport> {
     const { census, native, unscopedRecord } = this.#parts
+    // Before the processes are gone, but only where it takes no time that the first signal would wait for.
+    scope.external.lookAtUsage(maxLooksAtEnd)
     const processes = (await census.terminate?.(scope, scope)) ?? (await terminate(census, scope, native))
+    scope.usage.noteAlive(processes.length)
+    const usage = scope.usage.total(scope.external.usage.total(), census.usageOf?.(scope))
     this.#reportUnseen(scope)
     scope.state = 'closed'
     const hasSurvivors = processes.some(({ ended }) => ended === 'survived')
@@ -67,7 +74,7 @@ export class ScopeCloser {
     const leftFolders = await removeFolders(scope.folders.filter((folder) => !isKept(folder)))
     // The released commands may have exited already.
     leftFolders.push(...(await this.#keptFolders.removeUnused(scope.number)))
-    return { processes, leftFolders }
+    return { processes, leftFolders, usage }
   }
 
   /** Ends one command with its tree. If its scope is closing, the command ends with the scope. */

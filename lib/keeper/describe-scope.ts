@@ -3,6 +3,7 @@
 import type { Census, Member } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import { platform, type ScopeProcess } from '../platform/current.js'
+import { largerUsage, sumOfUsages, type UsageSummary } from '../wire/usage.js'
 import type { ScopeStatus } from '../wire/worker-status.js'
 import type { KeeperScope } from './keeper-scope.js'
 
@@ -11,6 +12,7 @@ export function statusOf(scope: KeeperScope, census: Census): ScopeStatus | unde
   const { record, opening, openedAt, deadlineInMs } = scope
   const { number, state } = record
   if (state === 'closed') return undefined
+  const processes = describeMembers(record, livingMembers(record, census))
   return {
     scope: number,
     id: opening.id,
@@ -18,7 +20,8 @@ export function statusOf(scope: KeeperScope, census: Census): ScopeStatus | unde
     state,
     openMs: Math.round(performance.now() - openedAt),
     ...(deadlineInMs === undefined ? {} : { deadlineInMs: Math.round(deadlineInMs) }),
-    processes: describeMembers(record, livingMembers(record, census))
+    usage: usageUpToNow(record, processes, census),
+    processes
   }
 }
 
@@ -28,4 +31,20 @@ export function livingMembers(scope: ScopeRecord, census: Census): Member[] {
 
 export function describeMembers(scope: ScopeRecord, members: readonly Member[]): ScopeProcess[] {
   return members.map(({ stat }) => platform.describeProcess(stat, scope.leaders.get(stat.pid)))
+}
+
+/** What the processes of a scope have used, those that have ended and those that are alive. */
+function usageUpToNow(scope: ScopeRecord, living: readonly ScopeProcess[], census: Census): UsageSummary {
+  const { usage, external } = scope
+  const ofLiving = living.map(({ cpuMs, peakMemoryBytes = 0, readBytes = 0, writtenBytes = 0 }) => ({
+    cpuMs,
+    peakMemoryBytes,
+    readBytes,
+    writtenBytes
+  }))
+  usage.noteAlive(living.length)
+  return largerUsage(
+    sumOfUsages([usage.total({}), ...ofLiving]),
+    usage.total(external.usage.total(), census.usageOf?.(scope))
+  )
 }

@@ -1,7 +1,8 @@
 /** Collects what is known of a worker that hangs or has ended, for the log and the hooks. */
 
-import { isOutOfDescriptors } from '../platform/current.js'
+import { isOutOfDescriptors, platform } from '../platform/current.js'
 import type { StackSample } from '../wire/stack-sample.js'
+import { summaryOf } from '../wire/usage.js'
 import type { WorkerInfo } from '../wire/worker-info.js'
 import type { Keeper } from './keeper.js'
 
@@ -13,12 +14,18 @@ export function describeWorker(
 ): WorkerInfo {
   try {
     const scopes = keeper.status().scopes.map(({ scope: _, state: __, ...scope }) => scope)
-    return { worker, ...reason, scopes, unscoped: keeper.unscoped() }
+    return { worker, ...reason, ...usageOfWorker(worker, reason.why), scopes, unscoped: keeper.unscoped() }
   } catch (error) {
     if (!isOutOfDescriptors(error)) throw error
     // A hung worker must be ended, even when no descriptor is left to read its processes.
     return { worker, ...reason, scopes: [], unscoped: [] }
   }
+}
+
+/** The pid of a worker that has ended may belong to another process. */
+function usageOfWorker(worker: number, why: WorkerInfo['why']): Pick<WorkerInfo, 'usage'> {
+  const usage = why === 'hung' ? platform.usageOf(worker) : undefined
+  return usage === undefined ? {} : { usage: summaryOf(usage) }
 }
 
 export function stackInfo(sample: StackSample): Pick<WorkerInfo, 'stack' | 'whyNoStack' | 'route'> {

@@ -45,10 +45,10 @@ export class LaunchRegistry {
         this.#launches.delete(launch.id)
         send({ type: 'failed', id: launch.id, failure })
       },
-      exited: ({ id, scope }, pid, code, signal) => {
+      exited: ({ id, scope }, pid, { code, signal, usage }) => {
         this.#launches.delete(id)
-        census.leaderEnded(scope, pid)
-        send({ type: 'exited', id, code, signal })
+        census.leaderEnded(scope, pid, usage)
+        send({ type: 'exited', id, code, signal, usage })
         onExit(scope.number)
       }
     }

@@ -3,7 +3,7 @@
 import { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import type { FirstSignalTo } from '../options.js'
-import { hasNoDescriptor, isOutOfDescriptors, shortCommand } from '../platform/current.js'
+import { hasNoDescriptor, isOutOfDescriptors, type ProcessUsage, shortCommand } from '../platform/current.js'
 import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
 import type {
   StartEvents,
@@ -24,7 +24,14 @@ const readWithinMs = 1_000
 export interface LaunchEvents {
   spawned(launch: Launch, pid: number): void
   failed(launch: Launch, failure: LaunchFailure): void
-  exited(launch: Launch, pid: number, code: number | null, signal: NodeJS.Signals | null): void
+  exited(launch: Launch, pid: number, exit: ProcessExit): void
+}
+
+/** How a process has ended, and what it has used, as far as that is known. */
+export interface ProcessExit {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly usage: ProcessUsage | undefined
 }
 
 /** A request with its complete environment. */
@@ -161,11 +168,11 @@ export class Launch implements StartEvents {
     this.#events.failed(this, failure)
   }
 
-  exited(code: number | null, signal: NodeJS.Signals | null): void {
+  exited(code: number | null, signal: NodeJS.Signals | null, usage: ProcessUsage | undefined): void {
     if (this.#state.name !== 'running') return
     const { pid } = this.#state.process
     this.#state = { name: 'over' }
-    this.#events.exited(this, pid, code, signal)
+    this.#events.exited(this, pid, { code, signal, usage })
   }
 }
 

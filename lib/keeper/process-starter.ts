@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net'
 import type { ScopeRecord } from '../containment/scope-record.js'
+import type { ProcessUsage } from '../platform/current.js'
 import type { LaunchFailure, LaunchRequest } from '../wire/messages.js'
 
 export interface StartRequest
@@ -43,7 +44,7 @@ export interface StreamConnections {
 /** One of the two is called, once: `failed` when nothing was started, else `exited` at the exit. */
 export interface StartEvents {
   failed(failure: LaunchFailure): void
-  exited(code: number | null, signal: NodeJS.Signals | null): void
+  exited(code: number | null, signal: NodeJS.Signals | null, usage: ProcessUsage | undefined): void
 }
 
 /** A running process. Its pid cannot be reused before `exited` is called. */

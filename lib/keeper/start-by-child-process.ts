@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { reapedByNode } from '../containment/reap-children.js'
+import { usageOfLastReaped } from '../containment/reaped-usage.js'
 import { CgroupError, platform } from '../platform/current.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import type { LaunchFailure } from '../wire/messages.js'
@@ -23,7 +24,7 @@ export const startByChildProcess: StartProcess = (request, events) => {
   child.on('error', () => {})
   child.once('exit', (code, signal) => {
     reapedByNode.delete(pid)
-    events.exited(code, signal)
+    events.exited(code, signal, usageOfLastReaped())
   })
   return { pid, kill: (signal) => void child.kill(signal) }
 }

@@ -14,6 +14,9 @@ import type { StdioServerAddress } from './stdio-server-address.js'
 // kernels (net.core.somaxconn before Linux 5.4), and a connection beyond it fails with EAGAIN.
 const maxOpening = 40
 
+/** How a command has ended, and what it has used, as far as that is known. */
+export type CommandExit = Pick<KeeperMessage & { type: 'exited' }, 'code' | 'signal' | 'usage'>
+
 /** The events of one launch. */
 export interface LaunchListener {
   /**
@@ -24,7 +27,7 @@ export interface LaunchListener {
   connectToPipes(pipeOf: (connection: number) => string, onConnected: () => void): void
   spawned(pid: number): void
   failed(failure: LaunchFailure): void
-  exited(code: number | null, signal: NodeJS.Signals | null): void
+  exited(exit: CommandExit): void
   /**
    * The worker's rights are no longer those that it started the keeper with: launch it at the next keeper.
    */
@@ -158,7 +161,7 @@ export class LaunchQueue {
         this.#answered(message.id)
         break
       case 'exited':
-        this.#take(message.id)?.exited(message.code, message.signal)
+        this.#take(message.id)?.exited(message)
         break
       case 'refused':
         this.#take(message.id)?.refused()

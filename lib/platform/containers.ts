@@ -4,7 +4,7 @@
  */
 
 import type { Containment } from '../containment-level.js'
-import type { ProcessStat } from './platform.js'
+import type { ProcessStat, ProcessUsage } from './platform.js'
 
 /** What to start in a container of its own. */
 export interface ContainedCommand {
@@ -24,7 +24,7 @@ export interface ContainerEvents {
   /** With the fields of the `'error'` event of `child_process`. */
   failed(error: { readonly code: string; readonly errno?: number; readonly message: string }): void
   /** The leader has exited. */
-  exited(code: number | null, signal: NodeJS.Signals | null): void
+  exited(code: number | null, signal: NodeJS.Signals | null, usage: ProcessUsage | undefined): void
 }
 
 /** One command, or one process that was adopted, with everything that it has started. */
@@ -35,6 +35,11 @@ export interface Container {
   members(): ProcessStat[]
   /** Whether none runs. Then the exit of the leader has been reported, too. */
   isEmpty(): boolean
+  /**
+   * What all its processes have used together up to now. The memory is the most that one of them had committed.
+   * Undefined where the system does not tell.
+   */
+  usage(): ProcessUsage | undefined
   /** Asks the processes to end by themselves. Returns whether any of them could be asked. */
   requestEnd(): boolean
   /** Ends all processes. They are gone a moment later. */

@@ -14,6 +14,33 @@ export interface ScopeProcess {
   readonly memoryBytes: number
   /** The processor time that it has used, in ms. */
   readonly cpuMs: number
+  /** The most resident memory that it has had, in bytes. Absent where the system does not tell. */
+  readonly peakMemoryBytes?: number
+  /** What it has read from storage, in bytes. Absent where the system does not tell. */
+  readonly readBytes?: number
+  /** What it has written to storage, in bytes. Absent where the system does not tell. */
+  readonly writtenBytes?: number
+}
+
+/**
+ * What a process has used, with those of its descendants that have ended and were waited for. A number that
+ * the system does not tell is 0.
+ */
+export interface ProcessUsage {
+  /** In user mode, in microseconds. */
+  readonly userUs: number
+  /** In the kernel, in microseconds. */
+  readonly systemUs: number
+  /** The largest resident memory of any one of these processes, in kB (of 1,024 bytes). */
+  readonly maxRssKb: number
+  readonly minorFaults: number
+  readonly majorFaults: number
+  /** Read from storage, in bytes. */
+  readonly readBytes: number
+  /** Written to storage, in bytes. */
+  readonly writtenBytes: number
+  readonly voluntarySwitches: number
+  readonly involuntarySwitches: number
 }
 
 /** One reading of a process: what identifies it, where it is in the process tree, and its state. */
@@ -58,6 +85,8 @@ export interface ReapedChild {
   readonly pid: number
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
+  /** Undefined if it is not known on this machine. */
+  readonly usage: ProcessUsage | undefined
 }
 
 /** A program to start. */
@@ -178,8 +207,21 @@ export interface Cgroups {
    * one of them.
    */
   kill(folder: string): number[]
+  /**
+   * What the processes of a cgroup have used: processor time in ms, and where its controllers tell, the most
+   * processes at a time, and bytes from and to storage.
+   */
+  usageOf(folder: string): CgroupUsage
   /** Removes a cgroup with those below it. Returns false if a process is in one of them. */
   remove(folder: string): boolean
+}
+
+/** What a cgroup tells. The memory of its processes together is not among it: see `UsageSummary`. */
+export interface CgroupUsage {
+  readonly cpuMs?: number
+  readonly peakProcesses?: number
+  readonly readBytes?: number
+  readonly writtenBytes?: number
 }
 
 /** The users, groups and capabilities of one process, held open: they are never those of another process. */
@@ -274,6 +316,13 @@ export interface Platform {
   childrenOf(stat: Pick<ProcessStat, 'pid' | 'threads'>): number[]
   /** The children of a process's main thread, which adopts the orphans. */
   childrenOfMainThread(pid: number): number[]
+  /** What a running process has used. Undefined if it is gone or hidden, or if the system does not tell. */
+  usageOf(pid: number): ProcessUsage | undefined
+  /**
+   * The processor time of all children together that this process has waited for. Undefined where the system
+   * does not tell.
+   */
+  usageOfChildren(): Pick<ProcessUsage, 'userUs' | 'systemUs'> | undefined
   /** Describes a process for people. `knownCommand` as in `commandOf`. */
   describeProcess(stat: ProcessStat, knownCommand?: string): ScopeProcess
   /**

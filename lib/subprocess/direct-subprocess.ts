@@ -3,10 +3,12 @@
 import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { FirstSignalTo } from '../options.js'
+import { platform } from '../platform/current.js'
 import { nameOfChild } from '../wire/name-of-child.js'
 import { endWhenSilent } from './end-output-when-silent.js'
 import { logUnheardError } from './log-unheard-error.js'
 import { overrideMethod, runBefore } from './override-method.js'
+import { resourceUsageOf, type SubprocessUsage } from './resource-usage.js'
 import type { Subprocess } from './subprocess.js'
 import type { SubprocessOwner } from './subprocess-owner.js'
 import { type TerminationReport, terminationReport } from './termination-report.js'
@@ -43,6 +45,8 @@ export function guardDirectChild(
   // 'close' waits for each output, those of pipes above descriptor 2 included.
   const outputs = streams.filter((stream) => stream !== child.stdin)
   let hasExited = false
+  const startedAt = performance.now()
+  let lastUsage: SubprocessUsage | undefined
   const onExit = (): void => {
     if (hasExited) return
     hasExited = true
@@ -90,7 +94,13 @@ export function guardDirectChild(
     },
     onAborted: (error) => child.emit('error', error)
   })
+  const resourceUsage = (): SubprocessUsage | undefined => {
+    const now = pid === undefined || hasExited ? undefined : platform.usageOf(pid)
+    if (now !== undefined) lastUsage = resourceUsageOf(now, performance.now() - startedAt)
+    return lastUsage
+  }
   return Object.assign(child, {
+    resourceUsage,
     terminate,
     [Symbol.asyncDispose]: () => terminate().then(() => {})
   }) as Subprocess

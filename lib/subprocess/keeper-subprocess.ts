@@ -3,12 +3,14 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { Readable, Writable } from 'node:stream'
 import { SubprocessError } from '../errors.js'
-import type { LaunchListener } from '../link/launch-queue.js'
+import type { CommandExit, LaunchListener } from '../link/launch-queue.js'
+import { platform } from '../platform/current.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import { throwInNextTick } from './catch-rethrown-error.js'
 import { ChildProcessWithoutHandle, publishCreated } from './child-process-base.js'
 import { lostConnectionCode, PipedStdio } from './piped-stdio.js'
 import type { Command } from './resolve-command.js'
+import { resourceUsageOf, type SubprocessUsage } from './resource-usage.js'
 import type { Subprocess } from './subprocess.js'
 import type { SubprocessOwner } from './subprocess-owner.js'
 import { type TerminationReport, terminationReport } from './termination-report.js'
@@ -54,6 +56,9 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   /** Called when the process has started, or has failed to. */
   #onStartSettled = (): void => {}
   #hasClosed = false
+  #startedAt = 0
+  /** Set at the exit. */
+  #usage: SubprocessUsage | undefined
 
   /**
    * @internal `extraVariables` is called at each launch. It throws a TypeError for an invalid `privateTmp`.
@@ -138,6 +143,12 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     if (this.#state !== 'over') this.#owner.link.unref()
   }
 
+  resourceUsage(): SubprocessUsage | undefined {
+    if (this.#state !== 'running' || this.pid === undefined) return this.#usage
+    const usage = platform.usageOf(this.pid)
+    return usage && resourceUsageOf(usage, performance.now() - this.#startedAt)
+  }
+
   terminate(): Promise<TerminationReport> {
     this.#termination ??= this.#terminate().finally(() => {
       this.#termination = undefined
@@ -177,7 +188,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
         this.#inContext(() => this.#piped.connectToPipes(pipeOf, onConnected)),
       spawned: (pid) => this.#inContext(() => this.#onSpawned(pid)),
       failed: (failure) => this.#inContext(() => this.#onFailed(failure)),
-      exited: (code, signal) => this.#inContext(() => this.#onExited(code, signal)),
+      exited: (exit) => this.#inContext(() => this.#onExited(exit)),
       refused: () => this.#inContext(() => this.#onRefused())
     }
     const order = this.#command.order(targets)
@@ -195,6 +206,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
 
   #onSpawned(pid: number): void {
     this.pid = pid
+    this.#startedAt = performance.now()
     this.#state = 'running'
     this.#onStartSettled()
     this.#piped.started()
@@ -236,8 +248,9 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     this.#closeWhenComplete()
   }
 
-  #onExited(code: number | null, signal: NodeJS.Signals | null): void {
+  #onExited({ code, signal, usage }: CommandExit): void {
     this.#owner.subprocessEnding()
+    this.#usage = usage && resourceUsageOf(usage, performance.now() - this.#startedAt)
     this.exitCode = code
     this.signalCode = signal
     this.#end()

@@ -2,6 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
+import type { SubprocessUsage } from './resource-usage.js'
 import type { StdioEntry, StdioOption } from './spawn-options.js'
 import type { TerminationReport } from './termination-report.js'
 
@@ -22,6 +23,16 @@ export interface Subprocess<
   stdout: Out
   stderr: Err
   readonly stdio: [In, Out, Err, StreamAbove2, StreamAbove2]
+  /**
+   * What the command has used, with those of its descendants that have ended and were waited for. While it runs,
+   * this reads the process, on Linux only. After the exit, it is what the system has counted. Undefined before
+   * `'spawn'`, and where the system does not tell.
+   *
+   * After the exit of a command with a direct launch, it is what the last call before the exit returned, because
+   * Node.js does not tell more. After the exit, `maxRSS` is 0 (unknown) if it was not more than the memory of the
+   * keeper, about 50,000 kB: Linux counts that as the command's. Without koffi it is always unknown.
+   */
+  resourceUsage(): SubprocessUsage | undefined
   /**
    * Ends the command and its process tree, whether its own process has exited or not. Sends its `killSignal`
    * to the processes that `firstSignalTo` selects, and SIGKILL after the grace period of its scope. Resolves

@@ -2,7 +2,8 @@
 
 import type { Containment } from '../containment-level.js'
 import type { FirstSignalTo } from '../options.js'
-import type { ScopeProcess } from '../platform/current.js'
+import type { ProcessUsage, ScopeProcess } from '../platform/current.js'
+import type { UsageSummary } from './usage.js'
 
 /** Where a standard stream leads: to the connection of this number, the worker's own stream, or nowhere. */
 export type StdioTarget = number | 'inherit' | 'ignore'
@@ -86,6 +87,8 @@ export interface KeeperReport {
   readonly processes: readonly EndedProcess[]
   /** The directories of the scope that could not be removed. */
   readonly leftFolders: readonly LeftFolder[]
+  /** What the processes of the scope have used. Absent if nothing of it is known. */
+  readonly usage?: UsageSummary
 }
 
 /** The properties of a scope. */
@@ -205,7 +208,14 @@ export type KeeperMessage =
   | { type: 'refused'; id: number }
   /** The keeper has found that the worker's rights have changed. */
   | { type: 'retired' }
-  | { type: 'exited'; id: number; code: number | null; signal: NodeJS.Signals | null }
+  /** `usage`: what the command has used, with what it has waited for. */
+  | {
+      type: 'exited'
+      id: number
+      code: number | null
+      signal: NodeJS.Signals | null
+      usage?: ProcessUsage | undefined
+    }
   | ListedMessage
   | { type: 'terminated'; id: number; processes: readonly EndedProcess[] }
   | { type: 'pong' }

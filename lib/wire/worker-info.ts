@@ -1,6 +1,7 @@
 /** The contract of a module of hooks: its exports, and what they are told about a worker. */
 
 import type { ScopeProcess } from '../platform/current.js'
+import type { UsageSummary } from './usage.js'
 
 /** A scope that was open when its worker hung or ended. */
 export interface WorkerScope {
@@ -12,6 +13,8 @@ export interface WorkerScope {
   readonly openMs: number
   /** Time left until the deadline, in ms; negative if it had passed. Absent if there is no deadline. */
   readonly deadlineInMs?: number
+  /** What its processes have used up to now. */
+  readonly usage: UsageSummary
   /** The processes of the scope, before any of them was ended. */
   readonly processes: readonly ScopeProcess[]
 }
@@ -30,6 +33,8 @@ export interface WorkerInfo {
   readonly whyNoStack?: string
   /** The route of the request that blocks the worker. Absent if unknown. */
   readonly route?: string
+  /** What the worker itself has used, with the children that it has waited for. Absent if it has ended, or if the system does not tell. */
+  readonly usage?: UsageSummary
   /** The open scopes of the worker. */
   readonly scopes: readonly WorkerScope[]
   /** Processes that the worker has started outside any scope. */

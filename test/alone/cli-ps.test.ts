@@ -127,7 +127,9 @@ suite('a worker and its keeper', () => {
     const text = lines.join('\n')
     assert.match(
       lines[0] as string,
-      new RegExp(`^worker ${process.pid}  \\d+ MB  keeper ${keeper}  ${containment}  \\S+`)
+      new RegExp(
+        `^worker ${process.pid}  \\d+ MB  cpu [\\d.]+ \\w+.*?  keeper ${keeper}  ${containment}  \\S+`
+      )
     )
     assert.match(text, /\n +PID +AGE +CPU +MEMORY {2}COMMAND\n/)
     assert.equal(lines.filter((line) => /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline /.test(line)).length, 2)
@@ -152,24 +154,56 @@ suite('a worker and its keeper', () => {
 
   test('are an object in the output of --json', () => {
     assert.deepEqual(Object.keys(worker ?? {}), [
-      ...['worker', 'state', 'command', 'memoryBytes', 'keeper', 'containment', 'note', 'scopes', 'unscoped']
+      ...[
+        'worker',
+        'state',
+        'command',
+        'memoryBytes',
+        'cpuMs',
+        'keeper',
+        'containment',
+        'note',
+        'scopes',
+        'unscoped'
+      ]
     ])
     const { keeper, containment } = served.guard
     assert.deepEqual(
-      { ...worker, scopes: [], memoryBytes: 0, command: '' },
+      { ...worker, scopes: [], memoryBytes: 0, cpuMs: 0, command: '' },
       {
-        ...{ worker: process.pid, state: 'running', command: '', memoryBytes: 0, keeper, containment },
+        ...{
+          worker: process.pid,
+          state: 'running',
+          command: '',
+          memoryBytes: 0,
+          cpuMs: 0,
+          keeper,
+          containment
+        },
         ...{ note: null, scopes: [], unscoped: [] }
       }
     )
     assert.ok(Math.abs((worker?.memoryBytes ?? 0) / rss - 1) < 0.3, `${worker?.memoryBytes} and ${rss}`)
     assert.equal(worker?.scopes.length, 2)
     for (const scope of worker?.scopes ?? []) {
-      assert.deepEqual(Object.keys(scope), ['scope', 'state', 'route', 'openMs', 'deadlineInMs', 'processes'])
+      assert.deepEqual(Object.keys(scope), [
+        'scope',
+        'state',
+        'route',
+        'openMs',
+        'deadlineInMs',
+        'usage',
+        'processes'
+      ])
+      assert.ok((scope.usage?.peakProcesses ?? 0) >= scope.processes.length)
       assert.equal(scope.state, 'open')
       assert.ok((scope.openMs ?? -1) >= 0 && (scope.openMs ?? 0) <= busyForMs)
       for (const process of scope.processes) {
-        assert.deepEqual(Object.keys(process), ['pid', 'parent', 'command', 'ageMs', 'memoryBytes', 'cpuMs'])
+        assert.deepEqual(Object.keys(process), [
+          ...['pid', 'parent', 'command', 'ageMs', 'memoryBytes', 'cpuMs'],
+          ...['peakMemoryBytes', 'readBytes', 'writtenBytes']
+        ])
+        assert.ok((process.peakMemoryBytes ?? 0) >= process.memoryBytes)
         assert.equal(process.parent, statOf(process.pid)?.parent)
         // The kernel gives the start time in hundredths of a second.
         assert.ok(process.ageMs >= 0 && process.ageMs <= busyForMs + 20, `${process.ageMs} of ${busyForMs}`)
@@ -181,8 +215,14 @@ suite('a worker and its keeper', () => {
 
   test('are shown with their requests and the time until each deadline', () => {
     const text = lines.join('\n')
-    assert.match(text, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline in 1 h 2\d min {2}GET \/deep\/:id$/m)
-    assert.match(text, /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline none {2}GET \/daemon$/m)
+    assert.match(
+      text,
+      /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline in 1 h 2\d min {2}cpu [\d.]+ s {2}(peak \d+ [kM]B {2})?GET \/deep\/:id$/m
+    )
+    assert.match(
+      text,
+      /^ {2}scope \d+ {2}open \d+\.\d s {2}deadline none {2}cpu [\d.]+ s {2}(peak \d+ [kM]B {2})?GET \/daemon$/m
+    )
     assert.deepEqual(
       worker?.scopes.map(({ route }) => route),
       ['GET /deep/:id', 'GET /daemon']
@@ -349,6 +389,10 @@ suite('the answer of a keeper', () => {
         '  scope 3  closing  open 4 min 10 s  deadline none  no route'
       ],
       [{ ...scope, openMs: 90_000_000 }, '  scope 3  open 1 d 1 h  deadline none  no route'],
+      [
+        { ...scope, usage: { cpuMs: 65_000, peakMemoryBytes: 3e8 } },
+        '  scope 3  open 12.4 s  deadline none  cpu 1 min 5 s  peak 300 MB  no route'
+      ],
       [
         { ...scope, scope: 0, openMs: 7_500_000 },
         '  outside requests  open 2 h 5 min  deadline none  no route'

@@ -11,8 +11,15 @@ export const info: WorkerInfo = {
   stack: 'at block (file:///app.js:1:1)\n    at ümlaut',
   route: 'GET /block',
   scopes: [
-    { id: '1', route: 'GET /block', openMs: 2_100, deadlineInMs: -100, processes: [sleep] },
-    { id: '2', openMs: 10, processes: [] }
+    {
+      id: '1',
+      route: 'GET /block',
+      openMs: 2_100,
+      deadlineInMs: -100,
+      usage: { cpuMs: 10 },
+      processes: [sleep]
+    },
+    { id: '2', openMs: 10, usage: {}, processes: [] }
   ],
   unscoped: [{ ...sleep, pid: 102 }]
 }

@@ -22,6 +22,7 @@ import { environmentOf, environmentTextOf, variableIn } from './process-environm
 import { isSetuid, ownerOf, usersOf } from './process-owner.js'
 import { canDropRights, openRights } from './process-rights.js'
 import { statOf } from './process-stat.js'
+import { usageOf, usageOfChildren } from './process-usage.js'
 import { kernelWaitOf, processorWaitOf } from './process-waits.js'
 import { removeFolder } from './remove-folder.js'
 import { hasDefaultAction } from './signal-disposition.js'
@@ -78,6 +79,8 @@ export const linux: Platform = {
   statOfOwnChild: statOf,
   ticksNow,
   unknownBoot,
+  usageOf,
+  usageOfChildren,
   usersOf,
   variableIn,
   whyNoProcessIsVisible,

@@ -8,6 +8,7 @@ import { signalByPid } from '../posix/signal-by-pid.js'
 import { isEmulated } from './is-emulated.js'
 import { loadInNewGroup } from './new-group.js'
 import { loadPosixSpawn } from './posix-spawn-binding.js'
+import { ResourceUsageBuffer } from './resource-usage-buffer.js'
 
 const PR_SET_CHILD_SUBREAPER = 36 // linux/prctl.h
 const WNOHANG = 1 // linux/wait.h
@@ -28,19 +29,21 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
     const { default: koffi } = await import('koffi')
     const library = koffi.load(null)
     const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)')
-    const waitpid = library.func('int waitpid(int, void *, int)')
+    const wait4 = library.func('int wait4(int, void *, int, void *)')
     const kill = library.func('int kill(int, int)')
     const syscall = library.func('long syscall(long, ...)')
     // In the byte order of the machine.
     const status = new Int32Array(1)
+    const resourceUsage = new ResourceUsageBuffer()
     const errorCode = (): string => codeOf(koffi.errno())
     return {
       becomeOrphanAdopter: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
       ...posixSpawnOf(library),
       inNewGroup: inNewGroupOf(library),
       reap(pid) {
-        const reaped = waitpid(pid, status, WNOHANG)
-        return reaped > 0 ? { pid: reaped, ...exitOf(status[0] as number) } : undefined
+        const reaped = wait4(pid, status, WNOHANG, resourceUsage.buffer)
+        if (reaped <= 0) return undefined
+        return { pid: reaped, ...exitOf(status[0] as number), usage: resourceUsage.read() }
       },
       returnFreedMemory: returnFreedMemoryOf(library),
       groupExists: (group) => kill(-group, 0) === 0 || errorCode() !== 'ESRCH',

@@ -13,7 +13,7 @@ const ownPath = `/proc/${process.pid}/task/${process.pid}/stat`
  * The name in `/proc/<pid>/stat`, and the fields after it, of which the first is the state
  * (proc_pid_stat(5)).
  */
-interface StatFields {
+export interface StatFields {
   readonly name: string
   readonly fields: readonly string[]
 }
@@ -54,7 +54,8 @@ export function isInExec(pid: number): boolean {
   return fields !== undefined && Number(fields[20]) > 0 && fields[23] === '0'
 }
 
-function readStat(pid: number): StatFields | undefined {
+/** Undefined if there is no process with that pid. */
+export function readStat(pid: number): StatFields | undefined {
   const text = readProc(pid === process.pid ? ownPath : `/proc/${pid}/stat`)
   if (text === undefined || text === '') return undefined
   // The name is in brackets and may itself contain brackets and blanks: the last bracket closes it.

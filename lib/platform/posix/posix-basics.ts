@@ -14,6 +14,8 @@ type Common =
   | 'shellCommand'
   | 'socketOf'
   | 'supportsSignal'
+  | 'usageOf'
+  | 'usageOfChildren'
   | 'usesNamedPipes'
   | 'whyNoRelease'
 
@@ -28,6 +30,8 @@ export const posixBasics: Pick<Platform, Common> = {
   shellCommand,
   socketOf: (folder) => join(folder, 'stdio'),
   supportsSignal: () => true,
+  usageOf: () => undefined,
+  usageOfChildren: () => undefined,
   usesNamedPipes: false,
   whyNoRelease: () => undefined
 }

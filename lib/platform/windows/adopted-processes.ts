@@ -1,7 +1,7 @@
 /** A process that this one did not start, with those that it had started before it was adopted. */
 
 import type { Container } from '../containers.js'
-import type { ProcessStat } from '../platform.js'
+import type { ProcessStat, ProcessUsage } from '../platform.js'
 import { childrenOf } from './process-list.js'
 
 /** Each is in a container of its own: what a process has started before cannot join its job. */
@@ -35,6 +35,11 @@ export class AdoptedProcesses implements Container {
 
   isEmpty(): boolean {
     return this.#containers.every((container) => container.isEmpty())
+  }
+
+  /** That of the process itself, with what it has started since. */
+  usage(): ProcessUsage | undefined {
+    return this.#containers[0]?.usage()
   }
 
   requestEnd(): boolean {

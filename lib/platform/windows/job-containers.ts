@@ -4,7 +4,7 @@
  */
 
 import type { ContainedCommand, Container, ContainerEvents, Containers } from '../containers.js'
-import type { ProcessStat } from '../platform.js'
+import type { ProcessStat, ProcessUsage } from '../platform.js'
 import { AdoptedProcesses } from './adopted-processes.js'
 import { statOf } from './process-list.js'
 import type { WindowsCalls } from './windows-calls.js'
@@ -41,8 +41,8 @@ function start(
     events.failed({ code, errno, message })
     return undefined
   }
-  return new JobContainer(calls, job, result.pid, result.process, (code, signal) =>
-    events.exited(code, signal)
+  return new JobContainer(calls, job, result.pid, result.process, (code, signal, usage) =>
+    events.exited(code, signal, usage)
   )
 }
 
@@ -84,6 +84,8 @@ class HeldProcess implements Container {
   isEmpty(): boolean {
     return this.#calls.hasEnded(this.#process)
   }
+
+  usage(): undefined {}
 
   requestEnd(): boolean {
     return this.#calls.closeWindows(new Set([this.pid])) > 0
@@ -133,7 +135,7 @@ class JobContainer implements Container {
       this.#process = undefined
       const code = calls.exitCodeOf(process)
       calls.closeHandle(process)
-      onExit?.(this.#signal === null ? code : null, this.#signal)
+      onExit?.(this.#signal === null ? code : null, this.#signal, this.usage())
     })
   }
 
@@ -144,6 +146,21 @@ class JobContainer implements Container {
 
   isEmpty(): boolean {
     return this.#process === undefined && this.#calls.countActive(this.#job) === 0
+  }
+
+  usage(): ProcessUsage {
+    const { userUs, systemUs, pageFaults, peakProcessBytes } = this.#calls.jobUsage(this.#job)
+    return {
+      userUs,
+      systemUs,
+      maxRssKb: Math.round(peakProcessBytes / 1_024),
+      minorFaults: pageFaults,
+      majorFaults: 0,
+      readBytes: 0,
+      writtenBytes: 0,
+      voluntarySwitches: 0,
+      involuntarySwitches: 0
+    }
   }
 
   requestEnd(): boolean {

@@ -18,10 +18,12 @@ export interface JobUsage {
   readonly active: number
   /** The processes that were ever in the job. */
   readonly total: number
-  /** The processor time of all of them, in ms. */
-  readonly cpuMs: number
-  /** The most memory that they had committed together, in bytes. */
-  readonly peakMemoryBytes: number
+  /** The processor time of all of them, in microseconds. */
+  readonly userUs: number
+  readonly systemUs: number
+  readonly pageFaults: number
+  /** The most memory that one of them had committed, in bytes. */
+  readonly peakProcessBytes: number
 }
 
 export interface JobCalls {
@@ -111,18 +113,21 @@ export function loadJobCalls(library: WindowsLibrary): JobCalls {
     countActive,
     jobUsage(job) {
       queryAccounting(job)
-      const cpu = accounting.readBigInt64LE(0) + accounting.readBigInt64LE(8)
       const { length } = limitsNow
       check(
         'QueryInformationJobObject',
         query(job, JobObjectExtendedLimitInformation, limitsNow, length, null)
       )
-      const peakAt = koffi.offsetof(limitsLayout, 'peakJobMemory')
+      const peakAt = koffi.offsetof(limitsLayout, 'peakProcessMemory')
+      // Times are in units of 100 ns.
+      const microseconds = (at: number): number => Number(accounting.readBigInt64LE(at)) / 10
       return {
         active: accounting.readUInt32LE(40),
         total: accounting.readUInt32LE(36),
-        cpuMs: Number(cpu) / 10_000,
-        peakMemoryBytes: limitsNow.readUIntLE(peakAt, Math.min(pointerBytes, 6))
+        userUs: microseconds(0),
+        systemUs: microseconds(8),
+        pageFaults: accounting.readUInt32LE(32),
+        peakProcessBytes: limitsNow.readUIntLE(peakAt, Math.min(pointerBytes, 6))
       }
     },
     terminateJob: (job, exitCode) => void check('TerminateJobObject', terminate(job, exitCode)),

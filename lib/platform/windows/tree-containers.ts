@@ -51,8 +51,8 @@ function startTree(
   child.on('error', () => {})
   child.once('exit', (code, signal) => {
     tree.hasEnded = true
-    if (tree.isKilled && code === taskkillCode) events.exited(null, 'SIGKILL')
-    else events.exited(code, signal)
+    if (tree.isKilled && code === taskkillCode) events.exited(null, 'SIGKILL', undefined)
+    else events.exited(code, signal, undefined)
   })
   return tree
 }
@@ -79,6 +79,8 @@ abstract class Tree implements Container {
   isEmpty(): boolean {
     return this.hasEnded && !this.#isKilling
   }
+
+  usage(): undefined {}
 
   /** A process without a window cannot be asked by `taskkill`. */
   requestEnd(): boolean {

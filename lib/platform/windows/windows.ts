@@ -88,6 +88,8 @@ export const windows: Platform = {
   supportsSignal,
   ticksNow: () => Date.now(),
   unknownBoot: '',
+  usageOf: unknown,
+  usageOfChildren: unknown,
   usersOf: unknown,
   usesNamedPipes: true,
   variableIn: unknown,

@@ -2,6 +2,7 @@
 
 import type { Cgroups } from '../../platform.js'
 import { cgroupsBelow, freeze, isPopulated, kill, pidsIn, remove, thaw } from './cgroup-folder.js'
+import { usageOf } from './cgroup-usage.js'
 import { insideCgroup, moveToOwnCgroup } from './enter-cgroup.js'
 import { findCgroups } from './find-cgroups.js'
 import { cgroupPathOf } from './own-cgroup.js'
@@ -20,5 +21,6 @@ export const linuxCgroups: Cgroups = {
   freeze,
   thaw,
   kill,
+  usageOf,
   remove
 }

@@ -1,0 +1,54 @@
+/** Adds up what the processes of a scope have used. */
+
+import type { ProcessUsage } from '../platform/current.js'
+import { largerUsage, type UsageSummary } from '../wire/usage.js'
+
+const kilobyte = 1_024
+
+export class UsageAccount {
+  #hasUsage = false
+  #cpuUs = 0
+  #peakMemoryBytes = 0
+  #readBytes = 0
+  #writtenBytes = 0
+  #peakProcesses = 0
+
+  /** A process has ended. Its parent was this process: nobody else counts what it has used. */
+  add({ userUs, systemUs, maxRssKb, readBytes, writtenBytes }: ProcessUsage): void {
+    this.#hasUsage = true
+    this.#cpuUs += userUs + systemUs
+    this.#readBytes += readBytes
+    this.#writtenBytes += writtenBytes
+    this.noteMemory(maxRssKb * kilobyte)
+  }
+
+  /** A process was seen with so much resident memory. */
+  noteMemory(bytes: number): void {
+    if (bytes > this.#peakMemoryBytes) this.#peakMemoryBytes = bytes
+  }
+
+  /** So many processes were seen alive at the same time. */
+  noteAlive(processes: number): void {
+    if (processes > this.#peakProcesses) this.#peakProcesses = processes
+  }
+
+  /**
+   * The sums. `external` is what processes have used that others have waited for. What the system has counted
+   * itself (`counted`) is right where it is more: a process may end without being waited for.
+   */
+  total(external: UsageSummary, counted: UsageSummary = {}): UsageSummary {
+    const own: UsageSummary = this.#hasUsage
+      ? {
+          cpuMs: this.#cpuUs / 1_000 + (external.cpuMs ?? 0),
+          readBytes: this.#readBytes + (external.readBytes ?? 0),
+          writtenBytes: this.#writtenBytes + (external.writtenBytes ?? 0)
+        }
+      : {}
+    const seen = { peakMemoryBytes: this.#peakMemoryBytes, peakProcesses: this.#peakProcesses }
+    return [own, external, counted, ifPositive(seen)].reduce(largerUsage)
+  }
+}
+
+function ifPositive(usage: UsageSummary): UsageSummary {
+  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value > 0))
+}
