@@ -3,6 +3,7 @@
 export const closeReasons = [
   'finished',
   'deadline',
+  'limit',
   'disconnected',
   'shutdown',
   'worker-gone',
@@ -16,6 +17,7 @@ export const closeReasons = [
  * Why a scope closed:
  * - `finished`: the response was sent
  * - `deadline`: the request did not end within its `timeout`
+ * - `limit`: its processes exceeded one of its `limits`
  * - `disconnected`: the client closed the connection before the response was sent
  * - `shutdown`: the server closed and `drain` ran out
  * - `worker-gone`: the worker ended for any reason
@@ -27,4 +29,4 @@ export const closeReasons = [
 export type CloseReason = (typeof closeReasons)[number]
 
 /** The reasons for which the guard, not the handler, answers the request. */
-export type CutReason = Extract<CloseReason, 'deadline' | 'shutdown' | 'keeper-lost'>
+export type CutReason = Extract<CloseReason, 'deadline' | 'limit' | 'shutdown' | 'keeper-lost'>

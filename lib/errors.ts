@@ -1,9 +1,11 @@
 /** All errors of the package: one table of code, HTTP status and message. */
 
 import type { CloseReason } from './close-reason.js'
+import type { ExceededLimit } from './scope-limits.js'
 
 const table = {
   ERR_SUBPROCESS_DEADLINE: { statusCode: 503, message: 'The request did not end within its deadline' },
+  ERR_SUBPROCESS_LIMIT: { statusCode: 503, message: 'The subprocesses of the request exceeded a limit' },
   ERR_SUBPROCESS_SHUTDOWN: { statusCode: 503, message: 'The server is shutting down' },
   ERR_SUBPROCESS_DISCONNECTED: { statusCode: 499, message: 'The client closed the connection' },
   ERR_SUBPROCESS_SCOPE_CLOSED: { statusCode: 503, message: 'The scope of this request is closed' },
@@ -36,6 +38,8 @@ export class SubprocessError extends Error {
   declare expose: boolean
   /** Why the scope closed, if the error was caused by that. */
   declare readonly reason?: CloseReason
+  /** Only with the code `ERR_SUBPROCESS_LIMIT`: the limit, its value, and who exceeded it. */
+  declare readonly exceeded?: ExceededLimit
 
   /** @internal */
   constructor(code: SubprocessErrorCode, detail?: string, cause?: unknown) {

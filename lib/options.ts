@@ -2,6 +2,7 @@
 
 import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
+import { type Limits, limitsOf, noLimits, type ResolvedLimits } from './limit-options.js'
 import {
   captureOf,
   containmentOf,
@@ -54,6 +55,8 @@ export interface RouteGuardOptions {
    * leave their files behind. Default false.
    */
   privateTmp?: boolean
+  /** What the commands may use. Default: no limits. */
+  limits?: Limits
 }
 
 /** Options of the plugin, of the middleware and of `createGuard`. */
@@ -119,6 +122,7 @@ export interface ResolvedRouteOptions {
   readonly killSignal: NodeJS.Signals
   readonly firstSignalTo: FirstSignalTo
   readonly privateTmp: boolean
+  readonly limits: ResolvedLimits
 }
 
 /** The options of a guard after validation. */
@@ -137,7 +141,7 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly containment: Containment
 }
 
-const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp']
+const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'limits']
 const guardNames = [
   ...routeNames,
   'drain',
@@ -155,6 +159,7 @@ const defaults: ResolvedOptions = {
   killSignal: 'SIGTERM',
   firstSignalTo: 'command',
   privateTmp: false,
+  limits: noLimits,
   drainMs: 5_000,
   workerTimeoutMs: undefined,
   hooks: undefined,
@@ -196,7 +201,7 @@ export function resolveRouteOptions(
   if (options === false) return false
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     const wayOut =
-      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo and privateTmp'
+      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo, privateTmp and limits'
     throw new SubprocessOptionError(where, options, wayOut)
   }
   for (const [name, value] of Object.entries(options)) {
@@ -213,7 +218,7 @@ function resolveRouteFields(
   base: ResolvedRouteOptions,
   where: string
 ): ResolvedRouteOptions {
-  const { timeout, grace, killSignal, firstSignalTo, privateTmp } = ownOf(options)
+  const { timeout, grace, killSignal, firstSignalTo, privateTmp, limits } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
     graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
@@ -222,6 +227,7 @@ function resolveRouteFields(
       firstSignalTo === undefined
         ? base.firstSignalTo
         : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
-    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp)
+    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp),
+    limits: limitsOf(`${where}limits`, limits, base.limits)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Answers a request that is cut short, by its deadline, by the shutdown or by the loss of the keeper: with an
- * error, such as the 503 of the deadline, or by cutting off an answer that has begun.
+ * Answers a request that is cut short, by its deadline, by a limit, by the shutdown or by the loss of the keeper:
+ * with an error, such as the 503 of the deadline, or by cutting off an answer that has begun.
  */
 
 import type { ServerResponse } from 'node:http'
@@ -43,7 +43,7 @@ function answerWithError(request: CutShortRequest, reason: CutReason): void {
   lock.onEnd = () => request.resumeEvents()
   void request.openedScope?.close(reason)
   try {
-    request.sendError(lock, scopeClosedError(reason))
+    request.sendError(lock, request.openedScope?.closedError() ?? scopeClosedError(reason))
   } catch (err) {
     request.log('error', { err }, 'could not answer a request that was cut short')
     cutOffAnswer(request, true)

@@ -135,9 +135,9 @@ export class OrphanAssignment {
     this.#numbers.delete(pid)
     this.#unknown.delete(pid)
     this.#endedUnread.delete(pid)
+    if (usage !== undefined) this.#scopeOfEnded(pid, owner)?.usage.add(usage)
     if (typeof owner === 'object') {
       owner.orphans.delete(pid)
-      if (usage !== undefined) owner.usage.add(usage)
       changes.note(owner)
       // A scope that is closing does not live long enough for a number to be reused.
       if (owner.state === 'open') for (const number of numbers) owner.forgetGroupIfEmpty(number, isEmptyGroup)
@@ -147,6 +147,13 @@ export class OrphanAssignment {
       released.seen.delete(pid)
       for (const number of numbers) released.forgetGroupIfEmpty(number, isEmptyGroup)
     }
+  }
+
+  /** A process that was ended with its parent may be reaped before it was assigned. A scan has seen it then. */
+  #scopeOfEnded(pid: number, owner: Owner | undefined): ScopeRecord | undefined {
+    if (owner !== undefined) return typeof owner === 'object' ? owner : undefined
+    for (const scope of this.#scopes) if (scope.seen.has(pid)) return scope
+    return undefined
   }
 
   /** The scopes that may have started an orphan of unknown origin: every scope that is not younger. */

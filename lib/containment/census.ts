@@ -95,6 +95,11 @@ export interface Census extends Scanner {
    * (`marked-processes.ts`).
    */
   hasReleased?(scope: number): boolean
+  /**
+   * The processes of the scope that are known, and their descendants, without a scan of all processes. Absent where
+   * `members` makes none.
+   */
+  knownMembers?(scope: ScopeRecord): Member[]
   /** What the system itself has counted for the scope. Absent where it counts nothing. */
   usageOf?(scope: ScopeRecord): UsageSummary
   /** The scope is closed. Processes that it still has are survivors. */

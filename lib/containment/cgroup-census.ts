@@ -47,13 +47,12 @@ export class CgroupCensus implements Census {
   members(scope: ScopeRecord, most = Number.POSITIVE_INFINITY, command?: number): Member[] {
     const members = this.#others.members(scope, most, command)
     // Commands have no cgroups of their own. The other census knows the commands of its processes.
-    if (command !== undefined || members.length >= most || !this.#cgroups.has(scope)) return members
-    const known = new Set(members.map(({ stat }) => stat.pid))
-    for (const stat of this.#cgroups.processes(scope, known)) {
-      scope.remember(stat)
-      members.push({ stat, isOwnChild: false })
-    }
-    return members
+    if (command !== undefined || members.length >= most) return members
+    return this.#withCgroup(scope, members)
+  }
+
+  knownMembers(scope: ScopeRecord): Member[] {
+    return this.#withCgroup(scope, this.#others.knownMembers?.(scope) ?? this.#others.members(scope))
   }
 
   isEmpty(scope: ScopeRecord, command?: number): boolean {
@@ -107,6 +106,17 @@ export class CgroupCensus implements Census {
   close(scope: ScopeRecord, hasSurvivors: boolean): void {
     this.#others.close(scope, hasSurvivors)
     this.#cgroups.close(scope)
+  }
+
+  /** Adds what is in the cgroup of the scope and not among these members. */
+  #withCgroup(scope: ScopeRecord, members: Member[]): Member[] {
+    if (!this.#cgroups.has(scope)) return members
+    const known = new Set(members.map(({ stat }) => stat.pid))
+    for (const stat of this.#cgroups.processes(scope, known)) {
+      scope.remember(stat)
+      members.push({ stat, isOwnChild: false })
+    }
+    return members
   }
 
   /**

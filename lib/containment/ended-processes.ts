@@ -43,7 +43,14 @@ export class EndedProcesses {
   }
 
   noteAll(members: readonly Member[], signal: NodeJS.Signals, texts: readonly (string | undefined)[]): void {
-    this.#exiting ??= new Set(members.flatMap(({ stat }) => (stat.ending ? [processKey(stat)] : [])))
+    if (this.#exiting === undefined) {
+      this.#exiting = new Set(members.flatMap(({ stat }) => (stat.ending ? [processKey(stat)] : [])))
+      const { usage, external } = this.#scope
+      usage.noteLiving(
+        members.map(({ stat }) => stat),
+        external.usage.endedCpuMs
+      )
+    }
     for (const [index, { stat }] of members.entries()) this.note(stat, signal, texts[index])
   }
 

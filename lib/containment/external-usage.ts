@@ -41,6 +41,11 @@ export class ExternalUsage {
     this.#byRoot.delete(pid)
   }
 
+  /** The processor time that was seen of roots that have ended, in ms. */
+  get endedCpuMs(): number {
+    return cpuOf(this.#ended) / 1_000
+  }
+
   total(): UsageSummary {
     if (!this.#hasAny) return {}
     const sum = [...this.#byRoot.values()].reduce(added, this.#ended)

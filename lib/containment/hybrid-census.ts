@@ -47,6 +47,13 @@ export class HybridCensus implements Census {
     ]
   }
 
+  knownMembers(scope: ScopeRecord): Member[] {
+    const members = this.#subreaper.members(scope)
+    if (!scope.external.hadAny) return members
+    const known = new Set(members.map(({ stat }) => stat.pid))
+    return [...members, ...this.#marks.knownMembers(scope).filter(({ stat }) => !known.has(stat.pid))]
+  }
+
   isEmpty(scope: ScopeRecord, command?: number): boolean {
     if (!this.#subreaper.isEmpty(scope, command)) return false
     return !scope.external.hadAny || this.#marks.isEmpty(scope, command)

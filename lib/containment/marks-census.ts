@@ -82,6 +82,22 @@ export class MarksCensus implements Census {
     return ofCommand(scope, this.#find(scope).members, command)
   }
 
+  knownMembers(scope: ScopeRecord): Member[] {
+    const found = new Map<number, Member>()
+    scope.external.forgetEnded()
+    for (const [root, startTick] of [...scope.seen]) {
+      visitTree(root, (pid) => {
+        const stat = found.has(pid) ? undefined : platform.statOf(pid)
+        if (!stat?.alive || (pid === root && stat.startTick !== startTick)) return []
+        if (this.#released.hasSeen(stat)) return []
+        found.set(pid, { stat, isOwnChild: scope.leaders.has(pid) })
+        scope.remember(stat)
+        return platform.childrenOf(stat)
+      })
+    }
+    return [...found.values()]
+  }
+
   isEmpty(scope: ScopeRecord, command?: number): boolean {
     if (command === undefined && this.knowsLiving(scope)) return false
     const { members, isUnclear } = this.#find(scope)

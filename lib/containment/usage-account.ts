@@ -1,6 +1,6 @@
 /** Adds up what the processes of a scope have used. */
 
-import type { ProcessUsage } from '../platform/current.js'
+import { type ProcessStat, type ProcessUsage, platform, type QuickUsage } from '../platform/current.js'
 import { largerUsage, type UsageSummary } from '../wire/usage.js'
 
 const kilobyte = 1_024
@@ -12,6 +12,8 @@ export class UsageAccount {
   #readBytes = 0
   #writtenBytes = 0
   #peakProcesses = 0
+  /** The most processor time that all of them were seen to have used, in ms. */
+  #seenCpuMs = 0
 
   /** A process has ended. Its parent was this process: nobody else counts what it has used. */
   add({ userUs, systemUs, maxRssKb, readBytes, writtenBytes }: ProcessUsage): void {
@@ -22,9 +24,32 @@ export class UsageAccount {
     this.noteMemory(maxRssKb * kilobyte)
   }
 
+  /** The processor time of those that have ended, in ms. */
+  get endedCpuMs(): number {
+    return this.#cpuUs / 1_000
+  }
+
   /** A process was seen with so much resident memory. */
   noteMemory(bytes: number): void {
     if (bytes > this.#peakMemoryBytes) this.#peakMemoryBytes = bytes
+  }
+
+  /**
+   * Adds up what these living processes use, and what all of the scope have used: `otherCpuMs` is that of ended ones
+   * that are not counted here. Who waits for them later may not tell it.
+   */
+  noteLiving(stats: readonly ProcessStat[], otherCpuMs: number): QuickUsage {
+    let memoryBytes = 0
+    let cpuMs = this.endedCpuMs + otherCpuMs
+    for (const stat of stats) {
+      const usage = platform.quickUsageOf(stat)
+      memoryBytes += usage.memoryBytes
+      cpuMs += usage.cpuMs
+      this.noteMemory(usage.memoryBytes)
+    }
+    this.noteAlive(stats.length)
+    this.#seenCpuMs = Math.max(this.#seenCpuMs, cpuMs)
+    return { memoryBytes, cpuMs }
   }
 
   /** So many processes were seen alive at the same time. */
@@ -44,7 +69,11 @@ export class UsageAccount {
           writtenBytes: this.#writtenBytes + (external.writtenBytes ?? 0)
         }
       : {}
-    const seen = { peakMemoryBytes: this.#peakMemoryBytes, peakProcesses: this.#peakProcesses }
+    const seen = {
+      cpuMs: this.#seenCpuMs,
+      peakMemoryBytes: this.#peakMemoryBytes,
+      peakProcesses: this.#peakProcesses
+    }
     return [own, external, counted, ifPositive(seen)].reduce(largerUsage)
   }
 }

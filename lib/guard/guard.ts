@@ -135,7 +135,7 @@ export class Guard {
   open(options: JobOptions = {}): Scope {
     const { signal: givenSignal, ...times } = ownOf(options)
     const signal = abortSignal('signal', givenSignal)
-    const { timeoutMs, ...settings } = resolveRouteOptions(
+    const { timeoutMs, limits, ...settings } = resolveRouteOptions(
       times,
       this.#options,
       'options'
@@ -143,7 +143,7 @@ export class Guard {
     if (signal?.aborted) throw signal.reason
     const deadline = new JobDeadline(this.#jobDeadlines)
     this.#jobDeadlines.start(deadline, timeoutMs)
-    const scope = this.#openWith(deadline, settings)
+    const scope = this.#openWith(deadline, { ...settings, limits: limits.scope })
     if (signal !== undefined) {
       const close = (): void => void scope.close('closed')
       signal.addEventListener('abort', close, { once: true })
@@ -227,7 +227,7 @@ export class Guard {
 
   #openWith(
     deadline: JobDeadline,
-    settings: Pick<ScopeContext, 'graceMs' | 'killSignal' | 'firstSignalTo' | 'privateTmp'>
+    settings: Pick<ScopeContext, 'graceMs' | 'killSignal' | 'firstSignalTo' | 'privateTmp' | 'limits'>
   ): Scope {
     try {
       deadline.scope = this.openScope({ ...settings, log: this.#log, route: undefined, deadline })

@@ -8,7 +8,6 @@ import type { RouteGuardOptions } from '../options.js'
 import type { Adopt } from '../subprocess/capture.js'
 import { ownOf } from '../validate-option.js'
 import type { Scope } from './scope.js'
-import { scopeClosedError } from './scope-closed-error.js'
 
 /** Options of a scope outside of requests. An option that is left out is that of the guard. */
 export interface JobOptions extends RouteGuardOptions {
@@ -58,7 +57,7 @@ export async function runJob<Result>(
     await scope.close(closeReason)
   }
   if (signal?.aborted && scope.reason === 'closed') throw signal.reason
-  throw scopeClosedError(scope.reason as CloseReason, undefined, cause)
+  throw scope.closedError(cause)
 }
 
 /** Adopts a captured child. A job may still start one after its scope has closed. */
@@ -77,8 +76,8 @@ function isCutShort(scope: Scope, signal: AbortSignal | undefined): boolean {
 
 /** Rejects if the job is cut short, when its scope is closed. */
 async function rejectWhenCutShort(scope: Scope, signal: AbortSignal | undefined): Promise<never> {
-  const { reason } = await scope.closed
-  if (isCutShort(scope, signal)) throw scopeClosedError(reason)
+  await scope.closed
+  if (isCutShort(scope, signal)) throw scope.closedError()
   return new Promise(() => {})
 }
 

@@ -1,9 +1,9 @@
 /** One scope at one keeper: what a subprocess that is started there needs of its scope. */
 
 import type { ChildProcess } from 'node:child_process'
-import type { CloseReason } from '../close-reason.js'
 import { SubprocessError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
+import type { ExceededLimit } from '../scope-limits.js'
 import { endReleasedCommand } from '../subprocess/end-released-command.js'
 import type { EventHold } from '../subprocess/event-hold.js'
 import type { Command } from '../subprocess/resolve-command.js'
@@ -26,6 +26,7 @@ export interface OwningScope {
   /** Resolves when every process of the scope is gone or reported as a survivor. */
   readonly ended: Promise<readonly EndedProcess[]>
   logError(error: Error, child: ChildProcess): void
+  limitExceeded(exceeded: ExceededLimit): void
 }
 
 export class ScopeAtKeeper implements SubprocessOwner {
@@ -72,7 +73,7 @@ export class ScopeAtKeeper implements SubprocessOwner {
   }
 
   errorOf(failure: LaunchFailure, command: Command): Error {
-    return launchError(failure, command, this.link, this.#scope.state.reason)
+    return launchError(failure, command, this.link, this.#scope.state)
   }
 
   logError(error: Error, child: ChildProcess): void {
@@ -104,11 +105,11 @@ function launchError(
   failure: LaunchFailure,
   { file, args }: Command,
   link: KeeperLink,
-  closeReason: CloseReason | undefined
+  state: ScopeState
 ): Error {
   // The scope closed between the call and the start. If it is still open in the worker, the keeper closed it
   // at its deadline.
-  if (failure.code === 'ECANCELED') return scopeClosedError(closeReason ?? 'deadline')
+  if (failure.code === 'ECANCELED') return state.isOpen ? scopeClosedError('deadline') : state.closedError()
   if (failure.code === 'ERR_SUBPROCESS_KEEPER_LOST') {
     if (!link.isOpen) return scopeClosedError('keeper-lost')
     return new SubprocessError(failure.code, 'its socket was removed and could not be replaced yet')

@@ -1,8 +1,10 @@
 /** What a scope is opened with: its settings, its deadline and its keepers. */
 
+import type { CutReason } from '../close-reason.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
+import type { ScopeLimits } from '../scope-limits.js'
 
 export interface ScopeContext {
   readonly graceMs: number
@@ -16,6 +18,8 @@ export interface ScopeContext {
   /** Whether commands get a private directory for temporary files, which is removed with the scope. */
   readonly privateTmp: boolean
   readonly deadline: ScopeDeadline
+  /** Undefined if the keeper has nothing to watch. */
+  readonly limits?: ScopeLimits | undefined
 }
 
 /** The deadline of a scope. */
@@ -26,6 +30,8 @@ export interface ScopeDeadline {
   extend(ms: number): void
   /** Closes the scope now if the deadline has passed. */
   expireIfDue(): void
+  /** Answers the request before the scope closes. Absent outside of requests. */
+  cutShort?(reason: CutReason): void
 }
 
 /** The keepers that a scope can use. Both methods throw `ERR_SUBPROCESS_KEEPER_LOST` if there is none. */

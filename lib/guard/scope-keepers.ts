@@ -75,14 +75,17 @@ export class ScopeKeepers {
 
   #add(link: KeeperLink): ScopeAtKeeper {
     const atKeeper = new ScopeAtKeeper(link, this.#number, this.#scope, this)
+    const { limits } = this.#scope.context
+    if (limits !== undefined)
+      link.onLimitExceeded(this.#number, (exceeded) => this.#scope.limitExceeded(exceeded))
     this.#atKeepers.set(link, atKeeper)
     return atKeeper
   }
 
   get #opening(): ScopeOpening {
     const { id, context } = this.#scope
-    const { route, graceMs, killSignal, firstSignalTo } = context
-    return { id, route, graceMs, killSignal, firstSignalTo, deadlineAt: this.#sharedDeadline }
+    const { route, graceMs, killSignal, firstSignalTo, limits } = context
+    return { id, route, graceMs, killSignal, firstSignalTo, limits, deadlineAt: this.#sharedDeadline }
   }
 
   /** By the clock that worker and keeper share; undefined without a deadline. */

@@ -1,6 +1,7 @@
 /** The report on a closed scope: `close()` and `closed` resolve with it. */
 
 import type { CloseReason } from '../close-reason.js'
+import type { ExceededLimit } from '../scope-limits.js'
 import type { EndedProcess, LeftFolder } from '../wire/messages.js'
 import type { UsageSummary } from '../wire/usage.js'
 
@@ -25,6 +26,8 @@ export interface ScopeReport {
    * once per second.
    */
   readonly usage: UsageSummary
+  /** The limit that was exceeded. Only with the reason `limit`. */
+  readonly exceeded?: ExceededLimit | undefined
   /** Directories of the scope (`tempDir()`, `privateTmp`) that could not be removed, and why. */
   readonly leftFolders: readonly LeftFolder[]
 }

@@ -2,9 +2,10 @@
 
 import type { ChildProcess } from 'node:child_process'
 import type { CloseReason } from '../close-reason.js'
-import { SubprocessOptionError } from '../errors.js'
+import { type SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { platform, type ScopeProcess } from '../platform/current.js'
+import type { ExceededLimit } from '../scope-limits.js'
 import { adoptPending } from '../subprocess/capture.js'
 import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
@@ -32,7 +33,7 @@ import { endLateProcess } from './end-late-process.js'
 import { logScopeEnd } from './log-scope-end.js'
 import { ProcessRegistry } from './process-registry.js'
 import type { ScopeAtKeeper } from './scope-at-keeper.js'
-import { isScopeClosedError, scopeClosedError } from './scope-closed-error.js'
+import { isScopeClosedError } from './scope-closed-error.js'
 import type { KeeperSource, ScopeContext } from './scope-context.js'
 import { ScopeKeepers } from './scope-keepers.js'
 import type { ScopeReport } from './scope-report.js'
@@ -87,7 +88,8 @@ export class Scope extends SpawnMethods {
       processes: this.#processes,
       hold: this.#hold,
       ended: this.#ended,
-      logError: (error, child) => this.logUnheard(error, child)
+      logError: (error, child) => this.logUnheard(error, child),
+      limitExceeded: (exceeded) => this.#limitExceeded(exceeded)
     })
     this.#folders = new TemporaryFolders(() => this.#keepers.withCurrentRights(), context.log)
   }
@@ -262,12 +264,17 @@ export class Scope extends SpawnMethods {
   /** @internal Emits the events that were held back. */
   resumeEvents(): void {
     this.#state.unmuteSignal()
-    this.#hold.end(() => scopeClosedError(this.reason ?? 'closed'))
+    this.#hold.end(() => this.closedError())
   }
 
   /** @internal */
   get hasRunningCommand(): boolean {
     return this.#processes.hasRunningCommand
+  }
+
+  /** @internal The error for whoever used the scope after it had started to close. */
+  closedError(cause?: unknown): SubprocessError {
+    return this.#state.closedError(cause)
   }
 
   /** @internal Whether the scope was opened at this keeper. */
@@ -339,6 +346,14 @@ export class Scope extends SpawnMethods {
     this.#context.log[level](fields, 'a subprocess failed and its error was not handled')
   }
 
+  /** The keeper ends the processes already. */
+  #limitExceeded(exceeded: ExceededLimit): void {
+    if (!this.#state.isOpen) return
+    this.#state.exceeded = exceeded
+    this.#context.deadline.cutShort?.('limit')
+    void this.close('limit')
+  }
+
   /** Ends all processes, runs what was deferred, logs and reports. */
   async #endAll(givenReason: CloseReason): Promise<void> {
     const closingAt = performance.now()
@@ -351,7 +366,9 @@ export class Scope extends SpawnMethods {
     this.#resolveEnded(processes)
     const leftFolders = reports.flatMap((report) => report.leftFolders)
     // The keeper has closed the scope first if the event loop was blocked.
-    const reason = reports.find((report) => report.reason !== undefined)?.reason ?? givenReason
+    const closedByKeeper = reports.find((report) => report.reason !== undefined)
+    const reason = closedByKeeper?.reason ?? givenReason
+    this.#state.exceeded ??= closedByKeeper?.exceeded
     const { log, route } = this.#context
     if (this.#deferred.length > 0) await runDeferredTasks(this.#deferred, log, this.id)
     this.#state.finishClosing(reason)
@@ -365,10 +382,11 @@ export class Scope extends SpawnMethods {
       processes,
       survivors: processes.filter(({ ended }) => ended === 'survived'),
       usage: sumOfUsages(reports.flatMap((report) => report.usage ?? [])),
-      leftFolders
+      leftFolders,
+      ...(reason === 'limit' ? { exceeded: this.#state.exceeded } : {})
     }
     logScopeEnd(log, report)
     this.#resolveClosed(report)
-    this.#hold.destroyUnreadOutputs(() => scopeClosedError(reason))
+    this.#hold.destroyUnreadOutputs(() => this.closedError())
   }
 }

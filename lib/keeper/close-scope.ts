@@ -23,6 +23,8 @@ export interface ScopeCloserParts {
   readonly native: NativeCalls | undefined
   readonly unscopedRecord: UnscopedRecord
   readonly send: (message: KeeperMessage) => void
+  /** A scope begins to close. */
+  readonly onClosing: (scope: ScopeRecord) => void
 }
 
 export class ScopeCloser {
@@ -39,11 +41,9 @@ export class ScopeCloser {
   }
 
   /** Closes a scope once, however often it is called. Resolves when the scope is closed. */
-  close(scope: KeeperScope, reason?: KeeperReport['reason']): Promise<KeeperReport> {
+  close(scope: KeeperScope, cause: Pick<KeeperReport, 'reason' | 'exceeded'> = {}): Promise<KeeperReport> {
     this.beginClosing(scope.record)
-    scope.ending ??= this.end(scope.record).then((report) =>
-      reason === undefined ? report : { ...report, reason }
-    )
+    scope.ending ??= this.end(scope.record).then((report) => ({ ...report, ...cause }))
     return scope.ending
   }
 
@@ -51,6 +51,7 @@ export class ScopeCloser {
   beginClosing(scope: ScopeRecord): void {
     if (scope.state !== 'open') return
     scope.state = 'closing'
+    this.#parts.onClosing(scope)
     this.#parts.launches.abandonWaiting(scope)
   }
 

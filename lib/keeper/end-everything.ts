@@ -17,7 +17,7 @@ export async function endEverything(
   for (const scope of unreported) scope.isReported = true
   // All of them first: an orphan of unknown origin is ended at once when no open scope can have started it.
   for (const { record } of unreported) closer.beginClosing(record)
-  const closing = unreported.map((scope) => closer.close(scope, reason))
+  const closing = unreported.map((scope) => closer.close(scope, { reason }))
   // The search for unscoped processes scans the whole machine. Send the first signals before that.
   await turn()
   await turn()

@@ -4,8 +4,10 @@ import type { Census } from '../containment/census.js'
 import { ContainerCensus } from '../containment/container-census.js'
 import { OrphanAdopter } from '../containment/find-orphan-adopter.js'
 import { ScopeCgroups } from '../containment/scope-cgroups.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
 import { UnscopedRecord } from '../containment/unscoped-record.js'
 import { type Containers, type NativeCalls, platform, type ScopeProcess } from '../platform/current.js'
+import type { ExceededLimit } from '../scope-limits.js'
 import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '../wire/messages.js'
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
@@ -14,6 +16,7 @@ import { createCensus } from './create-census.js'
 import { statusOf } from './describe-scope.js'
 import { endEverything } from './end-everything.js'
 import { LaunchRegistry } from './launch-registry.js'
+import { LimitWatch } from './limit-watch.js'
 import { listProcesses } from './list-scope-processes.js'
 import { MadePipes } from './made-pipes.js'
 import { OpeningConnections } from './open-stream.js'
@@ -97,19 +100,31 @@ export class Keeper {
         : cgroups?.hasPlaces === true
           ? startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal)
           : startProcess
+    const limitWatch = new LimitWatch({
+      census,
+      onExceeded: (scope, exceeded) => this.#limitExceeded(scope, exceeded)
+    })
     const launches = new LaunchRegistry({
       census,
       connections: connectionsOf(parts),
       startProcess: startInScope,
       isWorkerGone,
       send,
+      onStart: (scope) => limitWatch.processStarted(scope),
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
     })
-    const closer = new ScopeCloser({ census, launches, native, unscopedRecord, send })
+    const closer = new ScopeCloser({
+      ...{ census, launches, native, unscopedRecord, send },
+      onClosing: (scope) => limitWatch.remove(scope)
+    })
     this.#launches = launches
     this.#closer = closer
-    this.#scopes = new ScopeRegistry({ census, closer, native, unscopedRecord, workerMark })
-    this.#externals = new ExternalProcessTracker(this.#scopes, census)
+    this.#scopes = new ScopeRegistry({
+      ...{ census, closer, native, unscopedRecord, limitWatch, workerMark }
+    })
+    this.#externals = new ExternalProcessTracker(this.#scopes, census, (scope) =>
+      limitWatch.processStarted(scope)
+    )
     this.#releaser = new ScopeReleaser(census, unscopedRecord, send)
     this.#unscoped = new UnscopedProcesses({ census, closer, unscopedRecord, workerMark, logStrays })
   }
@@ -257,6 +272,16 @@ export class Keeper {
     const scope = this.#scopes.get(number)
     const processes = scope === undefined ? [] : await this.#closer.endCommand(scope, command, killSignal)
     this.#parts.send({ type: 'terminated', id, processes })
+  }
+
+  /** Tells the worker first: it answers the request before it learns what becomes of the commands. */
+  #limitExceeded(record: ScopeRecord, exceeded: ExceededLimit): void {
+    const scope = this.#scopes.get(record.number)
+    if (scope === undefined) return
+    this.#parts.send({ type: 'limit-exceeded', scope: record.number, exceeded })
+    // A grace period would let them take more of what they have taken too much of already.
+    record.killSignal = 'SIGKILL'
+    void this.#closer.close(scope, { reason: 'limit', exceeded })
   }
 
   #close(number: number): void {

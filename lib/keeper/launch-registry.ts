@@ -13,6 +13,8 @@ export interface LaunchRegistryParts {
   readonly startProcess: StartInScope
   readonly isWorkerGone: () => boolean
   readonly send: (message: KeeperMessage) => void
+  /** A command of this scope was started. */
+  readonly onStart: (scope: ScopeRecord) => void
   /** A command of this scope has exited. */
   readonly onExit: (scope: number) => void
 }
@@ -31,12 +33,13 @@ export class LaunchRegistry {
   #lastConnection = 0
 
   constructor(parts: LaunchRegistryParts) {
-    const { census, send, onExit } = parts
+    const { census, send, onStart, onExit } = parts
     this.#parts = parts
     this.#events = {
       spawned: (launch, pid) => {
         launch.scope.commands.started(launch.id, pid, launch.firstSignalTo)
         census.leaderStarted(launch.scope, pid, launch.command)
+        onStart(launch.scope)
         this.#forget(launch)
         send({ type: 'spawned', id: launch.id, pid })
       },

@@ -14,20 +14,24 @@ const shareOfTime = 0.05
 export class ExternalProcessTracker {
   readonly #scopes: ScopeRegistry
   readonly #census: Census
+  readonly #onAdopted: (scope: ScopeRecord) => void
   #rescans: NodeJS.Timeout | undefined
 
-  constructor(scopes: ScopeRegistry, census: Census) {
+  constructor(scopes: ScopeRegistry, census: Census, onAdopted: (scope: ScopeRecord) => void) {
     this.#scopes = scopes
     this.#census = census
+    this.#onAdopted = onAdopted
   }
 
   adopt(scope: ScopeRecord | undefined, { process, command }: WorkerMessage & { type: 'adopt' }): void {
     if (scope === undefined) return
     if (this.#census.adopt !== undefined) {
       this.#census.adopt(scope, process, command.number)
+      this.#onAdopted(scope)
       return
     }
     scope.external.adopt(process)
+    this.#onAdopted(scope)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#rescans ??= setTimeout(() => void this.#rescan(), rescanMs)
   }

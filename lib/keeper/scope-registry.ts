@@ -11,12 +11,14 @@ import { markOf, workerIn } from '../wire/mark.js'
 import type { WorkerMessage } from '../wire/messages.js'
 import type { ScopeCloser } from './close-scope.js'
 import { KeeperScope } from './keeper-scope.js'
+import type { LimitWatch } from './limit-watch.js'
 
 export interface ScopeRegistryParts {
   readonly census: Census
   readonly closer: ScopeCloser
   readonly native: NativeCalls | undefined
   readonly unscopedRecord: UnscopedRecord
+  readonly limitWatch: LimitWatch
   /** The common prefix of the marks of all scopes of the worker. */
   readonly workerMark: string
 }
@@ -35,15 +37,16 @@ export class ScopeRegistry {
   open({ scope: number, opening, isInherited, cgroup }: WorkerMessage & { type: 'open' }): void {
     // A second scope of this number would hide the first, and nothing would end the processes of that one.
     if (this.#scopes.has(number)) return
-    const { census, closer, native, unscopedRecord, workerMark } = this.#parts
+    const { census, closer, native, unscopedRecord, limitWatch, workerMark } = this.#parts
     const record = new ScopeRecord(number, markOf(workerMark, number), opening, native)
-    const onDeadline = (): void => void closer.close(scope, 'deadline')
+    const onDeadline = (): void => void closer.close(scope, { reason: 'deadline' })
     const scope = new KeeperScope(record, opening, this.#deadlines, onDeadline)
     // No process of the scope is older than the worker.
     if (isInherited) record.external.mayExistSince(workerIn(workerMark)?.startTick ?? 0)
     this.#scopes.set(number, scope)
     census.open(record, cgroup)
     unscopedRecord.openMarks.add(record.mark)
+    if (opening.limits !== undefined) limitWatch.add(record, opening.limits)
     // A hung worker may wake up before it is aborted. It must not start anything then.
     if (this.#isEnding) closer.beginClosing(record)
   }

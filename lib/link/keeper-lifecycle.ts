@@ -2,6 +2,7 @@
 
 import type { Containment } from '../containment-level.js'
 import { platform } from '../platform/current.js'
+import type { ExceededLimit } from '../scope-limits.js'
 import { EventLoopTurns } from '../time/event-loop-turns.js'
 import { connectionHeader, watchConnection } from '../wire/connection-header.js'
 import type { KeeperMessage } from '../wire/messages.js'
@@ -39,6 +40,8 @@ export class KeeperLifecycle {
   /** Undefined until the keeper is ready. */
   #stdioServer: StdioServerAddress | undefined
   readonly #onLost = new Set<() => void>()
+  /** By the number of the scope. */
+  readonly #onLimitExceeded = new Map<number, (exceeded: ExceededLimit) => void>()
   readonly #rights = new RightsAtStart()
   readonly #onRetired: () => void
   #isRetired = false
@@ -137,6 +140,11 @@ export class KeeperLifecycle {
     return () => this.#onLost.delete(callback)
   }
 
+  /** Calls back when the processes of this scope have exceeded a limit, before it tells what becomes of them. */
+  onLimitExceeded(scope: number, callback: (exceeded: ExceededLimit) => void): void {
+    this.#onLimitExceeded.set(scope, callback)
+  }
+
   /**
    * Where the watch thread connects to the keeper, and the header it sends. Undefined until the keeper is
    * ready.
@@ -233,6 +241,10 @@ export class KeeperLifecycle {
       case 'closed':
         this.requests.receive(message)
         this.openScopes.delete(message.scope)
+        this.#onLimitExceeded.delete(message.scope)
+        break
+      case 'limit-exceeded':
+        this.#onLimitExceeded.get(message.scope)?.(message.exceeded)
     }
     this.#endIfUnused()
   }

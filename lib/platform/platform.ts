@@ -64,6 +64,10 @@ export interface ProcessStat {
   readonly startTick: number
   /** The processor time that it has used, in clock ticks; 0 where a list of processes does not show it. */
   readonly cpuTicks: number
+  /** The processor time of the children that it has waited for, in clock ticks. Absent where it is not shown. */
+  readonly waitedCpuTicks?: number
+  /** Its resident memory, in pages. Absent where it is not shown. */
+  readonly residentPages?: number
   /** 1 where a list of processes does not show it. */
   readonly threads: number
   /**
@@ -78,6 +82,14 @@ export interface ProcessStat {
    * and becomes a zombie in a moment. True for a zombie too.
    */
   readonly ending: boolean
+}
+
+/** What a process uses, as a look tells it that must not take long. */
+export interface QuickUsage {
+  /** Its resident memory, in bytes. What it shares with others counts for each of them. */
+  readonly memoryBytes: number
+  /** The processor time of the process and of what it has waited for, in ms. */
+  readonly cpuMs: number
 }
 
 /** A child that has ended, and how (wait(2)). */
@@ -316,6 +328,15 @@ export interface Platform {
   childrenOf(stat: Pick<ProcessStat, 'pid' | 'threads'>): number[]
   /** The children of a process's main thread, which adopts the orphans. */
   childrenOfMainThread(pid: number): number[]
+  /** What a process uses, from what was read with its `stat` if that tells. */
+  quickUsageOf(stat: ProcessStat): QuickUsage
+  /**
+   * The resident memory of a process, in bytes, where what is shared by n processes counts as an n-th for each.
+   * It may take milliseconds. Undefined where the system does not tell.
+   */
+  proportionalMemoryOf(pid: number): number | undefined
+  /** How many threads there are on this machine, as a cheap hint. Undefined where it is not cheap to tell. */
+  countThreads(): number | undefined
   /** What a running process has used. Undefined if it is gone or hidden, or if the system does not tell. */
   usageOf(pid: number): ProcessUsage | undefined
   /**

@@ -3,6 +3,7 @@
 import type { Containment } from '../containment-level.js'
 import type { FirstSignalTo } from '../options.js'
 import type { ProcessUsage, ScopeProcess } from '../platform/current.js'
+import type { ExceededLimit, ScopeLimits } from '../scope-limits.js'
 import type { UsageSummary } from './usage.js'
 
 /** Where a standard stream leads: to the connection of this number, the worker's own stream, or nowhere. */
@@ -82,7 +83,9 @@ export interface EndedProcess {
 /** What the keeper found and did when it closed a scope. */
 export interface KeeperReport {
   /** Why the keeper closed the scope itself. Absent if the worker asked for it. */
-  readonly reason?: 'deadline' | 'worker-hung' | 'worker-gone'
+  readonly reason?: 'deadline' | 'limit' | 'worker-hung' | 'worker-gone'
+  /** Only with the reason `limit`. */
+  readonly exceeded?: ExceededLimit
   /** The processes that were alive when the scope closed. */
   readonly processes: readonly EndedProcess[]
   /** The directories of the scope that could not be removed. */
@@ -102,6 +105,7 @@ export interface ScopeOpening {
   readonly firstSignalTo?: FirstSignalTo
   /** In ms of the shared clock (`time/shared-clock.ts`). Undefined for no deadline. */
   readonly deadlineAt?: number | undefined
+  readonly limits?: ScopeLimits | undefined
 }
 
 /** How the keeper treats the worker itself. */
@@ -219,6 +223,8 @@ export type KeeperMessage =
   | ListedMessage
   | { type: 'terminated'; id: number; processes: readonly EndedProcess[] }
   | { type: 'pong' }
+  /** The processes of a scope have exceeded a limit: the keeper ends them. */
+  | { type: 'limit-exceeded'; scope: number; exceeded: ExceededLimit }
   /** Asks which process adopts the worker's orphans; the answer is `adopter`. */
   | { type: 'find-adopter' }
   /** A line for the worker's log. */

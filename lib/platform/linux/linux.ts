@@ -24,6 +24,7 @@ import { canDropRights, openRights } from './process-rights.js'
 import { statOf } from './process-stat.js'
 import { usageOf, usageOfChildren } from './process-usage.js'
 import { kernelWaitOf, processorWaitOf } from './process-waits.js'
+import { countThreads, proportionalMemoryOf, quickUsageOf } from './quick-usage.js'
 import { removeFolder } from './remove-folder.js'
 import { hasDefaultAction } from './signal-disposition.js'
 import { whyNoProcessIsVisible, whyUnsupported, whyUnsupportedSystem } from './why-unsupported.js'
@@ -44,6 +45,7 @@ export const linux: Platform = {
   cgroups: linuxCgroups,
   commandIn,
   commandOf,
+  countThreads,
   cwdPathOf,
   defaultPath,
   describeProcess,
@@ -69,7 +71,9 @@ export const linux: Platform = {
   pidNamespaceOf,
   pidsInNamespaces,
   processorWaitOf,
+  proportionalMemoryOf,
   protectedFirst,
+  quickUsageOf,
   readAhead: undefined,
   removeFolder,
   scanLevel: 'marks',

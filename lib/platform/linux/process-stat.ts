@@ -36,6 +36,8 @@ export function statOf(pid: number): ProcessStat | undefined {
     session: Number(fields[3]),
     startTick: Number(fields[19]),
     cpuTicks: Number(fields[11]) + Number(fields[12]),
+    waitedCpuTicks: Number(fields[13]) + Number(fields[14]),
+    residentPages: Number(fields[21]),
     threads,
     // Where the kernel has put the program's code (start, end) and its stack.
     image: `${fields[23]} ${fields[24]} ${fields[25]}`,

@@ -5,6 +5,8 @@ import type { Platform } from '../platform.js'
 import { shellCommand } from './shell-command.js'
 
 type Common =
+  | 'countThreads'
+  | 'proportionalMemoryOf'
   | 'findsProcessesByMark'
   | 'folderOf'
   | 'hasSessions'
@@ -21,12 +23,14 @@ type Common =
 
 export const posixBasics: Pick<Platform, Common> = {
   canPassOn: () => true,
+  countThreads: () => undefined,
   findsProcessesByMark: true,
   folderOf: dirname,
   hasSessions: true,
   // The kernel gives an orphan another parent.
   isParentGone: (parent) => process.ppid !== parent,
   neutralFolder: '/',
+  proportionalMemoryOf: () => undefined,
   shellCommand,
   socketOf: (folder) => join(folder, 'stdio'),
   supportsSignal: () => true,

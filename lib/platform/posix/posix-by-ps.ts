@@ -62,6 +62,7 @@ export const posixByPs: Platform = {
   pidsInNamespaces: (pid) => [pid],
   processorWaitOf: () => undefined,
   protectedFirst,
+  quickUsageOf: describeProcess,
   readAhead,
   removeFolder,
   scanLevel: 'tree',

@@ -39,6 +39,7 @@ export const windows: Platform = {
   childrenOfMainThread: (pid) => childrenOf({ pid }),
   commandIn: unknown,
   commandOf,
+  countThreads: unknown,
   cwdPathOf: () => process.cwd(),
   // Only the keeper of other systems looks for programs by itself.
   defaultPath: () => '',
@@ -75,7 +76,9 @@ export const windows: Platform = {
   pidNamespaceOf: () => '0',
   pidsInNamespaces: (pid) => [pid],
   processorWaitOf: unknown,
+  proportionalMemoryOf: unknown,
   protectedFirst: (places) => [...places],
+  quickUsageOf: describeProcess,
   readAhead: undefined,
   removeFolder,
   scanLevel: 'tree',

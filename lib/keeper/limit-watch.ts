@@ -1,0 +1,198 @@
+/** Watches the scopes that have limits: looks at what their processes use, and reports a limit that is exceeded. */
+
+import { freemem } from 'node:os'
+import type { Census, Member } from '../containment/census.js'
+import type { ScopeRecord } from '../containment/scope-record.js'
+import { isOutOfDescriptors, platform } from '../platform/current.js'
+import type { ExceededLimit, ScopeLimits } from '../scope-limits.js'
+import {
+  fullHeadroom,
+  type Headroom,
+  headroomOf,
+  longestPauseMs,
+  pauseUntilNextLook,
+  shortestPauseMs
+} from './look-rhythm.js'
+import { exceededLimit, lookAt } from './scope-look.js'
+
+// How often the figures of the machine are read, in ms. One reading takes some hundredths of a ms.
+const tickMs = 50
+// The share of a processor that all looks may take which nothing has called for.
+const calmShare = 0.02
+// The share that looks at a single scope may take when a limit is near.
+const urgentShare = 0.2
+// The share that searches among all processes of the machine may take.
+const searchShare = 0.05
+const shortestSearchPauseMs = 100
+
+interface Watched {
+  readonly limits: ScopeLimits
+  headroom: Headroom
+  pauseMs: number
+  /** By `performance.now()`. `Infinity` while no process runs or a look is under way. */
+  dueAt: number
+  /** How long the last look took, in ms. */
+  lookMs: number
+  searchedAt: number
+  searchMs: number
+}
+
+export interface LimitWatchParts {
+  readonly census: Census
+  readonly onExceeded: (scope: ScopeRecord, exceeded: ExceededLimit) => void
+}
+
+export class LimitWatch {
+  readonly #parts: LimitWatchParts
+  readonly #watched = new Map<ScopeRecord, Watched>()
+  #timer: NodeJS.Timeout | undefined
+  /** The figures of the machine at the last look at all scopes. */
+  #freeBytes = 0
+  #threads = 0
+  /** When figures of the machine may call for a look at all scopes again. */
+  #alarmFrom = 0
+
+  constructor(parts: LimitWatchParts) {
+    this.#parts = parts
+  }
+
+  /** Watches a scope from its first process on. */
+  add(scope: ScopeRecord, limits: ScopeLimits): void {
+    this.#watched.set(scope, {
+      limits,
+      headroom: fullHeadroom(limits),
+      pauseMs: shortestPauseMs,
+      dueAt: Number.POSITIVE_INFINITY,
+      lookMs: 0,
+      searchedAt: Number.NEGATIVE_INFINITY,
+      searchMs: 0
+    })
+  }
+
+  remove(scope: ScopeRecord): void {
+    this.#watched.delete(scope)
+    if (this.#watched.size === 0) this.#stop()
+  }
+
+  /** A process of the scope was started or adopted. */
+  processStarted(scope: ScopeRecord): void {
+    const watched = this.#watched.get(scope)
+    if (watched === undefined) return
+    watched.pauseMs = shortestPauseMs
+    const pauseMs = pauseUntilNextLook(watched.headroom, watched)
+    watched.dueAt = Math.min(watched.dueAt, performance.now() + pauseMs)
+    if (this.#timer !== undefined) return
+    this.#readMachine()
+    this.#tickAfter(Math.min(pauseMs, tickMs))
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+  }
+
+  #tickAfter(ms: number): void {
+    this.#timer = setTimeout(() => void this.#tick(), ms)
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#hasMachineChanged()) {
+      for (const watched of this.#watched.values())
+        if (watched.dueAt !== Number.POSITIVE_INFINITY) watched.dueAt = 0
+      this.#readMachine()
+    }
+    const startedAt = performance.now()
+    const due = [...this.#watched].filter(([, { dueAt }]) => dueAt <= startedAt)
+    for (const [scope, watched] of due) await this.#look(scope, watched)
+    const now = performance.now()
+    if (due.length > 1) this.#alarmFrom = now + (now - startedAt) / calmShare
+    let nextAt = Number.POSITIVE_INFINITY
+    for (const { dueAt } of this.#watched.values()) nextAt = Math.min(nextAt, dueAt)
+    if (nextAt === Number.POSITIVE_INFINITY) this.#stop()
+    else this.#tickAfter(Math.min(Math.max(nextAt - now, 1), tickMs))
+  }
+
+  async #look(scope: ScopeRecord, watched: Watched): Promise<void> {
+    watched.dueAt = Number.POSITIVE_INFINITY
+    const startedAt = performance.now()
+    try {
+      const { members, isComplete } = await this.#membersOf(scope, watched)
+      const look = lookAt(scope, members, this.#parts.census)
+      const exceeded = scope.state === 'open' ? exceededLimit(scope, look, watched.limits) : undefined
+      if (exceeded !== undefined) {
+        this.remove(scope)
+        this.#parts.onExceeded(scope, exceeded)
+        return
+      }
+      watched.lookMs = performance.now() - startedAt
+      const headroom = headroomOf(look, watched.limits)
+      watched.pauseMs = this.#pauseFor(headroom, watched)
+      watched.headroom = headroom
+      // The next process that is started wakes it again.
+      if (isComplete && look.members.length === 0) return
+    } catch (error) {
+      // Nothing can be concluded from it.
+      if (!isOutOfDescriptors(error)) throw error
+    }
+    watched.dueAt = performance.now() + watched.pauseMs
+  }
+
+  /** The known processes or, where there may be unknown ones, all of them from time to time. */
+  async #membersOf(
+    scope: ScopeRecord,
+    watched: Watched
+  ): Promise<{ members: Member[]; isComplete: boolean }> {
+    const { census } = this.#parts
+    const mayHaveUnknown = scope.external.hadAny || census.containment === platform.scanLevel
+    const pauseMs = Math.max(shortestSearchPauseMs, watched.searchMs / searchShare)
+    const isSearchDue = mayHaveUnknown && performance.now() - watched.searchedAt >= pauseMs
+    if (census.knownMembers === undefined || isSearchDue)
+      return { members: await this.#search(scope, watched), isComplete: true }
+    return { members: census.knownMembers(scope), isComplete: !mayHaveUnknown }
+  }
+
+  async #search(scope: ScopeRecord, watched: Watched): Promise<Member[]> {
+    const { census } = this.#parts
+    const startedAt = performance.now()
+    await census.prepareScan?.()
+    const members = census.members(scope)
+    watched.searchedAt = performance.now()
+    watched.searchMs = watched.searchedAt - startedAt
+    return members
+  }
+
+  #pauseFor(headroom: Headroom, watched: Watched): number {
+    const longestMs = Math.max(longestPauseMs, (this.#watched.size * watched.lookMs) / calmShare)
+    const pauseMs = pauseUntilNextLook(headroom, watched, longestMs)
+    return Math.max(pauseMs, watched.lookMs / urgentShare)
+  }
+
+  /** Whether so much memory, or so many threads, are gone that a scope may be near one of its limits. */
+  #hasMachineChanged(): boolean {
+    if (performance.now() < this.#alarmFrom) return false
+    const { memoryBytes, processes } = this.#smallestHeadroom()
+    const freeBytes = freemem()
+    // What others have given back must not hide what a scope takes.
+    this.#freeBytes = Math.max(this.#freeBytes, freeBytes)
+    if (this.#freeBytes - freeBytes > memoryBytes / 2) return true
+    if (processes === Number.POSITIVE_INFINITY) return false
+    const threads = platform.countThreads() ?? 0
+    this.#threads = Math.min(this.#threads, threads)
+    return threads - this.#threads > processes / 2
+  }
+
+  #smallestHeadroom(): Headroom {
+    let [memoryBytes, processes] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    for (const { headroom, dueAt } of this.#watched.values()) {
+      if (dueAt === Number.POSITIVE_INFINITY) continue
+      memoryBytes = Math.min(memoryBytes, headroom.memoryBytes)
+      processes = Math.min(processes, headroom.processes)
+    }
+    return { memoryBytes, processes, cpuMs: 0 }
+  }
+
+  #readMachine(): void {
+    this.#freeBytes = freemem()
+    this.#threads = platform.countThreads() ?? 0
+  }
+}
