@@ -2,6 +2,7 @@
 
 import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
+import { type Policy, type ResolvedPolicy, resolvePolicy } from './policy-options.js'
 import {
   captureOf,
   containmentOf,
@@ -54,6 +55,11 @@ export interface RouteGuardOptions {
    * leave their files behind. Default false.
    */
   privateTmp?: boolean
+  /**
+   * Which commands may be started, whether by a shell, and with which variables. A route or a job that sets
+   * only some of these keys has the others from the guard. Default: everything is allowed.
+   */
+  policy?: Policy
 }
 
 /** Options of the plugin, of the middleware and of `createGuard`. */
@@ -119,6 +125,8 @@ export interface ResolvedRouteOptions {
   readonly killSignal: NodeJS.Signals
   readonly firstSignalTo: FirstSignalTo
   readonly privateTmp: boolean
+  /** Undefined if everything is allowed. */
+  readonly policy: ResolvedPolicy | undefined
 }
 
 /** The options of a guard after validation. */
@@ -137,7 +145,7 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly containment: Containment
 }
 
-const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp']
+const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'policy']
 const guardNames = [
   ...routeNames,
   'drain',
@@ -155,6 +163,7 @@ const defaults: ResolvedOptions = {
   killSignal: 'SIGTERM',
   firstSignalTo: 'command',
   privateTmp: false,
+  policy: undefined,
   drainMs: 5_000,
   workerTimeoutMs: undefined,
   hooks: undefined,
@@ -196,7 +205,7 @@ export function resolveRouteOptions(
   if (options === false) return false
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     const wayOut =
-      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo and privateTmp'
+      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo, privateTmp and policy'
     throw new SubprocessOptionError(where, options, wayOut)
   }
   for (const [name, value] of Object.entries(options)) {
@@ -213,7 +222,7 @@ function resolveRouteFields(
   base: ResolvedRouteOptions,
   where: string
 ): ResolvedRouteOptions {
-  const { timeout, grace, killSignal, firstSignalTo, privateTmp } = ownOf(options)
+  const { timeout, grace, killSignal, firstSignalTo, privateTmp, policy } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
     graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
@@ -222,6 +231,7 @@ function resolveRouteFields(
       firstSignalTo === undefined
         ? base.firstSignalTo
         : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
-    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp)
+    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp),
+    policy: policy === undefined ? base.policy : resolvePolicy(`${where}policy`, policy, base.policy)
   }
 }

@@ -101,12 +101,13 @@ export class Exchange
     if (this.response.writableEnded) throw scopeClosedError('finished')
     if (this.isOver) throw scopeClosedError('disconnected')
     const { guard, framework } = this.#context
-    const { graceMs, killSignal, firstSignalTo, privateTmp } = this.options
+    const { graceMs, killSignal, firstSignalTo, privateTmp, policy } = this.options
     const scope = guard.openScope({
       graceMs,
       killSignal,
       firstSignalTo,
       privateTmp,
+      policy,
       log: framework.logOf(this.request),
       route: framework.routeOf(this.request),
       deadline: this

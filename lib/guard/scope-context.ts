@@ -3,6 +3,7 @@
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
+import type { ResolvedPolicy } from '../policy-options.js'
 
 export interface ScopeContext {
   readonly graceMs: number
@@ -15,6 +16,8 @@ export interface ScopeContext {
   readonly launch: 'keeper' | 'direct'
   /** Whether commands get a private directory for temporary files, which is removed with the scope. */
   readonly privateTmp: boolean
+  /** Which commands may be started; undefined if all may. */
+  readonly policy: ResolvedPolicy | undefined
   readonly deadline: ScopeDeadline
 }
 
