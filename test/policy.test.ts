@@ -220,12 +220,16 @@ for (const launch of ['keeper', 'direct'] as const) {
       [join(folder, 'no/such'), 'ENOENT']
     ] as const) {
       test(`the error ${code} of ${program.replace(folder, '…')} is the same as without a policy`, async (t) => {
-        const errorIn = async (scope: Scope): Promise<unknown> => {
-          const [error] = await once(scope.spawn(program, ['argument']), 'error').catch((error) => [error])
+        const errorIn = async (scope: Scope, options: SpawnOptions): Promise<unknown> => {
+          const child = scope.spawn(program, ['argument'], options)
+          const [error] = await once(child, 'error')
           return { message: error.message, ...error }
         }
-        const permitted = await errorIn(openScope(t, { commands: [program] }))
-        assert.deepEqual(permitted, await errorIn(openScope(t)))
+        // With a user, the keeper starts it in another way.
+        for (const options of [{}, { uid: process.getuid?.() }]) {
+          const permitted = await errorIn(openScope(t, { commands: [program] }), options)
+          assert.deepEqual(permitted, await errorIn(openScope(t), options))
+        }
       })
     }
 
@@ -396,6 +400,33 @@ for (const launch of ['keeper', 'direct'] as const) {
       const child = openScope(t, { commands: [process.execPath] }).fork(module, { execArgv: [] })
       assert.deepEqual((await once(child, 'message'))[0], 'hello')
       assert.equal(child.spawnfile, process.execPath)
+    })
+
+    test('the path that was checked is the one that is started', async (t) => {
+      const where = join(tools, 'where')
+      writeFileSync(where, '#!/bin/sh\necho "$0"\n', { mode: 0o755 })
+      const scope = openScope(t, { commands: ['where'] })
+      const given: [string, SpawnOptions][] = [
+        ['where', {}],
+        ['./where', { cwd: join(folder, 'alias') }],
+        [join(folder, 'alias/where'), {}]
+      ]
+      for (const [program, options] of given) {
+        assert.equal(await outputOf(scope.spawn(program, [], options)), `${where}\n`)
+      }
+    })
+
+    test('a listed name is found although the directory of the worker was removed', async (t) => {
+      const scope = openScope(t, { commands: ['list'] })
+      const before = process.cwd()
+      const removed = mkdtempSync(join(folder, 'removed-'))
+      process.chdir(removed)
+      rmSync(removed, { recursive: true })
+      try {
+        assert.equal((await scope.execFile('list', ['a'])).stdout, 'list a\n')
+      } finally {
+        process.chdir(before)
+      }
     })
 
     test('a mistake in a call is still a TypeError', (t) => {

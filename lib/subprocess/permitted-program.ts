@@ -6,6 +6,8 @@ import { type ProgramToFind, platform } from '../platform/current.js'
 import type { ResolvedPolicy } from '../policy-options.js'
 import { allowedNames, forbidden } from './forbidden.js'
 import { linkChain, locationOf } from './link-chain.js'
+import { pathOf } from './permitted-environment.js'
+import { resolveCwd } from './resolve-command.js'
 
 const shells = new Set('sh bash dash ash ksh mksh zsh csh tcsh fish cmd powershell pwsh'.split(' '))
 
@@ -41,11 +43,7 @@ function isListed(location: string, commands: readonly string[]): boolean {
     if (comparable(entry) === wanted) return true
     // Spares most searches of the PATH. On Windows, the entry may lack the extension.
     if (!basename(wanted).startsWith(basename(comparable(entry)))) return false
-    const path = platform.findProgram({
-      file: entry,
-      cwd: process.cwd(),
-      path: process.env.PATH ?? platform.defaultPath()
-    })
+    const path = platform.findProgram({ file: entry, cwd: resolveCwd(undefined), path: pathOf(process.env) })
     return path !== undefined && comparable(locationOf(path)) === wanted
   })
 }
