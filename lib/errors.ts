@@ -12,6 +12,7 @@ const table = {
   ERR_SUBPROCESS_KEEPER_LOST: { statusCode: 503, message: 'The keeper process ended unexpectedly' },
   ERR_SUBPROCESS_KEEPER_START: { statusCode: 500, message: 'The keeper process could not be started' },
   ERR_SUBPROCESS_CONTAINMENT: { statusCode: 500, message: 'Weaker containment than required' },
+  ERR_SUBPROCESS_FORBIDDEN: { statusCode: 500, message: 'Forbidden by the policy' },
   ERR_SUBPROCESS_UNGUARDED: { statusCode: 500, message: 'This request has no scope' },
   ERR_SUBPROCESS_FAILED: { statusCode: 502, message: 'A command failed' },
   ERR_SUBPROCESS_SURVIVORS: { statusCode: 500, message: 'Processes could not be ended' },

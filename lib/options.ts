@@ -3,6 +3,7 @@
 import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
 import { type Limits, limitsOf, noLimits, type ResolvedLimits } from './limit-options.js'
+import { type Policy, type ResolvedPolicy, resolvePolicy } from './policy-options.js'
 import {
   captureOf,
   containmentOf,
@@ -57,6 +58,11 @@ export interface RouteGuardOptions {
   privateTmp?: boolean
   /** What the commands may use. Default: no limits. */
   limits?: Limits
+  /**
+   * Which commands may be started, whether by a shell, and with which variables. A route or a job that sets
+   * only some of these keys has the others from the guard. Default: everything is allowed.
+   */
+  policy?: Policy
 }
 
 /** Options of the plugin, of the middleware and of `createGuard`. */
@@ -123,6 +129,8 @@ export interface ResolvedRouteOptions {
   readonly firstSignalTo: FirstSignalTo
   readonly privateTmp: boolean
   readonly limits: ResolvedLimits
+  /** Undefined if everything is allowed. */
+  readonly policy: ResolvedPolicy | undefined
 }
 
 /** The options of a guard after validation. */
@@ -141,7 +149,7 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly containment: Containment
 }
 
-const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'limits']
+const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'limits', 'policy']
 const guardNames = [
   ...routeNames,
   'drain',
@@ -160,6 +168,7 @@ const defaults: ResolvedOptions = {
   firstSignalTo: 'command',
   privateTmp: false,
   limits: noLimits,
+  policy: undefined,
   drainMs: 5_000,
   workerTimeoutMs: undefined,
   hooks: undefined,
@@ -201,7 +210,7 @@ export function resolveRouteOptions(
   if (options === false) return false
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     const wayOut =
-      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo, privateTmp and limits'
+      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo, privateTmp, limits and policy'
     throw new SubprocessOptionError(where, options, wayOut)
   }
   for (const [name, value] of Object.entries(options)) {
@@ -218,7 +227,7 @@ function resolveRouteFields(
   base: ResolvedRouteOptions,
   where: string
 ): ResolvedRouteOptions {
-  const { timeout, grace, killSignal, firstSignalTo, privateTmp, limits } = ownOf(options)
+  const { timeout, grace, killSignal, firstSignalTo, privateTmp, limits, policy } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
     graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
@@ -228,6 +237,7 @@ function resolveRouteFields(
         ? base.firstSignalTo
         : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
     privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp),
-    limits: limitsOf(`${where}limits`, limits, base.limits)
+    limits: limitsOf(`${where}limits`, limits, base.limits),
+    policy: policy === undefined ? base.policy : resolvePolicy(`${where}policy`, policy, base.policy)
   }
 }

@@ -8,6 +8,7 @@ import subprocessGuard, {
   createGuard,
   type Guard,
   type Output,
+  type Policy,
   type PromiseWithChild,
   type Scope,
   type SpawnOptions,
@@ -99,6 +100,13 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
   // @ts-expect-error Commands are strings and regular expressions.
   app.register(subprocessGuard, { capture: { except: [5] } })
   same<ReturnType<typeof guard.outside<Promise<number>>>, Promise<number>>(true)
+  const policy: Policy = { commands: ['ffmpeg', '/usr/bin/git'], shell: false, env: ['PATH', 'LANG'] }
+  await app.register(subprocessGuard, { policy })
+  await guard.run({ policy: { commands: ['ffmpeg'] as const } }, async () => {})
+  guard.open({ policy: { env: [] } })
+  app.get('/policy', { config: { subprocessGuard: { policy: { shell: false } } } }, async () => {})
+  // @ts-expect-error Commands are a list.
+  app.register(subprocessGuard, { policy: { commands: 'ffmpeg' } })
   // @ts-expect-error Milliseconds are a number.
   app.register(subprocessGuard, { timeout: '30s' })
   same<typeof app.subprocessGuard, Guard>(true)

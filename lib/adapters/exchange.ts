@@ -101,12 +101,9 @@ export class Exchange
     if (this.response.writableEnded) throw scopeClosedError('finished')
     if (this.isOver) throw scopeClosedError('disconnected')
     const { guard, framework } = this.#context
-    const { graceMs, killSignal, firstSignalTo, privateTmp, limits } = this.options
+    const { timeoutMs: _, limits, ...settings } = this.options
     const scope = guard.openScope({
-      graceMs,
-      killSignal,
-      firstSignalTo,
-      privateTmp,
+      ...settings,
       limits: limits.scope,
       log: framework.logOf(this.request),
       route: framework.routeOf(this.request),

@@ -103,7 +103,7 @@ export class ScopeAtKeeper implements SubprocessOwner {
 /** The error that the user sees when a command could not be started. */
 function launchError(
   failure: LaunchFailure,
-  { file, args }: Command,
+  { file, program, args }: Command,
   link: KeeperLink,
   state: ScopeState
 ): Error {
@@ -114,7 +114,9 @@ function launchError(
     if (!link.isOpen) return scopeClosedError('keeper-lost')
     return new SubprocessError(failure.code, 'its socket was removed and could not be replaced yet')
   }
-  return Object.assign(new Error(failure.message), {
+  // The user sees the command as it was given, and not the path that a policy has checked.
+  const message = failure.message.replace(`spawn ${program} `, () => `spawn ${file} `)
+  return Object.assign(new Error(message), {
     errno: failure.errno,
     code: failure.code,
     syscall: `spawn ${file}`,

@@ -4,6 +4,7 @@ import type { CutReason } from '../close-reason.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
+import type { ResolvedPolicy } from '../policy-options.js'
 import type { ScopeLimits } from '../scope-limits.js'
 
 export interface ScopeContext {
@@ -17,6 +18,8 @@ export interface ScopeContext {
   readonly launch: 'keeper' | 'direct'
   /** Whether commands get a private directory for temporary files, which is removed with the scope. */
   readonly privateTmp: boolean
+  /** Which commands may be started; undefined if all may. */
+  readonly policy: ResolvedPolicy | undefined
   readonly deadline: ScopeDeadline
   /** Undefined if the keeper has nothing to watch. */
   readonly limits?: ScopeLimits | undefined

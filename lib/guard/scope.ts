@@ -11,6 +11,12 @@ import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
 import { EventHold } from '../subprocess/event-hold.js'
 import { KeeperSubprocess } from '../subprocess/keeper-subprocess.js'
+import {
+  type PermittedFork,
+  type PermittedLaunch,
+  permitFork,
+  permitLaunch
+} from '../subprocess/permit-launch.js'
 import { connectStreams, extractStreams } from '../subprocess/pipe-between-commands.js'
 import { resolveCommand } from '../subprocess/resolve-command.js'
 import { needsDirectLaunch } from '../subprocess/resolve-stdio.js'
@@ -286,35 +292,50 @@ export class Scope extends SpawnMethods {
     this.#state.throwUnlessOpen()
     const { options, streams } = extractStreams(ownOf(given))
     warnOfMisspelledOptions(options, spawnOptionNames, this.#context.log)
+    const { policy } = this.#context
+    const permitted = policy === undefined ? { command, options } : permitLaunch(policy, command, options)
     const isDirect = this.#context.launch === 'direct' || needsDirectLaunch(options)
     const owner = isDirect ? this.#keepers.withCurrentRights() : this.#keepers.forLaunch()
     const child = isDirect
-      ? spawnDirect(owner, command, args, options, this.#privateTmpVariables(options))
-      : this.#spawnByKeeper(owner, command, args, options)
+      ? this.#spawnDirect(owner, permitted, args)
+      : this.#spawnByKeeper(owner, permitted, args)
     connectStreams(child, streams)
     this.#processes.add(child, owner)
     return child
   }
 
+  #spawnDirect(
+    owner: ScopeAtKeeper,
+    { command, options, givenFile }: PermittedLaunch,
+    args: readonly string[]
+  ): Subprocess {
+    const child = spawnDirect(owner, command, args, options, this.#privateTmpVariables(options))
+    return givenFile === undefined ? child : Object.assign(child, { spawnfile: givenFile })
+  }
+
   #spawnByKeeper(
     owner: ScopeAtKeeper,
-    command: string,
-    args: readonly string[],
-    options: SpawnOptions
+    { command, options, givenFile }: PermittedLaunch,
+    args: readonly string[]
   ): KeeperSubprocess {
     const resolved = resolveCommand(command, args, options)
-    return new KeeperSubprocess(resolved, owner, () => this.#privateTmpVariables(options))
+    const shown = givenFile === undefined ? resolved : { ...resolved, file: givenFile }
+    return new KeeperSubprocess(shown, owner, () => this.#privateTmpVariables(options))
   }
 
   protected override launchFork(
     modulePath: string | URL,
     args: readonly string[],
-    options: ForkOptions
+    given: ForkOptions
   ): Subprocess {
     this.#state.throwUnlessOpen()
-    warnOfMisspelledOptions(options, forkOptionNames, this.#context.log)
+    warnOfMisspelledOptions(given, forkOptionNames, this.#context.log)
+    const { policy } = this.#context
+    const permitted: PermittedFork = policy === undefined ? { options: given } : permitFork(policy, given)
+    const { options, givenFile } = permitted
     const owner = this.#keepers.withCurrentRights()
     const child = forkDirect(owner, modulePath, args, options, this.#privateTmpVariables(options))
+    if (givenFile !== undefined) Object.assign(child, { spawnfile: givenFile })
     this.#processes.add(child, owner)
     return child
   }

@@ -259,6 +259,16 @@ export interface OwnFolder {
   readonly squatted: readonly string[]
 }
 
+/** A command whose program is looked for. */
+export interface ProgramToFind {
+  /** A path, or a name to be searched in the directories of `path`. */
+  readonly file: string
+  /** An absolute path. */
+  readonly cwd: string
+  /** The value of the command's PATH. */
+  readonly path: string
+}
+
 /** A shell that runs a command line. */
 export interface ShellCommand {
   readonly file: string
@@ -454,8 +464,15 @@ export interface Platform {
 
   // Files and sockets
 
-  /** Where execvp(3) looks for a program if PATH is not set: directories, as in PATH. */
+  /** Where a program is looked for if the command's environment has no PATH: directories, as in PATH. */
   defaultPath(): string
+  /**
+   * The absolute path of the program that a keeper starts for a command. Undefined if no directory has it; a
+   * given path may lead nowhere. If no file of that name can be executed, the first one.
+   */
+  findProgram(program: ProgramToFind): string | undefined
+  /** Whether paths and the names of variables that differ only in the case of letters are the same. */
+  readonly ignoresCase: boolean
   /**
    * Finds or makes the directory that all servers of this user share, and calls `use` with it. If another user
    * has occupied its name, or `use` throws, it is in another place, which `ownFolders` finds. Throws an

@@ -15,8 +15,10 @@ import { checkBoolean, checkedString, isLeftOut, signalName, userOrGroupId } fro
 
 /** A validated command, with all defaults applied. */
 export interface Command {
-  /** The program: a path, or a name to be searched in the PATH of `env`. */
+  /** The program as the user sees it: a path, or a name to be searched in the PATH of `env`. */
   readonly file: string
+  /** The program as the keeper gets it: `file`, or the path that a policy has checked. */
+  readonly program: string
   /** All arguments, `argv[0]` included. */
   readonly args: readonly string[]
   readonly stdio: readonly [Stdio, Stdio, Stdio]
@@ -35,8 +37,7 @@ export function resolveCommand(
   options: SpawnOptions = {}
 ): Command {
   refuseDetached(options)
-  checkedString('command', file, 'give the name or path of a program')
-  if (file === '') throw new SubprocessOptionError('command', file, 'give the name or path of a program')
+  checkedCommand(file)
   if (args !== null && !Array.isArray(args))
     throw new SubprocessOptionError('args', args, 'give an array of strings')
   const given = (args ?? []).map((arg, index) =>
@@ -59,6 +60,7 @@ export function resolveCommand(
   const env = isLeftOut(options.env) ? workerEnvironment() : resolveEnvironment(options.env)
   return {
     file: program,
+    program,
     args: finalArgs,
     stdio: resolveStdio(options.stdio),
     timeoutMs: isLeftOut(options.timeout) ? 0 : milliseconds('options.timeout', options.timeout),
@@ -81,7 +83,14 @@ export function resolveCommand(
   }
 }
 
-function resolveCwd(cwd: string | URL | undefined): string {
+/** Throws a TypeError if the command is no string, or an empty one. */
+export function checkedCommand(file: unknown): void {
+  const wayOut = 'give the name or path of a program'
+  if (checkedString('command', file, wayOut) === '') throw new SubprocessOptionError('command', file, wayOut)
+}
+
+/** The working directory of a command, as an absolute path. */
+export function resolveCwd(cwd: string | URL | undefined): string {
   if (isLeftOut(cwd)) return workerCwd()
   const path = checkedString(
     'options.cwd',
@@ -108,7 +117,8 @@ function workerCwd(): string {
   }
 }
 
-function resolveShell(shell: unknown, line: string): ShellCommand | undefined {
+/** The shell that runs the line; undefined if the option `shell` asks for none. */
+export function resolveShell(shell: unknown, line: string): ShellCommand | undefined {
   if (isLeftOut(shell) || shell === false || shell === '') return undefined
   if (shell === true) return platform.shellCommand(line)
   return platform.shellCommand(

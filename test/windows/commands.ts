@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { createGuard, type Guard, type GuardOptions, type Scope } from 'fastify-subprocess-guard'
+import { createGuard, type Guard, type GuardOptions, type Policy, type Scope } from 'fastify-subprocess-guard'
 import { keeperWithoutKoffi } from './keeper-without-koffi.js'
 import { test } from './run-tests.js'
 import { members } from './tree-main.js'
@@ -151,6 +151,63 @@ for (const [level, options] of levels) {
     const child = scope.spawn(node, ['-e', 'setInterval(() => {}, 1000)'], { timeout: 500, stdio: 'ignore' })
     assert.deepEqual(await once(child, 'exit'), [null, 'SIGKILL'])
     assert.equal(scope.reason, undefined)
+  })
+
+  /** Runs a test with a scope that has a policy. */
+  const policyTest = (name: string, policy: Policy, run: (scope: Scope) => Promise<void>): void =>
+    commandTest(`a policy ${name}`, async () => {
+      const scope = (await start()).open({ policy })
+      try {
+        await run(scope)
+      } finally {
+        await scope.close()
+      }
+    })
+  const forbidden = { code: 'ERR_SUBPROCESS_FORBIDDEN' }
+  const script = ['-p', '1']
+
+  policyTest(
+    'allows a listed path, in any case and without its extension',
+    { commands: [node] },
+    async (scope) => {
+      for (const command of [node, node.toUpperCase(), node.replace(/\.exe$/i, '')]) {
+        assert.equal((await scope.execFile(command, script)).stdout.trim(), '1')
+      }
+      assert.throws(() => scope.spawn('cmd.exe', ['/c', 'echo 1']), forbidden)
+      assert.throws(() => scope.exec('echo 1'), forbidden)
+      assert.throws(() => scope.spawn(node, script, { argv0: 'other' }), forbidden)
+    }
+  )
+
+  policyTest(
+    'allows a listed name, and no other program of that name',
+    { commands: ['cmd'] },
+    async (scope) => {
+      assert.equal((await scope.execFile('cmd.exe', ['/c', 'echo 1'])).stdout.trim(), '1')
+      assert.equal((await scope.exec('echo 1')).stdout.trim(), '1')
+      const copy = join(folder, 'cmd.exe')
+      writeFileSync(copy, '')
+      assert.throws(() => scope.spawn('cmd', [], { env: { Path: folder } }), forbidden)
+      assert.throws(() => scope.spawn('cmd', [], { cwd: folder }), forbidden)
+    }
+  )
+
+  policyTest('without a shell refuses cmd.exe by any name', { shell: false }, async (scope) => {
+    for (const command of ['cmd', 'CMD.EXE', join(process.env.SystemRoot ?? '', 'System32', 'cmd')]) {
+      assert.throws(() => scope.spawn(command, ['/c', 'echo 1']), forbidden)
+    }
+    assert.throws(() => scope.exec('echo 1'), forbidden)
+    assert.equal((await scope.execFile(node, script)).stdout.trim(), '1')
+  })
+
+  policyTest('of variables has no case', { env: ['path', 'TEST_name'] }, async (scope) => {
+    const program = 'console.log(JSON.stringify([process.env.TEST_NAME, process.env.NODE_OPTIONS ?? null]))'
+    const env = { ...process.env, Test_Name: 'mine' }
+    assert.deepEqual(JSON.parse((await scope.execFile(node, ['-e', program], { env })).stdout), [
+      'mine',
+      null
+    ])
+    assert.throws(() => scope.spawn(node, script, { env: { NODE_OPTIONS: '--trace-exit' } }), forbidden)
   })
 
   if (level === 'tree') {

@@ -2,14 +2,17 @@
 
 import { dirname, join } from 'node:path'
 import type { Platform } from '../platform.js'
+import { findProgram } from './find-posix-program.js'
 import { shellCommand } from './shell-command.js'
 
 type Common =
   | 'countThreads'
   | 'proportionalMemoryOf'
+  | 'findProgram'
   | 'findsProcessesByMark'
   | 'folderOf'
   | 'hasSessions'
+  | 'ignoresCase'
   | 'isParentGone'
   | 'canPassOn'
   | 'neutralFolder'
@@ -24,9 +27,12 @@ type Common =
 export const posixBasics: Pick<Platform, Common> = {
   canPassOn: () => true,
   countThreads: () => undefined,
+  findProgram,
   findsProcessesByMark: true,
   folderOf: dirname,
   hasSessions: true,
+  // macOS may ignore it, too, but then two spellings of a path only look like two files.
+  ignoresCase: false,
   // The kernel gives an orphan another parent.
   isParentGone: (parent) => process.ppid !== parent,
   neutralFolder: '/',

@@ -15,6 +15,7 @@ import {
   describeProcess,
   statOf
 } from './process-list.js'
+import { findProgram } from './program-path.js'
 import { removeFolder } from './remove-open-folder.js'
 import { shellCommand } from './windows-shell.js'
 
@@ -41,8 +42,8 @@ export const windows: Platform = {
   commandOf,
   countThreads: unknown,
   cwdPathOf: () => process.cwd(),
-  // Only the keeper of other systems looks for programs by itself.
-  defaultPath: () => '',
+  // A command whose environment has no PATH gets that of its parent.
+  defaultPath: () => process.env.PATH ?? '',
   describeProcess,
   *eachPid() {
     yield* allPids()
@@ -50,11 +51,13 @@ export const windows: Platform = {
   environmentOf: unknown,
   environmentTextOf: unknown,
   findOrphanAdopter: async () => undefined,
+  findProgram,
   findsProcessesByMark: false,
   folderOf,
   hasDefaultAction: () => true,
   // A detached process has no console, and each program that it starts opens a window.
   hasSessions: false,
+  ignoresCase: true,
   isParentGone,
   isSetuid: () => true,
   kernelWaitOf: unknown,
