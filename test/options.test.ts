@@ -19,7 +19,7 @@ const mistakes: [object, RegExp][] = [
   [{ drain: 1.5 }, /^drain is 1.5/],
   [
     { timeOut: 5 },
-    /^timeOut is 5: no such option; the options are timeout, grace, killSignal, firstSignalTo, privateTmp, policy, drain/
+    /^timeOut is 5: no such option; the options are timeout, grace, killSignal, firstSignalTo, privateTmp, limits, policy, drain/
   ],
   [{ hooks: './hooks.js' }, /^hooks is/],
   [{ containment: 'pidns' }, /^containment is "pidns": .*tree, marks, subreaper, job, cgroup/],

@@ -25,8 +25,11 @@ export interface OwningScope {
   readonly hold: EventHold
   /** Resolves when every process of the scope is gone or reported as a survivor. */
   readonly ended: Promise<readonly EndedProcess[]>
+  /** Closes the scope, whose processes have exceeded a limit. */
+  closeExceeded(): void
   logError(error: Error, child: ChildProcess): void
-  limitExceeded(exceeded: ExceededLimit): void
+  /** Returns a function that closes the scope, unless it is called before. */
+  limitExceeded(exceeded: ExceededLimit): () => void
 }
 
 export class ScopeAtKeeper implements SubprocessOwner {
@@ -82,9 +85,11 @@ export class ScopeAtKeeper implements SubprocessOwner {
 
   subprocessEnding(): void {
     const { state, context } = this.#scope
-    // The keeper enforces the deadline, too. If it has ended the process by that, close the scope by its
-    // deadline before the user sees the end of the process.
-    if (state.isOpen) context.deadline.expireIfDue()
+    if (!state.isOpen) return
+    // The keeper may have ended the process because of a limit or the deadline. Then close the scope for that reason
+    // before the user sees the end of the process.
+    if (state.exceeded !== undefined) this.#scope.closeExceeded()
+    else context.deadline.expireIfDue()
   }
 
   subprocessEnded(child: ChildProcess): void {

@@ -5,7 +5,6 @@ import type { CloseReason } from '../close-reason.js'
 import { type SubprocessError, SubprocessOptionError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { platform, type ScopeProcess } from '../platform/current.js'
-import type { ExceededLimit } from '../scope-limits.js'
 import { adoptPending } from '../subprocess/capture.js'
 import type { CommandStream } from '../subprocess/command-stream.js'
 import { forkDirect, spawnDirect } from '../subprocess/direct-launch.js'
@@ -95,7 +94,11 @@ export class Scope extends SpawnMethods {
       hold: this.#hold,
       ended: this.#ended,
       logError: (error, child) => this.logUnheard(error, child),
-      limitExceeded: (exceeded) => this.#limitExceeded(exceeded)
+      closeExceeded: () => this.#closeExceeded(),
+      limitExceeded: (exceeded) => {
+        if (this.#state.isOpen) this.#state.exceeded = exceeded
+        return () => this.#closeExceeded()
+      }
     })
     this.#folders = new TemporaryFolders(() => this.#keepers.withCurrentRights(), context.log)
   }
@@ -367,10 +370,8 @@ export class Scope extends SpawnMethods {
     this.#context.log[level](fields, 'a subprocess failed and its error was not handled')
   }
 
-  /** The keeper ends the processes already. */
-  #limitExceeded(exceeded: ExceededLimit): void {
+  #closeExceeded(): void {
     if (!this.#state.isOpen) return
-    this.#state.exceeded = exceeded
     this.#context.deadline.cutShort?.('limit')
     void this.close('limit')
   }

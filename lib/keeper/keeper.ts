@@ -29,6 +29,9 @@ import { startInContainer } from './start-in-container.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
+// How long processes that have exceeded a limit run on if the event loop of the worker is blocked.
+const workerAnswersWithinMs = 100
+
 export interface KeeperParts {
   readonly native: NativeCalls | undefined
   readonly isSubreaper: boolean
@@ -274,14 +277,17 @@ export class Keeper {
     this.#parts.send({ type: 'terminated', id, processes })
   }
 
-  /** Tells the worker first: it answers the request before it learns what becomes of the commands. */
+  /**
+   * Tells the worker first. It answers the request, and closes the scope: otherwise the handler could see the end of a
+   * command before, and answer with that.
+   */
   #limitExceeded(record: ScopeRecord, exceeded: ExceededLimit): void {
     const scope = this.#scopes.get(record.number)
     if (scope === undefined) return
     this.#parts.send({ type: 'limit-exceeded', scope: record.number, exceeded })
     // A grace period would let them take more of what they have taken too much of already.
     record.killSignal = 'SIGKILL'
-    void this.#closer.close(scope, { reason: 'limit', exceeded })
+    setTimeout(() => void this.#closer.close(scope, { reason: 'limit', exceeded }), workerAnswersWithinMs)
   }
 
   #close(number: number): void {

@@ -19,6 +19,12 @@ import { StdioServerAddress } from './stdio-server-address.js'
 /** `starting`: the keeper takes orders, and launches wait until it is ready. */
 type State = 'starting' | 'open' | 'ending' | 'lost'
 
+/**
+ * Called at once, before any event of the commands. Returns what is left to do: many scopes may exceed their limits at
+ * the same time.
+ */
+export type OnLimitExceeded = (exceeded: ExceededLimit) => () => void
+
 export class KeeperLifecycle {
   /** Resolves when the keeper is ready. Rejects with `ERR_SUBPROCESS_KEEPER_START`. */
   readonly ready: Promise<void>
@@ -41,7 +47,7 @@ export class KeeperLifecycle {
   #stdioServer: StdioServerAddress | undefined
   readonly #onLost = new Set<() => void>()
   /** By the number of the scope. */
-  readonly #onLimitExceeded = new Map<number, (exceeded: ExceededLimit) => void>()
+  readonly #onLimitExceeded = new Map<number, OnLimitExceeded>()
   readonly #rights = new RightsAtStart()
   readonly #onRetired: () => void
   #isRetired = false
@@ -141,7 +147,7 @@ export class KeeperLifecycle {
   }
 
   /** Calls back when the processes of this scope have exceeded a limit, before it tells what becomes of them. */
-  onLimitExceeded(scope: number, callback: (exceeded: ExceededLimit) => void): void {
+  onLimitExceeded(scope: number, callback: OnLimitExceeded): void {
     this.#onLimitExceeded.set(scope, callback)
   }
 
@@ -196,6 +202,11 @@ export class KeeperLifecycle {
   }
 
   #onMessage(message: KeeperMessage): void {
+    if (message.type === 'limit-exceeded') {
+      const closeScope = this.#onLimitExceeded.get(message.scope)?.(message.exceeded)
+      if (closeScope !== undefined) this.#turns.add(closeScope)
+      return
+    }
     this.#turns.add(() => this.#receive(message))
     if (message.type === 'ready') this.#process.markReady()
     else if (message.type === 'start-failed') this.#process.markFailed(message.why)
@@ -242,9 +253,6 @@ export class KeeperLifecycle {
         this.requests.receive(message)
         this.openScopes.delete(message.scope)
         this.#onLimitExceeded.delete(message.scope)
-        break
-      case 'limit-exceeded':
-        this.#onLimitExceeded.get(message.scope)?.(message.exceeded)
     }
     this.#endIfUnused()
   }

@@ -15,7 +15,7 @@ import { badHandlers } from './bad-handlers.js'
 import { Cell } from './cell.js'
 import { type Batch, nameOf, nobody } from './cells.js'
 import { descriptorsOpen, idleDescriptors } from './descriptors.js'
-import { type Endable, type Ending, endings } from './endings.js'
+import { type Endable, type Ending, endings, limitedProcesses } from './endings.js'
 import { handlers } from './handlers.js'
 import { type Hook, hooks } from './hooks.js'
 import { type Seen, wrongAnswer } from './laws.js'
@@ -64,6 +64,11 @@ class Running implements Endable {
     for (const { externalWork } of this.cells) externalWork.reject(new Error('thrown'))
   }
 
+  exceedLimit(): void {
+    const line = `for i in $(seq ${limitedProcesses}); do sleep 1000 & done; wait`
+    for (const scope of this.served.guard.scopes()) scope.spawn('sh', ['-c', line], { stdio: 'ignore' })
+  }
+
   shutDown(): void {
     if (this.served instanceof ExpressServed) {
       this.served.server.close()
@@ -90,7 +95,8 @@ export async function runBatch(batch: Batch): Promise<Violation[]> {
     return new Cell(handler, index)
   })
   takeStrayErrors()
-  const served = await kind.serve({ guard: { timeout: distantMs } }, (served) =>
+  const limits = ending.isLimited ? { processes: limitedProcesses } : {}
+  const served = await kind.serve({ guard: { timeout: distantMs, limits } }, (served) =>
     declareRoutes(
       served,
       hook,

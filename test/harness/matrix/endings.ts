@@ -14,6 +14,8 @@ export interface Endable {
   readonly keeper: number
   leave(): Promise<void>
   throwInHandlers(): void
+  /** Starts more processes in each scope than `limitedProcesses`. */
+  exceedLimit(): void
   /** Begins to close the server. */
   shutDown(): void
 }
@@ -30,10 +32,15 @@ export interface Ending {
   readonly expected: Expected
   /** Whether it closes the server. */
   readonly closes: boolean
+  /** Whether the server limits the processes of each request. */
+  readonly isLimited: boolean
   /** Whether it kills the keeper. */
   readonly losesKeeper: boolean
   end(batch: Endable): Promise<void>
 }
+
+/** More than any handler starts. */
+export const limitedProcesses = 12
 
 interface Cause {
   readonly name: string
@@ -65,6 +72,13 @@ const causes: readonly Cause[] = [
     end: ({ count }) => passDeadlines({ count })
   },
   {
+    name: 'limit',
+    // A request that has started nothing exceeds nothing.
+    stages: ['headless', 'begun'],
+    expected: 'ERR_SUBPROCESS_LIMIT',
+    end: async (batch) => batch.exceedLimit()
+  },
+  {
     name: 'client gone',
     stages: ['unstarted', 'headless', 'begun'],
     expected: 'none',
@@ -94,6 +108,7 @@ export const endings: readonly Ending[] = causes.flatMap(({ name, stages, expect
     stage,
     expected,
     closes: name === 'shutdown',
+    isLimited: name === 'limit',
     losesKeeper: name === 'keeper killed',
     end
   }))
