@@ -2,6 +2,7 @@
 
 import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
+import { type Limits, noLimits, type ResolvedLimits, routeLimits, serverLimits } from './limit-options.js'
 import {
   captureOf,
   containmentOf,
@@ -54,6 +55,11 @@ export interface RouteGuardOptions {
    * leave their files behind. Default false.
    */
   privateTmp?: boolean
+  /**
+   * How many commands run at once, and how many may wait. A route or job adds its own numbers to those of
+   * the server: its commands need a place in both. Default: no limits.
+   */
+  limits?: Limits
 }
 
 /** Options of the plugin, of the middleware and of `createGuard`. */
@@ -119,6 +125,7 @@ export interface ResolvedRouteOptions {
   readonly killSignal: NodeJS.Signals
   readonly firstSignalTo: FirstSignalTo
   readonly privateTmp: boolean
+  readonly limits: ResolvedLimits
 }
 
 /** The options of a guard after validation. */
@@ -137,7 +144,7 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly containment: Containment
 }
 
-const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp']
+const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'limits']
 const guardNames = [
   ...routeNames,
   'drain',
@@ -155,6 +162,7 @@ const defaults: ResolvedOptions = {
   killSignal: 'SIGTERM',
   firstSignalTo: 'command',
   privateTmp: false,
+  limits: noLimits,
   drainMs: 5_000,
   workerTimeoutMs: undefined,
   hooks: undefined,
@@ -173,6 +181,7 @@ export function resolveOptions(given: SubprocessGuardOptions): ResolvedOptions {
   refuseUnknown(options, guardNames, '')
   return {
     ...resolveRouteFields(options, defaults, ''),
+    limits: serverLimits('limits', options.limits),
     drainMs: options.drain === undefined ? defaults.drainMs : milliseconds('drain', options.drain),
     workerTimeoutMs: workerTimeoutOf(options.workerTimeout),
     hooks: hooksOf(options.hooks),
@@ -196,7 +205,7 @@ export function resolveRouteOptions(
   if (options === false) return false
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
     const wayOut =
-      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo and privateTmp'
+      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo, privateTmp and limits'
     throw new SubprocessOptionError(where, options, wayOut)
   }
   for (const [name, value] of Object.entries(options)) {
@@ -205,14 +214,18 @@ export function resolveRouteOptions(
     throw new SubprocessOptionError(`${where}.${name}`, value, wayOut)
   }
   refuseUnknown(options, routeNames, `${where}.`)
-  return resolveRouteFields(options, base, `${where}.`)
+  const { limits } = ownOf<RouteGuardOptions>(options)
+  return {
+    ...resolveRouteFields(options, base, `${where}.`),
+    limits: routeLimits(`${where}.limits`, limits, base.limits)
+  }
 }
 
 function resolveRouteFields(
   options: RouteGuardOptions,
   base: ResolvedRouteOptions,
   where: string
-): ResolvedRouteOptions {
+): Omit<ResolvedRouteOptions, 'limits'> {
   const { timeout, grace, killSignal, firstSignalTo, privateTmp } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),

@@ -4,6 +4,7 @@ import pTimeout from 'p-timeout'
 import type { CutReason } from '../close-reason.js'
 import type { Containment } from '../containment-level.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
+import { type ResolvedLimits, unlimited } from '../limit-options.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import type { Logger } from '../log.js'
@@ -18,10 +19,12 @@ import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import { endLateProcess } from './end-late-process.js'
 import { JobDeadline } from './job-deadline.js'
+import { LaunchPlaces } from './launch-places.js'
 import { type JobOptions, runJob } from './run-job.js'
 import { Scope } from './scope.js'
 import { isScopeClosedError } from './scope-closed-error.js'
 import type { ScopeContext } from './scope-context.js'
+import { ScopePlaces } from './scope-places.js'
 
 /** Called before scopes close for this reason. Only the requests whose scope `isAffected` are cut short. */
 type CutShortListener = (reason: CutReason, isAffected: (scope: Scope) => boolean) => void
@@ -44,6 +47,8 @@ export class Guard {
   /** The promises of `run()` that have not settled. */
   readonly #runningJobs = new Set<Promise<unknown>>()
   readonly #routeLookups: RouteLookup[] = []
+  /** Undefined until a scope has limits. */
+  #places: LaunchPlaces | undefined
   #stopCapture = (): void => {}
   #state: 'open' | 'refusing' | 'closed' = 'open'
   #closing: Promise<void> | undefined
@@ -135,7 +140,7 @@ export class Guard {
   open(options: JobOptions = {}): Scope {
     const { signal: givenSignal, ...times } = ownOf(options)
     const signal = abortSignal('signal', givenSignal)
-    const { timeoutMs, ...settings } = resolveRouteOptions(
+    const { timeoutMs, limits, ...settings } = resolveRouteOptions(
       times,
       this.#options,
       'options'
@@ -143,7 +148,8 @@ export class Guard {
     if (signal?.aborted) throw signal.reason
     const deadline = new JobDeadline(this.#jobDeadlines)
     this.#jobDeadlines.start(deadline, timeoutMs)
-    const scope = this.#openWith(deadline, settings)
+    const places = this.placesFor(limits, deadline, 'the job')
+    const scope = this.#openWith(deadline, { ...settings, places })
     if (signal !== undefined) {
       const close = (): void => void scope.close('closed')
       signal.addEventListener('abort', close, { once: true })
@@ -206,6 +212,16 @@ export class Guard {
     void endLateProcess(this.#keeperShare.checkedLink(), { pid, startTick }, context)
   }
 
+  /**
+   * @internal The places for the commands of a scope; undefined if they are not limited. `group`: which
+   * commands count together, besides all of the guard. `name`: what the group is called in an error.
+   */
+  placesFor({ commands }: ResolvedLimits, group: unknown, name: string): ScopePlaces | undefined {
+    if (commands === undefined) return undefined
+    this.#places ??= new LaunchPlaces(commands.ofServer)
+    return new ScopePlaces(this.#places, { group, name, limits: commands.own ?? unlimited })
+  }
+
   /** @internal Opens a scope. Throws a `SubprocessError` if the guard is closed or has no keeper. */
   openScope(context: Omit<ScopeContext, 'launch'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
@@ -227,7 +243,7 @@ export class Guard {
 
   #openWith(
     deadline: JobDeadline,
-    settings: Pick<ScopeContext, 'graceMs' | 'killSignal' | 'firstSignalTo' | 'privateTmp'>
+    settings: Pick<ScopeContext, 'graceMs' | 'killSignal' | 'firstSignalTo' | 'privateTmp' | 'places'>
   ): Scope {
     try {
       deadline.scope = this.openScope({ ...settings, log: this.#log, route: undefined, deadline })

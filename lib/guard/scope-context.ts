@@ -3,6 +3,7 @@
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
+import type { ScopePlaces } from './scope-places.js'
 
 export interface ScopeContext {
   readonly graceMs: number
@@ -15,6 +16,8 @@ export interface ScopeContext {
   readonly launch: 'keeper' | 'direct'
   /** Whether commands get a private directory for temporary files, which is removed with the scope. */
   readonly privateTmp: boolean
+  /** Undefined if any number of commands may run at once. */
+  readonly places: ScopePlaces | undefined
   readonly deadline: ScopeDeadline
 }
 

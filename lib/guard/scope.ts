@@ -236,6 +236,7 @@ export class Scope extends SpawnMethods {
     if (this.#state.isOpen) {
       this.#lastDeadlineAt = this.#deadlineAt
       this.#state.startClosing(reason)
+      this.#processes.cancelWaiting()
       void this.#endAll(reason)
     }
     return this.closed
@@ -281,10 +282,11 @@ export class Scope extends SpawnMethods {
     const isDirect = this.#context.launch === 'direct' || needsDirectLaunch(options)
     const owner = isDirect ? this.#keepers.withCurrentRights() : this.#keepers.forLaunch()
     const child = isDirect
-      ? spawnDirect(owner, command, args, options, this.#privateTmpVariables(options))
+      ? this.#launchDirect(owner, options, (variables) =>
+          spawnDirect(owner, command, args, options, variables)
+        )
       : this.#spawnByKeeper(owner, command, args, options)
     connectStreams(child, streams)
-    this.#processes.add(child, owner)
     return child
   }
 
@@ -295,7 +297,34 @@ export class Scope extends SpawnMethods {
     options: SpawnOptions
   ): KeeperSubprocess {
     const resolved = resolveCommand(command, args, options)
-    return new KeeperSubprocess(resolved, owner, () => this.#privateTmpVariables(options))
+    const place = this.#context.places?.enter()
+    try {
+      const child = new KeeperSubprocess(resolved, owner, () => this.#privateTmpVariables(options), place)
+      this.#processes.add(child, owner, place)
+      return child
+    } catch (error) {
+      place?.leave()
+      throw error
+    }
+  }
+
+  /** Direct launches take a place at once, or fail: Node starts the process within the call. */
+  #launchDirect(
+    owner: ScopeAtKeeper,
+    options: PrivateTmpCommand & PrivateTmpOption,
+    start: (variables: Record<string, string> | undefined) => Subprocess
+  ): Subprocess {
+    const place = this.#context.places?.takeNow()
+    try {
+      const child = start(this.#privateTmpVariables(options))
+      this.#processes.add(child, owner, place)
+      // It was not started. The event may be held back.
+      if (child.pid === undefined) this.#processes.leavePlace(child)
+      return child
+    } catch (error) {
+      place?.leave()
+      throw error
+    }
   }
 
   protected override launchFork(
@@ -306,9 +335,9 @@ export class Scope extends SpawnMethods {
     this.#state.throwUnlessOpen()
     warnOfMisspelledOptions(options, forkOptionNames, this.#context.log)
     const owner = this.#keepers.withCurrentRights()
-    const child = forkDirect(owner, modulePath, args, options, this.#privateTmpVariables(options))
-    this.#processes.add(child, owner)
-    return child
+    return this.#launchDirect(owner, options, (variables) =>
+      forkDirect(owner, modulePath, args, options, variables)
+    )
   }
 
   /** The variables that point a command to its private TMPDIR; undefined if it gets none. */
