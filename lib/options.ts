@@ -180,8 +180,7 @@ export function resolveOptions(given: SubprocessGuardOptions): ResolvedOptions {
   const options = ownOf(given)
   refuseUnknown(options, guardNames, '')
   return {
-    ...resolveRouteFields(options, defaults, ''),
-    limits: serverLimits('limits', options.limits),
+    ...resolveRouteFields(options, defaults, '', serverLimits('limits', options.limits)),
     drainMs: options.drain === undefined ? defaults.drainMs : milliseconds('drain', options.drain),
     workerTimeoutMs: workerTimeoutOf(options.workerTimeout),
     hooks: hooksOf(options.hooks),
@@ -214,18 +213,16 @@ export function resolveRouteOptions(
     throw new SubprocessOptionError(`${where}.${name}`, value, wayOut)
   }
   refuseUnknown(options, routeNames, `${where}.`)
-  const { limits } = ownOf<RouteGuardOptions>(options)
-  return {
-    ...resolveRouteFields(options, base, `${where}.`),
-    limits: routeLimits(`${where}.limits`, limits, base.limits)
-  }
+  const limits = routeLimits(`${where}.limits`, ownOf<RouteGuardOptions>(options).limits, base.limits)
+  return resolveRouteFields(options, base, `${where}.`, limits)
 }
 
 function resolveRouteFields(
   options: RouteGuardOptions,
   base: ResolvedRouteOptions,
-  where: string
-): Omit<ResolvedRouteOptions, 'limits'> {
+  where: string,
+  limits: ResolvedLimits
+): ResolvedRouteOptions {
   const { timeout, grace, killSignal, firstSignalTo, privateTmp } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
@@ -235,6 +232,7 @@ function resolveRouteFields(
       firstSignalTo === undefined
         ? base.firstSignalTo
         : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
-    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp)
+    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp),
+    limits
   }
 }

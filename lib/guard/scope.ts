@@ -123,7 +123,7 @@ export class Scope extends SpawnMethods {
   /**
    * Lets a command outlive the scope, with everything that it starts: neither the end of the scope nor the
    * end of the worker ends it. If the command is still starting when the scope closes, closing waits for
-   * that, for up to 2 s. A daemon of the command that leaves its session while the scope is open may still be
+   * that, for up to 2 s; so it does if the command waits for its place (`limits`). A daemon of the command that leaves its session while the scope is open may still be
    * ended with the scope. The handle reports the end of the command while the guard is open; after that, it
    * reports the end of the keeper by `'error'`.
    *
