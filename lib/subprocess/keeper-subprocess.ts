@@ -126,8 +126,9 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   }
 
   /**
-   * Sends a signal to the process, not to its children. Returns false if the process has ended. Throws a
-   * TypeError for an unknown signal, and ENOSYS for one that the system does not have.
+   * Sends a signal to the process, not to its children. Returns false if the process has ended. A command that
+   * waits for its place ends without a start if the signal ends a process by default. Throws a TypeError for
+   * an unknown signal, and ENOSYS for one that the system does not have.
    */
   override kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const name = signal === 0 ? signal : signalName('signal', signal)
