@@ -327,14 +327,15 @@ for (const { name, create } of levels) {
       await assertGone(guarded)
     })
 
-    test('a process that is adopted takes no place', async (t) => {
-      const guarded = await Guarded.start({ limits: { concurrency: 1, queue: 0 } }, create)
+    test('processes that are adopted or captured take no place', async (t) => {
+      const guarded = await Guarded.start({ capture: true, limits: { concurrency: 1, queue: 0 } }, create)
       t.after(() => guarded.close())
-      const scope = guarded.guard.open()
-      scope.adopt(guarded.runApart('waits.sh'))
-      await guarded.witness.present(1)
-      assert.equal((await scope.execFile('echo', ['runs'])).stdout, 'runs\n')
-      await scope.close()
+      await guarded.guard.run({}, async (scope) => {
+        guarded.runApart('waits.sh')
+        scope.adopt(guarded.guard.outside(() => guarded.runApart('waits.sh')))
+        await guarded.witness.present(2)
+        assert.equal((await scope.execFile('echo', ['runs'])).stdout, 'runs\n')
+      })
       await assertGone(guarded)
     })
 
