@@ -9,6 +9,7 @@ const table = {
   ERR_SUBPROCESS_SHUTDOWN: { statusCode: 503, message: 'The server is shutting down' },
   ERR_SUBPROCESS_DISCONNECTED: { statusCode: 499, message: 'The client closed the connection' },
   ERR_SUBPROCESS_SCOPE_CLOSED: { statusCode: 503, message: 'The scope of this request is closed' },
+  ERR_SUBPROCESS_BUSY: { statusCode: 503, message: 'Too many commands' },
   ERR_SUBPROCESS_KEEPER_LOST: { statusCode: 503, message: 'The keeper process ended unexpectedly' },
   ERR_SUBPROCESS_KEEPER_START: { statusCode: 500, message: 'The keeper process could not be started' },
   ERR_SUBPROCESS_CONTAINMENT: { statusCode: 500, message: 'Weaker containment than required' },
@@ -41,6 +42,10 @@ export class SubprocessError extends Error {
   declare readonly reason?: CloseReason
   /** Only with the code `ERR_SUBPROCESS_LIMIT`: the limit, its value, and who exceeded it. */
   declare readonly exceeded?: ExceededLimit
+  /** Of `ERR_SUBPROCESS_BUSY`: when to try again, in seconds; at least 1. */
+  declare readonly retryAfter?: number
+  /** Of `ERR_SUBPROCESS_BUSY`: the header `retry-after`, which Fastify and Express add to the response. */
+  declare readonly headers?: Readonly<Record<string, string>>
 
   /** @internal */
   constructor(code: SubprocessErrorCode, detail?: string, cause?: unknown) {

@@ -1,27 +1,62 @@
 /** The option `limits`, of a guard, a route or a job: its type, and how it is validated and merged. */
 
+import {
+  type CommandLimitOptions,
+  commandLimitNames,
+  type ResolvedCommandLimits,
+  routeCommandLimits,
+  serverCommandLimits
+} from './command-limit-options.js'
 import { SubprocessOptionError } from './errors.js'
 import { scopeLimitNames, scopeLimitsOf } from './scope-limit-options.js'
 import type { ScopeLimits } from './scope-limits.js'
 import { ownOf, refuseUnknown } from './validate-option.js'
 
 /** What the commands of a guard, a route or a job may use. What is left out is not limited. */
-export interface Limits extends ScopeLimits {}
+export interface Limits extends CommandLimitOptions, ScopeLimits {}
 
 /** The option after validation. */
 export interface ResolvedLimits {
+  /** Undefined if no command ever waits. */
+  readonly commands: ResolvedCommandLimits | undefined
   /** What the keeper watches; undefined if it is nothing. */
   readonly scope: ScopeLimits | undefined
 }
 
-export const noLimits: ResolvedLimits = { scope: undefined }
+/** Nothing is limited. */
+export const noLimits: ResolvedLimits = { commands: undefined, scope: undefined }
 
-export function limitsOf(option: string, given: unknown, base: ResolvedLimits): ResolvedLimits {
+const names = [...commandLimitNames, ...scopeLimitNames]
+
+/**
+ * The limits of a guard. `option` is the user's name for the option.
+ * @throws {SubprocessOptionError} a TypeError.
+ */
+export function serverLimits(option: string, given: unknown): ResolvedLimits {
+  if (given === undefined) return noLimits
+  const limits = checkedLimits(option, given)
+  return { commands: serverCommandLimits(option, limits), scope: scopeLimitsOf(option, limits, undefined) }
+}
+
+/**
+ * The limits of a route or a job, merged key by key with those of `base`: of the guard, and of an outer route.
+ * @throws {SubprocessOptionError} a TypeError.
+ */
+export function routeLimits(option: string, given: unknown, base: ResolvedLimits): ResolvedLimits {
   if (given === undefined) return base
-  if (given === null || typeof given !== 'object' || Array.isArray(given)) {
-    throw new SubprocessOptionError(option, given, 'set it to an object such as { memory: 512e6 }')
+  const limits = checkedLimits(option, given)
+  return {
+    commands: routeCommandLimits(option, limits, base.commands, given as object),
+    scope: scopeLimitsOf(option, limits, base.scope)
   }
-  refuseUnknown(given, scopeLimitNames, `${option}.`)
-  const limits = ownOf<Limits>(given)
-  return { scope: scopeLimitsOf(option, limits, base.scope) }
+}
+
+/** The limits without inherited properties. */
+function checkedLimits(option: string, given: unknown): Limits {
+  if (given === null || typeof given !== 'object' || Array.isArray(given)) {
+    const wayOut = 'set it to an object such as { concurrency: 8, queue: 100, memory: 512e6 }'
+    throw new SubprocessOptionError(option, given, wayOut)
+  }
+  refuseUnknown(given, names, `${option}.`)
+  return ownOf<Limits>(given)
 }

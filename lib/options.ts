@@ -2,7 +2,7 @@
 
 import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
-import { type Limits, limitsOf, noLimits, type ResolvedLimits } from './limit-options.js'
+import { type Limits, noLimits, type ResolvedLimits, routeLimits, serverLimits } from './limit-options.js'
 import { type Policy, type ResolvedPolicy, resolvePolicy } from './policy-options.js'
 import {
   captureOf,
@@ -56,7 +56,10 @@ export interface RouteGuardOptions {
    * leave their files behind. Default false.
    */
   privateTmp?: boolean
-  /** What the commands may use. Default: no limits. */
+  /**
+   * How many commands run at once and how many may wait, and what the processes of a scope may use. A route or a
+   * job that sets only some of these keys has the others from the guard. Default: no limits.
+   */
   limits?: Limits
   /**
    * Which commands may be started, whether by a shell, and with which variables. A route or a job that sets
@@ -186,7 +189,7 @@ export function resolveOptions(given: SubprocessGuardOptions): ResolvedOptions {
   const options = ownOf(given)
   refuseUnknown(options, guardNames, '')
   return {
-    ...resolveRouteFields(options, defaults, ''),
+    ...resolveRouteFields(options, defaults, '', serverLimits('limits', options.limits)),
     drainMs: options.drain === undefined ? defaults.drainMs : milliseconds('drain', options.drain),
     workerTimeoutMs: workerTimeoutOf(options.workerTimeout),
     hooks: hooksOf(options.hooks),
@@ -219,15 +222,17 @@ export function resolveRouteOptions(
     throw new SubprocessOptionError(`${where}.${name}`, value, wayOut)
   }
   refuseUnknown(options, routeNames, `${where}.`)
-  return resolveRouteFields(options, base, `${where}.`)
+  const limits = routeLimits(`${where}.limits`, ownOf<RouteGuardOptions>(options).limits, base.limits)
+  return resolveRouteFields(options, base, `${where}.`, limits)
 }
 
 function resolveRouteFields(
   options: RouteGuardOptions,
   base: ResolvedRouteOptions,
-  where: string
+  where: string,
+  limits: ResolvedLimits
 ): ResolvedRouteOptions {
-  const { timeout, grace, killSignal, firstSignalTo, privateTmp, limits, policy } = ownOf(options)
+  const { timeout, grace, killSignal, firstSignalTo, privateTmp, policy } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
     graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
@@ -237,7 +242,7 @@ function resolveRouteFields(
         ? base.firstSignalTo
         : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
     privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp),
-    limits: limitsOf(`${where}limits`, limits, base.limits),
+    limits,
     policy: policy === undefined ? base.policy : resolvePolicy(`${where}policy`, policy, base.policy)
   }
 }

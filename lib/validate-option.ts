@@ -78,10 +78,15 @@ export function trueOrFalse(option: string, value: unknown): boolean {
   throw new SubprocessOptionError(option, value, 'set it to true or false')
 }
 
+/** Whether the default action of a signal ends a process. */
+export function endsProcess(signal: NodeJS.Signals): boolean {
+  return !nonTerminatingSignals.has(signal)
+}
+
 /** The name of a signal whose default action ends a process. */
 export function endingSignal(option: string, value: unknown): NodeJS.Signals {
   if (typeof value === 'string' && value in constants.signals) {
-    if (!nonTerminatingSignals.has(value)) return value as NodeJS.Signals
+    if (endsProcess(value as NodeJS.Signals)) return value as NodeJS.Signals
     const wayOut = 'this signal ends no process; SIGTERM, SIGINT and SIGHUP do'
     throw new SubprocessOptionError(option, value, wayOut)
   }

@@ -24,6 +24,20 @@ const mistakes: [object, RegExp][] = [
   [{ hooks: './hooks.js' }, /^hooks is/],
   [{ containment: 'pidns' }, /^containment is "pidns": .*tree, marks, subreaper, job, cgroup/],
   [{ containment: null }, /^containment is null/],
+  [{ limits: 8 }, /^limits is 8: set it to an object such as \{ concurrency: 8, queue: 100 \}/],
+  [{ limits: null }, /^limits is null/],
+  [
+    { limits: { concurrency: 0 } },
+    /^limits\.concurrency is 0: set it to a whole number, 1 or more, or leave it out/
+  ],
+  [{ limits: { concurrency: 1.5 } }, /^limits\.concurrency is 1\.5/],
+  [{ limits: { concurrency: '8' } }, /^limits\.concurrency is "8"/],
+  [{ limits: { concurrency: 1, queue: -1 } }, /^limits\.queue is -1: set it to a whole number, 0 or more/],
+  [{ limits: { queue: 5 } }, /^limits\.queue is 5: no command waits .*: set limits\.concurrency, too/],
+  [
+    { limits: { concurency: 5 } },
+    /^limits\.concurency is 5: no such option; the options are concurrency, queue/
+  ],
   [{ capture: 'yes' }, /^capture is "yes": set it to true or false, or to an object such as/],
   [{ capture: null }, /^capture is null/],
   [{ capture: ['soffice'] }, /^capture is \["soffice"\]: .*\{ except: \['soffice'\] \}/],
@@ -59,6 +73,12 @@ suite('at a route', () => {
   const wrong: [unknown, RegExp][] = [
     [true, /^config\.subprocessGuard is true: set it to false, or to an object/],
     [{ timeout: 'soon' }, /^config\.subprocessGuard\.timeout is "soon"/],
+    [{ limits: true }, /^config\.subprocessGuard\.limits is true/],
+    [{ limits: { concurrency: -1 } }, /^config\.subprocessGuard\.limits\.concurrency is -1/],
+    [
+      { limits: { queue: 5 } },
+      /^config\.subprocessGuard\.limits\.queue is 5: .* set config\.subprocessGuard\.limits\.concurrency, too/
+    ],
     [{ drain: 5 }, /^config\.subprocessGuard\.drain is 5: it is for the whole server/],
     [
       { grase: 5 },

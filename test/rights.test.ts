@@ -101,6 +101,21 @@ suite('a server that starts as root and then gives it up', { skip }, () => {
     assert.equal(await output, nobody)
   })
 
+  test('starts a command that waited for its place during the change as its current user', async (t) => {
+    const server = new Changing(t, { limits: { concurrency: 1 } })
+    await server.ask('register')
+    const keeper = await server.keeper()
+    await server.ask('open', 'scope')
+    const pid = await server.ask<number>('start', 'scope', 'waits.sh')
+    const output = server.ask('run', 'scope', 'spawn', 'id -u')
+    await server.ask('change', 'user')
+    process.kill(pid, 'SIGKILL')
+    assert.equal(await output, nobody)
+    assert.notEqual(await server.keeper(), keeper)
+    await server.ask('close', 'scope')
+    assert.deepEqual(await server.ask('said'), [])
+  })
+
   for (const what of ['its request', 'close()', 'the worker']) {
     test(`keeps what it started as root until that ends with ${what}`, async (t) => {
       const { server, before } = await startAndDropRoot(t, {}, { program: 'background-child.sh' })

@@ -7,12 +7,14 @@ import subprocessGuard, {
   type CommandStream,
   createGuard,
   type Guard,
+  type Limits,
   type Output,
   type Policy,
   type PromiseWithChild,
   type Scope,
   type SpawnOptions,
-  type Subprocess
+  type Subprocess,
+  type SubprocessError
 } from 'fastify-subprocess-guard'
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -55,6 +57,13 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
   const stdio: ('pipe' | 'ignore')[] = ['pipe']
   const unknownLength = request.spawn('command', [], { stdio })
   same<Streams<typeof unknownLength>, [Writable | null, Readable | null, Readable | null]>(true)
+
+  const limits: Limits = { concurrency: 1 }
+  guard.open({ limits }).spawn('command')
+  void guard.run({ limits: { ...limits, queue: 10 } }, () => {})
+  // @ts-expect-error: no such limit
+  guard.open({ limits: { concurency: 1 } })
+  same<SubprocessError['retryAfter'], number | undefined>(true)
 
   // A Subprocess is accepted where a ChildProcess is.
   for (const child of [byDefault, ignored, unknown, longer] satisfies ChildProcess[]) scope.release(child)

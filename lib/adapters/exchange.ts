@@ -6,6 +6,8 @@ import type { Guard } from '../guard/guard.js'
 import type { Scope } from '../guard/scope.js'
 import { scopeClosedError } from '../guard/scope-closed-error.js'
 import type { ScopeDeadline } from '../guard/scope-context.js'
+import type { ScopePlaces } from '../guard/scope-places.js'
+import type { ResolvedLimits } from '../limit-options.js'
 import type { ResolvedRouteOptions } from '../options.js'
 import type { Deadlines } from '../time/deadlines.js'
 import { Expiring, type ExpiryQueue } from '../time/expiry-queue.js'
@@ -102,11 +104,13 @@ export class Exchange
     if (this.isOver) throw scopeClosedError('disconnected')
     const { guard, framework } = this.#context
     const { timeoutMs: _, limits, ...settings } = this.options
+    const route = framework.routeOf(this.request)
     const scope = guard.openScope({
       ...settings,
       limits: limits.scope,
+      places: limits.commands && this.#placesOf(route, limits),
       log: framework.logOf(this.request),
-      route: framework.routeOf(this.request),
+      route,
       deadline: this
     })
     endConnectionWhenDestroyed(this.response, this.transport)
@@ -114,6 +118,13 @@ export class Exchange
     this.readAhead()
     enableTcpKeepAlive(this.response.req)
     return scope
+  }
+
+  /** All requests of a route count together; without a route, all for which the same object sets limits. */
+  #placesOf(route: string | undefined, limits: ResolvedLimits): ScopePlaces | undefined {
+    const group = route ?? limits.commands?.own?.givenAs
+    const name = route === undefined ? 'the route' : `the route ${route}`
+    return this.#context.guard.placesFor(limits, group, name)
   }
 
   /** The response was sent or the client has left. */

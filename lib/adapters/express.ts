@@ -118,17 +118,18 @@ export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
 }
 
 /**
- * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo`, `privateTmp`
- * and `policy`, or `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and before
- * anything that uses the subprocesses of the request. The deadline counts from the arrival of the request all
- * the same.
+ * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo`, `privateTmp`,
+ * `limits` and `policy`, or `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and
+ * before anything that uses the subprocesses of the request. The deadline counts from the arrival of the
+ * request all the same.
  *
  * @throws {TypeError} for an invalid option.
  */
 subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler => {
   const where = 'subprocessGuard.route()'
-  // Validate now, so that a mistake is an error where the route is declared.
-  resolveRouteOptions(override, resolveOptions({}), where)
+  // Validate now, so that a mistake is an error where the route is declared. Only a request tells which server
+  // it has: a `queue` may need the `concurrency` of that server.
+  resolveRouteOptions(override, resolveOptions({ limits: { concurrency: 1 } }), where)
   return (req, _res, next) => {
     const exchanges = exchangesOf(req)
     if (exchanges === undefined) {
@@ -136,7 +137,12 @@ subprocessGuard.route = (override: RouteGuardOptions | false): RequestHandler =>
       next(new SubprocessOptionError(where, override, wayOut))
       return
     }
-    exchanges.overrideOptions(req, override, where)
+    try {
+      exchanges.overrideOptions(req, override, where)
+    } catch (error) {
+      next(error)
+      return
+    }
     next()
   }
 }

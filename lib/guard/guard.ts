@@ -2,8 +2,10 @@
 
 import pTimeout from 'p-timeout'
 import type { CutReason } from '../close-reason.js'
+import { unlimited } from '../command-limit-options.js'
 import type { Containment } from '../containment-level.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
+import type { ResolvedLimits } from '../limit-options.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import type { Logger } from '../log.js'
@@ -18,10 +20,12 @@ import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import { endLateProcess } from './end-late-process.js'
 import { JobDeadline } from './job-deadline.js'
+import { LaunchPlaces } from './launch-places.js'
 import { type JobOptions, runJob } from './run-job.js'
 import { Scope } from './scope.js'
 import { isScopeClosedError } from './scope-closed-error.js'
 import type { ScopeContext } from './scope-context.js'
+import { ScopePlaces } from './scope-places.js'
 
 /** Called before scopes close for this reason. Only the requests whose scope `isAffected` are cut short. */
 type CutShortListener = (reason: CutReason, isAffected: (scope: Scope) => boolean) => void
@@ -44,6 +48,8 @@ export class Guard {
   /** The promises of `run()` that have not settled. */
   readonly #runningJobs = new Set<Promise<unknown>>()
   readonly #routeLookups: RouteLookup[] = []
+  /** Undefined until a scope has limits. */
+  #places: LaunchPlaces | undefined
   #stopCapture = (): void => {}
   #state: 'open' | 'refusing' | 'closed' = 'open'
   #closing: Promise<void> | undefined
@@ -143,7 +149,8 @@ export class Guard {
     if (signal?.aborted) throw signal.reason
     const deadline = new JobDeadline(this.#jobDeadlines)
     this.#jobDeadlines.start(deadline, timeoutMs)
-    const scope = this.#openWith(deadline, { ...settings, limits: limits.scope })
+    const places = this.placesFor(limits, deadline, 'the job')
+    const scope = this.#openWith(deadline, { ...settings, limits: limits.scope, places })
     if (signal !== undefined) {
       const close = (): void => void scope.close('closed')
       signal.addEventListener('abort', close, { once: true })
@@ -204,6 +211,16 @@ export class Guard {
     if (pid === undefined || startTick === undefined) return
     const context = { ...this.#options, log, route }
     void endLateProcess(this.#keeperShare.checkedLink(), { pid, startTick }, context)
+  }
+
+  /**
+   * @internal The places for the commands of a scope; undefined if they are not limited. `group`: which
+   * commands count together, besides all of the guard. `name`: what the group is called in an error.
+   */
+  placesFor({ commands }: ResolvedLimits, group: unknown, name: string): ScopePlaces | undefined {
+    if (commands === undefined) return undefined
+    this.#places ??= new LaunchPlaces(commands.ofServer)
+    return new ScopePlaces(this.#places, { group, name, limits: commands.own ?? unlimited })
   }
 
   /** @internal Opens a scope. Throws a `SubprocessError` if the guard is closed or has no keeper. */

@@ -9,6 +9,7 @@ import { KeeperSubprocess } from '../subprocess/keeper-subprocess.js'
 import type { SubprocessOwner } from '../subprocess/subprocess-owner.js'
 import type { ProcessName } from '../wire/messages.js'
 import { type LostProcesses, startTickOf } from './keeper-loss.js'
+import type { Place } from './launch-places.js'
 import type { Adoptable } from './validate-adopted-process.js'
 
 // How long the end of a scope waits for a released command that is still starting.
@@ -25,18 +26,37 @@ export class ProcessRegistry {
   readonly #adopted = new Map<number, ProcessName & { readonly keeper: Keeper }>()
   /** Adopted first and released later. */
   readonly #releasedAdopted: ProcessName[] = []
-  /** Each resolves when a released command has started, or has failed to. */
-  readonly #pendingReleases: Promise<void>[] = []
+  /** Commands that were released before their start. `started`: they have started, or have failed to. */
+  readonly #pendingReleases: { readonly child: ChildProcess; readonly started: Promise<void> }[] = []
+  /** Undefined until a command has a place. */
+  #places: Map<ChildProcess, Place> | undefined
 
-  /** Adds a command that is starting at this keeper. */
-  add(child: ChildProcess, keeper: Keeper): void {
+  /** Adds a command that is starting at this keeper, or that waits for its place. */
+  add(child: ChildProcess, keeper: Keeper, place: Place | undefined): void {
     this.#keeperByCommand.set(child, keeper)
     this.#running.add(child)
+    if (place === undefined) return
+    this.#places ??= new Map()
+    this.#places.set(child, place)
   }
 
   /** Moves a command that is still starting to another keeper. */
   move(child: ChildProcess, keeper: Keeper): void {
     this.#keeperByCommand.set(child, keeper)
+  }
+
+  /** Gives the place of a command to the next one. Does nothing if it has none. */
+  leavePlace(child: ChildProcess): void {
+    const place = this.#places?.get(child)
+    if (place === undefined) return
+    this.#places?.delete(child)
+    place.leave()
+  }
+
+  /** The scope closes: commands that wait for their place fail, except those that are to outlive it. */
+  cancelWaiting(): void {
+    if (this.#places === undefined) return
+    for (const child of [...this.#places.keys()]) if (!this.isPendingRelease(child)) cancelIfWaiting(child)
   }
 
   /** Removes a command that has exited or could not be started. */
@@ -93,6 +113,7 @@ export class ProcessRegistry {
     this.#running.delete(child)
     const release = (): void => {
       this.#released.add(child)
+      this.leavePlace(child)
       const keeper = this.#keeperByCommand.get(child)
       keeper?.link.release(keeper.keeperScope, child.pid as number)
     }
@@ -101,7 +122,7 @@ export class ProcessRegistry {
         child.once('spawn', () => resolve(release()))
         child.once('close', () => resolve())
       })
-      this.#pendingReleases.push(started)
+      this.#pendingReleases.push({ child, started })
     } else {
       release()
     }
@@ -142,10 +163,16 @@ export class ProcessRegistry {
     return this.#pendingReleases.length > 0
   }
 
-  /** Resolves when no released command is starting any more, after 2 s at the latest. */
+  /** Whether the command was released before its start, and may still start. */
+  isPendingRelease(child: ChildProcess): boolean {
+    return this.#pendingReleases.some((pending) => pending.child === child)
+  }
+
+  /** Resolves when no released command is starting any more. After 2 s, they may no longer start. */
   async waitForReleases(): Promise<void> {
-    const settled = Promise.all(this.#pendingReleases)
-    await pTimeout(settled, { milliseconds: releasedWithinMs, fallback: () => {} })
+    const settled = Promise.all(this.#pendingReleases.map(({ started }) => started))
+    await pTimeout(settled, { milliseconds: releasedWithinMs, fallback: () => [] })
+    for (const { child } of this.#pendingReleases.splice(0)) cancelIfWaiting(child)
   }
 
   forgetAdopted(): void {
@@ -173,6 +200,10 @@ export class ProcessRegistry {
     )
     return { leaders, external, releasedCommands, releasedAdopted: this.#releasedAdopted }
   }
+}
+
+function cancelIfWaiting(child: ChildProcess): void {
+  if (child instanceof KeeperSubprocess) child.cancelIfWaiting()
 }
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {

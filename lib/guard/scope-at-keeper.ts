@@ -93,14 +93,17 @@ export class ScopeAtKeeper implements SubprocessOwner {
   }
 
   subprocessEnded(child: ChildProcess): void {
+    this.#scope.processes.leavePlace(child)
     // A lost keeper ends all its handles, although the processes may still be alive.
     if (this.link.isOpen) this.#scope.processes.delete(child)
   }
 
-  ownerAfterRefusal(child: ChildProcess): SubprocessOwner {
-    this.#scope.state.throwUnlessOpen()
+  ownerForLaunch(child: ChildProcess): SubprocessOwner {
+    const { state, processes } = this.#scope
+    // The end of the scope waits for a command that is to outlive it.
+    if (!processes.isPendingRelease(child)) state.throwUnlessOpen()
     const next = this.#keepers.forLaunch()
-    this.#scope.processes.move(child, next)
+    processes.move(child, next)
     return next
   }
 }

@@ -6,6 +6,7 @@ import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
 import type { ResolvedPolicy } from '../policy-options.js'
 import type { ScopeLimits } from '../scope-limits.js'
+import type { ScopePlaces } from './scope-places.js'
 
 export interface ScopeContext {
   readonly graceMs: number
@@ -20,6 +21,8 @@ export interface ScopeContext {
   readonly privateTmp: boolean
   /** Which commands may be started; undefined if all may. */
   readonly policy: ResolvedPolicy | undefined
+  /** Undefined if any number of commands may run at once. */
+  readonly places: ScopePlaces | undefined
   readonly deadline: ScopeDeadline
   /** Undefined if the keeper has nothing to watch. */
   readonly limits?: ScopeLimits | undefined

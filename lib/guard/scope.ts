@@ -135,7 +135,7 @@ export class Scope extends SpawnMethods {
   /**
    * Lets a command outlive the scope, with everything that it starts: neither the end of the scope nor the
    * end of the worker ends it. If the command is still starting when the scope closes, closing waits for
-   * that, for up to 2 s. A daemon of the command that leaves its session while the scope is open may still be
+   * that, for up to 2 s; so it does if the command waits for its place (`limits`). A daemon of the command that leaves its session while the scope is open may still be
    * ended with the scope. The handle reports the end of the command while the guard is open; after that, it
    * reports the end of the keeper by `'error'`.
    *
@@ -248,6 +248,7 @@ export class Scope extends SpawnMethods {
     if (this.#state.isOpen) {
       this.#lastDeadlineAt = this.#deadlineAt
       this.#state.startClosing(reason)
+      this.#processes.cancelWaiting()
       void this.#endAll(reason)
     }
     return this.closed
@@ -300,20 +301,12 @@ export class Scope extends SpawnMethods {
     const isDirect = this.#context.launch === 'direct' || needsDirectLaunch(options)
     const owner = isDirect ? this.#keepers.withCurrentRights() : this.#keepers.forLaunch()
     const child = isDirect
-      ? this.#spawnDirect(owner, permitted, args)
+      ? this.#launchDirect(owner, permitted, (variables) =>
+          spawnDirect(owner, permitted.command, args, permitted.options, variables)
+        )
       : this.#spawnByKeeper(owner, permitted, args)
     connectStreams(child, streams)
-    this.#processes.add(child, owner)
     return child
-  }
-
-  #spawnDirect(
-    owner: ScopeAtKeeper,
-    { command, options, givenFile }: PermittedLaunch,
-    args: readonly string[]
-  ): Subprocess {
-    const child = spawnDirect(owner, command, args, options, this.#privateTmpVariables(options))
-    return givenFile === undefined ? child : Object.assign(child, { spawnfile: givenFile })
   }
 
   #spawnByKeeper(
@@ -323,7 +316,35 @@ export class Scope extends SpawnMethods {
   ): KeeperSubprocess {
     const resolved = resolveCommand(command, args, options)
     const shown = givenFile === undefined ? resolved : { ...resolved, file: givenFile }
-    return new KeeperSubprocess(shown, owner, () => this.#privateTmpVariables(options))
+    const place = this.#context.places?.enter()
+    try {
+      const child = new KeeperSubprocess(shown, owner, () => this.#privateTmpVariables(options), place)
+      this.#processes.add(child, owner, place)
+      return child
+    } catch (error) {
+      place?.leave()
+      throw error
+    }
+  }
+
+  /** Direct launches take a place at once, or fail: Node starts the process within the call. */
+  #launchDirect(
+    owner: ScopeAtKeeper,
+    { options, givenFile }: PermittedFork | PermittedLaunch,
+    start: (variables: Record<string, string> | undefined) => Subprocess
+  ): Subprocess {
+    const place = this.#context.places?.takeNow()
+    try {
+      const child = start(this.#privateTmpVariables(options))
+      if (givenFile !== undefined) Object.assign(child, { spawnfile: givenFile })
+      this.#processes.add(child, owner, place)
+      // It was not started. The event may be held back.
+      if (child.pid === undefined) this.#processes.leavePlace(child)
+      return child
+    } catch (error) {
+      place?.leave()
+      throw error
+    }
   }
 
   protected override launchFork(
@@ -335,12 +356,10 @@ export class Scope extends SpawnMethods {
     warnOfMisspelledOptions(given, forkOptionNames, this.#context.log)
     const { policy } = this.#context
     const permitted: PermittedFork = policy === undefined ? { options: given } : permitFork(policy, given)
-    const { options, givenFile } = permitted
     const owner = this.#keepers.withCurrentRights()
-    const child = forkDirect(owner, modulePath, args, options, this.#privateTmpVariables(options))
-    if (givenFile !== undefined) Object.assign(child, { spawnfile: givenFile })
-    this.#processes.add(child, owner)
-    return child
+    return this.#launchDirect(owner, permitted, (variables) =>
+      forkDirect(owner, modulePath, args, permitted.options, variables)
+    )
   }
 
   /** The variables that point a command to its private TMPDIR; undefined if it gets none. */

@@ -5,6 +5,7 @@ import type { Readable, Writable } from 'node:stream'
 import { SubprocessError } from '../errors.js'
 import type { CommandExit, LaunchListener } from '../link/launch-queue.js'
 import { platform } from '../platform/current.js'
+import { endsProcess } from '../validate-option.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import { throwInNextTick } from './catch-rethrown-error.js'
 import { ChildProcessWithoutHandle, publishCreated } from './child-process-base.js'
@@ -17,7 +18,20 @@ import { type TerminationReport, terminationReport } from './termination-report.
 import { endOnTimeoutOrAbort } from './timeout-and-signal.js'
 import { refuseUnsupported, signalName } from './validate-arguments.js'
 
-type State = 'starting' | 'running' | 'over'
+/**
+ * `waiting`: for its place, at no keeper yet. `withdrawn`: ended by a signal before its turn; its last events
+ * come in the next tick.
+ */
+type State = 'waiting' | 'withdrawn' | 'starting' | 'running' | 'over'
+
+/** The place of a command among those that may run at once. */
+export interface CommandPlace {
+  readonly isWaiting: boolean
+  /** Set by the command; called once when the wait is over. */
+  onTurn: () => void
+  /** Gives the place to the next one. */
+  leave(): void
+}
 
 /** Has everything that `ChildProcess` declares, except `channel`, `send()` and `disconnect()`. */
 export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subprocess {
@@ -40,8 +54,10 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
 
   readonly #command: Command
   readonly #extraVariables: () => Record<string, string> | undefined
+  readonly #place: CommandPlace | undefined
   #owner: SubprocessOwner
-  #id: number
+  /** The keeper's number of the command; 0 while it waits for its place. */
+  #id = 0
   readonly #piped: PipedStdio
   // Events come from the keeper's socket, but users expect them in the context that called spawn().
   readonly #context = new AsyncResource('SUBPROCESS')
@@ -62,11 +78,13 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
 
   /**
    * @internal `extraVariables` is called at each launch. It throws a TypeError for an invalid `privateTmp`.
+   * `place`: if it is waiting, so does the launch.
    */
   constructor(
     command: Command,
     owner: SubprocessOwner,
-    extraVariables: () => Record<string, string> | undefined = () => undefined
+    extraVariables: () => Record<string, string> | undefined = () => undefined,
+    place?: CommandPlace
   ) {
     super()
     // Before anything else, because it may throw.
@@ -75,12 +93,15 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     this.#command = command
     this.#owner = owner
     this.#extraVariables = extraVariables
+    this.#place = place
     this.spawnfile = command.file
     this.spawnargs = [...command.args]
     this.#piped = new PipedStdio(command.stdio, {
       isStarting: () => this.isStarting,
       // Only the keeper knows whether the process had started before.
-      onConnectionLost: (code) => this.#owner.link.stdioLost(this.#id, lostConnectionCode(code)),
+      onConnectionLost: (code) => {
+        if (this.#id !== 0) this.#owner.link.stdioLost(this.#id, lostConnectionCode(code))
+      },
       onUnheardError: (error) => this.#owner.logError(error, this),
       onEnding: () => this.#owner.subprocessEnding(),
       onAllClosed: () => this.#closeWhenComplete()
@@ -92,7 +113,8 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     owner.hold.add(this)
 
     owner.link.ref()
-    this.#id = this.#launch(variables)
+    if (place?.isWaiting) this.#waitFor(place)
+    else this.#id = this.#launch(variables)
     this.#stopTimeoutAndSignal = endOnTimeoutOrAbort({
       timeoutMs: command.timeoutMs,
       signal: command.signal,
@@ -109,24 +131,38 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   }
 
   /**
-   * Sends a signal to the process, not to its children. Returns false if the process has ended. Throws a
-   * TypeError for an unknown signal, and ENOSYS for one that the system does not have.
+   * Sends a signal to the process, not to its children. Returns false if the process has ended. A command that
+   * waits for its place ends without a start if the signal ends a process by default. Throws a TypeError for
+   * an unknown signal, and ENOSYS for one that the system does not have.
    */
   override kill(signal: NodeJS.Signals | number = 'SIGTERM'): boolean {
     const name = signal === 0 ? signal : signalName('signal', signal)
     if (name !== 0) refuseUnsupported(name)
     if (this.#state === 'over') return false
-    if (name !== 0) {
-      if (this.#state === 'starting') this.#signals.push(name)
-      this.#owner.link.signal(this.#id, name)
-    }
+    if (name !== 0) this.#signal(name)
     this.killed = true
     return true
   }
 
+  #signal(name: NodeJS.Signals): void {
+    if (this.#state === 'waiting' && endsProcess(name)) this.#withdraw(name)
+    else if (this.#state !== 'withdrawn') {
+      // One that comes before the launch is sent after it.
+      if (this.isStarting) this.#signals.push(name)
+      if (this.#state !== 'waiting') this.#owner.link.signal(this.#id, name)
+    }
+  }
+
   /** @internal Whether it has neither started nor failed to start. */
   get isStarting(): boolean {
-    return this.#state === 'starting'
+    return this.#state !== 'running' && this.#state !== 'over'
+  }
+
+  /** @internal If it waits for its place, it fails like a launch that is cancelled. */
+  cancelIfWaiting(): void {
+    if (this.#state !== 'waiting') return
+    const message = `spawn ${this.spawnfile} ECANCELED`
+    this.#inContext(() => this.#onFailed({ code: 'ECANCELED', message }))
   }
 
   /** Keeps the worker alive while the process runs. This is the default. */
@@ -162,7 +198,8 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
 
   async #terminate(): Promise<TerminationReport> {
     if (this.#state !== 'over') this.killed = true
-    if (this.#state === 'starting') {
+    if (this.#state === 'waiting') this.#withdraw(this.#command.killSignal)
+    if (this.isStarting) {
       await new Promise<void>((resolve) => {
         this.#onStartSettled = resolve
       })
@@ -176,6 +213,31 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
     if (event !== 'error' || this.listenerCount('error') > 0) return super.emit(event, ...args)
     this.#owner.logError(args[0] as Error, this)
     return false
+  }
+
+  #waitFor(place: CommandPlace): void {
+    this.#state = 'waiting'
+    place.onTurn = () => {
+      this.#state = 'starting'
+      this.#inContext(() => this.#launchByCurrentOwner(() => {}))
+    }
+  }
+
+  /** Ends the command before its turn, as if the signal had ended its process. */
+  #withdraw(signal: NodeJS.Signals): void {
+    this.#state = 'withdrawn'
+    this.#place?.leave()
+    // As in Node, 'exit' comes after the call.
+    process.nextTick(() => this.#inContext(() => this.#onWithdrawn(signal)))
+  }
+
+  #onWithdrawn(signal: NodeJS.Signals): void {
+    this.signalCode = signal
+    this.#piped.startFailed()
+    this.#end()
+    this.#piped.endOutputs()
+    this.emit('exit', null, signal)
+    this.#closeWhenComplete()
   }
 
   /** Orders the launch from the keeper. Returns the keeper's number of the command. */
@@ -216,16 +278,23 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
 
   /** The worker's rights have changed: the next keeper has to start the command. */
   #onRefused(): void {
+    this.#launchByCurrentOwner(() => {
+      if (!this.#piped.resetConnections()) {
+        throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', 'its rights have changed')
+      }
+    })
+  }
+
+  /** Launches at the keeper of now, which may be another one than at the call. Fails if that is impossible. */
+  #launchByCurrentOwner(prepare: () => void): void {
     try {
       const { link } = this.#owner
-      this.#owner = this.#owner.ownerAfterRefusal(this)
+      this.#owner = this.#owner.ownerForLaunch(this)
       if (this.#isReferenced) {
         this.#owner.link.ref()
         link.unref()
       }
-      if (!this.#piped.resetConnections()) {
-        throw new SubprocessError('ERR_SUBPROCESS_KEEPER_LOST', 'its rights have changed')
-      }
+      prepare()
       this.#id = this.#launch(this.#extraVariables())
       for (const signal of this.#signals) this.#owner.link.signal(this.#id, signal)
     } catch (error) {

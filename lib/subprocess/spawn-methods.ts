@@ -43,7 +43,7 @@ export abstract class SpawnMethods {
    * @throws {TypeError} if an argument or option is invalid.
    * @throws {SubprocessError} if the scope is closed: `ERR_SUBPROCESS_DEADLINE`,
    *   `ERR_SUBPROCESS_DISCONNECTED`, `ERR_SUBPROCESS_SHUTDOWN`, `ERR_SUBPROCESS_KEEPER_LOST` or
-   *   `ERR_SUBPROCESS_SCOPE_CLOSED`.
+   *   `ERR_SUBPROCESS_SCOPE_CLOSED`. Or if it would have to wait and must not: `ERR_SUBPROCESS_BUSY`.
    */
   spawn<const S extends StdioOption | undefined = 'pipe'>(
     command: string,

@@ -25,8 +25,8 @@ export interface SubprocessOwner {
   /** The process has ended, or was not started. */
   subprocessEnded(subprocess: ChildProcess): void
   /**
-   * The owner to launch the subprocess again, after this keeper refused it because the worker's rights have
-   * changed. Throws if it must not start any more.
+   * The owner to launch the subprocess now: after its wait for a place, or after this keeper refused it
+   * because the worker's rights have changed. Throws if it must not start any more.
    */
-  ownerAfterRefusal(subprocess: ChildProcess): SubprocessOwner
+  ownerForLaunch(subprocess: ChildProcess): SubprocessOwner
 }

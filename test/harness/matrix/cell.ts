@@ -46,6 +46,7 @@ export class Cell {
     const { handler, index } = this
     return {
       path: this.path,
+      limits: handler.limits,
       onErrorLine: (text) => void this.#errorLines.push(text),
       onRequest: (id) => {
         this.#requestId = id

@@ -28,6 +28,7 @@ export function allBatches(): Batch[] {
           ending: ending.name,
           handlers: handlers
             .filter(({ stages }) => stages.includes(ending.stage))
+            .filter(({ limits }) => limits === undefined || kind.launch === 'keeper')
             .filter(({ ignoresHooks }) => !ignoresHooks || hook === hooks[0])
             // When a command has ended, Node reads and drops output that nobody
             // has begun to read, with or without a guard.

@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { finished, pipeline } from 'node:stream/promises'
+import type { Limits } from 'fastify-subprocess-guard'
 import type { HandlerContext } from './handler-context.js'
 
 /** How a command ends; see `test/programs/ends-as-told.sh`. */
@@ -34,6 +35,8 @@ export interface Handler {
   readonly readsLate: boolean
   /** Whether hooks make no difference to it. */
   readonly ignoresHooks: boolean
+  /** The limits of its route. A direct launch could not wait for its place. */
+  readonly limits: Limits | undefined
   handle(context: HandlerContext): Promise<unknown>
 }
 
@@ -50,7 +53,8 @@ export const usual = {
   leavesCommand: false,
   isRaw: false,
   readsLate: false,
-  ignoresHooks: false
+  ignoresHooks: false,
+  limits: undefined
 } as const
 
 // A handler that has returned its answer cannot throw.
@@ -122,6 +126,25 @@ const given: readonly Given[] = [
     async handle(context) {
       const outputs = await Promise.allSettled([context.execFile(), context.execFile()])
       return outputs.map(({ status }) => status).join(', ')
+    }
+  },
+  {
+    name: 'awaits execFile of a command that waits for its place',
+    program: 'dies',
+    limits: { concurrency: 1 },
+    async handle(context) {
+      context.execFile()
+      return (await context.execFile()).stdout
+    }
+  },
+  {
+    name: 'returns stream() of a command that waits for its place',
+    program: 'dies',
+    stages: ['answer', 'unstarted', 'headless'],
+    limits: { concurrency: 1 },
+    async handle(context) {
+      context.execFile()
+      return context.stream()
     }
   },
   {

@@ -3,6 +3,8 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Limits } from 'fastify-subprocess-guard'
+import subprocessGuard from 'fastify-subprocess-guard/express'
 import { ExpressServed } from '../express-server.js'
 import type { GuardedRequest, Served } from '../served.js'
 import type { Served as FastifyServed } from '../server.js'
@@ -11,6 +13,7 @@ import type { Hook } from './hooks.js'
 
 export interface Route {
   readonly path: string
+  readonly limits: Limits | undefined
   /** Called with each error line. */
   readonly onErrorLine: (text: string) => void
   /** Called with the request id of Fastify, which identifies its log lines. */
@@ -34,9 +37,10 @@ function tellOf(routes: readonly Route[]) {
 function declareInFastify({ app }: FastifyServed, hook: Hook, routes: readonly Route[]): void {
   app.register(async (context) => {
     await hook.fastify(context, tellOf(routes))
-    for (const { path, handle, onRequest, run } of routes) {
+    for (const { path, limits, handle, onRequest, run } of routes) {
+      const config = limits === undefined ? {} : { subprocessGuard: { limits } }
       const preHandler = (_request: FastifyRequest, _reply: FastifyReply, done: () => void): void => run(done)
-      context.get(path, { preHandler }, async (request, reply) => {
+      context.get(path, { config, preHandler }, async (request, reply) => {
         onRequest(request.id)
         const answer = await handle(request, {
           raw: reply.raw,
@@ -54,7 +58,8 @@ function declareInExpress({ app }: ExpressServed, hook: Hook, routes: readonly R
   // In this mode, the default error handler prints nothing.
   app.set('env', 'test')
   hook.express?.(app)
-  for (const { path, handle, onErrorLine, run } of routes) {
+  for (const { path, limits, handle, onErrorLine, run } of routes) {
+    if (limits !== undefined) app.get(path, subprocessGuard.route({ limits }))
     app.get(path, (_req, _res, next) => run(next))
     app.get(path, (req, res, next) => {
       // As pino-http does.
