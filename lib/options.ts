@@ -2,6 +2,13 @@
 
 import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
+import { type Limits, limitsOf, type ResolvedLimits } from './limit-options.js'
+import {
+  defaultPriority,
+  type ProcessPriority,
+  priorityOf,
+  type ResolvedPriority
+} from './priority-options.js'
 import {
   captureOf,
   containmentOf,
@@ -54,6 +61,10 @@ export interface RouteGuardOptions {
    * leave their files behind. Default false.
    */
   privateTmp?: boolean
+  /** How the system ranks the processes of a scope: processor, disks, and who is killed first when memory is full. */
+  priority?: ProcessPriority
+  /** What the commands of a scope may use. Default: no limits of their own. */
+  limits?: Limits
 }
 
 /** Options of the plugin, of the middleware and of `createGuard`. */
@@ -119,6 +130,8 @@ export interface ResolvedRouteOptions {
   readonly killSignal: NodeJS.Signals
   readonly firstSignalTo: FirstSignalTo
   readonly privateTmp: boolean
+  readonly priority: ResolvedPriority
+  readonly limits: ResolvedLimits
 }
 
 /** The options of a guard after validation. */
@@ -137,7 +150,7 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly containment: Containment
 }
 
-const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp']
+const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'priority', 'limits']
 const guardNames = [
   ...routeNames,
   'drain',
@@ -155,6 +168,8 @@ const defaults: ResolvedOptions = {
   killSignal: 'SIGTERM',
   firstSignalTo: 'command',
   privateTmp: false,
+  priority: defaultPriority,
+  limits: {},
   drainMs: 5_000,
   workerTimeoutMs: undefined,
   hooks: undefined,
@@ -195,8 +210,7 @@ export function resolveRouteOptions(
 ): ResolvedRouteOptions | false {
   if (options === false) return false
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    const wayOut =
-      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo and privateTmp'
+    const wayOut = `set it to false, or to an object of ${routeNames.slice(0, -1).join(', ')} and ${routeNames.at(-1)}`
     throw new SubprocessOptionError(where, options, wayOut)
   }
   for (const [name, value] of Object.entries(options)) {
@@ -213,7 +227,7 @@ function resolveRouteFields(
   base: ResolvedRouteOptions,
   where: string
 ): ResolvedRouteOptions {
-  const { timeout, grace, killSignal, firstSignalTo, privateTmp } = ownOf(options)
+  const { timeout, grace, killSignal, firstSignalTo, privateTmp, priority, limits } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
     graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
@@ -222,6 +236,8 @@ function resolveRouteFields(
       firstSignalTo === undefined
         ? base.firstSignalTo
         : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
-    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp)
+    privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp),
+    priority: priorityOf(`${where}priority`, priority, base.priority),
+    limits: limitsOf(`${where}limits`, limits, base.limits)
   }
 }

@@ -101,12 +101,14 @@ export class Exchange
     if (this.response.writableEnded) throw scopeClosedError('finished')
     if (this.isOver) throw scopeClosedError('disconnected')
     const { guard, framework } = this.#context
-    const { graceMs, killSignal, firstSignalTo, privateTmp } = this.options
+    const { graceMs, killSignal, firstSignalTo, privateTmp, priority, limits } = this.options
     const scope = guard.openScope({
       graceMs,
       killSignal,
       firstSignalTo,
       privateTmp,
+      priority,
+      limits,
       log: framework.logOf(this.request),
       route: framework.routeOf(this.request),
       deadline: this

@@ -118,8 +118,8 @@ export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
 }
 
 /**
- * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo` and
- * `privateTmp`, or `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and before
+ * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo`,
+ * `privateTmp`, `priority` and `limits`, or `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and before
  * anything that uses the subprocesses of the request. The deadline counts from the arrival of the request all
  * the same.
  *

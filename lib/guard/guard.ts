@@ -227,7 +227,7 @@ export class Guard {
 
   #openWith(
     deadline: JobDeadline,
-    settings: Pick<ScopeContext, 'graceMs' | 'killSignal' | 'firstSignalTo' | 'privateTmp'>
+    settings: Pick<ScopeContext, Exclude<keyof ResolvedRouteOptions, 'timeoutMs'>>
   ): Scope {
     try {
       deadline.scope = this.openScope({ ...settings, log: this.#log, route: undefined, deadline })

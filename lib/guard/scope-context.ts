@@ -1,8 +1,10 @@
 /** What a scope is opened with: its settings, its deadline and its keepers. */
 
+import type { ResolvedLimits } from '../limit-options.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
+import type { ResolvedPriority } from '../priority-options.js'
 
 export interface ScopeContext {
   readonly graceMs: number
@@ -15,6 +17,8 @@ export interface ScopeContext {
   readonly launch: 'keeper' | 'direct'
   /** Whether commands get a private directory for temporary files, which is removed with the scope. */
   readonly privateTmp: boolean
+  readonly priority: ResolvedPriority
+  readonly limits: ResolvedLimits
   readonly deadline: ScopeDeadline
 }
 

@@ -2,6 +2,7 @@
 
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { ScopeProcess } from '../platform/current.js'
+import { defaultPriority } from '../priority-options.js'
 import { sharedTimeOf } from '../time/shared-clock.js'
 import type { KeeperReport, ScopeFolder, ScopeOpening } from '../wire/messages.js'
 import { endLostScope } from './keeper-loss.js'
@@ -81,8 +82,11 @@ export class ScopeKeepers {
 
   get #opening(): ScopeOpening {
     const { id, context } = this.#scope
-    const { route, graceMs, killSignal, firstSignalTo } = context
-    return { id, route, graceMs, killSignal, firstSignalTo, deadlineAt: this.#sharedDeadline }
+    const { route, graceMs, killSignal, firstSignalTo, limits } = context
+    const priority = context.priority === defaultPriority ? undefined : context.priority
+    const { rlimits } = limits
+    const deadlineAt = this.#sharedDeadline
+    return { id, route, graceMs, killSignal, firstSignalTo, priority, rlimits, deadlineAt }
   }
 
   /** By the clock that worker and keeper share; undefined without a deadline. */

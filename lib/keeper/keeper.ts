@@ -10,6 +10,7 @@ import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '.
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
 import { ScopeCloser } from './close-scope.js'
+import { CommandPriorities } from './command-priorities.js'
 import { createCensus } from './create-census.js'
 import { statusOf } from './describe-scope.js'
 import { endEverything } from './end-everything.js'
@@ -23,6 +24,7 @@ import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
 import { startInCgroup } from './start-in-cgroup.js'
 import { startInContainer } from './start-in-container.js'
+import { startWithPriority } from './start-with-priority.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
@@ -89,18 +91,22 @@ export class Keeper {
       onStrays: () => void this.#unscoped.endStrays()
     })
     this.census = census
-    const warnOfRefusal = ({ message }: Error): void =>
-      send({ type: 'log', level: 'warn', fields: {}, message })
+    const warn = (message: string): void => send({ type: 'log', level: 'warn', fields: {}, message })
+    const priorities = new CommandPriorities({ native, warn })
     const startInScope =
       census instanceof ContainerCensus
         ? startInContainer(census)
         : cgroups?.hasPlaces === true
-          ? startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal)
+          ? startInCgroup(
+              startProcess,
+              (scope) => cgroups.placeFor(scope),
+              ({ message }) => warn(message)
+            )
           : startProcess
     const launches = new LaunchRegistry({
       census,
       connections: connectionsOf(parts),
-      startProcess: startInScope,
+      startProcess: startWithPriority(startInScope, priorities),
       isWorkerGone,
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
@@ -109,7 +115,7 @@ export class Keeper {
     this.#launches = launches
     this.#closer = closer
     this.#scopes = new ScopeRegistry({ census, closer, native, unscopedRecord, workerMark })
-    this.#externals = new ExternalProcessTracker(this.#scopes, census)
+    this.#externals = new ExternalProcessTracker(this.#scopes, census, priorities)
     this.#releaser = new ScopeReleaser(census, unscopedRecord, send)
     this.#unscoped = new UnscopedProcesses({ census, closer, unscopedRecord, workerMark, logStrays })
   }

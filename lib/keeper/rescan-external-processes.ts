@@ -4,6 +4,7 @@ import type { Census } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import { platform } from '../platform/current.js'
 import type { WorkerMessage } from '../wire/messages.js'
+import type { CommandPriorities } from './command-priorities.js'
 import type { ScopeRegistry } from './scope-registry.js'
 
 // How often the trees are rescanned: a descendant must be known before it becomes an orphan.
@@ -14,20 +15,24 @@ const shareOfTime = 0.05
 export class ExternalProcessTracker {
   readonly #scopes: ScopeRegistry
   readonly #census: Census
+  readonly #priorities: CommandPriorities
   #rescans: NodeJS.Timeout | undefined
 
-  constructor(scopes: ScopeRegistry, census: Census) {
+  constructor(scopes: ScopeRegistry, census: Census, priorities: CommandPriorities) {
     this.#scopes = scopes
     this.#census = census
+    this.#priorities = priorities
   }
 
   adopt(scope: ScopeRecord | undefined, { process, command }: WorkerMessage & { type: 'adopt' }): void {
     if (scope === undefined) return
     if (this.#census.adopt !== undefined) {
       this.#census.adopt(scope, process, command.number)
+      this.#priorities.adopted(scope, process.pid)
       return
     }
     scope.external.adopt(process)
+    this.#priorities.adopted(scope, process.pid)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#rescans ??= setTimeout(() => void this.#rescan(), rescanMs)
   }

@@ -15,6 +15,8 @@ import { describeProcess } from './describe-process.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
 import { pidNamespace, pidNamespaceOf, pidsInNamespaces } from './pid-namespace.js'
+import { setNiceOfSession } from './priority/nice.js'
+import { oomScores } from './priority/oom-scores.js'
 import { cwdPathOf, openFolderOf } from './proc-links.js'
 import { childrenOf, childrenOfMainThread } from './process-children.js'
 import { argumentTextOf, bracketedNameOf, commandIn, commandOf } from './process-command.js'
@@ -60,6 +62,7 @@ export const linux: Platform = {
   makeOwnFolder,
   // sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)).
   maxSocketPathBytes: 107,
+  oomScores,
   openFolderOf,
   openRights,
   ownerOf,
@@ -73,6 +76,7 @@ export const linux: Platform = {
   removeFolder,
   scanLevel: 'marks',
   sharedFolders: ['/dev/shm'],
+  setNiceOfSession,
   signalByPid,
   statOf,
   statOfOwnChild: statOf,
