@@ -8,7 +8,7 @@ import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import type { Logger } from '../log.js'
 import { type ResolvedOptions, type ResolvedRouteOptions, resolveRouteOptions } from '../options.js'
-import { platform } from '../platform/current.js'
+import { loadPlatform, platform } from '../platform/current.js'
 import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
 import { abridgedForLog } from '../subprocess/exec-error.js'
@@ -18,6 +18,7 @@ import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import { endLateProcess } from './end-late-process.js'
 import { JobDeadline } from './job-deadline.js'
+import { refuseUnsupportedLimits } from './refuse-unsupported-limits.js'
 import { type JobOptions, runJob } from './run-job.js'
 import { Scope } from './scope.js'
 import { isScopeClosedError } from './scope-closed-error.js'
@@ -53,6 +54,10 @@ export class Guard {
    * `ERR_SUBPROCESS_KEEPER_START`.
    */
   static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
+    if (options.limits.rlimits !== undefined) {
+      await loadPlatform()
+      refuseUnsupportedLimits(options.limits)
+    }
     const guard = new Guard(options, log, closeDrainMs)
     const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath, containment } = options
     guard.#keeperShare = await shareKeeper({
@@ -209,6 +214,7 @@ export class Guard {
   /** @internal Opens a scope. Throws a `SubprocessError` if the guard is closed or has no keeper. */
   openScope(context: Omit<ScopeContext, 'launch'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
+    refuseUnsupportedLimits(context.limits)
     const { launch } = this.#options
     const keepers = {
       forLaunch: () => this.#throwUnlessOpen(this.#keeperShare.uncheckedLink()),

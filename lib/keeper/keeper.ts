@@ -25,6 +25,7 @@ import { ScopeRegistry } from './scope-registry.js'
 import { startInCgroup } from './start-in-cgroup.js'
 import { startInContainer } from './start-in-container.js'
 import { startWithPriority } from './start-with-priority.js'
+import { startWithRlimits } from './start-with-rlimits.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
@@ -106,7 +107,7 @@ export class Keeper {
     const launches = new LaunchRegistry({
       census,
       connections: connectionsOf(parts),
-      startProcess: startWithPriority(startInScope, priorities),
+      startProcess: startWithRlimits(startWithPriority(startInScope, priorities)),
       isWorkerGone,
       send,
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)

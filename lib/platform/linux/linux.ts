@@ -4,6 +4,7 @@ import type { Platform } from '../platform.js'
 import { findOrphanAdopter } from '../posix/find-adopter-by-trial.js'
 import { makeOwnFolder, ownFolders, protectedFirst } from '../posix/own-folder.js'
 import { posixBasics } from '../posix/posix-basics.js'
+import { limiterOf } from '../posix/rlimits/limiter-of.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
 import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js'
 import { adoptOrphans } from './become-subreaper.js'
@@ -12,6 +13,7 @@ import { bootId, unknownBoot } from './boot-id.js'
 import { defaultPath } from './c-library.js'
 import { linuxCgroups } from './cgroup/linux-cgroups.js'
 import { describeProcess } from './describe-process.js'
+import { readHardLimits } from './hard-limits.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
 import { pidNamespace, pidNamespaceOf, pidsInNamespaces } from './pid-namespace.js'
@@ -55,6 +57,7 @@ export const linux: Platform = {
   hasDefaultAction,
   isSetuid,
   kernelWaitOf,
+  limiterOf: (call, limits) => limiterOf(call, limits, readHardLimits(), defaultPath()),
   listeningSocketsOf,
   listsOwnPids,
   listsProcesses: true,
