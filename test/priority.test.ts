@@ -85,7 +85,7 @@ for (const [name, way] of Object.entries(startWays)) {
       const scope = guard.open()
       await scope.execFile('true')
       assert.deepEqual(ranksOf(pids), before)
-      await assert.rejects(scope.execFile('no-such-program'), { code: 'ENOENT' })
+      await assert.rejects(scope.execFile('/no/such/program'), { code: 'ENOENT' })
       assert.deepEqual(ranksOf(pids), before)
       await assert.rejects(scope.execFile('true', { cwd: '/no/such/folder' }), { code: 'ENOENT' })
       assert.deepEqual(ranksOf(pids), before)

@@ -108,7 +108,7 @@ for (const [name, way] of Object.entries(startWays)) {
       const before = pids.map(limitsOf)
       const scope = guard.open()
       await scope.execFile('true')
-      await assert.rejects(scope.execFile('no-such-program'), { code: 'ENOENT' })
+      await assert.rejects(scope.execFile('/no/such/program'), { code: 'ENOENT' })
       await assert.rejects(scope.execFile('true', { cwd: '/no/such/folder' }), { code: 'ENOENT' })
       assert.deepEqual(pids.map(limitsOf), before)
     })
