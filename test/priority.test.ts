@@ -24,13 +24,14 @@ const { platform }: typeof PlatformModule = await compiled('platform/current')
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0
 const hasIonice = spawnSync('ionice', ['--version']).status === 0
+const leadsSession = 'a command leads a session there, so that setsid(1) forks and exits at once'
 const notLinux = isTreeLevel && 'only Linux has these'
 /** Above 500, so that a test in a container that has raised its own can tell the difference. */
 const priority: ProcessPriority = { nice: 7, ioClass: 'idle', oomScoreAdj: 900 }
 /** What a process tells of itself, in one line. */
 const ownPriority = `echo "$(cat /proc/self/oom_score_adj) $(nice) $(ionice -p $$ 2>/dev/null)"`
-/** The same of itself, of a child and of an orphan. */
-const ofThree = `${ownPriority}; sh -c '${ownPriority}'; (sh -c '${ownPriority}' &)`
+/** The same of itself, of a child and of an orphan. It waits for the end of the orphan's output. */
+const ofThree = `${ownPriority}; sh -c '${ownPriority}'; (sh -c '${ownPriority}' &) | cat`
 const wanted = hasIonice ? '900 7 idle' : '900 7 '
 
 async function startBy(way: StartWay, t: TestContext, options: GuardOptions = {}): Promise<Guarded> {
@@ -100,7 +101,9 @@ for (const [name, way] of Object.entries(startWays)) {
       assert.equal(lines[1], `${nobody}`)
     })
 
-    test('has it in a session that it begins itself', async (t) => {
+    test('has it in a session that it begins itself', {
+      skip: name === 'marks' && leadsSession
+    }, async (t) => {
       const { guard } = await startBy(way, t, { priority: { nice: 7, oomScoreAdj: 900 } })
       const command = ['setsid', 'sh', '-c', `read go; ${ownPriority}`]
       const [line = ''] = await saidByCommand(guard.open(), command)

@@ -27,6 +27,7 @@ const folder = mkdtempSync(join(tmpdir(), 'rlimits-'))
 after(() => rmSync(folder, { recursive: true }))
 const notRoot = isRoot ? whyNoOther() : 'only root can be another user'
 const needsPrlimit = spawnSync('prlimit', ['--version']).status !== 0 && 'prlimit(1) of util-linux is missing'
+const leadsSession = 'a command leads a session there, so that setsid(1) forks and exits at once'
 const answering = fileURLToPath(new URL('../../test/programs/answers.mjs', import.meta.url))
 
 /** Each differs from any usual value. The units of shells divide them. */
@@ -75,13 +76,15 @@ for (const [name, way] of Object.entries(startWays)) {
   suite(`a command that is started in the way "${name}"`, { skip }, () => {
     test('has the limits, and so have a child and an orphan of it', async (t) => {
       const { guard } = await startBy(way, t)
-      const script = `${showLimits}; echo --; sh -c '${showLimits}'; echo --; (sh -c '${showLimits}' &)`
+      const script = `${showLimits}; echo --; sh -c '${showLimits}'; echo --; (sh -c '${showLimits}' &) | cat`
       const three = (await saidBy(guard.open(), script)).join('\n').split('--')
       assert.equal(three.length, 3)
       for (const text of three) assert.deepEqual(limitsIn(text), wanted)
     })
 
-    test('has them in a session that it begins itself', async (t) => {
+    test('has them in a session that it begins itself', {
+      skip: name === 'marks' && leadsSession
+    }, async (t) => {
       const { guard } = await startBy(way, t)
       const said = await saidByCommand(guard.open(), ['setsid', 'sh', '-c', `read go; ${showLimits}`])
       assert.deepEqual(limitsIn(said.join('\n')), wanted)
@@ -161,9 +164,9 @@ for (const [name, way] of Object.entries(startWays)) {
       const limitedErrors = []
       for (const [command, options] of failures) limitedErrors.push(await errorOf(limited, command, options))
       await limited.close()
-      const { guard } = await way.start()
-      const scope = guard.open()
-      t.after(() => guard.close())
+      const unlimited = await way.start()
+      t.after(() => unlimited.close())
+      const scope = unlimited.guard.open()
       for (const [index, [command, options]] of failures.entries())
         assert.deepEqual(limitedErrors[index], await errorOf(scope, command, options), command)
     })
