@@ -32,8 +32,11 @@ export function firstExecutable(
 
 function whyNotExecutable(path: string): 'ENOENT' | 'EACCES' | undefined {
   try {
+    // Most directories of a PATH do not have it: an exception for each would take most of the time.
+    const stat = statSync(path, { throwIfNoEntry: false })
+    if (stat === undefined) return 'ENOENT'
     // A directory with X_OK can be entered, not run.
-    if (!statSync(path).isFile()) return 'EACCES'
+    if (!stat.isFile()) return 'EACCES'
     accessSync(path, constants.X_OK)
     return undefined
   } catch (error) {
