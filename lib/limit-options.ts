@@ -8,12 +8,16 @@ import {
   serverCommandLimits
 } from './command-limit-options.js'
 import { SubprocessOptionError } from './errors.js'
-import { scopeLimitNames, scopeLimitsOf } from './scope-limit-options.js'
+import { type ResolvedRlimits, type Rlimits, rlimitsOf } from './rlimit-options.js'
+import { type ScopeLimitOptions, scopeLimitNames, scopeLimitsOf } from './scope-limit-options.js'
 import type { ScopeLimits } from './scope-limits.js'
 import { ownOf, refuseUnknown } from './validate-option.js'
 
 /** What the commands of a guard, a route or a job may use. What is left out is not limited. */
-export interface Limits extends CommandLimitOptions, ScopeLimits {}
+export interface Limits extends CommandLimitOptions, ScopeLimitOptions {
+  /** The resource limits of each command (setrlimit(2)). Windows has none. Default: those of the server. */
+  rlimits?: Rlimits
+}
 
 /** The option after validation. */
 export interface ResolvedLimits {
@@ -21,12 +25,13 @@ export interface ResolvedLimits {
   readonly commands: ResolvedCommandLimits | undefined
   /** What the keeper watches; undefined if it is nothing. */
   readonly scope: ScopeLimits | undefined
+  readonly rlimits: ResolvedRlimits | undefined
 }
 
 /** Nothing is limited. */
-export const noLimits: ResolvedLimits = { commands: undefined, scope: undefined }
+export const noLimits: ResolvedLimits = { commands: undefined, scope: undefined, rlimits: undefined }
 
-const names = [...commandLimitNames, ...scopeLimitNames]
+const names = [...commandLimitNames, ...scopeLimitNames, 'rlimits']
 
 /**
  * The limits of a guard. `option` is the user's name for the option.
@@ -35,7 +40,11 @@ const names = [...commandLimitNames, ...scopeLimitNames]
 export function serverLimits(option: string, given: unknown): ResolvedLimits {
   if (given === undefined) return noLimits
   const limits = checkedLimits(option, given)
-  return { commands: serverCommandLimits(option, limits), scope: scopeLimitsOf(option, limits, undefined) }
+  return {
+    commands: serverCommandLimits(option, limits),
+    scope: scopeLimitsOf(option, limits, undefined),
+    rlimits: rlimitsOf(`${option}.rlimits`, limits.rlimits, undefined)
+  }
 }
 
 /**
@@ -47,7 +56,8 @@ export function routeLimits(option: string, given: unknown, base: ResolvedLimits
   const limits = checkedLimits(option, given)
   return {
     commands: routeCommandLimits(option, limits, base.commands, given as object),
-    scope: scopeLimitsOf(option, limits, base.scope)
+    scope: scopeLimitsOf(option, limits, base.scope),
+    rlimits: rlimitsOf(`${option}.rlimits`, limits.rlimits, base.rlimits)
   }
 }
 

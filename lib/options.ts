@@ -5,6 +5,12 @@ import { SubprocessOptionError } from './errors.js'
 import { type Limits, noLimits, type ResolvedLimits, routeLimits, serverLimits } from './limit-options.js'
 import { type Policy, type ResolvedPolicy, resolvePolicy } from './policy-options.js'
 import {
+  defaultPriority,
+  type ProcessPriority,
+  priorityOf,
+  type ResolvedPriority
+} from './priority-options.js'
+import {
   captureOf,
   containmentOf,
   endingSignal,
@@ -61,6 +67,8 @@ export interface RouteGuardOptions {
    * job that sets only some of these keys has the others from the guard. Default: no limits.
    */
   limits?: Limits
+  /** How the system ranks the processes of a scope: processor, disks, and who is killed first when memory is full. */
+  priority?: ProcessPriority
   /**
    * Which commands may be started, whether by a shell, and with which variables. A route or a job that sets
    * only some of these keys has the others from the guard. Default: everything is allowed.
@@ -132,6 +140,7 @@ export interface ResolvedRouteOptions {
   readonly firstSignalTo: FirstSignalTo
   readonly privateTmp: boolean
   readonly limits: ResolvedLimits
+  readonly priority: ResolvedPriority
   /** Undefined if everything is allowed. */
   readonly policy: ResolvedPolicy | undefined
 }
@@ -152,7 +161,9 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   readonly containment: Containment
 }
 
-const routeNames = ['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'limits', 'policy']
+const routeNames = [
+  ...['timeout', 'grace', 'killSignal', 'firstSignalTo', 'privateTmp', 'limits', 'priority', 'policy']
+]
 const guardNames = [
   ...routeNames,
   'drain',
@@ -171,6 +182,7 @@ const defaults: ResolvedOptions = {
   firstSignalTo: 'command',
   privateTmp: false,
   limits: noLimits,
+  priority: defaultPriority,
   policy: undefined,
   drainMs: 5_000,
   workerTimeoutMs: undefined,
@@ -212,8 +224,7 @@ export function resolveRouteOptions(
 ): ResolvedRouteOptions | false {
   if (options === false) return false
   if (options === null || typeof options !== 'object' || Array.isArray(options)) {
-    const wayOut =
-      'set it to false, or to an object of timeout, grace, killSignal, firstSignalTo, privateTmp, limits and policy'
+    const wayOut = `set it to false, or to an object of ${routeNames.slice(0, -1).join(', ')} and ${routeNames.at(-1)}`
     throw new SubprocessOptionError(where, options, wayOut)
   }
   for (const [name, value] of Object.entries(options)) {
@@ -232,7 +243,7 @@ function resolveRouteFields(
   where: string,
   limits: ResolvedLimits
 ): ResolvedRouteOptions {
-  const { timeout, grace, killSignal, firstSignalTo, privateTmp, policy } = ownOf(options)
+  const { timeout, grace, killSignal, firstSignalTo, privateTmp, priority, policy } = ownOf(options)
   return {
     timeoutMs: timeout === undefined ? base.timeoutMs : timeoutOf(`${where}timeout`, timeout),
     graceMs: grace === undefined ? base.graceMs : milliseconds(`${where}grace`, grace),
@@ -243,6 +254,7 @@ function resolveRouteFields(
         : firstSignalToOf(`${where}firstSignalTo`, firstSignalTo),
     privateTmp: privateTmp === undefined ? base.privateTmp : trueOrFalse(`${where}privateTmp`, privateTmp),
     limits,
+    priority: priorityOf(`${where}priority`, priority, base.priority),
     policy: policy === undefined ? base.policy : resolvePolicy(`${where}policy`, policy, base.policy)
   }
 }

@@ -3,6 +3,16 @@
 import { SubprocessOptionError } from './errors.js'
 import type { ScopeLimits } from './scope-limits.js'
 
+/** What the processes of one scope may use together. `false`, at a route or a job: no limit. */
+export interface ScopeLimitOptions {
+  /** Their resident memory, in bytes. What they share counts once, where the system tells. */
+  memory?: number | false
+  /** Their processor time, in ms, that of ended processes included. */
+  cpu?: number | false
+  /** How many of them may be alive at the same time. */
+  processes?: number | false
+}
+
 /** The names of these options, with what they count. */
 const units = {
   memory: 'bytes',
@@ -19,15 +29,19 @@ export const scopeLimitNames = Object.keys(units) as (keyof ScopeLimits)[]
  */
 export function scopeLimitsOf(
   option: string,
-  given: ScopeLimits,
+  given: ScopeLimitOptions,
   base: ScopeLimits | undefined
 ): ScopeLimits | undefined {
   const limits: Partial<Record<keyof ScopeLimits, number>> = { ...base }
   for (const name of scopeLimitNames) {
     const value = given[name]
     if (value === undefined) continue
+    if (value === false) {
+      delete limits[name]
+      continue
+    }
     if (!Number.isSafeInteger(value) || value < 1) {
-      const wayOut = `set it to a whole number of ${units[name]}, 1 or more, or leave it out for no limit`
+      const wayOut = `set it to a whole number of ${units[name]}, 1 or more, or to false for no limit`
       throw new SubprocessOptionError(`${option}.${name}`, value, wayOut)
     }
     limits[name] = value

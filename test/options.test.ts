@@ -19,7 +19,7 @@ const mistakes: [object, RegExp][] = [
   [{ drain: 1.5 }, /^drain is 1.5/],
   [
     { timeOut: 5 },
-    /^timeOut is 5: no such option; the options are timeout, grace, killSignal, firstSignalTo, privateTmp, limits, policy, drain/
+    /^timeOut is 5: no such option; the options are timeout, grace, killSignal, firstSignalTo, privateTmp, limits, priority, policy, drain/
   ],
   [{ hooks: './hooks.js' }, /^hooks is/],
   [{ containment: 'pidns' }, /^containment is "pidns": .*tree, marks, subreaper, job, cgroup/],
@@ -47,7 +47,30 @@ const mistakes: [object, RegExp][] = [
     { capture: { except: ['soffice', 5] } },
     /^capture\.except\[1\] is 5: give the name or path of a program, or/
   ],
-  [{ capture: { except: [''] } }, /^capture\.except\[0\] is ""/]
+  [{ capture: { except: [''] } }, /^capture\.except\[0\] is ""/],
+  [{ priority: 5 }, /^priority is 5: set it to an object such as \{ nice: 5/],
+  [{ priority: null }, /^priority is null/],
+  [{ priority: { niceness: 5 } }, /^priority\.niceness is 5: no such option; the options are nice, ioClass/],
+  [{ priority: { nice: -1 } }, /^priority\.nice is -1: set it to a whole number from 0 to 19/],
+  [{ priority: { nice: 20 } }, /^priority\.nice is 20/],
+  [{ priority: { oomScoreAdj: -1 } }, /^priority\.oomScoreAdj is -1: .* from 0 to 1000/],
+  [{ priority: { oomScoreAdj: 0.5 } }, /^priority\.oomScoreAdj is 0.5/],
+  [
+    { priority: { ioClass: 'realtime' } },
+    /^priority\.ioClass is "realtime": set it to 'best-effort' or 'idle'/
+  ],
+  [{ priority: { ioLevel: 8 } }, /^priority\.ioLevel is 8: .* from 0 to 7/],
+  [{ priority: { ioClass: 'idle', ioLevel: 3 } }, /^priority\.ioLevel is 3: leave it out: the class 'idle'/],
+  [{ limits: [] }, /^limits is \[\]: set it to an object/],
+  [{ limits: { rlimit: {} } }, /^limits\.rlimit is \{\}: no such option; the options are .*rlimits/],
+  [{ limits: { rlimits: true } }, /^limits\.rlimits is true: set it to an object such as \{ core: 0/],
+  [{ limits: { rlimits: { files: 5 } } }, /^limits\.rlimits\.files is 5: no such limit; .* nofile, nproc/],
+  [{ limits: { rlimits: { nofile: -1 } } }, /^limits\.rlimits\.nofile is -1: set it to a whole number of 0/],
+  [
+    { limits: { rlimits: { nofile: 'unlimited' } } },
+    /^limits\.rlimits\.nofile is "unlimited": .* or to false/
+  ],
+  [{ limits: { rlimits: { cpu: 1.5 } } }, /^limits\.rlimits\.cpu is 1.5/]
 ]
 
 suite('at registration', () => {
@@ -79,6 +102,8 @@ suite('at a route', () => {
       { limits: { queue: 5 } },
       /^config\.subprocessGuard\.limits\.queue is 5: .* set config\.subprocessGuard\.limits\.concurrency, too/
     ],
+    [{ priority: { nice: 99 } }, /^config\.subprocessGuard\.priority\.nice is 99/],
+    [{ limits: { rlimits: { core: -5 } } }, /^config\.subprocessGuard\.limits\.rlimits\.core is -5/],
     [{ drain: 5 }, /^config\.subprocessGuard\.drain is 5: it is for the whole server/],
     [
       { grase: 5 },

@@ -10,7 +10,9 @@ import subprocessGuard, {
   type Limits,
   type Output,
   type Policy,
+  type ProcessPriority,
   type PromiseWithChild,
+  type Rlimits,
   type Scope,
   type SpawnOptions,
   type Subprocess,
@@ -119,6 +121,14 @@ export async function types(request: FastifyRequest, scope: Scope, guard: Guard)
   // @ts-expect-error Milliseconds are a number.
   app.register(subprocessGuard, { timeout: '30s' })
   same<typeof app.subprocessGuard, Guard>(true)
+  const priority: ProcessPriority = { nice: 5, ioClass: 'best-effort', ioLevel: 7, oomScoreAdj: 0 }
+  const rlimits: Rlimits = { core: 0, nofile: 1_024, cpu: false }
+  await app.register(subprocessGuard, { priority, limits: { rlimits } satisfies Limits })
+  await guard.run({ priority: { nice: 1 }, limits: { rlimits: { as: 1 } } }, () => {})
+  // @ts-expect-error There is no such class.
+  app.register(subprocessGuard, { priority: { ioClass: 'realtime' } })
+  // @ts-expect-error A limit is a number or false.
+  app.register(subprocessGuard, { limits: { rlimits: { core: 'unlimited' } } })
   app.get('/', { config: { subprocessGuard: { timeout: 5_000 } } }, async (request) => {
     same<typeof request.subprocesses, Scope>(true)
   })

@@ -103,11 +103,11 @@ export class Exchange
     if (this.response.writableEnded) throw scopeClosedError('finished')
     if (this.isOver) throw scopeClosedError('disconnected')
     const { guard, framework } = this.#context
-    const { timeoutMs: _, limits, ...settings } = this.options
+    const { timeoutMs: _, ...settings } = this.options
+    const { limits } = settings
     const route = framework.routeOf(this.request)
     const scope = guard.openScope({
       ...settings,
-      limits: limits.scope,
       places: limits.commands && this.#placesOf(route, limits),
       log: framework.logOf(this.request),
       route,

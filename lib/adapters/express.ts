@@ -119,9 +119,9 @@ export function subprocessGuard(given: ExpressGuardOptions = {}): ExpressGuard {
 
 /**
  * Middleware that sets options for one route: `timeout`, `grace`, `killSignal`, `firstSignalTo`, `privateTmp`,
- * `limits` and `policy`, or `false` for no deadline and no subprocesses. Use it after `subprocessGuard()`, and
- * before anything that uses the subprocesses of the request. The deadline counts from the arrival of the
- * request all the same.
+ * `limits`, `priority` and `policy`, or `false` for no deadline and no subprocesses. Use it after
+ * `subprocessGuard()`, and before anything that uses the subprocesses of the request. The deadline counts from
+ * the arrival of the request all the same.
  *
  * @throws {TypeError} for an invalid option.
  */

@@ -2,6 +2,8 @@
 
 import type { FirstSignalTo } from '../options.js'
 import { isOutOfDescriptors, type NativeCalls, type ProcessUsage, platform } from '../platform/current.js'
+import { defaultPriority, type ResolvedPriority } from '../priority-options.js'
+import type { ResolvedRlimits } from '../rlimit-options.js'
 import type { ScopeFolder } from '../wire/messages.js'
 import { CommandRegistry } from './command-registry.js'
 import { ExternalProcesses } from './external-processes.js'
@@ -17,6 +19,13 @@ export interface TerminateOptions {
   readonly firstSignalTo?: FirstSignalTo | undefined
 }
 
+/** How the processes of a scope run. */
+export interface RunOptions {
+  readonly priority?: ResolvedPriority | undefined
+  /** Of each command that is started. */
+  readonly rlimits?: ResolvedRlimits | undefined
+}
+
 export class ScopeRecord extends KnownProcesses {
   readonly number: number
   /** The value of the mark. Invariant: never empty, since an empty mark would match processes without one. */
@@ -24,6 +33,8 @@ export class ScopeRecord extends KnownProcesses {
   graceMs: number
   killSignal: NodeJS.Signals
   readonly firstSignalTo: FirstSignalTo
+  readonly priority: ResolvedPriority
+  readonly rlimits: ResolvedRlimits | undefined
   readonly commands: CommandRegistry
   /** The keys of the processes that got their first signal: some programs treat a second one differently. */
   readonly firstSignalled = new Set<string>()
@@ -53,7 +64,7 @@ export class ScopeRecord extends KnownProcesses {
   constructor(
     number: number,
     mark: string,
-    { graceMs, killSignal, firstSignalTo = 'tree' }: TerminateOptions,
+    { graceMs, killSignal, firstSignalTo = 'tree', priority, rlimits }: TerminateOptions & RunOptions,
     native: NativeCalls | undefined
   ) {
     super()
@@ -63,6 +74,8 @@ export class ScopeRecord extends KnownProcesses {
     this.graceMs = graceMs
     this.killSignal = killSignal
     this.firstSignalTo = firstSignalTo
+    this.priority = priority ?? defaultPriority
+    this.rlimits = rlimits
     this.commands = new CommandRegistry(mark)
     this.external = new ExternalProcesses(this, native)
   }

@@ -5,12 +5,12 @@ import type { CutReason } from '../close-reason.js'
 import { unlimited } from '../command-limit-options.js'
 import type { Containment } from '../containment-level.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
-import type { ResolvedLimits } from '../limit-options.js'
+import { noLimits, type ResolvedLimits } from '../limit-options.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import type { Logger } from '../log.js'
 import { type ResolvedOptions, type ResolvedRouteOptions, resolveRouteOptions } from '../options.js'
-import { platform } from '../platform/current.js'
+import { loadPlatform, platform } from '../platform/current.js'
 import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
 import { abridgedForLog } from '../subprocess/exec-error.js'
@@ -21,6 +21,7 @@ import type { RouteLookup } from '../watch/route-lookup.js'
 import { endLateProcess } from './end-late-process.js'
 import { JobDeadline } from './job-deadline.js'
 import { LaunchPlaces } from './launch-places.js'
+import { refuseUnsupportedLimits } from './refuse-unsupported-limits.js'
 import { type JobOptions, runJob } from './run-job.js'
 import { Scope } from './scope.js'
 import { isScopeClosedError } from './scope-closed-error.js'
@@ -59,6 +60,10 @@ export class Guard {
    * `ERR_SUBPROCESS_KEEPER_START`.
    */
   static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
+    if (options.limits !== noLimits) {
+      await loadPlatform()
+      refuseUnsupportedLimits(options.limits)
+    }
     const guard = new Guard(options, log, closeDrainMs)
     const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath, containment } = options
     guard.#keeperShare = await shareKeeper({
@@ -150,7 +155,7 @@ export class Guard {
     const deadline = new JobDeadline(this.#jobDeadlines)
     this.#jobDeadlines.start(deadline, timeoutMs)
     const places = this.placesFor(limits, deadline, 'the job')
-    const scope = this.#openWith(deadline, { ...settings, limits: limits.scope, places })
+    const scope = this.#openWith(deadline, { ...settings, limits, places })
     if (signal !== undefined) {
       const close = (): void => void scope.close('closed')
       signal.addEventListener('abort', close, { once: true })
@@ -226,6 +231,7 @@ export class Guard {
   /** @internal Opens a scope. Throws a `SubprocessError` if the guard is closed or has no keeper. */
   openScope(context: Omit<ScopeContext, 'launch'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
+    refuseUnsupportedLimits(context.limits)
     const { launch } = this.#options
     const keepers = {
       forLaunch: () => this.#throwUnlessOpen(this.#keeperShare.uncheckedLink()),

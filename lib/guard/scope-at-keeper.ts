@@ -3,6 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { SubprocessError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
+import type { ResolvedRlimits } from '../rlimit-options.js'
 import type { ExceededLimit } from '../scope-limits.js'
 import { endReleasedCommand } from '../subprocess/end-released-command.js'
 import type { EventHold } from '../subprocess/event-hold.js'
@@ -48,6 +49,10 @@ export class ScopeAtKeeper implements SubprocessOwner {
     this.keeperScope = keeperScope
     this.#scope = scope
     this.#keepers = keepers
+  }
+
+  get rlimits(): ResolvedRlimits | undefined {
+    return this.#scope.context.limits.rlimits
   }
 
   get hold(): EventHold {

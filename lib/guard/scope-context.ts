@@ -1,11 +1,12 @@
 /** What a scope is opened with: its settings, its deadline and its keepers. */
 
 import type { CutReason } from '../close-reason.js'
+import type { ResolvedLimits } from '../limit-options.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { Logger } from '../log.js'
 import type { FirstSignalTo } from '../options.js'
 import type { ResolvedPolicy } from '../policy-options.js'
-import type { ScopeLimits } from '../scope-limits.js'
+import type { ResolvedPriority } from '../priority-options.js'
 import type { ScopePlaces } from './scope-places.js'
 
 export interface ScopeContext {
@@ -23,9 +24,9 @@ export interface ScopeContext {
   readonly policy: ResolvedPolicy | undefined
   /** Undefined if any number of commands may run at once. */
   readonly places: ScopePlaces | undefined
+  readonly priority: ResolvedPriority
+  readonly limits: ResolvedLimits
   readonly deadline: ScopeDeadline
-  /** Undefined if the keeper has nothing to watch. */
-  readonly limits?: ScopeLimits | undefined
 }
 
 /** The deadline of a scope. */

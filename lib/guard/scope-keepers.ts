@@ -2,6 +2,7 @@
 
 import type { KeeperLink } from '../link/keeper-link.js'
 import type { ScopeProcess } from '../platform/current.js'
+import { defaultPriority } from '../priority-options.js'
 import { sharedTimeOf } from '../time/shared-clock.js'
 import type { KeeperReport, ScopeFolder, ScopeOpening } from '../wire/messages.js'
 import { endLostScope } from './keeper-loss.js'
@@ -75,8 +76,7 @@ export class ScopeKeepers {
 
   #add(link: KeeperLink): ScopeAtKeeper {
     const atKeeper = new ScopeAtKeeper(link, this.#number, this.#scope, this)
-    const { limits } = this.#scope.context
-    if (limits !== undefined)
+    if (this.#scope.context.limits.scope !== undefined)
       link.onLimitExceeded(this.#number, (exceeded) => this.#scope.limitExceeded(exceeded))
     this.#atKeepers.set(link, atKeeper)
     return atKeeper
@@ -85,7 +85,20 @@ export class ScopeKeepers {
   get #opening(): ScopeOpening {
     const { id, context } = this.#scope
     const { route, graceMs, killSignal, firstSignalTo, limits } = context
-    return { id, route, graceMs, killSignal, firstSignalTo, limits, deadlineAt: this.#sharedDeadline }
+    const priority = context.priority === defaultPriority ? undefined : context.priority
+    const deadlineAt = this.#sharedDeadline
+    const { scope: scopeLimits, rlimits } = limits
+    return {
+      id,
+      route,
+      graceMs,
+      killSignal,
+      firstSignalTo,
+      priority,
+      rlimits,
+      limits: scopeLimits,
+      deadlineAt
+    }
   }
 
   /** By the clock that worker and keeper share; undefined without a deadline. */

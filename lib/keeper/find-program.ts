@@ -1,9 +1,9 @@
 /** Finds the program of a command as execvp(3) does: in the directories of the command's own PATH. */
 
-import { accessSync, existsSync, constants as files, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
-import { platform } from '../platform/current.js'
+import { candidatePaths, isExecutable, platform } from '../platform/current.js'
 
 const { EACCES, ENODEV, ENOENT, ENOEXEC, ENOTDIR, ESTALE, ETIMEDOUT } = constants.errno
 
@@ -35,7 +35,7 @@ export function startProgram(
     return result === -ENOEXEC ? tryStart(shell, [shell, path, ...args.slice(1)]) : result
   }
   if (file.includes('/')) return start(file)
-  const paths = candidatePaths(request)
+  const paths = searchedPaths(request)
   // Each try starts a process, so first try only the files that exist. If none of them can be started, try
   // all paths: only a try yields the right error.
   const existing = paths.filter((path) => existsSync(resolve(cwd, path)))
@@ -47,21 +47,11 @@ export function startProgram(
 export function findProgram(request: ProgramRequest): string | undefined {
   const { file, cwd } = request
   if (file.includes('/')) return file
-  return candidatePaths(request).find((path) => isExecutable(resolve(cwd, path)))
+  return searchedPaths(request).find((path) => isExecutable(resolve(cwd, path)))
 }
 
-function candidatePaths({ file, env }: ProgramRequest): string[] {
-  return (env.PATH ?? platform.defaultPath()).split(':').map((folder) => `${folder || '.'}/${file}`)
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, files.X_OK)
-    // A directory with X_OK can be entered, not run.
-    return statSync(path).isFile()
-  } catch {
-    return false
-  }
+function searchedPaths({ file, env }: ProgramRequest): string[] {
+  return candidatePaths(file, env.PATH ?? platform.defaultPath())
 }
 
 function startFirst(paths: readonly string[], start: (path: string) => number): number {

@@ -12,6 +12,7 @@ import type { EndedProcess, KeeperMessage, KeeperReport, WorkerMessage } from '.
 import type { WorkerStatus } from '../wire/worker-status.js'
 import { AdopterRequest } from './ask-worker-for-adopter.js'
 import { ScopeCloser } from './close-scope.js'
+import { CommandPriorities } from './command-priorities.js'
 import { createCensus } from './create-census.js'
 import { statusOf } from './describe-scope.js'
 import { endEverything } from './end-everything.js'
@@ -26,6 +27,8 @@ import { ExternalProcessTracker } from './rescan-external-processes.js'
 import { ScopeRegistry } from './scope-registry.js'
 import { startInCgroup } from './start-in-cgroup.js'
 import { startInContainer } from './start-in-container.js'
+import { startWithPriority } from './start-with-priority.js'
+import { startWithRlimits } from './start-with-rlimits.js'
 import type { StdioServer } from './stdio-server.js'
 import { UnscopedProcesses } from './unscoped-processes.js'
 
@@ -95,13 +98,17 @@ export class Keeper {
       onStrays: () => void this.#unscoped.endStrays()
     })
     this.census = census
-    const warnOfRefusal = ({ message }: Error): void =>
-      send({ type: 'log', level: 'warn', fields: {}, message })
+    const warn = (message: string): void => send({ type: 'log', level: 'warn', fields: {}, message })
+    const priorities = new CommandPriorities({ native, warn })
     const startInScope =
       census instanceof ContainerCensus
         ? startInContainer(census)
         : cgroups?.hasPlaces === true
-          ? startInCgroup(startProcess, (scope) => cgroups.placeFor(scope), warnOfRefusal)
+          ? startInCgroup(
+              startProcess,
+              (scope) => cgroups.placeFor(scope),
+              ({ message }) => warn(message)
+            )
           : startProcess
     const limitWatch = new LimitWatch({
       census,
@@ -110,7 +117,7 @@ export class Keeper {
     const launches = new LaunchRegistry({
       census,
       connections: connectionsOf(parts),
-      startProcess: startInScope,
+      startProcess: startWithRlimits(startWithPriority(startInScope, priorities)),
       isWorkerGone,
       send,
       onStart: (scope) => limitWatch.processStarted(scope),
@@ -125,9 +132,10 @@ export class Keeper {
     this.#scopes = new ScopeRegistry({
       ...{ census, closer, native, unscopedRecord, limitWatch, workerMark }
     })
-    this.#externals = new ExternalProcessTracker(this.#scopes, census, (scope) =>
+    this.#externals = new ExternalProcessTracker(this.#scopes, census, (scope, pid) => {
+      priorities.adopted(scope, pid)
       limitWatch.processStarted(scope)
-    )
+    })
     this.#releaser = new ScopeReleaser(census, unscopedRecord, send)
     this.#unscoped = new UnscopedProcesses({ census, closer, unscopedRecord, workerMark, logStrays })
   }

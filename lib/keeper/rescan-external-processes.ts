@@ -14,10 +14,10 @@ const shareOfTime = 0.05
 export class ExternalProcessTracker {
   readonly #scopes: ScopeRegistry
   readonly #census: Census
-  readonly #onAdopted: (scope: ScopeRecord) => void
+  readonly #onAdopted: (scope: ScopeRecord, pid: number) => void
   #rescans: NodeJS.Timeout | undefined
 
-  constructor(scopes: ScopeRegistry, census: Census, onAdopted: (scope: ScopeRecord) => void) {
+  constructor(scopes: ScopeRegistry, census: Census, onAdopted: (scope: ScopeRecord, pid: number) => void) {
     this.#scopes = scopes
     this.#census = census
     this.#onAdopted = onAdopted
@@ -27,11 +27,11 @@ export class ExternalProcessTracker {
     if (scope === undefined) return
     if (this.#census.adopt !== undefined) {
       this.#census.adopt(scope, process, command.number)
-      this.#onAdopted(scope)
+      this.#onAdopted(scope, process.pid)
       return
     }
     scope.external.adopt(process)
-    this.#onAdopted(scope)
+    this.#onAdopted(scope, process.pid)
     scope.commands.started(command.number, process.pid, command.firstSignalTo)
     this.#rescans ??= setTimeout(() => void this.#rescan(), rescanMs)
   }

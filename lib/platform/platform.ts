@@ -1,6 +1,8 @@
 /** What an operating system has to offer: each supported system implements `Platform` once. */
 
 import type { Containment } from '../containment-level.js'
+import type { IoPriority } from '../priority-options.js'
+import type { ResolvedRlimits } from '../rlimit-options.js'
 
 /** A living process, described for people. */
 export interface ScopeProcess {
@@ -135,6 +137,42 @@ export type PosixSpawn = (start: ProcessStart) => number
  */
 export type InNewGroup = <Result>(act: (group: number | undefined) => Result) => Result
 
+/** Which process the system kills first when memory is full: the one with the highest score. */
+export interface OomScores {
+  /**
+   * Runs `act` while this process has at least this score, so that what it starts has it from birth. If the score
+   * cannot be set, calls `onFailure` with the error code first.
+   */
+  whileRaised<Result>(score: number, act: () => Result, onFailure: (code: string) => void): Result
+  /** Raises that of a process. Returns the error code if that is refused. */
+  raise(pid: number, score: number): string | undefined
+}
+
+/** The order in which processes get a disk. */
+export interface IoPriorities {
+  /** Runs `act` while this thread has the priority, so that what it starts has it from birth. */
+  whileSet<Result>(priority: IoPriority, act: () => Result, onFailure: () => void): Result
+  /** Sets that of the main thread of a process, if the system allows it. */
+  setOf(pid: number, priority: IoPriority): void
+}
+
+/** A program that is to be started with resource limits. */
+export interface ProgramCall {
+  /** A path, or a name to be searched in the PATH of `env`. */
+  readonly file: string
+  /** Its `argv[0]`. */
+  readonly argv0: string
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** A program that sets limits and then becomes another program. */
+export interface Limiter {
+  readonly file: string
+  /** Its arguments, up to those of the other program. */
+  readonly before: readonly string[]
+}
+
 /** System calls that Node.js does not offer. */
 export interface NativeCalls {
   /**
@@ -146,6 +184,10 @@ export interface NativeCalls {
   /** Whether `posixSpawn` starts a process in a cgroup without entering it first. */
   readonly startsInCgroup: boolean
   readonly inNewGroup: InNewGroup
+  /** Undefined if this system has none. */
+  readonly ioPriorities: IoPriorities | undefined
+  /** Sets the nice value of all processes of a group. Returns false if it cannot. */
+  setNiceOfGroup(group: number, nice: number): boolean
   /**
    * Reaps a child that has ended; -1 reaps any child. Undefined if the child still runs or is no child of
    * this process.
@@ -461,6 +503,18 @@ export interface Platform {
 
   /** Absent on a system without them. */
   readonly cgroups?: Cgroups
+
+  // Priority and limits
+
+  /** Absent on a system without them. */
+  readonly oomScores?: OomScores
+  /** Sets the nice value of a session against other sessions, where the system has such a thing. */
+  setNiceOfSession?(leader: number, nice: number): void
+  /**
+   * How to start a program with resource limits. Throws a system error, with a message as that of `child_process`, if the
+   * program cannot be run or a limit cannot be set. Absent on a system without resource limits.
+   */
+  limiterOf?(call: ProgramCall, limits: ResolvedRlimits): Limiter
 
   // Files and sockets
 

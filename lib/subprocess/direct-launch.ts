@@ -11,6 +11,7 @@ import { firstSignalToOf } from '../validate-option.js'
 import { commandNumberName, markName } from '../wire/mark.js'
 import { captureIn } from './capture.js'
 import { guardDirectChild } from './direct-subprocess.js'
+import { forkWithLimits, spawnWithLimits } from './limited-launch.js'
 import { resolveEnvironment } from './resolve-environment.js'
 import { type ForkOptions, refuseDetached, type SpawnOptions } from './spawn-options.js'
 import type { Subprocess } from './subprocess.js'
@@ -25,12 +26,13 @@ export function spawnDirect(
   options: SpawnOptions,
   variables: Record<string, string> = {}
 ): Subprocess {
-  return launch(owner, options, variables, (nodeOptions) =>
-    spawn(command, args, {
-      ...nodeOptions,
-      ...(mayCallSetsid(command, args) ? { detached: false } : {})
-    } as object)
-  )
+  const { rlimits } = owner
+  return launch(owner, options, variables, (contained) => {
+    const nodeOptions = { ...contained, ...(mayCallSetsid(command, args) ? { detached: false } : {}) }
+    return rlimits === undefined
+      ? spawn(command, args, nodeOptions as object)
+      : spawnWithLimits(command, args, nodeOptions, rlimits)
+  })
 }
 
 /** Starts a Node program with a channel for messages. Throws what `child_process.fork` throws. */
@@ -41,14 +43,19 @@ export function forkDirect(
   options: ForkOptions,
   variables: Record<string, string> = {}
 ): Subprocess {
-  return launch(owner, options, variables, (nodeOptions) => fork(modulePath, args, nodeOptions))
+  const { rlimits } = owner
+  return launch(owner, options, variables, (nodeOptions) =>
+    rlimits === undefined
+      ? fork(modulePath, args, nodeOptions as object)
+      : forkWithLimits(modulePath, args, nodeOptions, rlimits)
+  )
 }
 
 function launch(
   owner: SubprocessOwner,
   options: SpawnOptions | ForkOptions,
   variables: Record<string, string>,
-  start: (nodeOptions: object) => ChildProcess
+  start: (nodeOptions: ContainedOptions) => ChildProcess
 ): Subprocess {
   refuseDetached(options)
   const { firstSignalTo: to, timeout, signal, killSignal } = options
@@ -68,13 +75,20 @@ function launch(
   return guardDirectChild(child, owner, termination)
 }
 
-/** Options that make the process findable: a session of its own, the mark of its scope, and its number. */
+/** What makes the process findable: a session of its own, the mark of its scope, and its number. */
+interface ContainedOptions {
+  readonly detached: boolean
+  readonly env: Record<string, string>
+  /** As the caller gave it. */
+  readonly stdio: object | string | undefined
+}
+
 function containment(
   owner: SubprocessOwner,
   number: number,
   { env, stdio }: SpawnOptions | ForkOptions,
   variables: Record<string, string>
-): object {
+): ContainedOptions {
   const mark = owner.link.markOf(owner.keeperScope)
   return {
     detached: platform.hasSessions,

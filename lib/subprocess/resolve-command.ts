@@ -3,12 +3,12 @@
 import { statSync } from 'node:fs'
 import { isAbsolute, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { SubprocessOptionError } from '../errors.js'
 import type { LaunchOrder } from '../link/launch-queue.js'
-import { platform, type ShellCommand } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { abortSignal, firstSignalToOf, milliseconds } from '../validate-option.js'
 import type { StdioTarget } from '../wire/messages.js'
 import { resolveEnvironment, workerEnvironment } from './resolve-environment.js'
+import { resolveProgram } from './resolve-program.js'
 import { resolveStdio } from './resolve-stdio.js'
 import { refuseDetached, type SpawnOptions, type Stdio } from './spawn-options.js'
 import { checkBoolean, checkedString, isLeftOut, signalName, userOrGroupId } from './validate-arguments.js'
@@ -37,31 +37,19 @@ export function resolveCommand(
   options: SpawnOptions = {}
 ): Command {
   refuseDetached(options)
-  checkedCommand(file)
-  if (args !== null && !Array.isArray(args))
-    throw new SubprocessOptionError('args', args, 'give an array of strings')
-  const given = (args ?? []).map((arg, index) =>
-    checkedString(`args[${index}]`, String(arg), 'arguments must not contain null bytes')
-  )
+  const program = resolveProgram(file, args, options)
   const cwd = resolveCwd(options.cwd)
   const [uid, gid] = [userOrGroupId('options.uid', options.uid), userOrGroupId('options.gid', options.gid)]
-  const argv0 = isLeftOut(options.argv0)
-    ? undefined
-    : checkedString('options.argv0', options.argv0, 'give a string')
   const windowsHide = trueIfSet('options.windowsHide', options.windowsHide)
   const isVerbatim = trueIfSet('options.windowsVerbatimArguments', options.windowsVerbatimArguments)
-  const shell = resolveShell(options.shell, [file, ...given].join(' '))
-  if (shell !== undefined && given.length > 0) warnOfArgumentsWithShell()
-  const program = shell?.file ?? file
-  const finalArgs = [argv0 ?? program, ...(shell?.args ?? given)]
   const firstSignalTo = isLeftOut(options.firstSignalTo)
     ? undefined
     : firstSignalToOf('options.firstSignalTo', options.firstSignalTo)
   const env = isLeftOut(options.env) ? workerEnvironment() : resolveEnvironment(options.env)
   return {
-    file: program,
-    program,
-    args: finalArgs,
+    file: program.file,
+    program: program.file,
+    args: program.args,
     stdio: resolveStdio(options.stdio),
     timeoutMs: isLeftOut(options.timeout) ? 0 : milliseconds('options.timeout', options.timeout),
     signal: abortSignal('options.signal', options.signal),
@@ -69,8 +57,8 @@ export function resolveCommand(
       ? 'SIGTERM'
       : signalName('options.killSignal', options.killSignal),
     order: (stdio) => ({
-      file: program,
-      args: finalArgs,
+      file: program.file,
+      args: program.args,
       cwd,
       env,
       stdio,
@@ -78,15 +66,9 @@ export function resolveCommand(
       ...(gid === undefined ? {} : { gid }),
       ...(firstSignalTo === undefined ? {} : { firstSignalTo }),
       ...(windowsHide ? { windowsHide } : {}),
-      ...((shell?.isVerbatim ?? isVerbatim) ? { windowsVerbatimArguments: true } : {})
+      ...((program.isVerbatim ?? isVerbatim) ? { windowsVerbatimArguments: true } : {})
     })
   }
-}
-
-/** Throws a TypeError if the command is no string, or an empty one. */
-export function checkedCommand(file: unknown): void {
-  const wayOut = 'give the name or path of a program'
-  if (checkedString('command', file, wayOut) === '') throw new SubprocessOptionError('command', file, wayOut)
 }
 
 /** The working directory of a command, as an absolute path. */
@@ -117,29 +99,7 @@ function workerCwd(): string {
   }
 }
 
-/** The shell that runs the line; undefined if the option `shell` asks for none. */
-export function resolveShell(shell: unknown, line: string): ShellCommand | undefined {
-  if (isLeftOut(shell) || shell === false || shell === '') return undefined
-  if (shell === true) return platform.shellCommand(line)
-  return platform.shellCommand(
-    line,
-    checkedString('options.shell', shell, 'give true, false or the path of a shell')
-  )
-}
-
 function trueIfSet(name: string, value: boolean | null | undefined): boolean {
   checkBoolean(name, value)
   return value === true
-}
-
-let hasWarned = false
-
-/** The same warning as Node's since version 24: https://nodejs.org/api/deprecations.html#DEP0190. */
-function warnOfArgumentsWithShell(): void {
-  if (hasWarned || Number.parseInt(process.versions.node, 10) < 24) return
-  hasWarned = true
-  const message =
-    'Passing args to a child process with shell option true can lead to security vulnerabilities, ' +
-    'as the arguments are not escaped, only concatenated.'
-  process.emitWarning(message, 'DeprecationWarning', 'DEP0190')
 }

@@ -3,6 +3,8 @@
 import type { Containment } from '../containment-level.js'
 import type { FirstSignalTo } from '../options.js'
 import type { ProcessUsage, ScopeProcess } from '../platform/current.js'
+import type { ResolvedPriority } from '../priority-options.js'
+import type { ResolvedRlimits } from '../rlimit-options.js'
 import type { ExceededLimit, ScopeLimits } from '../scope-limits.js'
 import type { UsageSummary } from './usage.js'
 
@@ -103,6 +105,10 @@ export interface ScopeOpening {
   readonly killSignal: NodeJS.Signals
   /** Default `'tree'`. */
   readonly firstSignalTo?: FirstSignalTo
+  /** Undefined for the default. */
+  readonly priority?: ResolvedPriority | undefined
+  /** Of each command that is started. */
+  readonly rlimits?: ResolvedRlimits | undefined
   /** In ms of the shared clock (`time/shared-clock.ts`). Undefined for no deadline. */
   readonly deadlineAt?: number | undefined
   readonly limits?: ScopeLimits | undefined

@@ -4,6 +4,7 @@ import type { Platform } from '../platform.js'
 import { findOrphanAdopter } from '../posix/find-adopter-by-trial.js'
 import { makeOwnFolder, ownFolders, protectedFirst } from '../posix/own-folder.js'
 import { posixBasics } from '../posix/posix-basics.js'
+import { limiterOf } from '../posix/rlimits/limiter-of.js'
 import { signalByPid } from '../posix/signal-by-pid.js'
 import { allPids, allProcesses, eachPid, listsOwnPids } from './all-processes.js'
 import { adoptOrphans } from './become-subreaper.js'
@@ -12,9 +13,12 @@ import { bootId, unknownBoot } from './boot-id.js'
 import { defaultPath } from './c-library.js'
 import { linuxCgroups } from './cgroup/linux-cgroups.js'
 import { describeProcess } from './describe-process.js'
+import { readHardLimits } from './hard-limits.js'
 import { listeningSocketsOf } from './listening-sockets.js'
 import { loadNativeCalls } from './native-calls.js'
 import { pidNamespace, pidNamespaceOf, pidsInNamespaces } from './pid-namespace.js'
+import { setNiceOfSession } from './priority/nice.js'
+import { oomScores } from './priority/oom-scores.js'
 import { cwdPathOf, openFolderOf } from './proc-links.js'
 import { childrenOf, childrenOfMainThread } from './process-children.js'
 import { argumentTextOf, bracketedNameOf, commandIn, commandOf } from './process-command.js'
@@ -56,6 +60,7 @@ export const linux: Platform = {
   hasDefaultAction,
   isSetuid,
   kernelWaitOf,
+  limiterOf: (call, limits) => limiterOf(call, limits, readHardLimits(), defaultPath()),
   listeningSocketsOf,
   listsOwnPids,
   listsProcesses: true,
@@ -63,6 +68,7 @@ export const linux: Platform = {
   makeOwnFolder,
   // sockaddr_un.sun_path holds 108 bytes including the terminating zero (unix(7)).
   maxSocketPathBytes: 107,
+  oomScores,
   openFolderOf,
   openRights,
   ownerOf,
@@ -78,6 +84,7 @@ export const linux: Platform = {
   removeFolder,
   scanLevel: 'marks',
   sharedFolders: ['/dev/shm'],
+  setNiceOfSession,
   signalByPid,
   statOf,
   statOfOwnChild: statOf,

@@ -8,6 +8,8 @@ import { signalByPid } from '../posix/signal-by-pid.js'
 import { isEmulated } from './is-emulated.js'
 import { loadInNewGroup } from './new-group.js'
 import { loadPosixSpawn } from './posix-spawn-binding.js'
+import { loadIoPriorities } from './priority/io-priority.js'
+import { loadSetNiceOfGroup } from './priority/nice.js'
 import { ResourceUsageBuffer } from './resource-usage-buffer.js'
 
 const PR_SET_CHILD_SUBREAPER = 36 // linux/prctl.h
@@ -40,6 +42,8 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
       becomeOrphanAdopter: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
       ...posixSpawnOf(library),
       inNewGroup: inNewGroupOf(library),
+      ioPriorities: loadIoPriorities(library),
+      setNiceOfGroup: loadSetNiceOfGroup(library),
       reap(pid) {
         const reaped = wait4(pid, status, WNOHANG, resourceUsage.buffer)
         if (reaped <= 0) return undefined

@@ -11,10 +11,16 @@ import { makeOwnFolder, ownFolders, protectedFirst } from './own-folder.js'
 import { posixBasics } from './posix-basics.js'
 import { readAhead } from './read-ahead.js'
 import { removeFolder } from './remove-folder-by-path.js'
+import { limiterOf } from './rlimits/limiter-of.js'
 import { blockedByReadingMs } from './run-ps.js'
 import { signalByPid } from './signal-by-pid.js'
 import { ticksNow } from './wall-clock.js'
 import { whyNoList } from './why-no-list.js'
+
+/** As execvp(3) of macOS and BSD. */
+function defaultPath(): string {
+  return '/usr/bin:/bin'
+}
 
 export const posixByPs: Platform = {
   ...posixBasics,
@@ -34,8 +40,7 @@ export const posixByPs: Platform = {
   commandOf,
   // The path leads nowhere, or to another directory, once this one was removed or renamed.
   cwdPathOf: () => process.cwd(),
-  // As execvp(3) of macOS and BSD.
-  defaultPath: () => '/usr/bin:/bin',
+  defaultPath,
   describeProcess,
   eachPid: () => allPids().values(),
   environmentOf,
@@ -46,6 +51,8 @@ export const posixByPs: Platform = {
   // ps does not tell.
   isSetuid: () => false,
   kernelWaitOf: () => undefined,
+  // What is above a hard limit is refused by the system, and the command ends with the message of the program that sets it.
+  limiterOf: (call, limits) => limiterOf(call, limits, () => Number.POSITIVE_INFINITY, defaultPath()),
   listeningSocketsOf: () => undefined,
   listsOwnPids: () => statOf(process.pid) !== undefined,
   listsProcesses: true,

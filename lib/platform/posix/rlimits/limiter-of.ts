@@ -1,0 +1,60 @@
+/**
+ * Starts a program with resource limits: another program sets them and then becomes the program. So a command has its limits
+ * before its first instruction, and neither a keeper nor a worker ever lowers its own.
+ */
+
+import { basename } from 'node:path'
+import type { ResolvedRlimits, RlimitName } from '../../../rlimit-options.js'
+import type { Limiter, ProgramCall } from '../../platform.js'
+import { candidatePaths, firstExecutable } from '../../program-paths.js'
+import { limitError } from './limit-error.js'
+import { ulimitLine } from './ulimit-line.js'
+
+const shell = '/bin/sh'
+
+/** `hardLimit` tells that of this process, which no command may exceed, and `defaultPath` the PATH without a PATH. */
+export function limiterOf(
+  call: ProgramCall,
+  limits: ResolvedRlimits,
+  hardLimit: (name: RlimitName) => number,
+  defaultPath: string
+): Limiter {
+  const { file, argv0 } = call
+  const values = Object.entries(limits) as [RlimitName, number][]
+  for (const [name, value] of values) {
+    if (value <= hardLimit(name)) continue
+    const why = `limits.rlimits.${name} is ${value}, above the hard limit of the server, ${hardLimit(name)}`
+    throw limitError(file, 'EPERM', why)
+  }
+  // First of all, since what sets the limits reports a missing program on standard error only.
+  const path = pathOf(call, defaultPath)
+  // A program that is named by its path knows its name all the same.
+  const hasOwnName = argv0 === file || argv0 === basename(file)
+  const run = hasOwnName ? [file] : withName(call, path, defaultPath)
+  const prlimit = tool('prlimit', defaultPath)
+  if (prlimit === undefined) return { file: shell, before: ['-c', ulimitLine(file, shell, values), ...run] }
+  const options = values.map(([name, value]) => `--${name}=${value}:${value}`)
+  return { file: prlimit, before: [...options, '--', ...run] }
+}
+
+function pathOf({ file, cwd, env }: ProgramCall, defaultPath: string): string {
+  const paths = file.includes('/') ? [file] : candidatePaths(file, env.PATH ?? defaultPath)
+  const found = firstExecutable(paths, cwd)
+  if ('code' in found) throw limitError(file, found.code)
+  return found.path
+}
+
+/** Only some shells can give a program another name (`argv[0]`) than that of its file. */
+function withName({ file, argv0 }: ProgramCall, path: string, defaultPath: string): string[] {
+  const bash = tool('bash', defaultPath)
+  if (bash === undefined) {
+    throw limitError(file, 'ENOTSUP', 'with limits.rlimits, the option argv0 needs bash, which was not found')
+  }
+  return [bash, '-p', '-c', 'exec -a "$0" -- "$@"', argv0, path]
+}
+
+/** The path of a program in the PATH of this process. */
+function tool(name: string, defaultPath: string): string | undefined {
+  const found = firstExecutable(candidatePaths(name, process.env.PATH ?? defaultPath), '/')
+  return 'path' in found ? found.path : undefined
+}

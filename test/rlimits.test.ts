@@ -1,0 +1,352 @@
+/** The option `limits.rlimits`: each command has its limits before its first instruction, and nobody else has them. */
+
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, suite, type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import Fastify from 'fastify'
+import subprocessGuard, { type GuardOptions, type Rlimits } from 'fastify-subprocess-guard'
+import type * as RefuseModule from '../lib/guard/refuse-unsupported-limits.js'
+import type * as PlatformModule from '../lib/platform/current.js'
+import { compiled } from './harness/compiled.js'
+import type { Guarded } from './harness/guarded.js'
+import { isTreeLevel } from './harness/level.js'
+import { whyNoOther } from './harness/no-room.js'
+import { type StartWay, saidBy, saidByCommand, startWays } from './harness/start-ways.js'
+
+const { refuseUnsupportedLimits }: typeof RefuseModule = await compiled('guard/refuse-unsupported-limits')
+const { platform }: typeof PlatformModule = await compiled('platform/current')
+
+const nobody = 65_534
+const isRoot = process.getuid?.() === 0
+const folder = mkdtempSync(join(tmpdir(), 'rlimits-'))
+after(() => rmSync(folder, { recursive: true }))
+const notRoot = isRoot ? whyNoOther() : 'only root can be another user'
+const needsPrlimit = spawnSync('prlimit', ['--version']).status !== 0 && 'prlimit(1) of util-linux is missing'
+const leadsSession = 'a command leads a session there, so that setsid(1) forks and exits at once'
+const answering = fileURLToPath(new URL('../../test/programs/answers.mjs', import.meta.url))
+
+/** Each differs from any usual value. The units of shells divide them. */
+const rlimits = { core: 0, nofile: 67, fsize: 1_024_000, stack: 4_096_000, cpu: 1_234 } satisfies Rlimits
+const labels = {
+  core: 'core file size',
+  cpu: 'cpu time',
+  fsize: 'file size',
+  nofile: 'open files',
+  stack: 'stack size'
+}
+const showLimits = 'cat /proc/self/limits'
+
+type Shown = Record<keyof typeof rlimits, [soft: string, hard: string]>
+
+/** The soft and the hard limits in a text such as `/proc/<pid>/limits`. */
+function limitsIn(text: string): Shown {
+  const entries = Object.entries(labels).map(([name, label]) => {
+    const [, soft, hard] = new RegExp(`^Max ${label} +(\\S+) +(\\S+)`, 'm').exec(text) ?? []
+    return [name, [soft, hard]]
+  })
+  return Object.fromEntries(entries)
+}
+
+const wanted = Object.fromEntries(
+  Object.entries(rlimits).map(([name, value]) => [name, [`${value}`, `${value}`]])
+)
+
+function limitsOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/limits`, 'utf8')
+}
+
+async function startBy(
+  way: StartWay,
+  t: TestContext,
+  limits: Rlimits = rlimits,
+  options: GuardOptions = {}
+): Promise<Guarded> {
+  const guarded = await way.start({ limits: { rlimits: limits }, ...options })
+  t.after(() => guarded.close())
+  return guarded
+}
+
+for (const [name, way] of Object.entries(startWays)) {
+  const { skip } = way
+  suite(`a command that is started in the way "${name}"`, { skip }, () => {
+    test('has the limits, and so have a child and an orphan of it', async (t) => {
+      const { guard } = await startBy(way, t)
+      const script = `${showLimits}; echo --; sh -c '${showLimits}'; echo --; (sh -c '${showLimits}' &) | cat`
+      const three = (await saidBy(guard.open(), script)).join('\n').split('--')
+      assert.equal(three.length, 3)
+      for (const text of three) assert.deepEqual(limitsIn(text), wanted)
+    })
+
+    test('has them in a session that it begins itself', {
+      skip: name === 'marks' && leadsSession
+    }, async (t) => {
+      const { guard } = await startBy(way, t)
+      const said = await saidByCommand(guard.open(), ['setsid', 'sh', '-c', `read go; ${showLimits}`])
+      assert.deepEqual(limitsIn(said.join('\n')), wanted)
+    })
+
+    test('has them as another user', { skip: notRoot }, async (t) => {
+      const { guard } = await startBy(way, t)
+      const said = await saidBy(guard.open(), `id -u; ${showLimits}`, { uid: nobody, gid: nobody })
+      assert.equal(said[0], `${nobody}`)
+      assert.deepEqual(limitsIn(said.join('\n')), wanted)
+    })
+
+    test('has limits that would end the server', async (t) => {
+      // Node reserves more address space than this when it starts.
+      const { guard } = await startBy(way, t, { as: 100_000_000, data: 20_000_000, cpu: 1, nproc: 0 })
+      const { stdout } = await guard.open().execFile('cat', ['/proc/self/limits'])
+      assert.match(stdout, /^Max address space +100000000 +100000000/m)
+      assert.match(stdout, /^Max processes +0 +0/m)
+    })
+
+    test('changes those of the server and its keeper at no time, even if it cannot be started', async (t) => {
+      const { guard } = await startBy(way, t)
+      const pids = [process.pid, guard.keeper]
+      const before = pids.map(limitsOf)
+      const scope = guard.open()
+      await scope.execFile('true')
+      await assert.rejects(scope.execFile('/no/such/program'), { code: 'ENOENT' })
+      await assert.rejects(scope.execFile('true', { cwd: '/no/such/folder' }), { code: 'ENOENT' })
+      assert.deepEqual(pids.map(limitsOf), before)
+    })
+
+    test('has the pid, the session, the name and the handle that it would have without', async (t) => {
+      const { guard } = await startBy(way, t)
+      const scope = guard.open()
+      const child = scope.spawn('sh', ['-c', 'echo "$$ $0 $1"', 'zero', 'one'], {})
+      assert.equal(child.spawnfile, 'sh')
+      assert.deepEqual(child.spawnargs, ['sh', '-c', 'echo "$$ $0 $1"', 'zero', 'one'])
+      let output = ''
+      child.stdout.on('data', (bytes) => {
+        output += bytes
+      })
+      await once(child, 'close')
+      assert.equal(output.trim(), `${child.pid} zero one`)
+      const { stdout } = await scope.execFile('sh', [
+        '-c',
+        'cut -d" " -f5,6 /proc/$$/stat; echo $$; cat /proc/$$/cmdline'
+      ])
+      const [group, pid, line] = stdout.split('\n')
+      assert.equal(group, `${pid} ${pid}`)
+      assert.ok(line?.startsWith('sh\0-c\0'))
+    })
+
+    test('keeps another argv[0], and runs in a shell', async (t) => {
+      const { guard } = await startBy(way, t)
+      const scope = guard.open()
+      const named = await scope.execFile('sh', ['-c', 'tr "\\0" " " </proc/$$/cmdline'], {
+        argv0: 'another name'
+      })
+      assert.ok(named.stdout.startsWith('another name -c '), named.stdout)
+      const { stdout } = await scope.exec('echo "$(ulimit -n) a  b"')
+      assert.equal(stdout, '67 a  b\n')
+    })
+
+    test('that is missing or cannot be run fails as without limits', async (t) => {
+      const limited = (await startBy(way, t)).guard.open()
+      const file = join(folder, 'not-executable')
+      writeFileSync(file, '')
+      const failures = [
+        ['no-such-program', {}],
+        [file, {}],
+        [folder, {}],
+        ['./not-executable', { cwd: folder }],
+        ['not-executable', { env: { PATH: folder } }],
+        ['sh', { env: { PATH: '/no/such/folder' } }],
+        ['sh', { cwd: '/no/such/folder' }]
+      ] as const
+      const limitedErrors = []
+      for (const [command, options] of failures) limitedErrors.push(await errorOf(limited, command, options))
+      await limited.close()
+      const unlimited = await way.start()
+      t.after(() => unlimited.close())
+      const scope = unlimited.guard.open()
+      for (const [index, [command, options]] of failures.entries())
+        assert.deepEqual(limitedErrors[index], await errorOf(scope, command, options), command)
+    })
+
+    test('runs Node with few descriptors and without core files', async (t) => {
+      const { guard } = await startBy(way, t, { core: 0, nofile: 64 })
+      const { stdout } = await guard.open().execFile(process.execPath, ['-p', '6 * 7'])
+      assert.equal(stdout, '42\n')
+    })
+
+    test('is not started with a limit above the hard limit of the server', {
+      skip: isTreeLevel && 'the shell refuses it there'
+    }, async (t) => {
+      const [, hard] = limitsIn(limitsOf(process.pid)).nofile
+      const nofile = Number(hard) + 1
+      const { guard } = await startBy(way, t, { nofile })
+      const file = join(folder, `started-${name}`)
+      const message = `spawn touch EPERM: limits.rlimits.nofile is ${nofile}, above the hard limit of the server, ${hard}`
+      await assert.rejects(async () => guard.open().execFile('touch', [file]), { code: 'EPERM', message })
+      assert.throws(() => statSync(file), { code: 'ENOENT' })
+    })
+  })
+}
+
+/** What the user learns of a command that could not be started. */
+async function errorOf(
+  scope: ReturnType<Guarded['guard']['open']>,
+  command: string,
+  options: object
+): Promise<unknown> {
+  const child = scope.spawn(command, ['argument'], options)
+  const [error] = await once(child, 'error')
+  const { message, code, errno, syscall, path, spawnargs } = error as Error & Record<string, unknown>
+  return { message, code, errno, syscall, path, spawnargs, pid: child.pid }
+}
+
+test('a forked program has the limits, and its channel', async (t) => {
+  const { guard } = await startBy(startWays.keeper, t)
+  const child = guard.open().fork(answering)
+  await once(child, 'message')
+  assert.deepEqual(limitsIn(limitsOf(child.pid as number)), wanted)
+  assert.equal(child.spawnfile, process.execPath)
+  assert.deepEqual(child.spawnargs.at(-1), answering)
+})
+
+test('a program that writes too much is ended, and its request gets its answer', async (t) => {
+  const app = Fastify()
+  t.after(() => app.close())
+  await app.register(subprocessGuard, { limits: { rlimits: { fsize: 10_000, core: 0 } } })
+  const file = join(folder, 'large')
+  app.get('/', async ({ subprocesses }) => {
+    const ended = await subprocesses
+      .execFile('dd', ['if=/dev/zero', `of=${file}`, 'bs=1000', 'count=50'])
+      .then(
+        () => assert.fail('it has written all'),
+        ({ signal }) => signal
+      )
+    return { ended, bytes: statSync(file).size }
+  })
+  const answer = await app.inject('/')
+  assert.equal(answer.statusCode, 200)
+  assert.deepEqual(answer.json(), { ended: 'SIGXFSZ', bytes: 10_000 })
+})
+
+suite('the option limits.rlimits', () => {
+  test('of a route overrides that of the guard key by key, and false is the limit of the server', async (t) => {
+    const app = Fastify()
+    t.after(() => app.close())
+    await app.register(subprocessGuard, { limits: { rlimits } })
+    const config = { subprocessGuard: { limits: { rlimits: { nofile: 68, cpu: false } } } } as const
+    app.get('/', { config }, async ({ subprocesses }) =>
+      limitsIn((await saidBy(subprocesses, showLimits)).join('\n'))
+    )
+    const { cpu } = limitsIn(limitsOf(process.pid))
+    assert.deepEqual((await app.inject('/')).json(), { ...wanted, nofile: ['68', '68'], cpu })
+  })
+
+  test('of a job overrides that of the guard', async (t) => {
+    const { guard } = await startBy(startWays.keeper, t)
+    const job = { limits: { rlimits: { nofile: 69 } } }
+    const said = await guard.run(job, (scope) => saidBy(scope, showLimits))
+    assert.deepEqual(limitsIn(said.join('\n')), { ...wanted, nofile: ['69', '69'] })
+  })
+
+  test('sets every limit by its name', { skip: needsPrlimit }, async (t) => {
+    const every = {
+      as: 2_000_000_000,
+      core: 1,
+      cpu: 2,
+      data: 1_000_000_000,
+      fsize: 3,
+      locks: 4,
+      memlock: 5,
+      msgqueue: 6,
+      nice: 0,
+      nofile: 8,
+      nproc: 9,
+      rss: 10,
+      rtprio: 0,
+      rttime: 12,
+      sigpending: 13,
+      stack: 1_000_000
+    } satisfies Rlimits
+    const { guard } = await startBy(startWays.keeper, t, every)
+    const { stdout } = await guard.open().execFile('cat', ['/proc/self/limits'])
+    const hard = stdout
+      .split('\n')
+      .flatMap((line) => /^Max .+? +\S+ +(\d+|unlimited) *\w*$/.exec(line.trim())?.[1] ?? [])
+    assert.deepEqual(hard.map(Number).sort(ascending), Object.values(every).sort(ascending))
+  })
+
+  test('is refused where the system has no such limits', () => {
+    const { limiterOf } = platform
+    Object.assign(platform, { limiterOf: undefined })
+    try {
+      assert.doesNotThrow(() => refuseUnsupportedLimits({}))
+      assert.throws(() => refuseUnsupportedLimits({ rlimits: { core: 0 } }), {
+        name: 'SubprocessOptionError',
+        message: 'limits.rlimits is {"core":0}: leave it out: this system has no resource limits'
+      })
+    } finally {
+      Object.assign(platform, { limiterOf })
+    }
+  })
+})
+
+suite('without prlimit(1)', () => {
+  /** Starts a guard whose PATH has these programs only. */
+  async function startWithout(
+    way: StartWay,
+    t: TestContext,
+    limits: Rlimits,
+    programs: string[]
+  ): Promise<Guarded> {
+    const path = mkdtempSync(join(folder, 'bin-'))
+    for (const program of [...programs, 'mkfifo']) {
+      const found = spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).stdout.trim()
+      if (found !== '') symlinkSync(found, join(path, program))
+    }
+    const before = process.env.PATH
+    process.env.PATH = path
+    t.after(() => {
+      process.env.PATH = before
+    })
+    return startBy(way, t, limits)
+  }
+
+  for (const name of ['keeper', 'direct'] as const) {
+    const way = startWays[name]
+
+    test(`a shell sets the limits (${name})`, async (t) => {
+      const { guard } = await startWithout(way, t, rlimits, ['sh', 'cat', 'bash'])
+      const scope = guard.open()
+      assert.deepEqual(limitsIn((await saidBy(scope, showLimits)).join('\n')), wanted)
+      await assert.rejects(scope.execFile('no-such-program'), {
+        code: 'ENOENT',
+        message: 'spawn no-such-program ENOENT'
+      })
+    })
+
+    test(`a limit that the shell does not know is named, and nothing is started (${name})`, async (t) => {
+      if (spawnSync('/bin/sh', ['-c', 'ulimit -q']).status === 0) return t.skip('/bin/sh knows all limits')
+      const { guard } = await startWithout(way, t, { msgqueue: 0 }, ['sh', 'cat'])
+      const message =
+        'spawn cat ENOTSUP: limits.rlimits.msgqueue cannot be set: there is no prlimit(1), and /bin/sh does not know this limit'
+      await assert.rejects(async () => guard.open().execFile('cat'), { code: 'ENOTSUP', message })
+    })
+
+    test(`without bash either, another argv[0] is refused (${name})`, async (t) => {
+      const { guard } = await startWithout(way, t, { core: 0 }, ['sh', 'cat'])
+      const message =
+        'spawn cat ENOTSUP: with limits.rlimits, the option argv0 needs bash, which was not found'
+      await assert.rejects(async () => guard.open().execFile('cat', [], { argv0: 'dog' }), {
+        code: 'ENOTSUP',
+        message
+      })
+    })
+  }
+})
+
+function ascending(one: number, other: number): number {
+  return one - other
+}
