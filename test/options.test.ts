@@ -24,7 +24,16 @@ const mistakes: [object, RegExp][] = [
   [{ hooks: './hooks.js' }, /^hooks is/],
   [{ containment: 'pidns' }, /^containment is "pidns": .*tree, marks, subreaper, job, cgroup/],
   [{ containment: null }, /^containment is null/],
-  [{ limits: 8 }, /^limits is 8: set it to an object such as \{ concurrency: 8, queue: 100 \}/],
+  [
+    { limits: 8 },
+    /^limits is 8: set it to an object such as \{ concurrency: 8, queue: 100, memory: 512e6 \}/
+  ],
+  [
+    { limits: { memory: '512MB' } },
+    /^limits\.memory is "512MB": set it to a whole number of bytes, 1 or more, or to false for no limit/
+  ],
+  [{ limits: { cpu: 0 } }, /^limits\.cpu is 0: set it to a whole number of ms of processor time, 1 or more/],
+  [{ limits: { processes: 2.5 } }, /^limits\.processes is 2\.5: set it to a whole number of processes/],
   [{ limits: null }, /^limits is null/],
   [
     { limits: { concurrency: 0 } },
@@ -36,7 +45,7 @@ const mistakes: [object, RegExp][] = [
   [{ limits: { queue: 5 } }, /^limits\.queue is 5: no command waits .*: set limits\.concurrency, too/],
   [
     { limits: { concurency: 5 } },
-    /^limits\.concurency is 5: no such option; the options are concurrency, queue/
+    /^limits\.concurency is 5: no such option; the options are concurrency, queue, memory, cpu, processes, rlimits/
   ],
   [{ capture: 'yes' }, /^capture is "yes": set it to true or false, or to an object such as/],
   [{ capture: null }, /^capture is null/],

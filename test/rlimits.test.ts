@@ -280,10 +280,11 @@ suite('the option limits.rlimits', () => {
 
   test('is refused where the system has no such limits', () => {
     const { limiterOf } = platform
+    const noLimits = { commands: undefined, scope: undefined, rlimits: undefined }
     Object.assign(platform, { limiterOf: undefined })
     try {
-      assert.doesNotThrow(() => refuseUnsupportedLimits({}))
-      assert.throws(() => refuseUnsupportedLimits({ rlimits: { core: 0 } }), {
+      assert.doesNotThrow(() => refuseUnsupportedLimits(noLimits))
+      assert.throws(() => refuseUnsupportedLimits({ ...noLimits, rlimits: { core: 0 } }), {
         name: 'SubprocessOptionError',
         message: 'limits.rlimits is {"core":0}: leave it out: this system has no resource limits'
       })

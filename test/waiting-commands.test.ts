@@ -145,8 +145,9 @@ for (const { name, create } of levels) {
       const child = turns.spawn(scope, 'stopped')
       assert.equal(child.kill(0), true)
       assert.equal(child.kill('SIGSTOP'), true)
+      const spawned = once(child, 'spawn')
       await turns.end('first')
-      await once(child, 'spawn')
+      await spawned
       assert.equal(child.kill('SIGCONT'), true)
       assert.deepEqual(await turns.untilStarted(2), ['first', 'stopped'])
       await turns.end('stopped')

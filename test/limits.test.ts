@@ -1,0 +1,216 @@
+/** A scope whose processes exceed a limit is closed, whoever of them takes too much: its request is answered. */
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { suite, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type {
+  Limits,
+  Scope,
+  ScopeReport,
+  SubprocessError,
+  SubprocessGuardOptions
+} from 'fastify-subprocess-guard'
+import type * as LookModule from '../lib/keeper/scope-look.js'
+import type * as PlatformModule from '../lib/platform/current.js'
+import type { ProcessStat } from '../lib/platform/platform.js'
+import { ask } from './harness/client.js'
+import { compiled } from './harness/compiled.js'
+import { assertClean, assertGone, eventually } from './harness/expectations.js'
+import { Guarded } from './harness/guarded.js'
+import { levelWithoutKoffi } from './harness/level.js'
+import { type Setup, serve } from './harness/server.js'
+import { shareKeeper } from './harness/shared-keeper.js'
+import { installWithoutKoffi } from './harness/without-koffi.js'
+
+const { proportionalMemoryOf }: typeof LookModule = await compiled('keeper/scope-look')
+const { platform }: typeof PlatformModule = await compiled('platform/current')
+
+shareKeeper()
+
+const program = fileURLToPath(new URL('../../test/programs/takes-too-much.mjs', import.meta.url))
+const withoutKoffi = await installWithoutKoffi()
+process.once('exit', withoutKoffi.remove)
+
+/** Each is more than what a Node program needs to start, and what three of them need. */
+const limits = { memory: 400_000_000, cpu: 3_000, processes: 12 }
+const units = { memory: ' bytes', cpu: ' ms', processes: '' }
+const shapes = { one: 'one process', many: 'many processes', daemon: 'a daemon' }
+
+const ways: readonly { name: string; guard: SubprocessGuardOptions; setup?: Pick<Setup, 'plugin'> }[] = [
+  { name: 'by keeper', guard: {} },
+  { name: 'by direct launch', guard: { launch: 'direct' } },
+  {
+    name: `containment "${levelWithoutKoffi}" without koffi`,
+    guard: {},
+    setup: { plugin: withoutKoffi.plugin }
+  }
+]
+
+for (const { name, guard, setup } of ways) {
+  suite(`${name}, a request`, { concurrency: 2 }, () => {
+    for (const limit of ['memory', 'cpu', 'processes'] as const) {
+      for (const [shape, shown] of Object.entries(shapes)) {
+        test(`that takes too much ${limit} in ${shown} is answered, and all of it ends`, async (t) => {
+          const served = await serve({ guard: { timeout: false, ...guard }, ...setup }, (_, served) => {
+            const env = { ...served.witness.env }
+            served.get(
+              '/takes',
+              async (request) => {
+                const args = [program, limit, shape]
+                const child = request.spawn(process.execPath, args, { env, stdio: 'ignore' })
+                const [code, signal] = await once(child, 'close')
+                return `ended with ${code ?? signal}`
+              },
+              { limits: { [limit]: limits[limit] } }
+            )
+          })
+          t.after(() => served.close())
+          const { status, body } = await ask(served.port, '/takes').answer
+          assert.equal(status, 503, body)
+          const { code, message } = JSON.parse(body)
+          assert.equal(code, 'ERR_SUBPROCESS_LIMIT')
+          assert.match(message, new RegExp(`: ${limit} ${limits[limit]}${units[limit]} \\(they used \\d+`))
+          assert.match(message, limit === 'processes' ? /most of them: sleep\)$/ : /the largest: \S+\)$/)
+          await assertGone(served)
+          await assertClean(served)
+          const [line] = served.log.filter(({ reason }) => reason === 'limit')
+          assert.equal(line?.level, 40)
+          const { exceeded } = line as unknown as ScopeReport
+          assert.equal(exceeded?.limit, limit)
+          assert.equal(exceeded?.value, limits[limit])
+          assert.ok((exceeded?.used ?? 0) > limits[limit])
+        })
+      }
+    }
+  })
+}
+
+suite('a limit', () => {
+  test('touches nothing but the scope that exceeds it', async (t) => {
+    const guarded = await Guarded.start({ timeout: false, limits: { processes: 5 } })
+    t.after(() => guarded.close())
+    const neighbour = guarded.guard.open()
+    guarded.run(neighbour, 'waits.sh')
+    await guarded.witness.present(1)
+    const scope = guarded.guard.open()
+    guarded.run(scope, 'wide.sh', ['10'])
+    const { reason, exceeded } = await scope.closed
+    assert.equal(reason, 'limit')
+    assert.equal(exceeded?.limit, 'processes')
+    assert.equal(neighbour.reason, undefined)
+    assert.equal((await neighbour.list()).length, 1)
+    await neighbour.close()
+    await assertGone(guarded)
+  })
+
+  test('rejects the job, the signal and later calls with the same error', async (t) => {
+    const guarded = await Guarded.start({ timeout: false })
+    t.after(() => guarded.close())
+    let scope: Scope | undefined
+    const job = guarded.guard.run({ limits: { processes: 3 } }, async (opened) => {
+      scope = opened
+      guarded.run(opened, 'wide.sh', ['10'])
+      await new Promise(() => {})
+    })
+    const error = (await job.then(
+      () => undefined,
+      (thrown: unknown) => thrown
+    )) as SubprocessError
+    assert.equal(error.code, 'ERR_SUBPROCESS_LIMIT')
+    assert.equal(error.statusCode, 503)
+    assert.equal(error.reason, 'limit')
+    assert.equal(error.exceeded?.value, 3)
+    assert.match(error.exceeded?.command ?? '', /wide\.sh|sh/)
+    const { exceeded } = scope?.signal.reason ?? {}
+    assert.deepEqual(exceeded, error.exceeded)
+    assert.throws(() => scope?.spawn('true'), { code: 'ERR_SUBPROCESS_LIMIT' })
+    await assertGone(guarded)
+  })
+
+  test('of a route overrides that of the server key by key, and false lifts it', async (t) => {
+    const served = await serve(
+      { guard: { timeout: false, limits: { processes: 3, cpu: 1e9 } } },
+      (_, served) => {
+        const declare = (path: string, limits: Limits): void =>
+          served.get(
+            path,
+            async (request) => {
+              const child = served.run(request, 'wide.sh', ['6'])
+              await once(child, 'close')
+            },
+            { limits }
+          )
+        declare('/same', {})
+        declare('/other', { cpu: 5e8 })
+        declare('/more', { processes: 50 })
+        declare('/lifted', { processes: false })
+      }
+    )
+    t.after(() => served.close())
+    for (const path of ['/same', '/other']) {
+      const { body } = await ask(served.port, path).answer
+      assert.match(body, /processes 3 \(/, path)
+    }
+    for (const path of ['/more', '/lifted']) {
+      const before = served.witness.announced.length
+      const asked = ask(served.port, path)
+      await served.witness.present(before + 7)
+      const [scope] = served.guard.scopes()
+      // The first look comes long before this list.
+      await scope?.list()
+      assert.equal(scope?.reason, undefined, path)
+      asked.leave()
+      await scope?.closed
+    }
+    await assertGone(served)
+  })
+
+  test('counts the processor time of commands that have ended', async (t) => {
+    const guarded = await Guarded.start({ timeout: false, limits: { cpu: 300 } })
+    t.after(() => guarded.close())
+    const scope = guarded.guard.open()
+    const loop = 'while :; do head -c 4000000 /dev/zero | cksum >/dev/null; done'
+    scope.spawn('sh', ['-c', loop], { stdio: 'ignore' })
+    const { exceeded, usage } = await scope.closed
+    assert.equal(exceeded?.limit, 'cpu')
+    assert.ok((usage.cpuMs ?? 0) >= 300, `${usage.cpuMs}`)
+  })
+
+  test('is enforced while the event loop of the worker is blocked', async (t) => {
+    const guarded = await Guarded.start({ timeout: false, limits: { processes: 5 } })
+    t.after(() => guarded.close())
+    const scope = guarded.guard.open()
+    guarded.run(scope, 'wide.sh', ['10'])
+    await guarded.witness.present(1)
+    const until = performance.now() + 2_000
+    while (performance.now() < until);
+    assert.deepEqual(guarded.witness.living(), [])
+    assert.equal((await scope.closed).reason, 'limit')
+  })
+
+  test('counts shared memory once', async (t) => {
+    const guarded = await Guarded.start({ timeout: false })
+    t.after(() => guarded.close())
+    // Forks of a shell share its memory: each has all of it, and next to nothing of its own.
+    const scope = guarded.guard.open({ limits: { memory: 40_000_000 } })
+    const line =
+      'exec 3<&0; x=$(head -c 10000000 /dev/zero | tr "\\0" x); for i in 1 2 3 4 5; do (echo fork; read y <&3) & done; echo ready; wait'
+    const child = scope.spawn('sh', ['-c', line], { stdio: ['pipe', 'pipe', 'inherit'] })
+    let said = ''
+    child.stdout.on('data', (text) => {
+      said += text
+    })
+    await eventually('all forks are there', () => said.split('\n').length > 6)
+    const processes = await scope.list()
+    const sum = processes.reduce((bytes, { memoryBytes }) => bytes + memoryBytes, 0)
+    assert.ok(sum > 40_000_000, `the test proves nothing: ${sum} bytes`)
+    const members = processes.map(({ pid }) => ({
+      stat: platform.statOf(pid) as ProcessStat,
+      isOwnChild: false
+    }))
+    assert.ok(proportionalMemoryOf(members) < 40_000_000)
+    assert.equal(scope.reason, undefined)
+    await scope.close()
+  })
+})
