@@ -3,7 +3,13 @@
 import type { Containment } from './containment-level.js'
 import { SubprocessOptionError } from './errors.js'
 import { type Limits, noLimits, type ResolvedLimits, routeLimits, serverLimits } from './limit-options.js'
-import { type Policy, type ResolvedPolicy, resolvePolicy } from './policy-options.js'
+import {
+  noNewPrivilegesOf,
+  type Policy,
+  type ResolvedPolicy,
+  refuseForRoute,
+  resolvePolicy
+} from './policy-options.js'
 import {
   defaultPriority,
   type ProcessPriority,
@@ -153,6 +159,7 @@ export interface ResolvedOptions extends ResolvedRouteOptions {
   /** The URL of the module. */
   readonly hooks: string | undefined
   readonly launch: 'keeper' | 'direct'
+  readonly noNewPrivileges: boolean
   /** What is not captured. Undefined if nothing is captured. */
   readonly capture: Required<CaptureOptions> | undefined
   /** Undefined for the file of this package. */
@@ -188,6 +195,7 @@ const defaults: ResolvedOptions = {
   workerTimeoutMs: undefined,
   hooks: undefined,
   launch: 'keeper',
+  noNewPrivileges: false,
   capture: undefined,
   keeperPath: undefined,
   containment: 'tree'
@@ -206,6 +214,7 @@ export function resolveOptions(given: SubprocessGuardOptions): ResolvedOptions {
     workerTimeoutMs: workerTimeoutOf(options.workerTimeout),
     hooks: hooksOf(options.hooks),
     launch: options.launch === undefined ? defaults.launch : launchOf(options.launch),
+    noNewPrivileges: noNewPrivilegesOf(options.policy),
     capture: options.capture === undefined ? defaults.capture : captureOf(options.capture),
     keeperPath: keeperPathOf(options.keeperPath),
     containment: options.containment === undefined ? defaults.containment : containmentOf(options.containment)
@@ -233,7 +242,9 @@ export function resolveRouteOptions(
     throw new SubprocessOptionError(`${where}.${name}`, value, wayOut)
   }
   refuseUnknown(options, routeNames, `${where}.`)
-  const limits = routeLimits(`${where}.limits`, ownOf<RouteGuardOptions>(options).limits, base.limits)
+  const { limits: givenLimits, policy } = ownOf<RouteGuardOptions>(options)
+  refuseForRoute(`${where}.policy`, policy)
+  const limits = routeLimits(`${where}.limits`, givenLimits, base.limits)
   return resolveRouteFields(options, base, `${where}.`, limits)
 }
 

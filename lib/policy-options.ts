@@ -26,6 +26,12 @@ export interface Policy {
    * are refused, unless they have the value of the worker's. The guard adds its own variables.
    */
   env?: readonly string[]
+  /**
+   * Whether no command can get rights that the server does not have (PR_SET_NO_NEW_PRIVS): `sudo` and other
+   * set-user-ID programs run with the rights of the server, or fail. So no process can end up beyond the guard's
+   * reach. For the whole server, on Linux. Default false.
+   */
+  noNewPrivileges?: boolean
 }
 
 /** A policy after validation. */
@@ -37,7 +43,7 @@ export interface ResolvedPolicy {
   readonly env: readonly string[] | undefined
 }
 
-const names = ['commands', 'shell', 'env']
+const names = ['commands', 'shell', 'env', 'noNewPrivileges']
 
 /**
  * Validates a policy. The keys that it leaves out are those of `base`. Undefined if it allows everything.
@@ -62,6 +68,20 @@ export function resolvePolicy(
   const env = given.env === undefined ? base?.env : variablesOf(`${option}.env`, given.env)
   const allowsAll = commands === undefined && shell && env === undefined
   return allowsAll ? undefined : { commands, shell, env }
+}
+
+/** @throws {SubprocessOptionError} a TypeError. */
+export function noNewPrivilegesOf(policy: Policy | undefined): boolean {
+  const { noNewPrivileges = false } = policy ?? {}
+  return trueOrFalse('policy.noNewPrivileges', noNewPrivileges)
+}
+
+/** A keeper that has renounced rights cannot take them back for a route. */
+export function refuseForRoute(option: string, policy: unknown): void {
+  const given = (policy as Policy | null | undefined)?.noNewPrivileges
+  if (given === undefined) return
+  const wayOut = 'it is for the whole server: set it at registration'
+  throw new SubprocessOptionError(`${option}.noNewPrivileges`, given, wayOut)
 }
 
 function commandsOf(option: string, value: unknown): string[] {

@@ -115,6 +115,12 @@ const blocks: Block[] = [
     expected: [['/cost/a.mp4', 200, /^\{"cpuMs":[\d.]+\}$/]],
     around: routing
   },
+  {
+    page: 'docs/options.md',
+    line: 'limits: { concurrency: 8',
+    expected: [['/thumbnail', 200, 'frame\n']],
+    around: (code) => registering(`const thumbnail = (req) => req.subprocesses.stream('ffmpeg')\n${code}`)
+  },
   // The keeper waits 100 ms for the stack, which a busy machine may not deliver in time.
   {
     page: 'docs/options.md',

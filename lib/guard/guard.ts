@@ -65,11 +65,12 @@ export class Guard {
       refuseUnsupportedLimits(options.limits)
     }
     const guard = new Guard(options, log, closeDrainMs)
-    const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath, containment } = options
+    const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath, noNewPrivileges, containment } = options
     guard.#keeperShare = await shareKeeper({
       settings: { graceMs, killSignal, workerTimeoutMs },
       hooks,
       keeperPath,
+      noNewPrivileges,
       containment,
       log,
       routeOf: (value) => guard.#routeOf(value),
@@ -229,15 +230,19 @@ export class Guard {
   }
 
   /** @internal Opens a scope. Throws a `SubprocessError` if the guard is closed or has no keeper. */
-  openScope(context: Omit<ScopeContext, 'launch'>): Scope {
+  openScope(context: Omit<ScopeContext, 'launch' | 'noNewPrivileges'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
     refuseUnsupportedLimits(context.limits)
-    const { launch } = this.#options
+    const { launch, noNewPrivileges } = this.#options
     const keepers = {
       forLaunch: () => this.#throwUnlessOpen(this.#keeperShare.uncheckedLink()),
       withCurrentRights: () => this.#throwUnlessOpen(this.#keeperShare.checkedLink())
     }
-    const scope = new Scope(`${process.pid}.${++lastScope}`, keepers, { ...context, launch })
+    const scope = new Scope(`${process.pid}.${++lastScope}`, keepers, {
+      ...context,
+      launch,
+      noNewPrivileges
+    })
     this.#scopes.add(scope)
     void scope.closed.then(() => this.#scopes.delete(scope))
     return scope
@@ -250,7 +255,7 @@ export class Guard {
 
   #openWith(
     deadline: JobDeadline,
-    settings: Omit<ScopeContext, 'log' | 'route' | 'launch' | 'deadline'>
+    settings: Omit<ScopeContext, 'log' | 'route' | 'launch' | 'noNewPrivileges' | 'deadline'>
   ): Scope {
     try {
       deadline.scope = this.openScope({ ...settings, log: this.#log, route: undefined, deadline })

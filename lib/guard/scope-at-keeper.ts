@@ -3,7 +3,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { SubprocessError } from '../errors.js'
 import type { KeeperLink } from '../link/keeper-link.js'
-import type { ResolvedRlimits } from '../rlimit-options.js'
+import type { LaunchLimits } from '../platform/current.js'
 import type { ExceededLimit } from '../scope-limits.js'
 import { endReleasedCommand } from '../subprocess/end-released-command.js'
 import type { EventHold } from '../subprocess/event-hold.js'
@@ -51,8 +51,11 @@ export class ScopeAtKeeper implements SubprocessOwner {
     this.#keepers = keepers
   }
 
-  get rlimits(): ResolvedRlimits | undefined {
-    return this.#scope.context.limits.rlimits
+  get launchLimits(): LaunchLimits | undefined {
+    const { limits, noNewPrivileges } = this.#scope.context
+    const { rlimits } = limits
+    if (rlimits === undefined && !noNewPrivileges) return undefined
+    return { rlimits: rlimits ?? {}, noNewPrivileges }
   }
 
   get hold(): EventHold {

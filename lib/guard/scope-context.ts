@@ -18,6 +18,8 @@ export interface ScopeContext {
   readonly route: string | undefined
   /** Which process starts commands that either could start. */
   readonly launch: 'keeper' | 'direct'
+  /** Whether no command may get rights that the worker does not have. */
+  readonly noNewPrivileges: boolean
   /** Whether commands get a private directory for temporary files, which is removed with the scope. */
   readonly privateTmp: boolean
   /** Which commands may be started; undefined if all may. */

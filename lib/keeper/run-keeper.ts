@@ -5,7 +5,7 @@ import { loadContainers, platform } from '../platform/current.js'
 import { workerCgroupName } from '../wire/cgroup-names.js'
 import { watchConnection } from '../wire/connection-header.js'
 import { Decoder, encode } from '../wire/framing.js'
-import { keeperMarkName } from '../wire/mark.js'
+import { keeperMarkName, noNewPrivilegesName } from '../wire/mark.js'
 import type { KeeperMessage, WorkerMessage } from '../wire/messages.js'
 import { freeMemory } from './free-memory.js'
 import { Keeper } from './keeper.js'
@@ -30,6 +30,7 @@ const log = new KeeperLog(worker)
 const containers = await loadContainers()
 containers?.serve?.(worker)
 const { native, adoptsOrphans: isSubreaper, why } = await platform.adoptOrphans()
+if (process.env[noNewPrivilegesName] === '1') await orFail(() => platform.denyPrivileges?.(native))
 const whyNotBest = containers === undefined ? why : containers.why
 const workerMark = process.env[keeperMarkName] as string
 const stdioServer = await orFail(() => StdioServer.open(workerMark, onConnection, () => keeper.status()))

@@ -12,7 +12,11 @@ export function startWithRlimits(startProcess: StartInScope): StartInScope {
     // A system without them: the guard has refused the option.
     if (rlimits === undefined || limiterOf === undefined) return startProcess(request, events)
     try {
-      const limiter = limiterOf({ file, argv0: args[0] ?? file, env, cwd }, rlimits)
+      const limiter = limiterOf(
+        { file, argv0: args[0] ?? file, env, cwd },
+        // The keeper itself has seen to the rest.
+        { rlimits, noNewPrivileges: false }
+      )
       const limited = {
         ...request,
         file: limiter.file,

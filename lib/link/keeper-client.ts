@@ -11,6 +11,8 @@ export interface KeeperClient {
   readonly hooks: string | undefined
   /** The path of the keeper's file; undefined for the one of this package. */
   readonly keeperPath: string | undefined
+  /** Whether no command may get rights that the worker does not have. */
+  readonly noNewPrivileges: boolean
   /** The weakest level that is accepted. */
   readonly containment: Containment
   readonly log: Logger

@@ -14,6 +14,7 @@ import { LaunchQueue, type WriteLog } from './launch-queue.js'
 import { PendingRequests } from './pending-requests.js'
 import { RightsAtStart } from './rights-at-start.js'
 import { outsideRequests } from './run-outside-requests.js'
+import type { KeeperStart } from './spawn-keeper.js'
 import { StdioServerAddress } from './stdio-server-address.js'
 
 /** `starting`: the keeper takes orders, and launches wait until it is ready. */
@@ -58,12 +59,12 @@ export class KeeperLifecycle {
    * Starts a keeper, which takes orders at once. `onRetired` is called when the worker's rights are found to
    * have changed. Throws what `child_process.spawn` throws.
    */
-  constructor(entry: string, workerMark: string, log: WriteLog, onRetired: () => void) {
-    this.entry = entry
-    this.workerMark = workerMark
+  constructor(start: KeeperStart, log: WriteLog, onRetired: () => void) {
+    this.entry = start.entry
+    this.workerMark = start.workerMark
     this.#log = log
     this.#onRetired = onRetired
-    this.#process = new KeeperProcess(entry, workerMark, () => this.#lose())
+    this.#process = new KeeperProcess(start, () => this.#lose())
     const healthCheck = new KeeperHealthCheck({
       isWaiting: () => (this.requests.any || this.launches.isAwaitingAnswer) && !this.isLost,
       isStarting: () => this.#state === 'starting',

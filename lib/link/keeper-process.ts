@@ -4,7 +4,7 @@ import type { ChildProcess } from 'node:child_process'
 import type { Socket } from 'node:net'
 import pTimeout from 'p-timeout'
 import { SubprocessError } from '../errors.js'
-import { spawnKeeper, wayOutOf } from './spawn-keeper.js'
+import { type KeeperStart, spawnKeeper, wayOutOf } from './spawn-keeper.js'
 
 // A keeper is ready within 100 ms. On a machine that swaps it may take a hundred times as long.
 const readyWithinMs = 30_000
@@ -25,8 +25,8 @@ export class KeeperProcess {
   #rejectStart!: (error: SubprocessError) => void
 
   /** Starts the process. `onSpawnFailed` is called when the operating system could not start it. */
-  constructor(entry: string, workerMark: string, onSpawnFailed: () => void) {
-    const child = spawnKeeper(entry, workerMark)
+  constructor(start: KeeperStart, onSpawnFailed: () => void) {
+    const child = spawnKeeper(start)
     this.#child = child
     this.socket = child.stdio?.[3] as Socket | undefined
     this.ended = new Promise((resolve) => {
@@ -36,7 +36,7 @@ export class KeeperProcess {
     // kill() fails with 'error' if the keeper runs with rights that the worker has dropped. This must not
     // crash the server.
     child.on('error', () => {})
-    const program = `${process.execPath} ${entry}`
+    const program = `${process.execPath} ${start.entry}`
     const started = new Promise<void>((resolve, reject) => {
       this.#resolveStart = resolve
       this.#rejectStart = reject

@@ -36,6 +36,19 @@ export function refuseOtherPath(entry: string, { keeperPath }: KeeperClient): vo
   throw new SubprocessOptionError('keeperPath', keeperPath, wayOut)
 }
 
+/** @throws {SubprocessOptionError} if the running keeper was started with another `policy.noNewPrivileges`. */
+export function refuseOtherPrivileges(
+  clients: Iterable<KeeperClient>,
+  { noNewPrivileges }: KeeperClient
+): void {
+  for (const client of clients) {
+    if (client.noNewPrivileges === noNewPrivileges) continue
+    const wayOut =
+      'another guard of this worker has the other value, and they share a keeper: set both to the same'
+    throw new SubprocessOptionError('policy.noNewPrivileges', noNewPrivileges, wayOut)
+  }
+}
+
 /** @throws {SubprocessError} `ERR_SUBPROCESS_CONTAINMENT` if the keeper has a weaker level than is accepted. */
 export function refuseWeakContainment(
   { containment, whyNotBest }: KeeperLink,

@@ -6,6 +6,13 @@ import { KeeperLink } from './keeper-link.js'
 import type { WriteLog } from './launch-queue.js'
 import { RestartBackoff } from './restart-backoff.js'
 import { outsideRequests } from './run-outside-requests.js'
+import type { KeeperStart } from './spawn-keeper.js'
+
+/** How each keeper of the worker is started. */
+export interface KeeperSettings extends Pick<KeeperStart, 'workerMark' | 'noNewPrivileges'> {
+  /** Undefined for the file of this package. */
+  readonly keeperPath: string | undefined
+}
 
 /** Receives the events of each keeper. */
 export interface KeeperOwner {
@@ -20,8 +27,7 @@ export interface KeeperOwner {
 }
 
 export class ReplaceableKeeper {
-  readonly #keeperPath: string | undefined
-  readonly #workerMark: string
+  readonly #settings: KeeperSettings
   readonly #owner: KeeperOwner
   #link: KeeperLink
   /** Keepers with rights that the worker has no longer. Each ends when it runs nothing more. */
@@ -32,9 +38,8 @@ export class ReplaceableKeeper {
   #state: 'new' | 'serving' | 'stopped' = 'new'
 
   /** Starts the first keeper. Throws if there is no file of a keeper, or if `child_process.spawn` throws. */
-  constructor(keeperPath: string | undefined, workerMark: string, owner: KeeperOwner) {
-    this.#keeperPath = keeperPath
-    this.#workerMark = workerMark
+  constructor(settings: KeeperSettings, owner: KeeperOwner) {
+    this.#settings = settings
     this.#owner = owner
     this.#link = this.#start()
   }
@@ -78,12 +83,13 @@ export class ReplaceableKeeper {
 
   #start(): KeeperLink {
     // Search again each time: an update may have replaced the file.
-    const entry = findEntry(this.#keeperPath)
+    const { keeperPath, workerMark, noNewPrivileges } = this.#settings
+    const entry = findEntry(keeperPath)
     this.#backoff.started()
     const log: WriteLog = (level, fields, message) => this.#owner.log?.[level](fields, message)
     const onRetired = (): void => this.#replaceRetired()
     // The keeper belongs to no request, even if a request has found that it is missing.
-    const link = outsideRequests(() => new KeeperLink(entry, this.#workerMark, log, onRetired))
+    const link = outsideRequests(() => new KeeperLink({ entry, workerMark, noNewPrivileges }, log, onRetired))
     link.ready.then(
       () => this.#owner.keeperReady(link),
       () => {}

@@ -13,6 +13,7 @@ import { OwnEnvironmentMark } from './mark-own-environment.js'
 import {
   mergeWorkerSettings,
   refuseOtherPath,
+  refuseOtherPrivileges,
   refuseOtherTimeout,
   refuseWeakContainment
 } from './merge-worker-settings.js'
@@ -74,11 +75,11 @@ class SharedKeeper implements KeeperOwner {
   )
   #hasEnded = false
 
-  constructor(keeperPath: string | undefined) {
+  constructor({ keeperPath, noNewPrivileges }: KeeperClient) {
     levelToTry()
     const workerMark = ownMark()
     this.#environmentMark = new OwnEnvironmentMark(workerMark)
-    this.keeper = new ReplaceableKeeper(keeperPath, workerMark, this)
+    this.keeper = new ReplaceableKeeper({ keeperPath, workerMark, noNewPrivileges }, this)
   }
 
   /** Resolves when the keeper serves the client. If it does not, rejects and forgets it. */
@@ -86,6 +87,7 @@ class SharedKeeper implements KeeperOwner {
     this.#clients.add(client)
     try {
       refuseOtherTimeout(this.#clients, client)
+      refuseOtherPrivileges(this.#clients, client)
       refuseOtherPath(this.keeper.link.entry, client)
       await this.#waitUntilReady()
       refuseWeakContainment(this.keeper.link, client)
@@ -213,9 +215,13 @@ export async function shareKeeper(client: KeeperClient): Promise<KeeperShare> {
   // Without a wait where it can be done without: the keeper starts with the environment and rights of now.
   if (platform === undefined) await loadPlatform()
   const why = platform.whyUnsupported() ?? whyUnsupportedRuntime()
+  if (client.noNewPrivileges && !platform.canDenyPrivileges) {
+    const wayOut = 'leave it out: only Linux has it'
+    throw new SubprocessOptionError('policy.noNewPrivileges', true, wayOut)
+  }
   if (why !== undefined) throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', why)
   try {
-    shared ??= new SharedKeeper(client.keeperPath)
+    shared ??= new SharedKeeper(client)
   } catch (error) {
     throw new SubprocessError('ERR_SUBPROCESS_KEEPER_START', (error as Error).message, error)
   }

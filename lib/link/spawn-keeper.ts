@@ -2,19 +2,31 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { platform } from '../platform/current.js'
-import { keeperMarkName, markName } from '../wire/mark.js'
+import { keeperMarkName, markName, noNewPrivilegesName } from '../wire/mark.js'
 
 // A keeper is idle most of the time. It needs no threads for garbage collection and a small young generation,
 // and it gives the memory of its start back (`keeper/free-memory.ts`). With a thousand subprocesses this
 // saves 7 MB of 22.
 const keeperFlags = ['--v8-pool-size=0', '--expose-gc', '--max-semi-space-size=1', '--optimize-for-size']
 
+/** What a keeper is started with. */
+export interface KeeperStart {
+  /** The keeper's file. */
+  readonly entry: string
+  readonly workerMark: string
+  /** Whether its commands must not get more rights than it has. */
+  readonly noNewPrivileges: boolean
+}
+
 /**
  * Runs the keeper's file (see `findEntry`). Descriptor 3 is the socket to the worker. Throws what
  * `child_process.spawn` throws.
  */
-export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
-  return spawn(process.execPath, [...keeperFlags, entry], {
+export function spawnKeeper({ entry, workerMark, noNewPrivileges }: KeeperStart): ChildProcess {
+  const denier = noNewPrivileges ? platform.privilegeDenier?.() : undefined
+  const command = [process.execPath, ...keeperFlags, entry]
+  const [file = process.execPath, ...args] = denier === undefined ? command : [...denier, ...command]
+  return spawn(file, args, {
     // The worker's own streams, for subprocesses that inherit them, and the socket.
     // On Windows, the keeper can wait for orders and send messages at the same time only if it is overlapped.
     stdio: ['inherit', 'inherit', 'inherit', 'overlapped'],
@@ -24,7 +36,11 @@ export function spawnKeeper(entry: string, workerMark: string): ChildProcess {
     windowsHide: true,
     // The keeper keeps no directory of the worker in use. Commands get the worker's current one.
     cwd: platform.neutralFolder,
-    env: { ...keeperEnvironment(), [keeperMarkName]: workerMark }
+    env: {
+      ...keeperEnvironment(),
+      [keeperMarkName]: workerMark,
+      ...(noNewPrivileges ? { [noNewPrivilegesName]: '1' } : {})
+    }
   })
 }
 

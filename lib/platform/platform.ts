@@ -166,6 +166,13 @@ export interface ProgramCall {
   readonly env: Readonly<Record<string, string>>
 }
 
+/** What a program is started with. */
+export interface LaunchLimits {
+  readonly rlimits: ResolvedRlimits
+  /** Whether it must not get more rights than this process. */
+  readonly noNewPrivileges: boolean
+}
+
 /** A program that sets limits and then becomes another program. */
 export interface Limiter {
   readonly file: string
@@ -179,6 +186,8 @@ export interface NativeCalls {
    * Makes this process the parent of all orphans among its descendants. Returns false if the system refuses.
    */
   becomeOrphanAdopter(): boolean
+  /** No program that this thread starts gets more rights than it has. Returns false if the system refuses. */
+  denyPrivileges(): boolean
   /** Undefined if this system's C library cannot do it. */
   readonly posixSpawn: PosixSpawn | undefined
   /** Whether `posixSpawn` starts a process in a cgroup without entering it first. */
@@ -514,7 +523,16 @@ export interface Platform {
    * How to start a program with resource limits. Throws a system error, with a message as that of `child_process`, if the
    * program cannot be run or a limit cannot be set. Absent on a system without resource limits.
    */
-  limiterOf?(call: ProgramCall, limits: ResolvedRlimits): Limiter
+  limiterOf?(call: ProgramCall, limits: LaunchLimits): Limiter
+  /** Whether this system can forbid that a program gets more rights than its parent has. */
+  readonly canDenyPrivileges: boolean
+  /**
+   * What to put before a command line, so that the program gets no more rights than this process. Undefined if
+   * there is no such program here.
+   */
+  privilegeDenier?(): string[] | undefined
+  /** The same for what this process starts from now on. Throws an `Error` with the way out if it cannot. */
+  denyPrivileges?(native: NativeCalls | undefined): void
 
   // Files and sockets
 

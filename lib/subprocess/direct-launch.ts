@@ -26,12 +26,12 @@ export function spawnDirect(
   options: SpawnOptions,
   variables: Record<string, string> = {}
 ): Subprocess {
-  const { rlimits } = owner
+  const { launchLimits } = owner
   return launch(owner, options, variables, (contained) => {
     const nodeOptions = { ...contained, ...(mayCallSetsid(command, args) ? { detached: false } : {}) }
-    return rlimits === undefined
+    return launchLimits === undefined
       ? spawn(command, args, nodeOptions as object)
-      : spawnWithLimits(command, args, nodeOptions, rlimits)
+      : spawnWithLimits(command, args, nodeOptions, launchLimits)
   })
 }
 
@@ -43,11 +43,11 @@ export function forkDirect(
   options: ForkOptions,
   variables: Record<string, string> = {}
 ): Subprocess {
-  const { rlimits } = owner
+  const { launchLimits } = owner
   return launch(owner, options, variables, (nodeOptions) =>
-    rlimits === undefined
+    launchLimits === undefined
       ? fork(modulePath, args, nodeOptions as object)
-      : forkWithLimits(modulePath, args, nodeOptions, rlimits)
+      : forkWithLimits(modulePath, args, nodeOptions, launchLimits)
   )
 }
 

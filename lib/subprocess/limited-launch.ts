@@ -1,12 +1,11 @@
 /**
- * Direct launch with resource limits. The worker cannot lower its own for a moment, since other threads use them. So it starts
+ * Direct launch with resource limits, or without a way to more rights. The worker cannot lower its own for a moment, since other threads use them. So it starts
  * the program that sets the limits and becomes the command.
  */
 
 import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { type Limiter, platform } from '../platform/current.js'
-import type { ResolvedRlimits } from '../rlimit-options.js'
+import { type LaunchLimits, type Limiter, platform } from '../platform/current.js'
 import { resolveCwd } from './resolve-command.js'
 import { resolveProgram } from './resolve-program.js'
 import type { ForkOptions, SpawnOptions } from './spawn-options.js'
@@ -22,11 +21,11 @@ export function spawnWithLimits(
   command: string,
   args: readonly string[],
   options: LaunchOptions & Pick<SpawnOptions, 'argv0' | 'shell'>,
-  rlimits: ResolvedRlimits
+  limits: LaunchLimits
 ): ChildProcess {
   const program = resolveProgram(command, args, options)
   const [argv0 = program.file, ...rest] = program.args
-  const limiter = limiterOf(program.file, argv0, options, rlimits)
+  const limiter = limiterOf(program.file, argv0, options, limits)
   const nodeOptions = { ...options, argv0: undefined, shell: false } as object
   const child = spawn(limiter.file, [...limiter.before, ...rest], nodeOptions)
   return showAs(child, program.file, argv0, limiter)
@@ -37,22 +36,17 @@ export function forkWithLimits(
   modulePath: string | URL,
   args: readonly string[],
   options: LaunchOptions & Pick<ForkOptions, 'execPath' | 'execArgv'>,
-  rlimits: ResolvedRlimits
+  limits: LaunchLimits
 ): ChildProcess {
   const { execPath = process.execPath, execArgv = withoutEval(process.execArgv) } = options
-  const limiter = limiterOf(execPath, execPath, options, rlimits)
+  const limiter = limiterOf(execPath, execPath, options, limits)
   const nodeOptions = { ...options, execPath: limiter.file, execArgv: [...limiter.before, ...execArgv] }
   return showAs(fork(modulePath, args, nodeOptions), execPath, execPath, limiter)
 }
 
-function limiterOf(
-  file: string,
-  argv0: string,
-  { env, cwd }: LaunchOptions,
-  rlimits: ResolvedRlimits
-): Limiter {
+function limiterOf(file: string, argv0: string, { env, cwd }: LaunchOptions, limits: LaunchLimits): Limiter {
   try {
-    return platform.limiterOf?.({ file, argv0, env, cwd: resolveCwd(cwd) }, rlimits) as Limiter
+    return platform.limiterOf?.({ file, argv0, env, cwd: resolveCwd(cwd) }, limits) as Limiter
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     // Node emits these as 'error'. It does so by itself for a path that cannot be run: one that nobody can know, or a folder.

@@ -2,7 +2,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 import type { KeeperLink } from '../link/keeper-link.js'
-import type { ResolvedRlimits } from '../rlimit-options.js'
+import type { LaunchLimits } from '../platform/current.js'
 import type { LaunchFailure } from '../wire/messages.js'
 import type { EventHold } from './event-hold.js'
 import type { Command } from './resolve-command.js'
@@ -13,8 +13,8 @@ export interface SubprocessOwner {
   readonly link: KeeperLink
   /** The keeper's number of the scope. */
   readonly keeperScope: number
-  /** The resource limits of each command. */
-  readonly rlimits: ResolvedRlimits | undefined
+  /** What a direct launch has to set; undefined if nothing. */
+  readonly launchLimits: LaunchLimits | undefined
   /** Where events of the subprocess are held back while the scope closes. */
   readonly hold: EventHold
   /** Ends a started command, given its number, with its process tree. Never rejects. */

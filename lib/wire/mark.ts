@@ -10,6 +10,8 @@ export const markName = 'SUBPROCESS_GUARD_MARK'
 export const commandNumberName = 'SUBPROCESS_GUARD_COMMAND'
 /** The environment variable of a keeper itself: the mark of its worker. Its children do not inherit it. */
 export const keeperMarkName = 'SUBPROCESS_GUARD_KEEPER'
+/** The environment variable of a keeper whose commands must not get more rights than it has: `1`. */
+export const noNewPrivilegesName = 'SUBPROCESS_GUARD_NO_NEW_PRIVILEGES'
 /** The environment variable of the realm: a sweep ends only leftovers of workers of its own realm. */
 export const realmName = 'SUBPROCESS_GUARD_REALM'
 /** The number of the scope of processes that the worker starts outside any scope. */

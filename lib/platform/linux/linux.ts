@@ -12,6 +12,7 @@ import { ticksNow } from './boot-clock.js'
 import { bootId, unknownBoot } from './boot-id.js'
 import { defaultPath } from './c-library.js'
 import { linuxCgroups } from './cgroup/linux-cgroups.js'
+import { denyPrivileges, privilegeDenier } from './deny-privileges.js'
 import { describeProcess } from './describe-process.js'
 import { readHardLimits } from './hard-limits.js'
 import { listeningSocketsOf } from './listening-sockets.js'
@@ -43,6 +44,7 @@ export const linux: Platform = {
   blockedByReadingMs: () => 0,
   bootId,
   bracketedNameOf,
+  canDenyPrivileges: true,
   canDropRights,
   childrenOf,
   childrenOfMainThread,
@@ -60,7 +62,8 @@ export const linux: Platform = {
   hasDefaultAction,
   isSetuid,
   kernelWaitOf,
-  limiterOf: (call, limits) => limiterOf(call, limits, readHardLimits(), defaultPath()),
+  denyPrivileges,
+  limiterOf: (call, limits) => limiterOf(call, limits, readHardLimits(), defaultPath(), privilegeDenier),
   listeningSocketsOf,
   listsOwnPids,
   listsProcesses: true,
@@ -76,6 +79,7 @@ export const linux: Platform = {
   pidNamespace,
   pidNamespaceOf,
   pidsInNamespaces,
+  privilegeDenier,
   processorWaitOf,
   proportionalMemoryOf,
   protectedFirst,

@@ -12,7 +12,9 @@ import { loadIoPriorities } from './priority/io-priority.js'
 import { loadSetNiceOfGroup } from './priority/nice.js'
 import { ResourceUsageBuffer } from './resource-usage-buffer.js'
 
-const PR_SET_CHILD_SUBREAPER = 36 // linux/prctl.h
+// linux/prctl.h
+const PR_SET_CHILD_SUBREAPER = 36
+const PR_SET_NO_NEW_PRIVS = 38
 const WNOHANG = 1 // linux/wait.h
 // The same on every architecture but MIPS and Alpha, for which koffi has no build (asm/unistd.h).
 const SYS_pidfd_send_signal = 424
@@ -40,6 +42,7 @@ export async function loadNativeCalls(): Promise<NativeCalls | Error> {
     const errorCode = (): string => codeOf(koffi.errno())
     return {
       becomeOrphanAdopter: () => prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) === 0,
+      denyPrivileges: () => prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) === 0,
       ...posixSpawnOf(library),
       inNewGroup: inNewGroupOf(library),
       ioPriorities: loadIoPriorities(library),

@@ -6,6 +6,7 @@ import { findProgram } from './find-posix-program.js'
 import { shellCommand } from './shell-command.js'
 
 type Common =
+  | 'canDenyPrivileges'
   | 'countThreads'
   | 'proportionalMemoryOf'
   | 'findProgram'
@@ -25,6 +26,7 @@ type Common =
   | 'whyNoRelease'
 
 export const posixBasics: Pick<Platform, Common> = {
+  canDenyPrivileges: false,
   canPassOn: () => true,
   countThreads: () => undefined,
   findProgram,

@@ -33,6 +33,7 @@ export const windows: Platform = {
   blockedByReadingMs: () => 0,
   bootId,
   bracketedNameOf,
+  canDenyPrivileges: false,
   canDropRights: () => false,
   // Node.js itself shares a console with its children. A keeper may have none.
   canPassOn: (descriptor) => !isatty(descriptor),

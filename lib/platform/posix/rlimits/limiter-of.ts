@@ -4,8 +4,8 @@
  */
 
 import { basename } from 'node:path'
-import type { ResolvedRlimits, RlimitName } from '../../../rlimit-options.js'
-import type { Limiter, ProgramCall } from '../../platform.js'
+import type { RlimitName } from '../../../rlimit-options.js'
+import type { LaunchLimits, Limiter, ProgramCall } from '../../platform.js'
 import { candidatePaths, firstExecutable } from '../../program-paths.js'
 import { limitError } from './limit-error.js'
 import { ulimitLine } from './ulimit-line.js'
@@ -15,12 +15,13 @@ const shell = '/bin/sh'
 /** `hardLimit` tells that of this process, which no command may exceed, and `defaultPath` the PATH without a PATH. */
 export function limiterOf(
   call: ProgramCall,
-  limits: ResolvedRlimits,
+  { rlimits, noNewPrivileges }: LaunchLimits,
   hardLimit: (name: RlimitName) => number,
-  defaultPath: string
+  defaultPath: string,
+  privilegeDenier?: () => string[] | undefined
 ): Limiter {
   const { file, argv0 } = call
-  const values = Object.entries(limits) as [RlimitName, number][]
+  const values = Object.entries(rlimits) as [RlimitName, number][]
   for (const [name, value] of values) {
     if (value <= hardLimit(name)) continue
     const why = `limits.rlimits.${name} is ${value}, above the hard limit of the server, ${hardLimit(name)}`
@@ -31,10 +32,31 @@ export function limiterOf(
   // A program that is named by its path knows its name all the same.
   const hasOwnName = argv0 === file || argv0 === basename(file)
   const run = hasOwnName ? [file] : withName(call, path, defaultPath)
+  const limited = values.length === 0 ? run : withLimits(file, run, values, defaultPath)
+  const [first, ...before] = noNewPrivileges ? withoutPrivileges(file, limited, privilegeDenier?.()) : limited
+  return { file: first as string, before }
+}
+
+/** The command line with what sets the limits before it. */
+function withLimits(
+  file: string,
+  run: readonly string[],
+  values: [RlimitName, number][],
+  defaultPath: string
+): string[] {
   const prlimit = tool('prlimit', defaultPath)
-  if (prlimit === undefined) return { file: shell, before: ['-c', ulimitLine(file, shell, values), ...run] }
-  const options = values.map(([name, value]) => `--${name}=${value}:${value}`)
-  return { file: prlimit, before: [...options, '--', ...run] }
+  if (prlimit === undefined) return [shell, '-c', ulimitLine(file, shell, values), ...run]
+  return [prlimit, ...values.map(([name, value]) => `--${name}=${value}:${value}`), '--', ...run]
+}
+
+function withoutPrivileges(
+  file: string,
+  run: readonly string[],
+  denier: readonly string[] | undefined
+): string[] {
+  if (denier !== undefined) return [...denier, ...run]
+  const why = 'with policy.noNewPrivileges, a direct launch needs setpriv(1), which was not found'
+  throw limitError(file, 'ENOTSUP', why)
 }
 
 function pathOf({ file, cwd, env }: ProgramCall, defaultPath: string): string {
