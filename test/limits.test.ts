@@ -33,7 +33,7 @@ const withoutKoffi = await installWithoutKoffi()
 process.once('exit', withoutKoffi.remove)
 
 /** Each is more than what a Node program needs to start, and what three of them need. */
-const limits = { memory: 400_000_000, cpu: 3_000, processes: 12 }
+const limits = { memory: 400_000_000, cpu: 1_500, processes: 12 }
 const units = { memory: ' bytes', cpu: ' ms', processes: '' }
 const shapes = { one: 'one process', many: 'many processes', daemon: 'a daemon' }
 

@@ -131,6 +131,7 @@ suite('a launch whose pipes the keeper makes', () => {
       isWorkerGone: () => false,
       send: (message) => sent.push(message),
       onStart() {},
+      onKilled() {},
       onExit() {}
     })
     launches.launch({ type: 'launch', id: 5, scope: 1, request: request as never }, scope)

@@ -99,6 +99,10 @@ export class CgroupCensus implements Census {
     this.#others.releaseExternal(scope, pid)
   }
 
+  isOutOfMemory(scope: ScopeRecord): boolean {
+    return this.#cgroups.isOutOfMemory(scope)
+  }
+
   usageOf(scope: ScopeRecord): UsageSummary {
     return sumOfUsages(this.#cgroups.usagesOf(scope))
   }

@@ -7,6 +7,7 @@ import type { UsageSummary } from '../wire/usage.js'
 import type { ScopeRecord } from './scope-record.js'
 
 const noPids: ReadonlySet<number> = new Set()
+const leastReserveBytes = 32 * 1024 ** 2
 
 export class ScopeCgroups {
   readonly #cgroups: Cgroups
@@ -40,6 +41,8 @@ export class ScopeCgroups {
     const own = join(this.#folder as string, scopeCgroupName(scope.number, process.pid))
     if (folders.includes(own)) return own
     this.#cgroups.makeScopeCgroup(own)
+    const { memory } = scope.limits
+    if (memory !== undefined) attempt(() => this.#cgroups.limitMemory(own, backstopFor(memory)))
     this.#folders.set(scope, [...folders, own])
     return own
   }
@@ -83,6 +86,11 @@ export class ScopeCgroups {
   /** What the processes in each cgroup of the scope have used. */
   usagesOf(scope: ScopeRecord): UsageSummary[] {
     return this.#of(scope).map((folder) => this.#cgroups.usageOf(folder))
+  }
+
+  /** Whether the kernel has killed processes of the scope because they had too much memory. */
+  isOutOfMemory(scope: ScopeRecord): boolean {
+    return this.#of(scope).some((folder) => this.#cgroups.isOutOfMemory(folder))
   }
 
   /** Stops the processes of the scope. Resolves with a function that lets them run again. */
@@ -137,6 +145,14 @@ export class ScopeCgroups {
   #of(scope: ScopeRecord): readonly string[] {
     return this.#folders.get(scope) ?? []
   }
+}
+
+/**
+ * The memory that the kernel lets the processes of a scope have, in bytes. A little more than their limit: looks notice
+ * that first, and the kernel also counts what belongs to no process, such as cached files.
+ */
+function backstopFor(bytes: number): number {
+  return Math.ceil(bytes + Math.max(bytes / 8, leastReserveBytes))
 }
 
 /** Returns whether it succeeded. If not, the cgroup or the process is gone, or the next round tries again. */

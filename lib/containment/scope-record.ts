@@ -4,6 +4,7 @@ import type { FirstSignalTo } from '../options.js'
 import { isOutOfDescriptors, type NativeCalls, type ProcessUsage, platform } from '../platform/current.js'
 import { defaultPriority, type ResolvedPriority } from '../priority-options.js'
 import type { ResolvedRlimits } from '../rlimit-options.js'
+import type { ScopeLimits } from '../scope-limits.js'
 import type { ScopeFolder } from '../wire/messages.js'
 import { CommandRegistry } from './command-registry.js'
 import { ExternalProcesses } from './external-processes.js'
@@ -24,6 +25,7 @@ export interface RunOptions {
   readonly priority?: ResolvedPriority | undefined
   /** Of each command that is started. */
   readonly rlimits?: ResolvedRlimits | undefined
+  readonly limits?: ScopeLimits | undefined
 }
 
 export class ScopeRecord extends KnownProcesses {
@@ -55,6 +57,8 @@ export class ScopeRecord extends KnownProcesses {
    * scope is older, and none that these started.
    */
   firstStartTick = Number.POSITIVE_INFINITY
+  /** What its processes may use together. */
+  readonly limits: ScopeLimits
   /** What its processes have used. */
   readonly usage = new UsageAccount()
   /** The processes that the keeper did not start: their orphans do not become children of the keeper. */
@@ -64,7 +68,14 @@ export class ScopeRecord extends KnownProcesses {
   constructor(
     number: number,
     mark: string,
-    { graceMs, killSignal, firstSignalTo = 'tree', priority, rlimits }: TerminateOptions & RunOptions,
+    {
+      graceMs,
+      killSignal,
+      firstSignalTo = 'tree',
+      priority,
+      rlimits,
+      limits = {}
+    }: TerminateOptions & RunOptions,
     native: NativeCalls | undefined
   ) {
     super()
@@ -76,6 +87,7 @@ export class ScopeRecord extends KnownProcesses {
     this.firstSignalTo = firstSignalTo
     this.priority = priority ?? defaultPriority
     this.rlimits = rlimits
+    this.limits = limits
     this.commands = new CommandRegistry(mark)
     this.external = new ExternalProcesses(this, native)
   }

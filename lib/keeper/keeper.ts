@@ -121,6 +121,7 @@ export class Keeper {
       isWorkerGone,
       send,
       onStart: (scope) => limitWatch.processStarted(scope),
+      onKilled: (scope) => limitWatch.commandKilled(scope),
       onExit: (scope) => void this.#closer.removeUnusedFolders(scope)
     })
     const closer = new ScopeCloser({

@@ -15,6 +15,8 @@ export interface LaunchRegistryParts {
   readonly send: (message: KeeperMessage) => void
   /** A command of this scope was started. */
   readonly onStart: (scope: ScopeRecord) => void
+  /** A command of this scope was ended by SIGKILL. Called before that is reported. */
+  readonly onKilled: (scope: ScopeRecord) => void
   /** A command of this scope has exited. */
   readonly onExit: (scope: number) => void
 }
@@ -33,7 +35,7 @@ export class LaunchRegistry {
   #lastConnection = 0
 
   constructor(parts: LaunchRegistryParts) {
-    const { census, send, onStart, onExit } = parts
+    const { census, send, onStart, onKilled, onExit } = parts
     this.#parts = parts
     this.#events = {
       spawned: (launch, pid) => {
@@ -50,6 +52,7 @@ export class LaunchRegistry {
       },
       exited: ({ id, scope }, pid, { code, signal, usage }) => {
         this.#launches.delete(id)
+        if (signal === 'SIGKILL') onKilled(scope)
         census.leaderEnded(scope, pid, usage)
         send({ type: 'exited', id, code, signal, usage })
         onExit(scope.number)

@@ -4,7 +4,7 @@ import { freemem } from 'node:os'
 import type { Census, Member } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import { isOutOfDescriptors, platform } from '../platform/current.js'
-import type { ExceededLimit, ScopeLimits } from '../scope-limits.js'
+import type { ExceededLimit } from '../scope-limits.js'
 import {
   fullHeadroom,
   type Headroom,
@@ -13,7 +13,7 @@ import {
   pauseUntilNextLook,
   shortestPauseMs
 } from './look-rhythm.js'
-import { exceededLimit, lookAt } from './scope-look.js'
+import { exceededLimit, lookAt, outOfMemory } from './scope-look.js'
 
 // How often the figures of the machine are read, in ms. One reading takes some hundredths of a ms.
 const tickMs = 50
@@ -26,7 +26,6 @@ const searchShare = 0.05
 const shortestSearchPauseMs = 100
 
 interface Watched {
-  readonly limits: ScopeLimits
   headroom: Headroom
   pauseMs: number
   /** By `performance.now()`. `Infinity` while no process runs or a look is under way. */
@@ -57,10 +56,9 @@ export class LimitWatch {
   }
 
   /** Watches a scope from its first process on. */
-  add(scope: ScopeRecord, limits: ScopeLimits): void {
+  add(scope: ScopeRecord): void {
     this.#watched.set(scope, {
-      limits,
-      headroom: fullHeadroom(limits),
+      headroom: fullHeadroom(scope.limits),
       pauseMs: shortestPauseMs,
       dueAt: Number.POSITIVE_INFINITY,
       lookMs: 0,
@@ -72,6 +70,16 @@ export class LimitWatch {
   remove(scope: ScopeRecord): void {
     this.#watched.delete(scope)
     if (this.#watched.size === 0) this.#stop()
+  }
+
+  /**
+   * A command was killed. If the system has done that because of memory, reports it at once: before the end of the
+   * command.
+   */
+  commandKilled(scope: ScopeRecord): void {
+    const { census } = this.#parts
+    if (!this.#watched.has(scope) || scope.limits.memory === undefined) return
+    if (census.isOutOfMemory?.(scope) === true) this.#report(scope, outOfMemory(scope))
   }
 
   /** A process of the scope was started or adopted. */
@@ -118,14 +126,13 @@ export class LimitWatch {
     try {
       const { members, isComplete } = await this.#membersOf(scope, watched)
       const look = lookAt(scope, members, this.#parts.census)
-      const exceeded = scope.state === 'open' ? exceededLimit(scope, look, watched.limits) : undefined
+      const exceeded = scope.state === 'open' ? exceededLimit(scope, look) : undefined
       if (exceeded !== undefined) {
-        this.remove(scope)
-        this.#parts.onExceeded(scope, exceeded)
+        this.#report(scope, exceeded)
         return
       }
       watched.lookMs = performance.now() - startedAt
-      const headroom = headroomOf(look, watched.limits)
+      const headroom = headroomOf(look, scope.limits)
       watched.pauseMs = this.#pauseFor(headroom, watched)
       watched.headroom = headroom
       // The next process that is started wakes it again.
@@ -135,6 +142,11 @@ export class LimitWatch {
       if (!isOutOfDescriptors(error)) throw error
     }
     watched.dueAt = performance.now() + watched.pauseMs
+  }
+
+  #report(scope: ScopeRecord, exceeded: ExceededLimit): void {
+    this.remove(scope)
+    if (scope.state === 'open') this.#parts.onExceeded(scope, exceeded)
   }
 
   /** The known processes or, where there may be unknown ones, all of them from time to time. */

@@ -1,9 +1,10 @@
 /** One look at what the processes of a scope use together, and whether that exceeds a limit. */
 
+import { basename } from 'node:path'
 import type { Census, Member } from '../containment/census.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
 import { platform } from '../platform/current.js'
-import type { ExceededLimit, ScopeLimits } from '../scope-limits.js'
+import type { ExceededLimit } from '../scope-limits.js'
 
 /** What the living processes of a scope use. */
 export interface Look {
@@ -25,10 +26,9 @@ export function lookAt(scope: ScopeRecord, found: readonly Member[], census: Cen
 /** The first limit that is exceeded. Memory is compared last, because its true value takes long to read. */
 export function exceededLimit(
   scope: ScopeRecord,
-  { members, memoryBytes, cpuMs }: Look,
-  limits: ScopeLimits
+  { members, memoryBytes, cpuMs }: Look
 ): ExceededLimit | undefined {
-  const { processes, cpu, memory } = limits
+  const { processes, cpu, memory } = scope.limits
   if (processes !== undefined && members.length > processes) {
     const most = mostCommon(members)
     return { limit: 'processes', value: processes, used: members.length, ...nameOf(scope, most) }
@@ -42,6 +42,14 @@ export function exceededLimit(
   if (used <= memory) return undefined
   const largest = largestBy(members, ({ stat }) => platform.quickUsageOf(stat).memoryBytes)
   return { limit: 'memory', value: memory, used, ...nameOf(scope, largest) }
+}
+
+/** The system has killed the processes of the scope before a look has noticed that they had too much memory. */
+export function outOfMemory(scope: ScopeRecord): ExceededLimit {
+  const value = scope.limits.memory ?? 0
+  const [command = 'unknown'] = scope.leaders.values()
+  const [program = command] = command.split(' ', 1)
+  return { limit: 'memory', value, used: value, command, program: basename(program) }
 }
 
 /** The memory of all of them, in which shared memory counts once. */

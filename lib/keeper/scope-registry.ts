@@ -46,7 +46,7 @@ export class ScopeRegistry {
     this.#scopes.set(number, scope)
     census.open(record, cgroup)
     unscopedRecord.openMarks.add(record.mark)
-    if (opening.limits !== undefined) limitWatch.add(record, opening.limits)
+    if (opening.limits !== undefined) limitWatch.add(record)
     // A hung worker may wake up before it is aborted. It must not start anything then.
     if (this.#isEnding) closer.beginClosing(record)
   }

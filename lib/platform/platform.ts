@@ -241,6 +241,13 @@ export interface Cgroups {
   makeWorkerCgroup(name: string, native: NativeCalls | undefined): string
   /** Makes a cgroup in that of a worker. Throws a `CgroupError`. */
   makeScopeCgroup(folder: string): void
+  /**
+   * The kernel kills all processes of the cgroup when they need more memory, in bytes. Does nothing where the cgroup
+   * has no memory controller.
+   */
+  limitMemory(folder: string, bytes: number): void
+  /** Whether it has killed them for that. */
+  isOutOfMemory(folder: string): boolean
   /** The cgroups of this user whose names begin so, in all of the hierarchy. Parents before their children. */
   find(prefix: string): string[]
   /** The cgroups directly below one. Empty if it does not exist. */
