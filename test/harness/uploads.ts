@@ -1,11 +1,11 @@
-/** Uploads to `examples/under-pressure.ts`, whose commands run until the test ends them, and whether the server sheds load. */
+/** Uploads to `examples/under-pressure.ts` that last until the test ends them, and whether the server sheds load. */
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Answer, ask } from './client.js'
+import { type Answer, type Ask, ask } from './client.js'
 import { patienceMs } from './patience.js'
 
 /** A request whose body the test has not ended. The server sorts its lines: "b", what the test writes, and "a". */
@@ -48,13 +48,15 @@ export class Upload {
   }
 }
 
-/** Whether the answer is the one of a server that sheds load. */
-export function isShedding({ status, headers, body }: Answer): boolean {
-  return status === 503 && headers['retry-after'] === '5' && JSON.parse(body).code === 'FST_UNDER_PRESSURE'
+/** Asserts that a request is refused because the server sheds load. */
+export async function assertSheds(port: number, path: string, options: Ask = {}): Promise<void> {
+  const { status, headers, body } = await ask(port, path, options).answer
+  const outcome = [status, headers['retry-after'], JSON.parse(body).code]
+  assert.deepEqual(outcome, [503, '5', 'FST_UNDER_PRESSURE'])
 }
 
 export function untilItSheds(port: number): Promise<void> {
-  return untilAnswered(port, 'the server sheds load', isShedding)
+  return untilAnswered(port, 'the server sheds load', ({ status }) => status === 503)
 }
 
 export function untilItServes(port: number): Promise<void> {
