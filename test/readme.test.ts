@@ -121,6 +121,20 @@ const blocks: Block[] = [
     expected: [['/thumbnail', 200, 'frame\n']],
     around: (code) => registering(`const thumbnail = (req) => req.subprocesses.stream('ffmpeg')\n${code}`)
   },
+  {
+    page: 'docs/usage-of-resources.md',
+    line: 'healthCheck:',
+    expected: [
+      ['/status', 200, '{"status":"ok"}'],
+      ['/', 200, 'started']
+    ],
+    // It waits for its command, because nothing is captured.
+    around: (code) =>
+      registering(code).replace(
+        "execFile('soffice')",
+        "return req.subprocesses.execFile('ffprobe').then(() => 'started')"
+      )
+  },
   // The keeper waits 100 ms for the stack, which a busy machine may not deliver in time.
   {
     page: 'docs/options.md',
@@ -212,7 +226,7 @@ suite('the pages', () => {
   const project = join(folder, 'project')
   mkdirSync(join(project, 'node_modules'), { recursive: true })
   writeFileSync(join(project, 'package.json'), '{"type":"module","private":true}')
-  for (const name of ['fastify', 'express', 'workerpool']) {
+  for (const name of ['fastify', '@fastify', 'express', 'workerpool']) {
     symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name))
   }
   symlinkSync(root, join(project, 'node_modules/fastify-subprocess-guard'))

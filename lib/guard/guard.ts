@@ -19,6 +19,8 @@ import { Deadlines } from '../time/deadlines.js'
 import { abortSignal, ownOf } from '../validate-option.js'
 import type { RouteLookup } from '../watch/route-lookup.js'
 import { endLateProcess } from './end-late-process.js'
+import { type GuardLoad, loadOf } from './guard-load.js'
+import { type GuardUsage, usageOf } from './guard-usage.js'
 import { JobDeadline } from './job-deadline.js'
 import { LaunchPlaces } from './launch-places.js'
 import { refuseUnsupportedLimits } from './refuse-unsupported-limits.js'
@@ -100,6 +102,30 @@ export class Guard {
   /** The scopes that are open or closing. */
   scopes(): Scope[] {
     return [...this.#scopes]
+  }
+
+  /**
+   * How many commands run, and how many wait for their place. Cheap enough for every request: without
+   * `limits.concurrency` of the server, it takes longer if more scopes are open.
+   *
+   * Adopted, captured and released processes are not counted, nor is what a command has started.
+   */
+  get load(): GuardLoad {
+    return loadOf(this.#scopes, this.#places)
+  }
+
+  /**
+   * What the living processes of all scopes use now: their number, memory and processor time. Released
+   * processes, the keeper and the worker are not included. All numbers are 0 if no process is alive.
+   *
+   * The keeper scans the processes for it as `Scope.list()` does, once for each open scope: call it about once
+   * per second, as health checks do, and not for each request.
+   *
+   * Rejects as `Scope.list()` does, with `code` EMFILE or ENFILE, if the keeper has had no free descriptor for
+   * 5 s.
+   */
+  usage(): Promise<GuardUsage> {
+    return usageOf(this.#scopes)
   }
 
   /**

@@ -77,6 +77,11 @@ export class LaunchPlaces {
     this.#limits = limits
   }
 
+  /** Whether the guard has a limit. Then every command has a place here. */
+  get hasLimit(): boolean {
+    return Number.isFinite(this.#limits.concurrency)
+  }
+
   /** How many commands have a place. */
   get running(): number {
     return this.#running
@@ -146,8 +151,7 @@ export class LaunchPlaces {
 
   /** Whether every place of the guard is taken, or is about to go to one that waits. */
   get #isFull(): boolean {
-    const { concurrency } = this.#limits
-    return this.#running >= concurrency || (this.#ready.size > 0 && Number.isFinite(concurrency))
+    return this.#running >= this.#limits.concurrency || (this.#ready.size > 0 && this.hasLimit)
   }
 
   #takeAtOnce(place: Place): void {

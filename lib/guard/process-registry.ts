@@ -68,6 +68,12 @@ export class ProcessRegistry {
     return this.#running.size > 0
   }
 
+  /** How many commands run or are being started, without those that wait for their place. */
+  get runningCommands(): number {
+    if (this.#places === undefined) return this.#running.size
+    return [...this.#running].filter((child) => !this.#places?.get(child)?.isWaiting).length
+  }
+
   /** The keeper that a command was started at. */
   linkOf(child: ChildProcess): KeeperLink | undefined {
     return this.#keeperByCommand.get(child)?.link

@@ -282,6 +282,11 @@ export class Scope extends SpawnMethods {
     return this.#processes.hasRunningCommand
   }
 
+  /** @internal See `GuardLoad.running`. */
+  get runningCommands(): number {
+    return this.#processes.runningCommands
+  }
+
   /** @internal The error for whoever used the scope after it had started to close. */
   closedError(cause?: unknown): SubprocessError {
     return this.#state.closedError(cause)
