@@ -9,7 +9,6 @@ import {
   fullHeadroom,
   type Headroom,
   headroomOf,
-  longestPauseMs,
   pauseUntilNextLook,
   shortestPauseMs
 } from './look-rhythm.js'
@@ -18,7 +17,11 @@ import { exceededLimit, lookAt, outOfMemory } from './scope-look.js'
 // How often the figures of the machine are read, in ms. One reading takes some hundredths of a ms.
 const tickMs = 50
 // The share of a processor that all looks may take which nothing has called for.
-const calmShare = 0.02
+const calmShare = 0.01
+// The share of those that figures of the machine have called for.
+const alarmShare = 0.01
+// Looks that can wait are made together, at multiples of this time, in ms: each turn with a look costs more than a look.
+const batchMs = 250
 // The share that looks at a single scope may take when a limit is near.
 const urgentShare = 0.2
 // The share that searches among all processes of the machine may take.
@@ -104,7 +107,8 @@ export class LimitWatch {
   }
 
   async #tick(): Promise<void> {
-    if (this.#hasMachineChanged()) {
+    const isAlarm = this.#hasMachineChanged()
+    if (isAlarm) {
       for (const watched of this.#watched.values())
         if (watched.dueAt !== Number.POSITIVE_INFINITY) watched.dueAt = 0
       this.#readMachine()
@@ -113,11 +117,11 @@ export class LimitWatch {
     const due = [...this.#watched].filter(([, { dueAt }]) => dueAt <= startedAt)
     for (const [scope, watched] of due) await this.#look(scope, watched)
     const now = performance.now()
-    if (due.length > 1) this.#alarmFrom = now + (now - startedAt) / calmShare
+    if (isAlarm) this.#alarmFrom = now + (now - startedAt) / alarmShare
     let nextAt = Number.POSITIVE_INFINITY
     for (const { dueAt } of this.#watched.values()) nextAt = Math.min(nextAt, dueAt)
     if (nextAt === Number.POSITIVE_INFINITY) this.#stop()
-    else this.#tickAfter(Math.min(Math.max(nextAt - now, 1), tickMs))
+    else this.#tickAfter(Math.min(Math.max(nextAt - now, shortestPauseMs), tickMs))
   }
 
   async #look(scope: ScopeRecord, watched: Watched): Promise<void> {
@@ -141,7 +145,7 @@ export class LimitWatch {
       // Nothing can be concluded from it.
       if (!isOutOfDescriptors(error)) throw error
     }
-    watched.dueAt = performance.now() + watched.pauseMs
+    watched.dueAt = inBatch(performance.now(), watched.pauseMs)
   }
 
   #report(scope: ScopeRecord, exceeded: ExceededLimit): void {
@@ -174,8 +178,8 @@ export class LimitWatch {
   }
 
   #pauseFor(headroom: Headroom, watched: Watched): number {
-    const longestMs = Math.max(longestPauseMs, (this.#watched.size * watched.lookMs) / calmShare)
-    const pauseMs = pauseUntilNextLook(headroom, watched, longestMs)
+    const affordableMs = (this.#watched.size * watched.lookMs) / calmShare
+    const pauseMs = pauseUntilNextLook(headroom, watched, affordableMs)
     return Math.max(pauseMs, watched.lookMs / urgentShare)
   }
 
@@ -207,4 +211,10 @@ export class LimitWatch {
     this.#freeBytes = freemem()
     this.#threads = platform.countThreads() ?? 0
   }
+}
+
+/** When to look again. A long pause may be a little longer, so that it ends together with others. */
+function inBatch(now: number, pauseMs: number): number {
+  const dueAt = now + pauseMs
+  return pauseMs < 2 * batchMs ? dueAt : Math.ceil(dueAt / batchMs) * batchMs
 }

@@ -44,13 +44,13 @@ export function fullHeadroom({ memory, cpu, processes }: ScopeLimits): Headroom 
 
 /**
  * How long to wait, in ms. `before` is the headroom and the pause of the last look: while little of the headroom is
- * used up, each pause is twice as long as the last one, up to eight times what a greedy program would leave us, and up
- * to `longestMs`.
+ * used up, each pause is twice as long as the last one, up to eight times what a greedy program would leave us. It may be
+ * as long as `affordableMs` in any case: so much time the looks at all scopes need.
  */
 export function pauseUntilNextLook(
   now: Headroom,
   before: { readonly headroom: Headroom; readonly pauseMs: number },
-  longestMs = longestPauseMs
+  affordableMs = 0
 ): number {
   // Processor time grows by no more than one ms per ms and processor: no need to guess.
   const cpuMs = now.cpuMs / availableParallelism()
@@ -60,7 +60,8 @@ export function pauseUntilNextLook(
   )
   // Half of the headroom may be used up until then.
   const urgentMs = Math.min(now.memoryBytes / allocationRate, now.processes / forkRate) / 2
-  const calmMs = grown < 0.05 ? Math.min(2 * before.pauseMs, 8 * urgentMs) : 0
+  const calmMs = grown < 0.05 ? Math.min(2 * before.pauseMs, Math.max(8 * urgentMs, affordableMs)) : 0
+  const longestMs = Math.max(longestPauseMs, affordableMs)
   return Math.min(Math.max(Math.min(cpuMs, Math.max(urgentMs, calmMs)), shortestPauseMs), longestMs)
 }
 
