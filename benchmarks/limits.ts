@@ -2,9 +2,11 @@
 
 import { Benchmark } from './harness/benchmark.js'
 import { measureAccounting } from './limits/accounting.js'
+import { measureLimitToDead } from './limits/limit-to-dead.js'
 import { measureWatching } from './limits/watching.js'
 
 const benchmark = new Benchmark('limits', 'What limits cost, and what they do.')
 await measureAccounting(benchmark)
 await measureWatching(benchmark)
+await measureLimitToDead(benchmark)
 benchmark.report()
