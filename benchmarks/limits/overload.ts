@@ -1,0 +1,66 @@
+/** A route with a limit of its commands and of its queue, at ten times its capacity and at half of it. */
+
+import type { Answered } from '../actors/steady-load.js'
+import { Actor } from '../harness/actor.js'
+import { type Benchmark, ensure } from '../harness/benchmark.js'
+import { quantile } from '../harness/statistics.js'
+import { figure } from '../harness/table.js'
+import { takeTurns } from '../harness/turns.js'
+
+const contestants = ['guard', 'p-queue'] as const
+// Four commands at once, of 50 ms each.
+const capacity = 4 / 0.05
+const commandMs = 50
+const loads = { 'ten times the capacity': 10 * capacity, 'half the capacity': capacity / 2 } as const
+const leastSent = 0.95
+
+export async function measureOverload(benchmark: Benchmark): Promise<void> {
+  const { short } = benchmark.settings
+  const [rounds, ms] = short ? [1, 2_000] : [3, 8_000]
+  const cases = 'requests a second'
+  const served = benchmark.figures('served in a second', 'requests/s', { cases })
+  const latencies = benchmark.figures('latency of what is served', 'ms', { cases })
+  const refusals = benchmark.figures('time until a refusal', 'ms', { scale: 'log' })
+  const sent: number[] = []
+  const load = await Actor.start('steady-load')
+  const servers = await Promise.all(
+    contestants.map(async (name) => {
+      const actor = await Actor.start('limited-server', [name])
+      return { name, actor, port: await actor.ask<number>('port') }
+    })
+  )
+  try {
+    await takeTurns(servers, rounds, async ({ name, port }, _round, isWarmUp) => {
+      for (const [label, perSecond] of Object.entries(loads)) {
+        const forMs = isWarmUp ? 500 : ms
+        const answered = await load.ask<Answered>('atRate', port, '/refusing', perSecond, forMs)
+        const { servedMs, refusedMs } = answered
+        ensure(Math.min(...servedMs) >= commandMs, `${name} has answered before its command has ended`)
+        if (isWarmUp) continue
+        served.add(name, label, answered.servedPerSecond)
+        latencies.add(name, label, ...servedMs)
+        if (label === 'half the capacity') {
+          ensure(refusedMs.length === 0, `${name} has refused ${refusedMs.length} requests at half its capacity`)
+        } else {
+          ensure(refusedMs.length > servedMs.length, `${name} has refused only ${refusedMs.length} requests`)
+          refusals.add(name, '', ...refusedMs)
+          sent.push(answered.sentPerSecond)
+        }
+      }
+    })
+  } finally {
+    await Promise.all([load, ...servers.map(({ actor }) => actor)].map((actor) => actor.end()))
+  }
+  const { median, p99 } = refusals.summary('guard')
+  benchmark.aim('refusal at ten times the capacity, median', median, 'ms', { atMost: 5 })
+  benchmark.aim('refusal at ten times the capacity, p99', p99, 'ms', { atMost: 5 })
+  const ratio = served.ratio('guard', 'p-queue', 'ten times the capacity')
+  benchmark.note(`overload, served in a second, guard / p-queue: ${ratio.toFixed(3)}`)
+  const least = Math.min(...sent)
+  const wanted = loads['ten times the capacity']
+  const isLess = least < leastSent * wanted
+  benchmark.note(
+    `overload: ${figure(quantile(sent, 0.5))} requests were sent in a second${isLess ? `, in one round only ${figure(least)}` : ''}; ${capacity} is the most that four commands at once can serve`
+  )
+  benchmark.note('p-queue: with execa, pidusage every 100 ms, and a refusal by hand, on bare Fastify')
+}
