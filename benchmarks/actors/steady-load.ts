@@ -22,11 +22,20 @@ interface Answer {
   readonly ms: number
 }
 
+// More would not fit into the backlog of a server that is busy. Requests beyond that wait for one, which counts.
+const mostConnections = 100
+const answeredWithinMs = 30_000
 const served = '{"done":true}'
 
 async function ask(port: number, path: string, agent: Agent): Promise<Answer> {
   const startedAt = performance.now()
-  const asked = request({ host: '127.0.0.1', port, path, agent })
+  const asked = request({
+    host: '127.0.0.1',
+    port,
+    path,
+    agent,
+    signal: AbortSignal.timeout(answeredWithinMs)
+  })
   asked.end()
   const [response] = (await once(asked, 'response')) as [IncomingMessage]
   let body = ''
@@ -44,7 +53,7 @@ async function ask(port: number, path: string, agent: Agent): Promise<Answer> {
 act({
   /** Sends `perSecond` requests a second, whether or not there are answers, for `ms`. */
   async atRate(port: number, path: string, perSecond: number, ms: number): Promise<Answered> {
-    const agent = new Agent({ keepAlive: true })
+    const agent = new Agent({ keepAlive: true, maxSockets: mostConnections })
     const answers: Promise<Answer>[] = []
     const count = Math.round((perSecond * ms) / 1_000)
     const startedAt = performance.now()

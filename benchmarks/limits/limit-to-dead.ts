@@ -45,7 +45,7 @@ export async function measureLimitToDead(benchmark: Benchmark): Promise<void> {
   try {
     await takeTurns(
       turns,
-      short ? 2 : 12,
+      short ? 2 : 6,
       async ({ name, actor, shape }, _round, isWarmUp) => {
         const ms = await measureFast(actor, shape)
         ensure(ms !== undefined, `${name}: ${shape} is alive ${deadWithinMs} ms later`)

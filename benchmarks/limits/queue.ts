@@ -12,7 +12,7 @@ const turns = [
 
 export async function measureQueue(benchmark: Benchmark): Promise<void> {
   const { short } = benchmark.settings
-  const [rounds, count] = short ? [1, 300] : [3, 2_000]
+  const [rounds, count] = short ? [1, 300] : [2, 2_000]
   const figures = benchmark.figures('requests served in a second', 'requests/s', { cases: 'the command' })
   const load = await Actor.start('steady-load')
   const server = await Actor.start('limited-server', ['guard'])
