@@ -21,6 +21,10 @@ export async function measureOverload(benchmark: Benchmark): Promise<void> {
   const served = benchmark.figures('served in a second', 'requests/s', { cases })
   const latencies = benchmark.figures('latency of what is served', 'ms', { cases })
   const refusals = benchmark.figures('time until a refusal', 'ms', { scale: 'log' })
+  const spent = benchmark.figures(
+    'processor time of the server for each request, at ten times the capacity',
+    'ms'
+  )
   const sent: number[] = []
   const refusedAtHalf = { guard: 0, 'p-queue': 0 }
   const load = await Actor.start('steady-load')
@@ -31,9 +35,10 @@ export async function measureOverload(benchmark: Benchmark): Promise<void> {
     })
   )
   try {
-    await takeTurns(servers, rounds, async ({ name, port }, _round, isWarmUp) => {
+    await takeTurns(servers, rounds, async ({ name, actor, port }, _round, isWarmUp) => {
       for (const [label, perSecond] of Object.entries(loads)) {
         const forMs = isWarmUp ? 500 : ms
+        const spentBefore = await actor.ask<number>('spentMs')
         const answered = await load.ask<Answered>('atRate', port, '/refusing', perSecond, forMs)
         const { servedMs, refusedMs } = answered
         ensure(Math.min(...servedMs) >= commandMs, `${name} has answered before its command has ended`)
@@ -46,6 +51,8 @@ export async function measureOverload(benchmark: Benchmark): Promise<void> {
         }
         ensure(refusedMs.length > servedMs.length, `${name} has refused only ${refusedMs.length} requests`)
         refusals.add(name, '', ...refusedMs)
+        const spentMs = (await actor.ask<number>('spentMs')) - spentBefore
+        spent.add(name, '', spentMs / (servedMs.length + refusedMs.length))
         sent.push(answered.sentPerSecond)
       }
     })

@@ -62,7 +62,7 @@ export async function measureWatching(benchmark: Benchmark): Promise<void> {
   const reads = calls.summary('guard', of).median - calls.summary('guard, no limits', of).median
   ensure(reads > 0, 'the keeper with limits reads no more than the one without')
   benchmark.note(
-    `watching: with one file for each process, there is a look at each scope every ${figure(scopes / reads)} s on average`
+    `watching: a look reads at least one file, so the looks at a scope are ${figure(scopes / reads)} s apart on average, or more`
   )
 }
 
