@@ -1,4 +1,4 @@
-/** A server with routes that run a short command: with limits, and without. Arguments: contestant. */
+/** A server with routes that run a short command: with limits, and without. Arguments: contestant, ms of the command. */
 
 import type { AddressInfo } from 'node:net'
 import { execa } from 'execa'
@@ -9,8 +9,8 @@ import pidusage from 'pidusage'
 import treeKill from 'tree-kill'
 import { act } from '../harness/actor.js'
 
-const [contestant = ''] = process.argv.slice(2)
-const command = ['sleep', ['0.05']] as const
+const [contestant = '', commandMs = '50'] = process.argv.slice(2)
+const command: [string, string[]] = ['sleep', [String(Number(commandMs) / 1_000)]]
 const concurrency = 4
 const mostWaiting = 8
 const memory = 512e6
@@ -30,6 +30,7 @@ const appOf: Record<string, () => Promise<FastifyInstance>> = {
     declare('/refusing', { concurrency, queue: mostWaiting, memory })
     declare('/queued', { concurrency })
     declare('/free', {})
+    app.get('/nothing', async () => answer)
     return app
   },
 
