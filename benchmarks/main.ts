@@ -23,6 +23,7 @@ const names = [
   'latency',
   'spawn-time',
   'spawn-rate',
+  'limits',
   'throughput',
   'tree',
   'cgroup',

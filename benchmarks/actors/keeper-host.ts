@@ -1,19 +1,24 @@
 /** A worker that does nothing but have a keeper. */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { performance } from 'node:perf_hooks'
-import { createGuard, type Guard } from 'fastify-subprocess-guard'
+import { createGuard, type Guard, type GuardOptions } from 'fastify-subprocess-guard'
 import { act } from '../harness/actor.js'
 
 let guard: Guard | undefined
+let commands: readonly ChildProcess[] = []
 process.once('disconnect', () => guard?.close())
+
+function running(): number {
+  return commands.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null).length
+}
 
 act({
   /** The time until a guard is ready, in ms. */
-  async guard() {
+  async guard(options: GuardOptions = {}) {
     const startedAt = performance.now()
-    guard = await createGuard({ timeout: false })
+    guard = await createGuard({ timeout: false, ...options })
     return performance.now() - startedAt
   },
 
@@ -29,10 +34,14 @@ act({
 
   /** Starts that many commands, each in its own scope. Resolves when all run. */
   async run(count: number) {
-    const commands = Array.from({ length: count }, () => guard?.open().spawn('sleep', ['1000']))
-    await Promise.all(commands.map((command) => command?.pid ?? once(command as never, 'spawn')))
-    return commands.filter((command) => command?.exitCode === null).length
+    const open = guard as Guard
+    commands = Array.from({ length: count }, () => open.open().spawn('sleep', ['1000']))
+    await Promise.all(commands.map((command) => command.pid ?? once(command, 'spawn')))
+    return running()
   },
+
+  /** How many of the commands run. */
+  running,
 
   close: () => guard?.close()
 })

@@ -17,6 +17,8 @@ const startedWithinMs = 60_000
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(1))
 
 export class Pipe {
+  /** The lines that are not pids. */
+  readonly notes: string[] = []
   /** Resolves when no process holds the pipe any more, with the time by the shared clock. */
   readonly ended: Promise<number>
   readonly #folder = mkdtempSync(join(tmpdir(), 'held-'))
@@ -103,6 +105,10 @@ export class Pipe {
     const lines = (this.#text + text).split('\n')
     this.#text = lines.pop() as string
     for (const line of lines) {
+      if (!/^\d+$/.test(line)) {
+        this.notes.push(line)
+        continue
+      }
       const stat = statOf(Number(line))
       if (stat === undefined) this.#lost++
       else this.#holders.push(stat)
