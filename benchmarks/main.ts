@@ -23,7 +23,6 @@ const names = [
   'latency',
   'spawn-time',
   'spawn-rate',
-  'limits',
   'throughput',
   'tree',
   'cgroup',
