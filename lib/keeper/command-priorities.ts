@@ -3,7 +3,7 @@
 import { getPriority, setPriority } from 'node:os'
 import { visitTree } from '../containment/process-tree.js'
 import type { ScopeRecord } from '../containment/scope-record.js'
-import { type NativeCalls, platform } from '../platform/current.js'
+import { isOutOfDescriptors, type NativeCalls, platform } from '../platform/current.js'
 import type { ResolvedPriority } from '../priority-options.js'
 
 export interface CommandPrioritiesParts {
@@ -48,8 +48,12 @@ export class CommandPriorities {
    * Sets the nice value of a process that was just started. Not before the start, as the rest: only a process with rights
    * could take its own value back.
    */
-  started(pid: number, { nice }: ResolvedPriority): void {
-    if (nice === undefined || nice <= getPriority()) return
+  started(pid: number, priority: ResolvedPriority): void {
+    if (priority.nice !== undefined) bestEffort(() => this.#started(pid, priority.nice as number))
+  }
+
+  #started(pid: number, nice: number): void {
+    if (nice <= getPriority()) return
     // Its group, too: on a busy machine it may have started others by now.
     if (this.#parts.native?.setNiceOfGroup(pid, nice) !== true) this.#setNice(pid, nice)
     const { setNiceOfSession } = platform
@@ -57,7 +61,11 @@ export class CommandPriorities {
   }
 
   /** For a process that the keeper did not start, and what it has started by now. */
-  adopted({ external, seen, priority }: ScopeRecord, pid: number): void {
+  adopted(scope: ScopeRecord, pid: number): void {
+    bestEffort(() => this.#adopted(scope, pid))
+  }
+
+  #adopted({ external, seen, priority }: ScopeRecord, pid: number): void {
     // Where processes are listed by another program, a look at each would take too long.
     if (platform.oomScores === undefined) {
       this.started(pid, priority)
@@ -107,5 +115,14 @@ export class CommandPriorities {
     if (this.#warnings.has(message)) return
     this.#warnings.add(message)
     this.#parts.warn(message)
+  }
+}
+
+/** Without a file descriptor a process keeps the priority that it has. */
+function bestEffort(act: () => void): void {
+  try {
+    act()
+  } catch (error) {
+    if (!isOutOfDescriptors(error)) throw error
   }
 }

@@ -30,7 +30,7 @@ export interface Subprocess<
    *
    * After the exit of a command with a direct launch, it is what the last call before the exit returned, because
    * Node.js does not tell more. After the exit, `maxRSS` is 0 (unknown) if it was not more than the memory of the
-   * keeper, about 50,000 kB: Linux counts that as the command's. Without koffi it is always unknown.
+   * keeper, about 50,000 kB: Linux counts that as the command's. Without the optional dependency it is always unknown.
    */
   resourceUsage(): SubprocessUsage | undefined
   /**

@@ -3,12 +3,16 @@
 import type { ProcessUsage } from '../platform.js'
 import { ticksPerSecond } from './boot-clock.js'
 import { readStat } from './process-stat.js'
-import { readProc } from './read-proc.js'
+import { figuresOf, readProc } from './read-proc.js'
 
 const usPerTick = 1_000_000 / ticksPerSecond
 
 /** What a running process has used. Undefined if it is gone, or has released its memory. */
 export function usageOf(pid: number): ProcessUsage | undefined {
+  return figuresOf(() => readUsage(pid))
+}
+
+function readUsage(pid: number): ProcessUsage | undefined {
   const fields = readStat(pid)?.fields
   const status = readProc(`/proc/${pid}/status`)
   if (fields === undefined || status === undefined) return undefined
@@ -27,7 +31,7 @@ export function usageOf(pid: number): ProcessUsage | undefined {
 
 /** The processor time of the children that this process has waited for. */
 export function usageOfChildren(): Pick<ProcessUsage, 'userUs' | 'systemUs'> | undefined {
-  const fields = readStat(process.pid)?.fields
+  const fields = figuresOf(() => readStat(process.pid))?.fields
   if (fields === undefined) return undefined
   return { userUs: Number(fields[13]) * usPerTick, systemUs: Number(fields[14]) * usPerTick }
 }

@@ -49,6 +49,19 @@ export function readProc(path: string): string | undefined {
 }
 
 /**
+ * Reads figures from which nothing is concluded about processes. Undefined also if no file descriptor is left for
+ * them.
+ */
+export function figuresOf<Figures>(read: () => Figures): Figures | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (isOutOfDescriptors(error)) return undefined
+    throw error
+  }
+}
+
+/**
  * The names of a directory in `/proc` that are numbers: of processes or threads. Empty if the process is gone
  * or hidden.
  */

@@ -2,11 +2,11 @@
 
 import { join } from 'node:path'
 import type { CgroupUsage } from '../../platform.js'
-import { readProc } from '../read-proc.js'
+import { figuresOf, readProc } from '../read-proc.js'
 
 /** A file that is missing tells nothing: its controller is not enabled, or the kernel is older. */
 export function usageOf(folder: string): CgroupUsage {
-  const read = (name: string): string | undefined => readProc(join(folder, name))
+  const read = (name: string): string | undefined => figuresOf(() => readProc(join(folder, name)))
   const cpuUs = /^usage_usec (\d+)$/m.exec(read('cpu.stat') ?? '')?.[1]
   const peak = read('pids.peak')
   const storage = read('io.stat')

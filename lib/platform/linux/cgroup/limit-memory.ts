@@ -1,7 +1,7 @@
 /** Limits the memory of a cgroup, and tells whether the kernel has killed a process for that (cgroup-v2.rst). */
 
 import { join } from 'node:path'
-import { readProc } from '../read-proc.js'
+import { figuresOf, readProc } from '../read-proc.js'
 import { write } from './cgroup-folder.js'
 
 export function limitMemory(folder: string, bytes: number): void {
@@ -16,5 +16,5 @@ export function limitMemory(folder: string, bytes: number): void {
 }
 
 export function isOutOfMemory(folder: string): boolean {
-  return /^oom_kill [1-9]/m.test(readProc(join(folder, 'memory.events')) ?? '')
+  return /^oom_kill [1-9]/m.test(figuresOf(() => readProc(join(folder, 'memory.events'))) ?? '')
 }
