@@ -18,6 +18,7 @@ export class CommandPriorities {
 
   constructor(parts: CommandPrioritiesParts) {
     this.#parts = parts
+    platform.oomScores?.prepare()
   }
 
   /**

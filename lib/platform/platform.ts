@@ -139,6 +139,8 @@ export type InNewGroup = <Result>(act: (group: number | undefined) => Result) =>
 
 /** Which process the system kills first when memory is full: the one with the highest score. */
 export interface OomScores {
+  /** Opens what `whileRaised` needs, so that the first start takes no longer than others. */
+  prepare(): void
   /**
    * Runs `act` while this process has at least this score, so that what it starts has it from birth. If the score
    * cannot be set, calls `onFailure` with the error code first.

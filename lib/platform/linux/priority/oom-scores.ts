@@ -7,13 +7,21 @@ import { readProc, withDescriptor } from '../read-proc.js'
 
 const buffer = Buffer.alloc(16)
 
-// Open from the first use on: opening the file takes longer than all the rest.
+// Stays open: opening the file takes longer than all the rest.
 let ownFile: number | undefined
 /** Why the own value can never be set. Without it, each start would try again. */
 let whyNever: string | undefined
 
 /** A process without rights may undo what was raised (proc_pid_oom_score_adj(5)). */
 export const oomScores: OomScores = {
+  prepare() {
+    try {
+      openOwn()
+    } catch {
+      // The first start tries again, and tells why it fails.
+    }
+  },
+
   whileRaised(score, act, onFailure) {
     const previous = raiseOwn(score, onFailure)
     try {
@@ -42,11 +50,11 @@ export const oomScores: OomScores = {
 function raiseOwn(score: number, onFailure: (code: string) => void): number | undefined {
   try {
     if (whyNever !== undefined) throw Object.assign(new Error(), { code: whyNever })
-    ownFile ??= withDescriptor(() => openSync('/proc/self/oom_score_adj', 'r+'))
+    const file = openOwn()
     // Read each time: an administrator may have changed it.
-    const own = Number(buffer.toString('latin1', 0, readSync(ownFile, buffer, 0, buffer.length, 0)))
+    const own = Number(buffer.toString('latin1', 0, readSync(file, buffer, 0, buffer.length, 0)))
     if (own >= score) return undefined
-    writeSync(ownFile, `${score}`, 0)
+    writeSync(file, `${score}`, 0)
     return own
   } catch (error) {
     const { code = 'UNKNOWN' } = error as NodeJS.ErrnoException
@@ -54,6 +62,11 @@ function raiseOwn(score: number, onFailure: (code: string) => void): number | un
     onFailure(code)
     return undefined
   }
+}
+
+function openOwn(): number {
+  ownFile ??= withDescriptor(() => openSync('/proc/self/oom_score_adj', 'r+'))
+  return ownFile
 }
 
 function restoreOwn(score: number): void {
