@@ -2,6 +2,7 @@
 
 import { SubprocessOptionError } from './errors.js'
 
+/** How many commands may run at once, and how many may wait. What is left out is not limited. */
 export interface CommandLimitOptions {
   /**
    * How many commands run at once. The next ones wait for their turn, within their deadline: first in, first

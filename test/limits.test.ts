@@ -51,7 +51,7 @@ for (const { name, guard, setup } of ways) {
   suite(`${name}, a request`, { concurrency: 2 }, () => {
     for (const limit of ['memory', 'cpu', 'processes'] as const) {
       for (const [shape, shown] of Object.entries(shapes)) {
-        test(`that takes too much ${limit} in ${shown} is answered, and all of it ends`, async (t) => {
+        test(`that exceeds its limit of ${limit} in ${shown} is answered, and all of its processes end`, async (t) => {
           const served = await serve({ guard: { timeout: false, ...guard }, ...setup }, (_, served) => {
             const env = { ...served.witness.env }
             served.get(

@@ -78,31 +78,27 @@ export class ExternalProcesses {
     }
   }
 
-  /** Forgets ended processes, and notes the descendants of the others, to recognise them as orphans. */
-  scan(): void {
+  /** How many there are that have not been reaped, as far as is known. */
+  get count(): number {
+    return this.#roots.size
+  }
+
+  /**
+   * Forgets ended processes, and notes the descendants of the others, to recognise them as orphans. `withUsage`: also
+   * what all of them have used.
+   */
+  scan(withUsage = false): void {
     try {
       this.forgetEnded()
       for (const [pid, { startTick }] of this.#roots) {
         const stat = platform.statOf(pid)
-        if (stat?.startTick === startTick) this.#noteTree(stat)
+        if (stat?.startTick !== startTick) continue
+        const pids = this.#noteTree(stat)
+        if (withUsage) this.usage.look(pid, pids)
       }
       this.#known.prune()
     } catch (error) {
       // A later scan catches up.
-      if (!isOutOfDescriptors(error)) throw error
-    }
-  }
-
-  /** Looks at what the trees have used. Where there are more roots than `most`, at none. */
-  lookAtUsage(most = Number.POSITIVE_INFINITY): void {
-    if (this.#roots.size > most) return
-    try {
-      for (const [pid, { startTick }] of this.#roots) {
-        const stat = platform.statOf(pid)
-        if (stat?.startTick === startTick) this.usage.look(pid, this.#noteTree(stat))
-      }
-    } catch (error) {
-      // A later look catches up.
       if (!isOutOfDescriptors(error)) throw error
     }
   }

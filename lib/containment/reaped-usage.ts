@@ -4,19 +4,7 @@
  * the one that is reported first gets the usage of all.
  */
 
-import { type ProcessUsage, platform } from '../platform/current.js'
-
-const unknown: ProcessUsage = {
-  userUs: 0,
-  systemUs: 0,
-  maxRssKb: 0,
-  minorFaults: 0,
-  majorFaults: 0,
-  readBytes: 0,
-  writtenBytes: 0,
-  voluntarySwitches: 0,
-  involuntarySwitches: 0
-}
+import { type ProcessUsage, platform, unknownUsage } from '../platform/current.js'
 
 /** The part of the sum that has been reported, or was reaped by wait4(2), which tells it. */
 const accounted = { userUs: 0, systemUs: 0 }
@@ -36,5 +24,5 @@ export function usageOfLastReaped(): ProcessUsage | undefined {
   const systemUs = Math.max(0, sum.systemUs - accounted.systemUs)
   accounted.userUs += userUs
   accounted.systemUs += systemUs
-  return { ...unknown, userUs, systemUs }
+  return { ...unknownUsage, userUs, systemUs }
 }

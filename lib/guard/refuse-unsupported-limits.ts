@@ -5,7 +5,7 @@ import type { ResolvedLimits } from '../limit-options.js'
 import { platform } from '../platform/current.js'
 
 /** Throws a TypeError. */
-export function refuseUnsupportedLimits({ rlimits, scope = {} }: ResolvedLimits): void {
+export function refuseUnsupportedLimits({ rlimits, scope }: ResolvedLimits): void {
   if (rlimits !== undefined && platform.limiterOf === undefined) {
     throw new SubprocessOptionError(
       'limits.rlimits',
@@ -13,9 +13,8 @@ export function refuseUnsupportedLimits({ rlimits, scope = {} }: ResolvedLimits)
       'leave it out: this system has no resource limits'
     )
   }
-  const [watched] = Object.entries(scope)
-  if (watched === undefined || platform.listsProcesses) return
-  const [name, value] = watched
+  if (scope === undefined || platform.listsProcesses) return
+  const [[name, value] = []] = Object.entries(scope)
   const wayOut = 'leave it out, or install `ps`: without it, no process can be looked at here'
   throw new SubprocessOptionError(`limits.${name}`, value, wayOut)
 }

@@ -59,7 +59,7 @@ export class ScopeCloser {
   async end(scope: ScopeRecord): Promise<KeeperReport> {
     const { census, native, unscopedRecord } = this.#parts
     // Before the processes are gone, but only where it takes no time that the first signal would wait for.
-    scope.external.lookAtUsage(maxLooksAtEnd)
+    if (scope.external.count > 0 && scope.external.count <= maxLooksAtEnd) scope.external.scan(true)
     const processes = (await census.terminate?.(scope, scope)) ?? (await terminate(census, scope, native))
     scope.usage.noteAlive(processes.length)
     const usage = scope.usage.total(scope.external.usage.total(), census.usageOf?.(scope))

@@ -36,12 +36,10 @@ export function describeMembers(scope: ScopeRecord, members: readonly Member[]):
 /** What the processes of a scope have used, those that have ended and those that are alive. */
 function usageUpToNow(scope: ScopeRecord, living: readonly ScopeProcess[], census: Census): UsageSummary {
   const { usage, external } = scope
-  const ofLiving = living.map(({ cpuMs, peakMemoryBytes = 0, readBytes = 0, writtenBytes = 0 }) => ({
-    cpuMs,
-    peakMemoryBytes,
-    readBytes,
-    writtenBytes
-  }))
+  // What is left has the fields of a usage.
+  const ofLiving = living.map(
+    ({ pid: _1, parent: _2, command: _3, ageMs: _4, memoryBytes: _5, ...used }) => used
+  )
   usage.noteAlive(living.length)
   return largerUsage(
     sumOfUsages([usage.total({}), ...ofLiving]),

@@ -16,15 +16,15 @@ import { exceededLimit, lookAt, outOfMemory } from './scope-look.js'
 
 // How often the figures of the machine are read, in ms. One reading takes some hundredths of a ms.
 const tickMs = 50
-// The share of a processor that all looks may take which nothing has called for.
+// The share of a processor that routine looks may take, all scopes together.
 const calmShare = 0.01
-// The share of those that figures of the machine have called for.
+// The same for looks at all scopes because the memory or the threads of the machine have changed.
 const alarmShare = 0.01
-// Looks that can wait are made together, at multiples of this time, in ms: each turn with a look costs more than a look.
+// Looks that can wait are made together, at multiples of this time, in ms: the first look in a turn costs the most.
 const batchMs = 250
 // The share that looks at a single scope may take when a limit is near.
 const urgentShare = 0.2
-// The share that searches among all processes of the machine may take.
+// The share that scans of all processes of the machine may take.
 const searchShare = 0.05
 const shortestSearchPauseMs = 100
 
@@ -103,6 +103,8 @@ export class LimitWatch {
   }
 
   #tickAfter(ms: number): void {
+    // A process may have been started while a tick was waiting for a scan.
+    clearTimeout(this.#timer)
     this.#timer = setTimeout(() => void this.#tick(), ms)
   }
 

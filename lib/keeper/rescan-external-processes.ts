@@ -51,13 +51,8 @@ export class ExternalProcessTracker {
     await platform.readAhead?.().catch(() => {})
     const records = this.#scopes.all().map(({ record }) => record)
     const scopes = records.filter(({ external }) => external.hadAny)
-    for (const scope of scopes) if (scope.state === 'open') rescan(scope)
+    for (const scope of scopes) if (scope.state === 'open') scope.external.scan(true)
     const pauseMs = Math.max(rescanMs, (performance.now() - startedAt) / shareOfTime)
     this.#rescans = scopes.length === 0 ? undefined : setTimeout(() => void this.#rescan(), pauseMs)
   }
-}
-
-function rescan({ external }: ScopeRecord): void {
-  external.scan()
-  external.lookAtUsage()
 }

@@ -5,6 +5,7 @@
 
 import type { ContainedCommand, Container, ContainerEvents, Containers } from '../containers.js'
 import type { ProcessStat, ProcessUsage } from '../platform.js'
+import { unknownUsage } from '../unknown-usage.js'
 import { AdoptedProcesses } from './adopted-processes.js'
 import { statOf } from './process-list.js'
 import type { WindowsCalls } from './windows-calls.js'
@@ -150,17 +151,8 @@ class JobContainer implements Container {
 
   usage(): ProcessUsage {
     const { userUs, systemUs, pageFaults, peakProcessBytes } = this.#calls.jobUsage(this.#job)
-    return {
-      userUs,
-      systemUs,
-      maxRssKb: Math.round(peakProcessBytes / 1_024),
-      minorFaults: pageFaults,
-      majorFaults: 0,
-      readBytes: 0,
-      writtenBytes: 0,
-      voluntarySwitches: 0,
-      involuntarySwitches: 0
-    }
+    const maxRssKb = Math.round(peakProcessBytes / 1_024)
+    return { ...unknownUsage, userUs, systemUs, maxRssKb, minorFaults: pageFaults }
   }
 
   requestEnd(): boolean {

@@ -1,0 +1,15 @@
+/** The usage of a process of which the system tells nothing. */
+
+import type { ProcessUsage } from './platform.js'
+
+export const unknownUsage: ProcessUsage = {
+  userUs: 0,
+  systemUs: 0,
+  maxRssKb: 0,
+  minorFaults: 0,
+  majorFaults: 0,
+  readBytes: 0,
+  writtenBytes: 0,
+  voluntarySwitches: 0,
+  involuntarySwitches: 0
+}
