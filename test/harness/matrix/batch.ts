@@ -67,6 +67,13 @@ class Running implements Endable {
   exceedLimit(): void {
     const line = `for i in $(seq ${limitedProcesses}); do sleep 1000 & done; wait`
     for (const scope of this.served.guard.scopes()) scope.spawn('sh', ['-c', line], { stdio: 'ignore' })
+    // Where that has to wait for its place, a command that has one starts them.
+    for (const { name, handler } of this.cells) {
+      if (handler.program !== 'grows') continue
+      for (const { pid } of this.served.witness.announced.filter((one) => one.name === name)) {
+        process.kill(pid, 'SIGUSR1')
+      }
+    }
   }
 
   shutDown(): void {

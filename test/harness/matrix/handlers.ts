@@ -10,7 +10,7 @@ import type { Limits } from 'fastify-subprocess-guard'
 import type { HandlerContext } from './handler-context.js'
 
 /** How a command ends; see `test/programs/ends-as-told.sh`. */
-export type Program = 'ends' | 'dies' | 'obeys' | 'silent' | 'leaves a writer'
+export type Program = 'ends' | 'dies' | 'obeys' | 'silent' | 'grows' | 'leaves a writer'
 
 /** How far a request has got when its scope ends. */
 export type Stage = 'answer' | 'throw' | 'unstarted' | 'headless' | 'begun'
@@ -130,7 +130,7 @@ const given: readonly Given[] = [
   },
   {
     name: 'awaits execFile of a command that waits for its place',
-    program: 'dies',
+    program: 'grows',
     limits: { concurrency: 1 },
     async handle(context) {
       context.execFile()
@@ -139,7 +139,7 @@ const given: readonly Given[] = [
   },
   {
     name: 'returns stream() of a command that waits for its place',
-    program: 'dies',
+    program: 'grows',
     stages: ['answer', 'unstarted', 'headless'],
     limits: { concurrency: 1 },
     async handle(context) {
