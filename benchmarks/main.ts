@@ -30,7 +30,8 @@ const names = [
   'deadline',
   'crash',
   'loss',
-  'keeper'
+  'keeper',
+  'limits'
 ]
 const { short, out, positionals } = readArguments()
 const chosen = positionals.length === 0 ? names : positionals

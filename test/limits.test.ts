@@ -3,23 +3,17 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { suite, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import type {
-  Limits,
-  Scope,
-  ScopeReport,
-  SubprocessError,
-  SubprocessGuardOptions
-} from 'fastify-subprocess-guard'
+import type { Limits, Scope, SubprocessError } from 'fastify-subprocess-guard'
 import type * as LookModule from '../lib/keeper/scope-look.js'
 import type * as PlatformModule from '../lib/platform/current.js'
 import type { ProcessStat } from '../lib/platform/platform.js'
 import { ask } from './harness/client.js'
 import { compiled } from './harness/compiled.js'
-import { assertClean, assertGone, eventually } from './harness/expectations.js'
+import { testExceedingRequests } from './harness/exceeding-requests.js'
+import { assertGone, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { levelWithoutKoffi } from './harness/level.js'
-import { type Setup, serve } from './harness/server.js'
+import { serve } from './harness/server.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
@@ -28,63 +22,16 @@ const { platform }: typeof PlatformModule = await compiled('platform/current')
 
 shareKeeper()
 
-const program = fileURLToPath(new URL('../../test/programs/takes-too-much.mjs', import.meta.url))
 const withoutKoffi = await installWithoutKoffi()
 process.once('exit', withoutKoffi.remove)
 
-/** Each is more than what a Node program needs to start, and what three of them need. */
-const limits = { memory: 400_000_000, cpu: 1_500, processes: 12 }
-const units = { memory: ' bytes', cpu: ' ms', processes: '' }
-const shapes = { one: 'one process', many: 'many processes', daemon: 'a daemon' }
-
-const ways: readonly { name: string; guard: SubprocessGuardOptions; setup?: Pick<Setup, 'plugin'> }[] = [
-  { name: 'by keeper', guard: {} },
-  { name: 'by direct launch', guard: { launch: 'direct' } },
-  {
-    name: `containment "${levelWithoutKoffi}" without koffi`,
-    guard: {},
-    setup: { plugin: withoutKoffi.plugin }
-  }
-]
-
-for (const { name, guard, setup } of ways) {
-  suite(`${name}, a request`, { concurrency: 2 }, () => {
-    for (const limit of ['memory', 'cpu', 'processes'] as const) {
-      for (const [shape, shown] of Object.entries(shapes)) {
-        test(`that exceeds its limit of ${limit} in ${shown} is answered, and all of its processes end`, async (t) => {
-          const served = await serve({ guard: { timeout: false, ...guard }, ...setup }, (_, served) => {
-            const env = { ...served.witness.env }
-            served.get(
-              '/takes',
-              async (request) => {
-                const args = [program, limit, shape]
-                const child = request.spawn(process.execPath, args, { env, stdio: 'ignore' })
-                const [code, signal] = await once(child, 'close')
-                return `ended with ${code ?? signal}`
-              },
-              { limits: { [limit]: limits[limit] } }
-            )
-          })
-          t.after(() => served.close())
-          const { status, body } = await ask(served.port, '/takes').answer
-          assert.equal(status, 503, body)
-          const { code, message } = JSON.parse(body)
-          assert.equal(code, 'ERR_SUBPROCESS_LIMIT')
-          assert.match(message, new RegExp(`: ${limit} ${limits[limit]}${units[limit]} \\(they used \\d+`))
-          assert.match(message, limit === 'processes' ? /most of them: sleep\)$/ : /the largest: \S+\)$/)
-          await assertGone(served)
-          await assertClean(served)
-          const [line] = served.log.filter(({ reason }) => reason === 'limit')
-          assert.equal(line?.level, 40)
-          const { exceeded } = line as unknown as ScopeReport
-          assert.equal(exceeded?.limit, limit)
-          assert.equal(exceeded?.value, limits[limit])
-          assert.ok((exceeded?.used ?? 0) > limits[limit])
-        })
-      }
-    }
-  })
-}
+testExceedingRequests({ name: 'by keeper', guard: {} })
+testExceedingRequests({ name: 'by direct launch', guard: { launch: 'direct' } })
+testExceedingRequests({
+  name: `containment "${levelWithoutKoffi}" without koffi`,
+  guard: {},
+  setup: { plugin: withoutKoffi.plugin }
+})
 
 suite('a limit', () => {
   test('touches nothing but the scope that exceeds it', async (t) => {

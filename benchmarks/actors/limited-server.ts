@@ -30,7 +30,6 @@ const appOf: Record<string, () => Promise<FastifyInstance>> = {
     declare('/refusing', { concurrency, queue: mostWaiting, memory })
     declare('/queued', { concurrency })
     declare('/free', {})
-    app.get('/nothing', async () => answer)
     return app
   },
 
@@ -67,6 +66,7 @@ async function watched(child: ReturnType<typeof execa>): Promise<void> {
 }
 
 const app = (await appOf[contestant]?.()) as FastifyInstance
+app.get('/nothing', async () => answer)
 await app.listen({ host: '127.0.0.1', port: 0 })
 process.once('disconnect', () => app.close())
 

@@ -15,6 +15,8 @@ export interface Answered {
   /** From sending each request to the end of its answer, in ms. */
   readonly servedMs: readonly number[]
   readonly refusedMs: readonly number[]
+  /** The same of requests, a few among the others, to a route that does nothing. */
+  readonly idleMs: readonly number[]
 }
 
 interface Answer {
@@ -25,6 +27,9 @@ interface Answer {
 // More would not fit into the backlog of a server that is busy. Requests beyond that wait for one, which counts.
 const mostConnections = 100
 const answeredWithinMs = 30_000
+const idlePath = '/nothing'
+// One of so many requests.
+const idleShare = 20
 const served = '{"done":true}'
 
 async function ask(port: number, path: string, agent: Agent): Promise<Answer> {
@@ -55,15 +60,20 @@ act({
   async atRate(port: number, path: string, perSecond: number, ms: number): Promise<Answered> {
     const agent = new Agent({ keepAlive: true, maxSockets: mostConnections })
     const answers: Promise<Answer>[] = []
+    const idle: Promise<Answer>[] = []
     const count = Math.round((perSecond * ms) / 1_000)
     const startedAt = performance.now()
     while (answers.length < count) {
       const due = Math.min(count, Math.floor(((performance.now() - startedAt) * perSecond) / 1_000) + 1)
-      while (answers.length < due) answers.push(ask(port, path, agent))
+      while (answers.length < due) {
+        answers.push(ask(port, path, agent))
+        if (answers.length % idleShare === 0) idle.push(ask(port, idlePath, agent))
+      }
       await wait(1)
     }
     const sentMs = performance.now() - startedAt
     const all = await Promise.all(answers)
+    const idleMs = (await Promise.all(idle)).map(({ ms }) => ms)
     const untilLastMs = performance.now() - startedAt
     agent.destroy()
     const of = (wanted: number): number[] => all.filter(({ status }) => status === wanted).map(({ ms }) => ms)
@@ -72,7 +82,8 @@ act({
       sentPerSecond: (count / sentMs) * 1_000,
       servedPerSecond: (servedMs.length / untilLastMs) * 1_000,
       servedMs,
-      refusedMs: of(503)
+      refusedMs: of(503),
+      idleMs
     }
   },
 
