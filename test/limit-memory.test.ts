@@ -14,7 +14,7 @@ import type * as LimitModule from '../lib/platform/linux/cgroup/limit-memory.js'
 import type { ExceededLimit } from '../lib/scope-limits.js'
 import { compiled } from './harness/compiled.js'
 
-const { limitMemory, isOutOfMemory }: typeof LimitModule = await compiled(
+const { limitMemory, exhaustedMemoryOf }: typeof LimitModule = await compiled(
   'platform/linux/cgroup/limit-memory'
 )
 const { LimitWatch }: typeof WatchModule = await compiled('keeper/limit-watch')
@@ -39,38 +39,45 @@ suite('the memory of a cgroup', () => {
     const folder = folderWith(t, {})
     limitMemory(folder, 5e8)
     assert.equal(existsSync(join(folder, 'memory.max')), false)
-    assert.equal(isOutOfMemory(folder), false)
+    assert.equal(exhaustedMemoryOf(folder), undefined)
   })
 
   test('is exhausted when the kernel has killed a process for it', (t) => {
-    const events = (kills: number): string =>
-      `low 0\nhigh 0\nmax 12\noom 1\noom_kill ${kills}\noom_group_kill 0\n`
-    assert.equal(isOutOfMemory(folderWith(t, { 'memory.events': events(0) })), false)
-    assert.equal(isOutOfMemory(folderWith(t, { 'memory.events': events(3) })), true)
+    const exhausted = (oom: number, kills: number): number | undefined =>
+      exhaustedMemoryOf(
+        folderWith(t, {
+          'memory.events': `low 0\nhigh 0\nmax 12\noom 1\noom_kill ${kills}\noom_group_kill 0\n`,
+          'memory.events.local': `low 0\nhigh 0\nmax 12\noom ${oom}\noom_kill ${kills}\noom_group_kill 0\n`,
+          'memory.max': '500000256\n'
+        })
+      )
+    assert.equal(exhausted(1, 3), 500_000_256)
+    assert.equal(exhausted(1, 0), undefined)
+    assert.equal(exhausted(0, 3), undefined, 'the machine, or another cgroup, had no memory left')
   })
 })
 
 suite('a command that the kernel has killed for memory', () => {
   const cases = [
-    { what: 'closes its scope', limits: { memory: 5e8 }, isOutOfMemory: true, isReported: true },
+    { what: 'closes its scope', limits: { memory: 5e8 }, exhausted: 5.6e8, isReported: true },
     {
       what: 'leaves it open if the kernel had another reason',
       limits: { memory: 5e8 },
-      isOutOfMemory: false,
+      exhausted: undefined,
       isReported: false
     },
     {
       what: 'leaves it open without a limit of memory',
       limits: { cpu: 5 },
-      isOutOfMemory: true,
+      exhausted: 5.6e8,
       isReported: false
     }
   ]
-  for (const { what, limits, isOutOfMemory, isReported } of cases) {
+  for (const { what, limits, exhausted, isReported } of cases) {
     test(`${what}`, () => {
       const reported: ExceededLimit[] = []
       const watch = new LimitWatch({
-        census: { containment: 'cgroup', isOutOfMemory: () => isOutOfMemory } as never,
+        census: { containment: 'cgroup', exhaustedMemoryOf: () => exhausted } as never,
         onExceeded: (_scope, exceeded) => void reported.push(exceeded)
       })
       const scope = new ScopeRecord(1, 'mark', { graceMs: 0, killSignal: 'SIGTERM', limits }, undefined)
@@ -79,7 +86,7 @@ suite('a command that the kernel has killed for memory', () => {
       watch.commandKilled(scope)
       watch.commandKilled(scope)
       const command = '/usr/bin/ffmpeg -i a.mp4'
-      const expected = { limit: 'memory', value: 5e8, used: 5e8, command, program: 'ffmpeg' }
+      const expected = { limit: 'memory', value: 5e8, used: 5.6e8, command, program: 'ffmpeg' }
       assert.deepEqual(reported, isReported ? [expected] : [])
     })
   }

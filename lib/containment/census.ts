@@ -100,8 +100,11 @@ export interface Census extends Scanner {
    * `members` makes none.
    */
   knownMembers?(scope: ScopeRecord): Member[]
-  /** Whether the system has killed processes of the scope because they had too much memory. Absent where it does not. */
-  isOutOfMemory?(scope: ScopeRecord): boolean
+  /**
+   * The memory at which the system has killed processes of the scope, in bytes. Undefined if it has not. Absent where it
+   * does not limit the memory of a scope.
+   */
+  exhaustedMemoryOf?(scope: ScopeRecord): number | undefined
   /** What the system itself has counted for the scope. Absent where it counts nothing. */
   usageOf?(scope: ScopeRecord): UsageSummary
   /** The scope is closed. Processes that it still has are survivors. */

@@ -99,8 +99,8 @@ export class CgroupCensus implements Census {
     this.#others.releaseExternal(scope, pid)
   }
 
-  isOutOfMemory(scope: ScopeRecord): boolean {
-    return this.#cgroups.isOutOfMemory(scope)
+  exhaustedMemoryOf(scope: ScopeRecord): number | undefined {
+    return this.#cgroups.exhaustedMemoryOf(scope)
   }
 
   usageOf(scope: ScopeRecord): UsageSummary {

@@ -88,9 +88,13 @@ export class ScopeCgroups {
     return this.#of(scope).map((folder) => this.#cgroups.usageOf(folder))
   }
 
-  /** Whether the kernel has killed processes of the scope because they had too much memory. */
-  isOutOfMemory(scope: ScopeRecord): boolean {
-    return this.#of(scope).some((folder) => this.#cgroups.isOutOfMemory(folder))
+  /** The memory at which the kernel has killed processes of the scope, in bytes. Undefined if it has not. */
+  exhaustedMemoryOf(scope: ScopeRecord): number | undefined {
+    for (const folder of this.#of(scope)) {
+      const bytes = this.#cgroups.exhaustedMemoryOf(folder)
+      if (bytes !== undefined) return bytes
+    }
+    return undefined
   }
 
   /** Stops the processes of the scope. Resolves with a function that lets them run again. */

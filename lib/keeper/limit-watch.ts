@@ -82,7 +82,8 @@ export class LimitWatch {
   commandKilled(scope: ScopeRecord): void {
     const { census } = this.#parts
     if (!this.#watched.has(scope) || scope.limits.memory === undefined) return
-    if (census.isOutOfMemory?.(scope) === true) this.#report(scope, outOfMemory(scope))
+    const used = census.exhaustedMemoryOf?.(scope)
+    if (used !== undefined) this.#report(scope, outOfMemory(scope, used))
   }
 
   /** A process of the scope was started or adopted. */

@@ -44,12 +44,15 @@ export function exceededLimit(
   return { limit: 'memory', value: memory, used, ...nameOf(scope, largest) }
 }
 
-/** The system has killed the processes of the scope before a look has noticed that they had too much memory. */
-export function outOfMemory(scope: ScopeRecord): ExceededLimit {
+/**
+ * The system has killed the processes of the scope when they had that much memory, before a look has noticed that it was
+ * too much.
+ */
+export function outOfMemory(scope: ScopeRecord, used: number): ExceededLimit {
   const value = scope.limits.memory ?? 0
   const [command = 'unknown'] = scope.leaders.values()
   const [program = command] = command.split(' ', 1)
-  return { limit: 'memory', value, used: value, command, program: basename(program) }
+  return { limit: 'memory', value, used, command, program: basename(program) }
 }
 
 /** The memory of all of them, in which shared memory counts once. */

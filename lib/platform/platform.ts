@@ -248,8 +248,8 @@ export interface Cgroups {
    * has no memory controller.
    */
   limitMemory(folder: string, bytes: number): void
-  /** Whether it has killed them for that. */
-  isOutOfMemory(folder: string): boolean
+  /** The limit at which it has killed them, in bytes. Undefined if it has not. */
+  exhaustedMemoryOf(folder: string): number | undefined
   /** The cgroups of this user whose names begin so, in all of the hierarchy. Parents before their children. */
   find(prefix: string): string[]
   /** The cgroups directly below one. Empty if it does not exist. */

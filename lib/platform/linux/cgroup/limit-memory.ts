@@ -15,6 +15,13 @@ export function limitMemory(folder: string, bytes: number): void {
   }
 }
 
-export function isOutOfMemory(folder: string): boolean {
-  return /^oom_kill [1-9]/m.test(figuresOf(() => readProc(join(folder, 'memory.events'))) ?? '')
+/**
+ * The limit, in bytes, at which the kernel has killed a process of the cgroup. Undefined if it has not. `oom_kill` alone
+ * also counts processes that were killed because the machine, a cgroup above or one below had no memory left.
+ */
+export function exhaustedMemoryOf(folder: string): number | undefined {
+  const read = (name: string): string => figuresOf(() => readProc(join(folder, name))) ?? ''
+  const isOwnLimit = /^oom [1-9]/m.test(read('memory.events.local'))
+  const hasKilled = /^oom_kill [1-9]/m.test(read('memory.events'))
+  return isOwnLimit && hasKilled ? Number.parseInt(read('memory.max'), 10) : undefined
 }

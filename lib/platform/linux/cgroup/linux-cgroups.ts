@@ -5,7 +5,7 @@ import { cgroupsBelow, freeze, isPopulated, kill, pidsIn, remove, thaw } from '.
 import { usageOf } from './cgroup-usage.js'
 import { insideCgroup, moveToOwnCgroup } from './enter-cgroup.js'
 import { findCgroups } from './find-cgroups.js'
-import { isOutOfMemory, limitMemory } from './limit-memory.js'
+import { exhaustedMemoryOf, limitMemory } from './limit-memory.js'
 import { cgroupPathOf } from './own-cgroup.js'
 import { makeScopeCgroup, makeWorkerCgroup } from './worker-cgroup.js'
 
@@ -13,7 +13,7 @@ export const linuxCgroups: Cgroups = {
   makeWorkerCgroup,
   makeScopeCgroup,
   limitMemory,
-  isOutOfMemory,
+  exhaustedMemoryOf,
   find: findCgroups,
   below: cgroupsBelow,
   pathOf: cgroupPathOf,
