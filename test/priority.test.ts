@@ -25,7 +25,7 @@ const { isEmulated }: typeof EmulatedModule = await compiled('platform/linux/is-
 
 const nobody = 65_534
 const isRoot = process.getuid?.() === 0
-const hasIonice = spawnSync('ionice', ['--version']).status === 0
+const hasIonice = spawnSync('ionice', ['-p', `${process.pid}`]).status === 0
 const leadsSession = 'a command leads a session there, so that setsid(1) forks and exits at once'
 const notLinux = isTreeLevel && 'only Linux has these'
 /** Above 500, so that a test in a container that has raised its own can tell the difference. */
@@ -208,7 +208,7 @@ suite('the option priority', { skip: notLinux }, () => {
   })
 
   test('knows levels of the class best-effort', {
-    skip: !hasIonice && 'ionice(1) of util-linux is missing'
+    skip: !hasIonice && 'ionice(1) is missing'
   }, async (t) => {
     const { guard } = await startBy(startWays.keeper, t, { priority: { ioLevel: 6 } })
     const [line = ''] = await saidBy(guard.open(), ownPriority)

@@ -5,7 +5,7 @@ import { resolve } from 'node:path'
 
 const starts = ['#!', '\x7fELF']
 
-/** Whether the kernel may refuse to run the file: it is no program, and says of no program that this can run it. */
+/** Whether the file is neither a program nor names one that runs it. The kernel may know another kind all the same. */
 export function namesNoInterpreter(path: string, cwd: string): boolean {
   const head = Buffer.alloc(4)
   try {
@@ -16,7 +16,7 @@ export function namesNoInterpreter(path: string, cwd: string): boolean {
       closeSync(fd)
     }
   } catch {
-    // Not readable, or no descriptor is left. No shell could read it either in the first case; the second passes.
+    // No shell could read it either, or no descriptor is left: start it as a program.
     return false
   }
   const text = head.toString('latin1')
