@@ -101,7 +101,6 @@ suite('a limit', () => {
       // The answer does not wait for the end of the scope.
       await eventually('the scope is closed', () => served.guard.scopes().length === 0)
     }
-    await assertGone(served)
     for (const path of ['/more', '/lifted']) {
       const before = served.witness.announced.length
       const asked = ask(served.port, path)
