@@ -39,7 +39,9 @@ for version in ${VERSIONS:-22}; do
     assert.doesNotMatch(libraries, /libc\.so\.6$/m)"
   "$node" scripts/check-ends/main.js subreaper
   if [ $# -gt 0 ]; then arguments=("$@")
-  else arguments=(child-process command-tree keeper-loss.test start-by hung.test request.test subprocess.test survivor tree.test worker.test)
+  else
+    arguments=(child-process command-tree hung.test keeper-loss.test no-new-privileges request.test rlimits start-by subprocess.test survivor
+      tree.test worker.test)
   fi
   "$node" build/test/runner/main.js "${arguments[@]}"
 done

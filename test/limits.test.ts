@@ -98,6 +98,8 @@ suite('a limit', () => {
     for (const path of ['/same', '/other']) {
       const { body } = await ask(served.port, path).answer
       assert.match(body, /processes 3 \(/, path)
+      // The answer does not wait for the end of the scope.
+      await eventually('the scope is closed', () => served.guard.scopes().length === 0)
     }
     for (const path of ['/more', '/lifted']) {
       const before = served.witness.announced.length

@@ -7,11 +7,16 @@ import type { Readable } from 'node:stream'
 import { suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { createGuard, GuardOptions, Subprocess } from 'fastify-subprocess-guard'
+import type * as EmulatedModule from '../lib/platform/linux/is-emulated.js'
+import { compiled } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { bestLevel, levelWithoutKoffi } from './harness/level.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
+const { isEmulated }: typeof EmulatedModule = await compiled('platform/linux/is-emulated')
+
+const emulated = isEmulated() && 'what a process uses includes the emulator, of which it knows nothing'
 const program = fileURLToPath(new URL('../../test/programs/uses-resources.mjs', import.meta.url))
 const gnuTime = '/usr/bin/time'
 /** Enough for its end, which it does not know itself, to be less than 5 % of it. */
@@ -82,7 +87,7 @@ function assertSame(what: string, value: number | undefined, truth: number, tole
 
 for (const { name, options, create, tellsMemory } of [byKeeper, atMarks]) {
   // Without koffi, what ends at the same moment cannot be told apart.
-  suite(`${name}, what a command has used`, { concurrency: tellsMemory }, () => {
+  suite(`${name}, what a command has used`, { concurrency: tellsMemory, skip: emulated }, () => {
     for (const withChild of [false, true]) {
       test(`is right within 5 %${withChild ? ', with the child that it has waited for' : ''}`, async (t) => {
         const guarded = await start(t, { options, create: create as never })
@@ -164,7 +169,7 @@ suite('what a command has used', { concurrency: true }, () => {
 })
 
 suite('what a scope has used', { concurrency: true }, () => {
-  test('includes a daemon, which nobody but the keeper waits for', async (t) => {
+  test('includes a daemon, which nobody but the keeper waits for', { skip: emulated }, async (t) => {
     const guarded = await start(t, byKeeper)
     const scope = guarded.guard.open()
     const line = `(setsid "$0" "${program}" 10 ${cpuMs} </dev/null &) && exec cat`

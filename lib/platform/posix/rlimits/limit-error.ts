@@ -2,7 +2,7 @@
 
 import { constants } from 'node:os'
 
-type Code = 'EACCES' | 'ENOENT' | 'ENOTSUP' | 'EPERM'
+type Code = 'EACCES' | 'EAGAIN' | 'EMFILE' | 'ENFILE' | 'ENOENT' | 'ENOMEM' | 'ENOTSUP' | 'EPERM'
 
 export function limitError(file: string, code: Code, why?: string): Error {
   const message = why === undefined ? `spawn ${file} ${code}` : `spawn ${file} ${code}: ${why}`

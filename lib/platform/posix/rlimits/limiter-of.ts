@@ -8,6 +8,7 @@ import type { RlimitName } from '../../../rlimit-options.js'
 import type { LaunchLimits, Limiter, ProgramCall } from '../../platform.js'
 import { candidatePaths, firstExecutable } from '../../program-paths.js'
 import { limitError } from './limit-error.js'
+import { namesNoInterpreter } from './names-no-interpreter.js'
 import { ulimitLine } from './ulimit-line.js'
 
 const shell = '/bin/sh'
@@ -32,21 +33,24 @@ export function limiterOf(
   // A program that is named by its path knows its name all the same.
   const hasOwnName = argv0 === file || argv0 === basename(file)
   const run = hasOwnName ? [file] : withName(call, path, defaultPath)
-  const limited = values.length === 0 ? run : withLimits(file, run, values, defaultPath)
+  const limited = values.length === 0 ? run : withLimits(call, path, run, values, defaultPath)
   const [first, ...before] = noNewPrivileges ? withoutPrivileges(file, limited, privilegeDenier?.()) : limited
   return { file: first as string, before }
 }
 
 /** The command line with what sets the limits before it. */
 function withLimits(
-  file: string,
+  { file, cwd }: ProgramCall,
+  path: string,
   run: readonly string[],
   values: [RlimitName, number][],
   defaultPath: string
 ): string[] {
   const prlimit = tool('prlimit', defaultPath)
   if (prlimit === undefined) return [shell, '-c', ulimitLine(file, shell, values), ...run]
-  return [prlimit, ...values.map(([name, value]) => `--${name}=${value}:${value}`), '--', ...run]
+  // The kernel is asked first: it may know another kind of program (binfmt_misc).
+  const started = namesNoInterpreter(path, cwd) ? [shell, '-c', 'exec "$0" "$@"', ...run] : run
+  return [prlimit, ...values.map(([name, value]) => `--${name}=${value}:${value}`), '--', ...started]
 }
 
 function withoutPrivileges(

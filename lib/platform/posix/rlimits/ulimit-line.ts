@@ -27,13 +27,16 @@ const options: Readonly<Partial<Record<RlimitName, { letters: string; unit?: num
   stack: { letters: 's', unit: 1_024 }
 }
 
+/** Why the shell itself cannot be started at times. */
+const temporaryErrors = ['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM'] as const
+
 const knownLetters = new Map<string, boolean>()
 
 /** `$0` is the program, and `$@` are its arguments. Throws for a limit that this shell does not know. */
 export function ulimitLine(file: string, shell: string, limits: readonly [RlimitName, number][]): string {
   const commands = limits.map(([name, value]) => {
     const { letters = '', unit = 1 } = options[name] ?? {}
-    const letter = [...letters].find((one) => knows(shell, one))
+    const letter = [...letters].find((one) => knows(file, shell, one))
     if (letter === undefined) {
       const why = `limits.rlimits.${name} cannot be set: there is no prlimit(1), and ${shell} does not know this limit`
       throw limitError(file, 'ENOTSUP', why)
@@ -45,11 +48,15 @@ export function ulimitLine(file: string, shell: string, limits: readonly [Rlimit
 }
 
 /** Asked once for each letter: that takes as long as the start of a process. */
-function knows(shell: string, letter: string): boolean {
+function knows(file: string, shell: string, letter: string): boolean {
   const key = `${shell} ${letter}`
   let isKnown = knownLetters.get(key)
   if (isKnown === undefined) {
-    isKnown = spawnSync(shell, ['-c', `ulimit -${letter}`], { stdio: 'ignore' }).status === 0
+    const { error, status } = spawnSync(shell, ['-c', `ulimit -${letter}`], { stdio: 'ignore' })
+    const code = temporaryErrors.find((one) => one === (error as NodeJS.ErrnoException | undefined)?.code)
+    // Nothing is known then. The next command asks again.
+    if (code !== undefined) throw limitError(file, code)
+    isKnown = status === 0
     knownLetters.set(key, isKnown)
   }
   return isKnown
