@@ -37,9 +37,9 @@ export class AdoptedProcesses implements Container {
     return this.#containers.every((container) => container.isEmpty())
   }
 
-  /** That of the process itself, with what it has started since. */
   usage(): ProcessUsage | undefined {
-    return this.#containers[0]?.usage()
+    const usages = this.#containers.flatMap((container) => container.usage() ?? [])
+    return usages.length === 0 ? undefined : usages.reduce(together)
   }
 
   requestEnd(): boolean {
@@ -63,5 +63,15 @@ export class AdoptedProcesses implements Container {
 
   close(): void {
     for (const container of this.#containers) container.close()
+  }
+}
+
+function together(one: ProcessUsage, other: ProcessUsage): ProcessUsage {
+  return {
+    ...one,
+    userUs: one.userUs + other.userUs,
+    systemUs: one.systemUs + other.systemUs,
+    minorFaults: one.minorFaults + other.minorFaults,
+    maxRssKb: Math.max(one.maxRssKb, other.maxRssKb)
   }
 }
