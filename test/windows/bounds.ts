@@ -198,31 +198,30 @@ for (const [level, options] of levels) {
     options,
     async run(guard) {
       const limits = { rlimits: { nofile: 64 } }
-      const error = { name: 'TypeError', message: /limits\.rlimits.*this system has no resource limits/s }
+      const error = {
+        name: 'SubprocessOptionError',
+        message: /limits\.rlimits.*this system has no resource limits/s
+      }
       assert.throws(() => guard.open({ limits }), error)
       await assert.rejects(createGuard({ ...options, limits }), error)
     }
   })
 
+  /** Each nice value with the one that Node.js tells of its priority class: normal, below normal, idle. */
+  const classes = [
+    [9, 0],
+    [10, 10],
+    [19, 19]
+  ] as const
   guardTest({
-    name: `${level}: a command and what it starts have their priority`,
+    name: `${level}: a command has its priority, and what has no effect is logged once`,
     options,
     async run(guard, warnings) {
-      const program = `const { getPriority } = require('node:os')
-        const read = "setTimeout(() => console.log(require('node:os').getPriority()), 500)"
-        setTimeout(() => {
-          const { stdout } = require('node:child_process').spawnSync(process.execPath, ['-e', read])
-          console.log(getPriority(), Number(stdout))
-        }, 500)`
-      // A priority class of Windows: normal, below normal, idle.
-      for (const [nice, expected] of [
-        [9, '0 0'],
-        [10, '10 10'],
-        [19, '19 19']
-      ] as const) {
+      // It is set a moment after the start.
+      const program = `setTimeout(() => console.log(require('node:os').getPriority()), 300)`
+      for (const [nice, expected] of classes) {
         const scope = guard.open({ priority: { nice } })
-        const { stdout } = await scope.execFile(node, ['-e', program])
-        assert.equal(stdout.trim(), expected)
+        assert.equal(Number((await scope.execFile(node, ['-e', program])).stdout), expected)
         await scope.close()
       }
       const before = warnings.length
@@ -230,6 +229,24 @@ for (const [level, options] of levels) {
       await guard.open({ priority: { ioClass: 'idle' } }).exec('echo')
       assert.equal(warnings.length, before + 1)
       assert.match(warnings.at(-1) ?? '', /priority\.ioClass has no effect/)
+    }
+  })
+
+  guardTest({
+    name: `${level}: what a command starts has its priority, too`,
+    options,
+    skip: isWine ? 'Wine gives each process the normal priority class' : undefined,
+    async run(guard) {
+      const child = `console.log(require('node:os').getPriority())`
+      const program = `setTimeout(() => {
+        const child = require('node:child_process').spawnSync(process.execPath, ['-e', ${JSON.stringify(child)}])
+        process.stdout.write(child.stdout)
+      }, 300)`
+      for (const [nice, expected] of classes) {
+        const scope = guard.open({ priority: { nice } })
+        assert.equal(Number((await scope.execFile(node, ['-e', program])).stdout), expected)
+        await scope.close()
+      }
     }
   })
 
@@ -262,7 +279,7 @@ for (const limits of [{ memory: 1e9 }, { cpu: 1e9 }, { processes: 100 }]) {
     name: `without koffi, limits.${name} are refused: what processes use cannot be read`,
     options: { keeperPath: keeperWithoutKoffi },
     async run(guard) {
-      const error = { name: 'TypeError', message: new RegExp(`limits\\.${name}.*koffi`, 's') }
+      const error = { name: 'SubprocessOptionError', message: new RegExp(`limits\\.${name}.*koffi`, 's') }
       assert.throws(() => guard.open({ limits }), error)
       await assert.rejects(createGuard({ keeperPath: keeperWithoutKoffi, limits }), error)
     }
