@@ -19,7 +19,7 @@ import { gone } from './gone.js'
 import { keeperWithoutKoffi } from './keeper-without-koffi.js'
 import { test } from './run-tests.js'
 import { TestServer } from './server.js'
-import type { Shape } from './takes-main.js'
+import { type Shape, takesProgram } from './takes-main.js'
 
 const node = process.execPath
 const usesResources = fileURLToPath(new URL('../../../test/programs/uses-resources.mjs', import.meta.url))
@@ -161,6 +161,19 @@ for (const [what, message] of Object.entries(used)) {
 }
 
 guardTest({
+  name: 'a direct launch counts, with what it has started',
+  options: { launch: 'direct', limits: { processes: 5 } },
+  async run(guard) {
+    const scope = guard.open()
+    scope.spawn(node, [takesProgram, 'processes', 'several', 'a'], { stdio: 'ignore' })
+    const { reason, exceeded, processes } = await scope.closed
+    assert.deepEqual([reason, exceeded?.limit], ['limit', 'processes'])
+    assert.ok(processes.length > 5)
+    for (const { pid } of processes) await gone(pid)
+  }
+})
+
+guardTest({
   name: 'the processor time of children that have ended counts, too',
   options: { limits: { cpu: 5_000 } },
   skip: countsNothing,
@@ -272,6 +285,22 @@ for (const [level, options] of levels) {
     }
   })
 }
+
+guardTest({
+  name: 'without koffi, what commands have used is unknown',
+  options: { keeperPath: keeperWithoutKoffi },
+  async run(guard) {
+    const scope = guard.open()
+    const child = scope.spawn(node, ['-e', 'process.stdin.resume()'])
+    await once(child, 'spawn')
+    const [listed] = await scope.list()
+    assert.deepEqual([listed?.pid, listed?.cpuMs, listed?.memoryBytes], [child.pid, 0, 0])
+    child.stdin?.end()
+    await once(child, 'close')
+    assert.equal(child.resourceUsage(), undefined)
+    assert.deepEqual((await scope.close()).usage, { peakProcesses: 1 })
+  }
+})
 
 for (const limits of [{ memory: 1e9 }, { cpu: 1e9 }, { processes: 100 }]) {
   const [name] = Object.keys(limits)

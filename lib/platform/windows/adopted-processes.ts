@@ -2,7 +2,7 @@
 
 import type { Container } from '../containers.js'
 import type { ProcessStat, ProcessUsage } from '../platform.js'
-import { childrenOf } from './process-list.js'
+import { childrenNow } from './process-list.js'
 
 /** Each is in a container of its own: what a process has started before cannot join its job. */
 export class AdoptedProcesses implements Container {
@@ -19,7 +19,7 @@ export class AdoptedProcesses implements Container {
       if (container === undefined) continue
       containers.push(container)
       // From now on its children are in its container: look for the earlier ones only then.
-      for (const child of childrenOf({ pid })) pids.add(child)
+      for (const child of childrenNow(pid)) pids.add(child)
     }
     return containers.length === 0 ? undefined : new AdoptedProcesses(root, containers)
   }

@@ -56,6 +56,12 @@ export function childrenOf({ pid }: { readonly pid: number }): number[] {
   return children.map((child) => child.pid)
 }
 
+/** The same by a list of this moment: not even a child that was started in this turn is missing. */
+export function childrenNow(pid: number): number[] {
+  current = undefined
+  return childrenOf({ pid })
+}
+
 export function describeProcess(stat: ProcessStat, knownCommand?: string): ScopeProcess {
   const { pid, parent, startTick } = stat
   const ageMs = startTick === 0 ? 0 : Math.max(0, Date.now() - startTick)
