@@ -19,10 +19,11 @@ import { gone } from './gone.js'
 import { keeperWithoutKoffi } from './keeper-without-koffi.js'
 import { test } from './run-tests.js'
 import { TestServer } from './server.js'
-import { type Shape, takesProgram } from './takes-main.js'
+import type { Shape } from './takes-main.js'
 
 const node = process.execPath
 const usesResources = fileURLToPath(new URL('../../../test/programs/uses-resources.mjs', import.meta.url))
+const takes = fileURLToPath(new URL('takes-main.js', import.meta.url))
 const isWine = process.env.WINELOADER !== undefined
 const countsNothing = isWine ? 'the job objects of Wine count neither processor time nor memory' : undefined
 
@@ -165,7 +166,7 @@ guardTest({
   options: { launch: 'direct', limits: { processes: 5 } },
   async run(guard) {
     const scope = guard.open()
-    scope.spawn(node, [takesProgram, 'processes', 'several', 'a'], { stdio: 'ignore' })
+    scope.spawn(node, [takes, 'processes', 'several', 'a'], { stdio: 'ignore' })
     const { reason, exceeded, processes } = await scope.closed
     assert.deepEqual([reason, exceeded?.limit], ['limit', 'processes'])
     assert.ok(processes.length > 5)

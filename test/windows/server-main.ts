@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyRequest } from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 import type { ServerMessage, ServerSettings } from './server.js'
-import { type Shape, type Taken, takesProgram } from './takes-main.js'
+import type { Shape, Taken } from './takes-main.js'
 import { tellWitness } from './witness.js'
 
 const { isGuarded, options, deadlineMs } = JSON.parse(process.argv[2] ?? '') as ServerSettings
 const tree = fileURLToPath(new URL('tree-main.js', import.meta.url))
+const takes = fileURLToPath(new URL('takes-main.js', import.meta.url))
 const app = Fastify({ logger: { level: 'info' } })
 const released = new Map<string, () => void>()
 
@@ -93,7 +94,7 @@ for (const [what, value] of Object.entries(limits)) {
   const config = { subprocessGuard: { limits: { [what]: value } } }
   app.get(`/exceeds-${what}`, { config }, async (request) => {
     const { name, shape } = request.query as Query & { readonly shape: Shape }
-    const child = request.spawn(process.execPath, [takesProgram, what, shape, name], { stdio: 'ignore' })
+    const child = request.spawn(process.execPath, [takes, what, shape, name], { stdio: 'ignore' })
     return new Promise((resolve) => child.once('close', (code, signal) => resolve(signal ?? code)))
   })
 }

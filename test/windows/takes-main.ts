@@ -11,7 +11,7 @@ import { tellWitness } from './witness.js'
 export type Taken = 'memory' | 'cpu' | 'processes'
 export type Shape = 'one' | 'several' | 'grandchild'
 
-export const takesProgram = fileURLToPath(import.meta.url)
+const ownFile = fileURLToPath(import.meta.url)
 
 function takeMemory(): void {
   const taken: Buffer[] = []
@@ -24,7 +24,7 @@ function takeProcesses(name: string): void {
 }
 
 function start(what: string, shape: Shape | 'child', name: string, detached = false): void {
-  spawn(process.execPath, [takesProgram, what, shape, name], { stdio: 'ignore', detached }).unref()
+  spawn(process.execPath, [ownFile, what, shape, name], { stdio: 'ignore', detached }).unref()
 }
 
 function take(what: string, name: string): void {
@@ -37,12 +37,10 @@ function take(what: string, name: string): void {
     }, 200)
 }
 
-if (process.argv[1] === takesProgram) {
-  const [what, shape, name] = process.argv.slice(2) as [string, Shape | 'child', string]
-  tellWitness(name)
-  if (shape === 'one') take(what, name)
-  if (shape === 'several') for (const index of [1, 2, 3]) start(what, 'one', `${name}-${index}`)
-  if (shape === 'grandchild') start(what, 'child', `${name}-child`)
-  if (shape === 'child') start(what, 'one', `${name}-detached`, true)
-  setInterval(() => {}, 60_000)
-}
+const [what, shape, name] = process.argv.slice(2) as [string, Shape | 'child', string]
+tellWitness(name)
+if (shape === 'one') take(what, name)
+if (shape === 'several') for (const index of [1, 2, 3]) start(what, 'one', `${name}-${index}`)
+if (shape === 'grandchild') start(what, 'child', `${name}-child`)
+if (shape === 'child') start(what, 'one', `${name}-detached`, true)
+setInterval(() => {}, 60_000)
