@@ -94,7 +94,9 @@ for (const [what, value] of Object.entries(limits)) {
   const config = { subprocessGuard: { limits: { [what]: value } } }
   app.get(`/exceeds-${what}`, { config }, async (request) => {
     const { name, shape } = request.query as Query & { readonly shape: Shape }
-    const child = request.spawn(process.execPath, [takes, what, shape, name], { stdio: 'ignore' })
+    const child = request.spawn(process.execPath, [takes, what, shape, name], {
+      stdio: ['ignore', 'ignore', 'inherit']
+    })
     return new Promise((resolve) => child.once('close', (code, signal) => resolve(signal ?? code)))
   })
 }

@@ -4,7 +4,6 @@
  */
 
 import { spawn } from 'node:child_process'
-import { setInterval } from 'node:timers'
 import { fileURLToPath } from 'node:url'
 import { tellWitness } from './witness.js'
 
