@@ -322,8 +322,8 @@ suite('the option limits.rlimits', () => {
     const noLimits = { commands: undefined, scope: undefined, rlimits: undefined }
     Object.assign(platform, { limiterOf: undefined })
     try {
-      assert.doesNotThrow(() => refuseUnsupportedLimits(noLimits))
-      assert.throws(() => refuseUnsupportedLimits({ ...noLimits, rlimits: { core: 0 } }), {
+      assert.doesNotThrow(() => refuseUnsupportedLimits(noLimits, 'tree'))
+      assert.throws(() => refuseUnsupportedLimits({ ...noLimits, rlimits: { core: 0 } }, 'tree'), {
         name: 'SubprocessOptionError',
         message: 'limits.rlimits is {"core":0}: leave it out: this system has no resource limits'
       })

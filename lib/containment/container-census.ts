@@ -13,6 +13,7 @@ import {
   platform
 } from '../platform/current.js'
 import type { EndedProcess, ProcessName } from '../wire/messages.js'
+import { summaryOf, sumOfUsages, type UsageSummary } from '../wire/usage.js'
 import type { Census, Member } from './census.js'
 import { endContainers } from './end-containers.js'
 import type { ScopeRecord, TerminateOptions } from './scope-record.js'
@@ -113,6 +114,13 @@ export class ContainerCensus implements Census {
     const ended = await endContainers(() => this.#of(scope, command), how, commandOf)
     this.#closeEmpty(scope)
     return ended
+  }
+
+  /** Processes that have ended in a container in which others run count, too. */
+  usageOf(scope: ScopeRecord): UsageSummary {
+    const open = this.#of(scope).flatMap((container) => container.usage() ?? [])
+    if (open.length === 0) return {}
+    return sumOfUsages([{ cpuMs: scope.usage.endedCpuMs }, ...open.map(summaryOf)])
   }
 
   waitForChange(_scope: ScopeRecord, ms: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** Adds up what the processes of a scope have used. */
 
 import { type ProcessStat, type ProcessUsage, platform, type QuickUsage } from '../platform/current.js'
-import { largerUsage, type UsageSummary } from '../wire/usage.js'
+import { largerUsage, storageIn, sumOfUsages, type UsageSummary } from '../wire/usage.js'
 
 const kilobyte = 1_024
 
@@ -9,19 +9,17 @@ export class UsageAccount {
   #hasUsage = false
   #cpuUs = 0
   #peakMemoryBytes = 0
-  #readBytes = 0
-  #writtenBytes = 0
+  #storage: UsageSummary = {}
   #peakProcesses = 0
   /** The most processor time that all of them were seen to have used, in ms. */
   #seenCpuMs = 0
 
   /** A process has ended. Its parent was this process: nobody else counts what it has used. */
-  add({ userUs, systemUs, maxRssKb, readBytes, writtenBytes }: ProcessUsage): void {
+  add(usage: ProcessUsage): void {
     this.#hasUsage = true
-    this.#cpuUs += userUs + systemUs
-    this.#readBytes += readBytes
-    this.#writtenBytes += writtenBytes
-    this.noteMemory(maxRssKb * kilobyte)
+    this.#cpuUs += usage.userUs + usage.systemUs
+    this.#storage = sumOfUsages([this.#storage, storageIn(usage)])
+    this.noteMemory(usage.maxRssKb * kilobyte)
   }
 
   /** The processor time of those that have ended, in ms. */
@@ -62,13 +60,7 @@ export class UsageAccount {
    * itself (`counted`) is right where it is more: a process may end without being waited for.
    */
   total(external: UsageSummary, counted: UsageSummary = {}): UsageSummary {
-    const own: UsageSummary = this.#hasUsage
-      ? {
-          cpuMs: this.#cpuUs / 1_000 + (external.cpuMs ?? 0),
-          readBytes: this.#readBytes + (external.readBytes ?? 0),
-          writtenBytes: this.#writtenBytes + (external.writtenBytes ?? 0)
-        }
-      : {}
+    const own = this.#hasUsage ? sumOfUsages([{ cpuMs: this.endedCpuMs, ...this.#storage }, external]) : {}
     const seen = {
       cpuMs: this.#seenCpuMs,
       peakMemoryBytes: this.#peakMemoryBytes,

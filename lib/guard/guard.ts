@@ -5,12 +5,12 @@ import type { CutReason } from '../close-reason.js'
 import { unlimited } from '../command-limit-options.js'
 import type { Containment } from '../containment-level.js'
 import { SubprocessError, SubprocessOptionError } from '../errors.js'
-import { noLimits, type ResolvedLimits } from '../limit-options.js'
+import type { ResolvedLimits } from '../limit-options.js'
 import type { KeeperLink } from '../link/keeper-link.js'
 import { type KeeperShare, shareKeeper } from '../link/shared-keeper.js'
 import type { Logger } from '../log.js'
 import { type ResolvedOptions, type ResolvedRouteOptions, resolveRouteOptions } from '../options.js'
-import { loadPlatform, platform } from '../platform/current.js'
+import { platform } from '../platform/current.js'
 import { type Adopt, captureIn, startCapture } from '../subprocess/capture.js'
 import { CaptureRule } from '../subprocess/capture-rule.js'
 import { abridgedForLog } from '../subprocess/exec-error.js'
@@ -62,10 +62,6 @@ export class Guard {
    * `ERR_SUBPROCESS_KEEPER_START`.
    */
   static async start(options: ResolvedOptions, log: Logger, closeDrainMs = 0): Promise<Guard> {
-    if (options.limits !== noLimits) {
-      await loadPlatform()
-      refuseUnsupportedLimits(options.limits)
-    }
     const guard = new Guard(options, log, closeDrainMs)
     const { graceMs, killSignal, workerTimeoutMs, hooks, keeperPath, noNewPrivileges, containment } = options
     guard.#keeperShare = await shareKeeper({
@@ -78,6 +74,12 @@ export class Guard {
       routeOf: (value) => guard.#routeOf(value),
       keeperLost: (link) => void guard.#closeScopes('keeper-lost', link)
     })
+    try {
+      refuseUnsupportedLimits(options.limits, guard.containment)
+    } catch (error) {
+      await guard.#keeperShare.release()
+      throw error
+    }
     guard.#stopCapture = options.capture ? startCapture() : () => {}
     return guard
   }
@@ -258,7 +260,7 @@ export class Guard {
   /** @internal Opens a scope. Throws a `SubprocessError` if the guard is closed or has no keeper. */
   openScope(context: Omit<ScopeContext, 'launch' | 'noNewPrivileges'>): Scope {
     if (this.#state !== 'open') throw new SubprocessError('ERR_SUBPROCESS_SHUTDOWN')
-    refuseUnsupportedLimits(context.limits)
+    refuseUnsupportedLimits(context.limits, this.containment)
     const { launch, noNewPrivileges } = this.#options
     const keepers = {
       forLaunch: () => this.#throwUnlessOpen(this.#keeperShare.uncheckedLink()),

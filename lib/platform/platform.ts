@@ -37,10 +37,10 @@ export interface ProcessUsage {
   readonly maxRssKb: number
   readonly minorFaults: number
   readonly majorFaults: number
-  /** Read from storage, in bytes. */
-  readonly readBytes: number
-  /** Written to storage, in bytes. */
-  readonly writtenBytes: number
+  /** Read from storage, in bytes. Absent where the system does not tell. */
+  readonly readBytes?: number
+  /** Written to storage, in bytes. Absent where the system does not tell. */
+  readonly writtenBytes?: number
   readonly voluntarySwitches: number
   readonly involuntarySwitches: number
 }
@@ -599,6 +599,8 @@ export interface Platform {
   supportsSignal(signal: NodeJS.Signals): boolean
   /** Why a command cannot outlive its scope. Undefined if it can. `isDirect`: the worker has started it. */
   whyNoRelease(containment: Containment, isDirect: boolean): string | undefined
+  /** The way out for limits of a scope, where its processes cannot be looked at. Undefined where they can. */
+  whyNoScopeLimits(containment: Containment): string | undefined
   /** The shell that runs a command line: the given one, or the one of this machine. */
   shellCommand(line: string, shell?: string): ShellCommand
   /** Whether a keeper can pass on a standard stream of its worker. */

@@ -8,8 +8,6 @@ export const unknownUsage: ProcessUsage = {
   maxRssKb: 0,
   minorFaults: 0,
   majorFaults: 0,
-  readBytes: 0,
-  writtenBytes: 0,
   voluntarySwitches: 0,
   involuntarySwitches: 0
 }

@@ -18,13 +18,17 @@ export interface UsageSummary {
 
 /** The usage of one process, with what it has waited for. */
 export function summaryOf(usage: ProcessUsage): UsageSummary {
-  const { userUs, systemUs, maxRssKb, readBytes, writtenBytes } = usage
+  const { userUs, systemUs, maxRssKb } = usage
   return {
     cpuMs: (userUs + systemUs) / 1_000,
     ...(maxRssKb > 0 ? { peakMemoryBytes: maxRssKb * 1_024 } : {}),
-    readBytes,
-    writtenBytes
+    ...storageIn(usage)
   }
+}
+
+/** What one process has read from storage and written to it. */
+export function storageIn({ readBytes, writtenBytes }: ProcessUsage): UsageSummary {
+  return readBytes === undefined || writtenBytes === undefined ? {} : { readBytes, writtenBytes }
 }
 
 type Numbers = Partial<Record<keyof UsageSummary, number>>

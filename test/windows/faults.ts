@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { SubprocessGuardOptions } from 'fastify-subprocess-guard'
+import { gone } from './gone.js'
 import { keeperWithoutKoffi } from './keeper-without-koffi.js'
 import { test } from './run-tests.js'
 import { TestServer } from './server.js'
@@ -236,15 +237,3 @@ test('without the guard, each of these leaves a tree (negative control)', async 
     server.witness.close()
   }
 })
-
-/** Resolves when there is no process with that pid. No event tells of a process that is no child. */
-async function gone(pid: number): Promise<void> {
-  for (;;) {
-    try {
-      process.kill(pid, 0)
-    } catch {
-      return
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-}

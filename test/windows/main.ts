@@ -3,6 +3,7 @@
  * one has failed. The package koffi for Windows must be installed.
  */
 
+import './bounds.js'
 import './command-line.js'
 import './commands.js'
 import './faults.js'

@@ -8,21 +8,27 @@ export interface TestContext {
 interface Test {
   readonly name: string
   readonly run: (context: TestContext) => Promise<void>
+  /** Why it cannot be run here. */
+  readonly skip: string | undefined
 }
 
 // A process takes seconds to start in Wine, when the processors are busy.
 const testMs = 180_000
 const tests: Test[] = []
 
-export function test(name: string, run: (context: TestContext) => Promise<void>): void {
-  tests.push({ name, run })
+export function test(name: string, run: (context: TestContext) => Promise<void>, skip?: string): void {
+  tests.push({ name, run, skip })
 }
 
 /** Runs all tests that were declared, or those with one of these words in their names. Returns the number of failures. */
 export async function runTests(words: readonly string[]): Promise<number> {
   const chosen = tests.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)))
   let failures = chosen.length === 0 ? 1 : 0
-  for (const [index, { name, run }] of chosen.entries()) {
+  for (const [index, { name, run, skip }] of chosen.entries()) {
+    if (skip !== undefined) {
+      say(`ok ${index + 1} - ${name} # SKIP ${skip}`)
+      continue
+    }
     const startedAt = performance.now()
     const error = await withinTime(run)
     const ms = Math.round(performance.now() - startedAt)

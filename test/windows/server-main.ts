@@ -6,10 +6,12 @@ import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyRequest } from 'fastify'
 import subprocessGuard from 'fastify-subprocess-guard'
 import type { ServerMessage, ServerSettings } from './server.js'
+import type { Shape, Taken } from './takes-main.js'
 import { tellWitness } from './witness.js'
 
 const { isGuarded, options, deadlineMs } = JSON.parse(process.argv[2] ?? '') as ServerSettings
 const tree = fileURLToPath(new URL('tree-main.js', import.meta.url))
+const takes = fileURLToPath(new URL('takes-main.js', import.meta.url))
 const app = Fastify({ logger: { level: 'info' } })
 const released = new Map<string, () => void>()
 
@@ -86,6 +88,19 @@ app.get('/releases', async (request) => {
   }
   return { listed: (await request.subprocesses.list()).length }
 })
+/** More than what Node.js and three of its processes need, and little enough to be exceeded soon. */
+const limits = { memory: 600e6, cpu: 8_000, processes: 5 } satisfies Record<Taken, number>
+for (const [what, value] of Object.entries(limits)) {
+  const config = { subprocessGuard: { limits: { [what]: value } } }
+  app.get(`/exceeds-${what}`, { config }, async (request) => {
+    const { name, shape } = request.query as Query & { readonly shape: Shape }
+    const child = request.spawn(process.execPath, [takes, what, shape, name], {
+      stdio: ['ignore', 'ignore', 'inherit']
+    })
+    return new Promise((resolve) => child.once('close', (code, signal) => resolve(signal ?? code)))
+  })
+}
+app.get('/echoes', async (request) => (await request.subprocesses.exec('echo said')).stdout)
 app.get('/exits', async () => process.exit(3))
 app.get('/throws', async () => {
   setImmediate(() => {

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { SubprocessGuardOptions } from 'fastify-subprocess-guard'
+import type { ScopeReport, SubprocessGuardOptions } from 'fastify-subprocess-guard'
 import { Witness } from './witness.js'
 
 const pollMs = 20
@@ -82,6 +82,17 @@ export class TestServer {
   /** Resolves when that is in the log: a process may be gone before the line about it is written. */
   async logs(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.log())) await pause(pollMs)
+  }
+
+  /** The line of the log about a scope that has closed with processes: the first one, or a later one. */
+  async report(index = 0): Promise<ScopeReport> {
+    for (;;) {
+      const lines = this.log()
+        .split('\n')
+        .filter((line) => line.includes('"msg":"scope closed'))
+      if (lines.length > index) return JSON.parse(lines[index] as string)
+      await pause(pollMs)
+    }
   }
 
   /** Sends a request. `leave` ends it from the client's side. */

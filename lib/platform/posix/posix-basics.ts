@@ -24,6 +24,7 @@ type Common =
   | 'usageOfChildren'
   | 'usesNamedPipes'
   | 'whyNoRelease'
+  | 'whyNoScopeLimits'
 
 export const posixBasics: Pick<Platform, Common> = {
   canDenyPrivileges: false,
@@ -45,5 +46,6 @@ export const posixBasics: Pick<Platform, Common> = {
   usageOf: () => undefined,
   usageOfChildren: () => undefined,
   usesNamedPipes: false,
-  whyNoRelease: () => undefined
+  whyNoRelease: () => undefined,
+  whyNoScopeLimits: () => undefined
 }

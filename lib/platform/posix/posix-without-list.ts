@@ -39,6 +39,7 @@ export function posixWithoutList(why: string): Platform {
     statOf: assumedStat,
     usersOf: () => undefined,
     whyNoProcessIsVisible: () => why,
+    whyNoScopeLimits: () => 'leave it out, or install `ps`: without it, no process can be looked at here',
     whyUnsupported: () => undefined
   }
 }

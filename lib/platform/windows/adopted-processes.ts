@@ -2,7 +2,7 @@
 
 import type { Container } from '../containers.js'
 import type { ProcessStat, ProcessUsage } from '../platform.js'
-import { childrenOf } from './process-list.js'
+import { childrenNow } from './process-list.js'
 
 /** Each is in a container of its own: what a process has started before cannot join its job. */
 export class AdoptedProcesses implements Container {
@@ -19,7 +19,7 @@ export class AdoptedProcesses implements Container {
       if (container === undefined) continue
       containers.push(container)
       // From now on its children are in its container: look for the earlier ones only then.
-      for (const child of childrenOf({ pid })) pids.add(child)
+      for (const child of childrenNow(pid)) pids.add(child)
     }
     return containers.length === 0 ? undefined : new AdoptedProcesses(root, containers)
   }
@@ -37,9 +37,9 @@ export class AdoptedProcesses implements Container {
     return this.#containers.every((container) => container.isEmpty())
   }
 
-  /** That of the process itself, with what it has started since. */
   usage(): ProcessUsage | undefined {
-    return this.#containers[0]?.usage()
+    const usages = this.#containers.flatMap((container) => container.usage() ?? [])
+    return usages.length === 0 ? undefined : usages.reduce(together)
   }
 
   requestEnd(): boolean {
@@ -63,5 +63,15 @@ export class AdoptedProcesses implements Container {
 
   close(): void {
     for (const container of this.#containers) container.close()
+  }
+}
+
+function together(one: ProcessUsage, other: ProcessUsage): ProcessUsage {
+  return {
+    ...one,
+    userUs: one.userUs + other.userUs,
+    systemUs: one.systemUs + other.systemUs,
+    minorFaults: one.minorFaults + other.minorFaults,
+    maxRssKb: Math.max(one.maxRssKb, other.maxRssKb)
   }
 }

@@ -2,7 +2,7 @@
  * What Windows tells about processes: with native calls a list of all of them, without only whether one exists.
  */
 
-import type { ProcessStat, ScopeProcess } from '../platform.js'
+import type { ProcessStat, QuickUsage, ScopeProcess } from '../platform.js'
 import { shortCommand } from '../short-command.js'
 import type { ListProcesses, WindowsProcess } from './system-processes.js'
 
@@ -56,12 +56,22 @@ export function childrenOf({ pid }: { readonly pid: number }): number[] {
   return children.map((child) => child.pid)
 }
 
-/** The number of 0 ms and 0 bytes stands for what is not known. */
+/** The same by a list of this moment: not even a child that was started in this turn is missing. */
+export function childrenNow(pid: number): number[] {
+  current = undefined
+  return childrenOf({ pid })
+}
+
 export function describeProcess(stat: ProcessStat, knownCommand?: string): ScopeProcess {
   const { pid, parent, startTick } = stat
-  const { cpuMs = 0, memoryBytes = 0 } = processesNow().get(pid) ?? {}
   const ageMs = startTick === 0 ? 0 : Math.max(0, Date.now() - startTick)
-  return { pid, parent, command: commandOf(stat, knownCommand), ageMs, memoryBytes, cpuMs }
+  return { pid, parent, command: commandOf(stat, knownCommand), ageMs, ...quickUsageOf(stat) }
+}
+
+/** The number of 0 ms and 0 bytes stands for what is not known. */
+export function quickUsageOf({ pid }: ProcessStat): QuickUsage {
+  const { memoryBytes = 0, cpuMs = 0 } = processesNow().get(pid) ?? {}
+  return { memoryBytes, cpuMs }
 }
 
 /** Windows has no state for a whole process: '?' stands for one that runs. */

@@ -13,6 +13,7 @@ import {
   childrenOf,
   commandOf,
   describeProcess,
+  quickUsageOf,
   statOf
 } from './process-list.js'
 import { findProgram } from './program-path.js'
@@ -82,7 +83,7 @@ export const windows: Platform = {
   processorWaitOf: unknown,
   proportionalMemoryOf: unknown,
   protectedFirst: (places) => [...places],
-  quickUsageOf: describeProcess,
+  quickUsageOf,
   readAhead: undefined,
   removeFolder,
   scanLevel: 'tree',
@@ -105,6 +106,10 @@ export const windows: Platform = {
     if (isDirect) return 'Node.js ends what the worker has started itself with the worker (on Windows)'
     if (containment === 'job') return undefined
     return 'on Windows this needs the optional dependency koffi: without it, Node.js ends it with the keeper'
+  },
+  whyNoScopeLimits(containment) {
+    if (containment === 'job') return undefined
+    return 'leave it out, or install the optional dependency koffi: without it, no process can be looked at on Windows'
   },
   whyUnsupported: unknown,
   whyUnsupportedSystem: unknown
