@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { linkSync, mkdtempSync } from 'node:fs'
+import { copyFileSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -269,7 +269,7 @@ for (const [level, options] of levels) {
     options,
     async run(guard) {
       const folder = mkdtempSync(join(tmpdir(), 'windows-bounds-'))
-      linkSync(node, join(folder, 'listed.exe'))
+      copyFileSync(node, join(folder, 'listed.exe'))
       const { PATH } = process.env
       process.env.PATH = `${folder}${delimiter}${PATH}`
       try {
