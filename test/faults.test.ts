@@ -16,10 +16,10 @@ interface NamedTest {
   readonly title: string
 }
 
-/** The tests that a page names: a file in backquotes, followed by titles of its tests in curly quotes. */
+/** The tests that a page names: a file in backquotes, followed by titles of the tests in it in curly quotes. */
 function testsNamedIn(text: string): NamedTest[] {
   const named: NamedTest[] = []
-  for (const [, file, titles] of text.matchAll(/`(test\/[\w/-]+\.test\.ts)`: ((?:“[^”]+”[,\s]*)+)/g)) {
+  for (const [, file, titles] of text.matchAll(/`(test\/[\w/.-]+\.ts)`: ((?:“[^”]+”[,\s]*)+)/g)) {
     for (const [, title] of (titles as string).matchAll(/“([^”]+)”/g)) {
       named.push({ file: file as string, title: (title as string).replaceAll('\n', ' ') })
     }
