@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import {
   createGuard,
@@ -61,6 +62,15 @@ function guardTest({ name, options, skip, run }: GuardTest): void {
   )
 }
 
+/** What a program says that runs once the keeper knows its process, and has therefore given it its priority. */
+async function saidOnceRanked(scope: Scope, program: string): Promise<string> {
+  const child = scope.spawn(node, ['-e', `process.stdin.once('end', () => { ${program} }).resume()`])
+  await once(child, 'spawn')
+  await scope.list()
+  child.stdin.end()
+  return text(child.stdout)
+}
+
 // What they have used
 
 const [megabytes, cpuMs] = [100, 500]
@@ -112,7 +122,7 @@ guardTest({
     assert.ok((listed?.cpuMs ?? 0) >= cpuMs, `${listed?.cpuMs}`)
     assert.ok((listed?.memoryBytes ?? 0) >= megabytes * 1e6, `${listed?.memoryBytes}`)
     assert.ok((await guard.usage()).memoryBytes >= megabytes * 1e6)
-    // The keeper looks once per second.
+    // The keeper looks once per second, and no event tells of a look.
     await new Promise((resolve) => setTimeout(resolve, 2_500))
     const { usage } = await scope.close()
     assert.ok((usage.cpuMs ?? 0) >= cpuMs, `${usage.cpuMs}`)
@@ -231,11 +241,10 @@ for (const [level, options] of levels) {
     name: `${level}: a command has its priority, and what has no effect is logged once`,
     options,
     async run(guard, warnings) {
-      // It is set a moment after the start.
-      const program = `setTimeout(() => console.log(require('node:os').getPriority()), 300)`
+      const program = `console.log(require('node:os').getPriority())`
       for (const [nice, expected] of classes) {
         const scope = guard.open({ priority: { nice } })
-        assert.equal(Number((await scope.execFile(node, ['-e', program])).stdout), expected)
+        assert.equal(Number(await saidOnceRanked(scope, program)), expected)
         await scope.close()
       }
       const before = warnings.length
@@ -252,13 +261,12 @@ for (const [level, options] of levels) {
     skip: isWine ? 'Wine gives each process the normal priority class' : undefined,
     async run(guard) {
       const child = `console.log(require('node:os').getPriority())`
-      const program = `setTimeout(() => {
+      const program = `
         const child = require('node:child_process').spawnSync(process.execPath, ['-e', ${JSON.stringify(child)}])
-        process.stdout.write(child.stdout)
-      }, 300)`
+        process.stdout.write(child.stdout)`
       for (const [nice, expected] of classes) {
         const scope = guard.open({ priority: { nice } })
-        assert.equal(Number((await scope.execFile(node, ['-e', program])).stdout), expected)
+        assert.equal(Number(await saidOnceRanked(scope, program)), expected)
         await scope.close()
       }
     }

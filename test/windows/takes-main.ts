@@ -29,17 +29,14 @@ function start(what: string, shape: Shape | 'child', name: string, detached = fa
 function take(what: string, name: string): void {
   if (what === 'memory') takeMemory()
   if (what === 'processes') takeProcesses(name)
-  // The witness has to hear of this process first.
-  if (what === 'cpu')
-    setTimeout(() => {
-      for (;;);
-    }, 200)
+  if (what === 'cpu') for (;;);
 }
 
 const [what, shape, name] = process.argv.slice(2) as [string, Shape | 'child', string]
-tellWitness(name)
+setInterval(() => {}, 60_000)
+// The witness has to hear of this process before it blocks its event loop.
+await tellWitness(name)
 if (shape === 'one') take(what, name)
 if (shape === 'several') for (const index of [1, 2, 3]) start(what, 'one', `${name}-${index}`)
 if (shape === 'grandchild') start(what, 'child', `${name}-child`)
 if (shape === 'child') start(what, 'one', `${name}-detached`, true)
-setInterval(() => {}, 60_000)

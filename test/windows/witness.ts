@@ -101,11 +101,11 @@ export class Witness {
   }
 }
 
-/** Tells the witness of this process's environment that this process is alive, under a name. */
-export function tellWitness(name: string): void {
+/** Tells the witness of this process's environment that this process is alive, under a name. Resolves when that is written. */
+export async function tellWitness(name: string): Promise<void> {
   const path = process.env[variable]
   if (path === undefined) return
   const connection = connect(path).on('error', () => {})
-  connection.write(`${name} ${process.pid}\n`)
   connection.unref()
+  await new Promise<void>((resolve) => connection.write(`${name} ${process.pid}\n`, () => resolve()))
 }
