@@ -38,8 +38,7 @@ export function startProgram(
   const paths = searchedPaths(request)
   // Each try starts a process, so first try only the files that exist. If none of them can be started, try
   // all paths: only a try yields the right error.
-  const existing = paths.filter((path) => existsSync(resolve(cwd, path)))
-  const result = startFirst(existing, start)
+  const result = startFirst(existingOf(paths, cwd), start)
   return result > 0 || !notFoundErrors.has(-result) ? result : startFirst(paths, start)
 }
 
@@ -54,7 +53,12 @@ function searchedPaths({ file, env }: ProgramRequest): string[] {
   return candidatePaths(file, env.PATH ?? platform.defaultPath())
 }
 
-function startFirst(paths: readonly string[], start: (path: string) => number): number {
+/** One at a time: most programs start at the first. */
+function* existingOf(paths: readonly string[], cwd: string): Generator<string> {
+  for (const path of paths) if (existsSync(resolve(cwd, path))) yield path
+}
+
+function startFirst(paths: Iterable<string>, start: (path: string) => number): number {
   let isDenied = false
   let last = -ENOENT
   for (const path of paths) {

@@ -72,7 +72,9 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   /** Called when the process has started, or has failed to. */
   #onStartSettled = (): void => {}
   #hasClosed = false
-  #startedAt = 0
+  // Not 0 at first: when a field turns from a small integer into a fraction, V8 gives the object another layout. That
+  // took as long as a twentieth of a spawn.
+  #startedAt = Number.NaN
   /** Set at the exit. */
   #usage: SubprocessUsage | undefined
 
