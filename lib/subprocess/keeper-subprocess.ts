@@ -73,7 +73,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   #onStartSettled = (): void => {}
   #hasClosed = false
   // Not 0 at first: when a field turns from a small integer into a fraction, V8 gives the object another layout. That
-  // took as long as a twentieth of a spawn.
+  // took a twentieth of the worker's processor time for a spawn.
   #startedAt = Number.NaN
   /** Set at the exit. */
   #usage: SubprocessUsage | undefined
