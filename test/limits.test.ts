@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { suite, test } from 'node:test'
 import type { Limits, Scope, SubprocessError } from 'fastify-subprocess-guard'
+import type * as RecordModule from '../lib/containment/scope-record.js'
 import type * as LookModule from '../lib/keeper/scope-look.js'
 import type * as PlatformModule from '../lib/platform/current.js'
 import type { ProcessStat } from '../lib/platform/platform.js'
@@ -17,7 +18,8 @@ import { serve } from './harness/server.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
-const { proportionalMemoryOf }: typeof LookModule = await compiled('keeper/scope-look')
+const { exceededLimit, proportionalMemoryOf }: typeof LookModule = await compiled('keeper/scope-look')
+const { ScopeRecord }: typeof RecordModule = await compiled('containment/scope-record')
 const { platform }: typeof PlatformModule = await compiled('platform/current')
 
 shareKeeper()
@@ -161,5 +163,13 @@ suite('a limit', () => {
     assert.ok(proportionalMemoryOf(members) < 40_000_000)
     assert.equal(scope.reason, undefined)
     await scope.close()
+  })
+
+  test('that is exceeded by less than a millisecond is reported with more than its value', () => {
+    const options = { graceMs: 0, killSignal: 'SIGTERM', limits: { cpu: 1_500 } } as const
+    const scope = new ScopeRecord(1, 'a mark', options, undefined)
+    const exceeded = exceededLimit(scope, { members: [], memoryBytes: 0, cpuMs: 1_500.2 })
+    assert.equal(exceeded?.value, 1_500)
+    assert.equal(exceeded?.used, 1_501)
   })
 })

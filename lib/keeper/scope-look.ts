@@ -35,7 +35,7 @@ export function exceededLimit(
   }
   if (cpu !== undefined && cpuMs > cpu) {
     const largest = largestBy(members, ({ stat }) => platform.quickUsageOf(stat).cpuMs)
-    return { limit: 'cpu', value: cpu, used: Math.round(cpuMs), ...nameOf(scope, largest) }
+    return { limit: 'cpu', value: cpu, used: Math.ceil(cpuMs), ...nameOf(scope, largest) }
   }
   if (memory === undefined || memoryBytes <= memory) return undefined
   const used = proportionalMemoryOf(members)
