@@ -33,8 +33,12 @@ const skip = canChoose ? false : 'no PID namespace is available here in which th
 
 suite('an unrelated process with the pid and start time of a former process of the scope', { skip }, () => {
   for (const scenario of ['adopted', 'direct', 'keeper']) {
-    test(`lives on: ${scenario}`, () => {
+    test(`lives on: ${scenario}`, (t) => {
       const { stdout, stderr } = run(process.execPath, identityProgram, scenario)
+      if (stdout === 'no start time was the same\n') {
+        t.skip('the machine is too busy to start two processes within 10 ms')
+        return
+      }
       assert.equal(stdout, 'the stranger lives\n', stderr)
     })
   }

@@ -53,7 +53,7 @@ function searchedPaths({ file, env }: ProgramRequest): string[] {
   return candidatePaths(file, env.PATH ?? platform.defaultPath())
 }
 
-/** One at a time: most programs start at the first. */
+/** Checks a path only when it is asked for: most programs start at the first that exists. */
 function* existingOf(paths: readonly string[], cwd: string): Generator<string> {
   for (const path of paths) if (existsSync(resolve(cwd, path))) yield path
 }

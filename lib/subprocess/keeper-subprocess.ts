@@ -72,8 +72,8 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   /** Called when the process has started, or has failed to. */
   #onStartSettled = (): void => {}
   #hasClosed = false
-  // Not 0 at first: when a field turns from a small integer into a fraction, V8 gives the object another layout. That
-  // took a twentieth of the worker's processor time for a spawn.
+  // NaN and not 0: when a field changes from a small integer to a fraction, V8 moves the object to another layout.
+  // For each spawn, that took a twentieth of the worker's processor time.
   #startedAt = Number.NaN
   /** Set at the exit. */
   #usage: SubprocessUsage | undefined
