@@ -1,7 +1,9 @@
 /** A scope whose processes exceed a limit is closed, whoever of them takes too much: its request is answered. */
 
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { suite, test } from 'node:test'
 import type { Limits, Scope, SubprocessError } from 'fastify-subprocess-guard'
 import type * as RecordModule from '../lib/containment/scope-record.js'
@@ -14,6 +16,7 @@ import { testExceedingRequests } from './harness/exceeding-requests.js'
 import { assertGone, eventually } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { levelWithoutKoffi } from './harness/level.js'
+import { lives } from './harness/proc.js'
 import { serve } from './harness/server.js'
 import { shareKeeper } from './harness/shared-keeper.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
@@ -126,6 +129,43 @@ suite('a limit', () => {
     const { exceeded, usage } = await scope.closed
     assert.equal(exceeded?.limit, 'cpu')
     assert.ok((usage.cpuMs ?? 0) >= 300, `${usage.cpuMs}`)
+  })
+
+  test('is known before the end of a direct command, even if Node notices that end first', async (t) => {
+    const guarded = await Guarded.start({ timeout: false, launch: 'direct', limits: { processes: 5 } })
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const writer = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const [[reader]] = await Promise.all([once(server, 'connection'), once(writer, 'connect')])
+    t.after(async () => {
+      for (const one of [reader, writer, server]) one.unref()
+      for (const one of [reader, writer]) one.destroy()
+      server.close()
+      await guarded.close()
+    })
+    const scope = guarded.guard.open()
+    const line = 'read go; for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; wait'
+    const child = scope.spawn('sh', ['-c', line], { stdio: ['pipe', 'pipe', 'ignore'] })
+    const seen: unknown[] = []
+    child.once('exit', () => seen.push(scope.reason))
+    child.stdout.once('end', () => seen.push(scope.reason)).resume()
+    await guarded.guard.usage()
+
+    // Node collects all children that have ended when it is told of one, after everything else that it was told at the
+    // same time. It is told of this socket and of another child, and the socket keeps it busy until the command is dead.
+    reader.once('data', () => {
+      child.stdin.write('go\n')
+      while (lives(child.pid));
+    })
+    const other = spawn('true')
+    writer.write('x')
+    while (lives(other.pid));
+    const closed = once(child, 'close')
+    await once(other, 'exit')
+    assert.equal((await scope.closed).reason, 'limit')
+    await closed
+    assert.ok(seen.length > 0)
+    assert.deepEqual(new Set(seen), new Set(['limit']))
   })
 
   test('is enforced while the event loop of the worker is blocked', async (t) => {

@@ -91,6 +91,12 @@ export class ScopeAtKeeper implements SubprocessOwner {
     this.#scope.logError(error, child)
   }
 
+  heardAll(): Promise<void> | undefined {
+    const { state, context } = this.#scope
+    if (!state.isOpen || state.exceeded !== undefined || context.limits.scope === undefined) return undefined
+    return this.link.heardAll()
+  }
+
   subprocessEnding(): void {
     const { state, context } = this.#scope
     if (!state.isOpen) return

@@ -75,7 +75,7 @@ export class WorkerSupervisor {
         this.#hooks.remove(message.url)
         break
       case 'ping':
-        this.#parts.send({ type: 'pong' })
+        this.#parts.send({ type: 'pong', id: message.id })
         break
       case 'dismiss':
         this.stop()

@@ -216,7 +216,6 @@ export class KeeperLifecycle {
   #receive(message: KeeperMessage): void {
     switch (message.type) {
       case 'start-failed':
-      case 'pong':
         break
       case 'ready':
         this.#greeting = message
@@ -248,6 +247,7 @@ export class KeeperLifecycle {
       case 'listed':
       case 'terminated':
       case 'hooks-added':
+      case 'pong':
         this.requests.receive(message)
         break
       case 'closed':

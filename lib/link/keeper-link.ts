@@ -62,6 +62,11 @@ export class KeeperLink extends KeeperLifecycle {
     return this.requests.terminate(scope, command, killSignal)
   }
 
+  /** Resolves when every message was read that the keeper has sent up to now, or when the keeper is lost. */
+  heardAll(): Promise<void> {
+    return this.isLost ? Promise.resolve() : this.requests.ping()
+  }
+
   /** The living processes of the scope. Rejects if the keeper could not list them. */
   list(scope: number): Promise<readonly ScopeProcess[]> {
     return this.isLost ? Promise.resolve([]) : this.requests.list(scope)

@@ -14,6 +14,7 @@ export class PendingRequests {
   readonly #lists = new Map<number, (answer: ListedMessage) => void>()
   readonly #terminating = new Map<number, (processes: readonly EndedProcess[] | undefined) => void>()
   readonly #addingHooks = new Map<number, (why: string | undefined) => void>()
+  readonly #pings = new Map<number, () => void>()
 
   constructor(channel: KeeperChannel, healthCheck: KeeperHealthCheck) {
     this.#channel = channel
@@ -21,8 +22,8 @@ export class PendingRequests {
   }
 
   get any(): boolean {
-    const { size } = this.#closing
-    return size > 0 || this.#lists.size > 0 || this.#terminating.size > 0 || this.#addingHooks.size > 0
+    const all = [this.#closing, this.#lists, this.#terminating, this.#addingHooks, this.#pings]
+    return all.some(({ size }) => size > 0)
   }
 
   /** See `KeeperLink.closeScope`. */
@@ -67,8 +68,19 @@ export class PendingRequests {
     })
   }
 
+  /** See `KeeperLink.heardAll`. */
+  ping(): Promise<void> {
+    return this.#answer((resolve) => {
+      const id = nextRequestId()
+      this.#pings.set(id, resolve)
+      this.#channel.send({ type: 'ping', id })
+    })
+  }
+
   /** Resolves the request that the message answers. */
-  receive(message: KeeperMessage & { type: 'listed' | 'terminated' | 'hooks-added' | 'closed' }): void {
+  receive(
+    message: KeeperMessage & { type: 'listed' | 'terminated' | 'hooks-added' | 'pong' | 'closed' }
+  ): void {
     switch (message.type) {
       case 'listed':
         this.#lists.get(message.id)?.(message)
@@ -81,6 +93,11 @@ export class PendingRequests {
       case 'hooks-added':
         this.#addingHooks.get(message.id)?.(message.why)
         this.#addingHooks.delete(message.id)
+        break
+      case 'pong':
+        if (message.id === undefined) break
+        this.#pings.get(message.id)?.()
+        this.#pings.delete(message.id)
         break
       case 'closed':
         this.#closing.get(message.scope)?.(message.report)
@@ -98,6 +115,8 @@ export class PendingRequests {
     this.#addingHooks.clear()
     for (const resolve of this.#closing.values()) resolve(undefined)
     this.#closing.clear()
+    for (const resolve of this.#pings.values()) resolve()
+    this.#pings.clear()
   }
 
   #answer<Result>(

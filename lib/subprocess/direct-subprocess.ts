@@ -5,6 +5,7 @@ import { Socket } from 'node:net'
 import type { FirstSignalTo } from '../options.js'
 import { platform } from '../platform/current.js'
 import { nameOfChild } from '../wire/name-of-child.js'
+import { DelayedEnd } from './delayed-end.js'
 import { endWhenSilent } from './end-output-when-silent.js'
 import { logUnheardError } from './log-unheard-error.js'
 import { overrideMethod, runBefore } from './override-method.js'
@@ -47,11 +48,18 @@ export function guardDirectChild(
   let hasExited = false
   const startedAt = performance.now()
   let lastUsage: SubprocessUsage | undefined
-  const onExit = (): void => {
+  let isReported = false
+  const end = new DelayedEnd(() => owner.heardAll())
+  const onReaped = (): void => {
     if (hasExited) return
     hasExited = true
     stopTimeoutAndSignal()
     if (pid !== undefined) owner.link.reportReaped(owner.keeperScope, pid)
+  }
+  const onExit = (): void => {
+    onReaped()
+    if (isReported) return
+    isReported = true
     owner.subprocessEnding()
     owner.subprocessEnded(child)
     for (const output of outputs) endWhenSilent(output)
@@ -59,19 +67,27 @@ export function guardDirectChild(
   owner.hold.add(child, onExit)
   // Not by listeners: `listeners()` must return only the user's. And if a listener of ours closed the scope,
   // which holds events back, the user's listeners would still get this event.
-  runBefore(child, 'emit', (event, value) => {
-    if (event === 'exit') onExit()
-    else if (event === 'close') owner.hold.delete(child)
+  runBefore(child, 'emit', (event, ...values) => {
+    if (event === 'exit') {
+      onReaped()
+      if (end.delays(() => child.emit(event, ...values))) return 'skip'
+      onExit()
+    } else if (event === 'close') {
+      if (end.queues(() => child.emit(event, ...values))) return 'skip'
+      owner.hold.delete(child)
+    }
     if (event !== 'error') return
     if (pid === undefined) owner.subprocessEnded(child)
     if (child.listenerCount('error') > 0) return
-    owner.logError(value as Error, child)
+    owner.logError(values[0] as Error, child)
     return 'skip'
   })
   // 'exit' may come later than the end of the output.
   for (const output of outputs) {
     runBefore(output, 'push', (chunk) => {
+      if (chunk === null && end.delays(() => output.push(null))) return 'skip'
       if (chunk === null) owner.subprocessEnding()
+      return undefined
     })
   }
   for (const stream of streams) logUnheardError(stream, (error) => owner.logError(error, child))

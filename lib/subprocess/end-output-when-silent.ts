@@ -31,7 +31,8 @@ export function endWhenSilent(output: Socket): void {
     if ((isRead && (isSilent || checks >= maxChecks)) || lastBytes - firstBytes > maxBytes) {
       output.push(null)
       // The socket is destroyed only after 'end'. Drop what comes until then: another process wrote it.
-      output.push = () => false
+      const push = output.push.bind(output)
+      output.push = (chunk) => chunk === null && push(null)
     } else timer.refresh()
   }
   // Timers run before the loop polls for input: after a blocked loop, let it read the input first.

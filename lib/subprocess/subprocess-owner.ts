@@ -23,6 +23,11 @@ export interface SubprocessOwner {
   errorOf(failure: LaunchFailure, command: Command): Error
   /** Logs an `'error'` event that has no listener, which otherwise would end the server. */
   logError(error: Error, subprocess: ChildProcess): void
+  /**
+   * Resolves when every message was read that the keeper has sent up to now. Undefined if none of them could change
+   * what becomes of the scope.
+   */
+  heardAll(): Promise<void> | undefined
   /** The process, or one of its streams, has ended. Called before the user gets the event. */
   subprocessEnding(): void
   /** The process has ended, or was not started. */

@@ -136,8 +136,8 @@ export type WorkerMessage =
    */
   | { type: 'retire' }
   | { type: 'settings'; settings: WorkerSettings }
-  /** Health check; the answer is `pong`. */
-  | { type: 'ping' }
+  /** The answer is `pong`, with the same `id`. A health check has none. */
+  | { type: 'ping'; id?: number }
   /** The worker's event loop is not blocked. */
   | { type: 'heartbeat' }
   /** Loads a module of hooks; the answer is `hooks-added`. */
@@ -228,7 +228,7 @@ export type KeeperMessage =
     }
   | ListedMessage
   | { type: 'terminated'; id: number; processes: readonly EndedProcess[] }
-  | { type: 'pong' }
+  | { type: 'pong'; id?: number | undefined }
   /** The processes of a scope have exceeded a limit: the keeper ends them. */
   | { type: 'limit-exceeded'; scope: number; exceeded: ExceededLimit }
   /** Asks which process adopts the worker's orphans; the answer is `adopter`. */
