@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import type { Limits, Scope, SubprocessError } from 'fastify-subprocess-guard'
 import type * as RecordModule from '../lib/containment/scope-record.js'
@@ -26,6 +28,9 @@ const { ScopeRecord }: typeof RecordModule = await compiled('containment/scope-r
 const { platform }: typeof PlatformModule = await compiled('platform/current')
 
 shareKeeper()
+
+// What Node reads at once.
+const readBytes = 65_536
 
 const withoutKoffi = await installWithoutKoffi()
 process.once('exit', withoutKoffi.remove)
@@ -130,6 +135,34 @@ suite('a limit', () => {
     assert.equal(exceeded?.limit, 'cpu')
     assert.ok((usage.cpuMs ?? 0) >= 300, `${usage.cpuMs}`)
   })
+
+  for (const launch of ['keeper', 'direct'] as const) {
+    test(`is known before the end of the output, even if Node reads that end first (${launch})`, async (t) => {
+      const guarded = await Guarded.start({ timeout: false, launch, limits: { processes: 5 } })
+      t.after(() => guarded.close())
+      const scope = guarded.guard.open()
+      const ready = join(scope.tempDir(), 'ready')
+      const write = `read go; head -c ${readBytes} /dev/zero; : >${ready}`
+      const exceed = 'read go; for i in 1 2 3 4 5 6 7 8; do sleep 1000 >/dev/null & done; wait'
+      const child = scope.spawn('sh', ['-c', `${write}; ${exceed}`], { stdio: ['pipe', 'pipe', 'ignore'] })
+      if (child.pid === undefined) await once(child, 'spawn')
+      const seen: unknown[] = []
+      for (const event of ['end', 'close']) child.stdout.once(event, () => seen.push(scope.reason))
+      let bytes = 0
+      child.stdout.on('data', (chunk: Buffer) => {
+        bytes += chunk.length
+        // When its buffer was full, Node reads on after this: up to the end, if the command is dead by then.
+        if (bytes < readBytes) return
+        child.stdin.write('go\n')
+        while (lives(child.pid));
+      })
+      child.stdin.write('go\n')
+      while (!existsSync(ready));
+      await scope.closed
+      await eventually('the output is closed', () => child.stdout.closed)
+      assert.deepEqual(new Set(seen), new Set(['limit']))
+    })
+  }
 
   test('is known before the end of a direct command, even if Node notices that end first', async (t) => {
     const guarded = await Guarded.start({ timeout: false, launch: 'direct', limits: { processes: 5 } })

@@ -43,6 +43,7 @@ async function making(t: TestContext): Promise<Making> {
   let onLost = (_?: string): void => {}
   const stdio = new PipedStdio(['pipe', 'pipe', 'pipe'], {
     isStarting: () => true,
+    heardAll: () => undefined,
     onConnectionLost: (code) => onLost(code),
     onUnheardError() {},
     onEnding() {},

@@ -105,6 +105,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
         if (this.#id !== 0) this.#owner.link.stdioLost(this.#id, lostConnectionCode(code))
       },
       onUnheardError: (error) => this.#owner.logError(error, this),
+      heardAll: () => this.#owner.heardAll(),
       onEnding: () => this.#owner.subprocessEnding(),
       onAllClosed: () => this.#closeWhenComplete()
     })

@@ -29,6 +29,8 @@ interface StdioListener {
   readonly onConnectionLost: (code?: string) => void
   /** A stream has an error that no listener handles. */
   readonly onUnheardError: (error: Error) => void
+  /** See `SubprocessOwner.heardAll`. */
+  readonly heardAll: () => Promise<void> | undefined
   /** A stream has ended. Called before its reader gets the end. */
   readonly onEnding: () => void
   /** The last open stream has closed. */
@@ -162,9 +164,10 @@ export class PipedStdio {
   }
 
   #watch(socket: InputSocket | OutputSocket): void {
-    const { onConnectionLost, onUnheardError, onEnding, onAllClosed } = this.#listener
+    const { onConnectionLost, onUnheardError, heardAll, onEnding, onAllClosed } = this.#listener
     socket.onEarlyLoss = onConnectionLost
     socket.onRethrownError = onUnheardError
+    socket.heardAll = heardAll
     socket.beforeEnd = onEnding
     logUnheardError(socket, onUnheardError)
     socket.once('close', () => {

@@ -34,6 +34,8 @@ class BufferedSocket extends RelayedSocket {
   onEarlyLoss: (code?: string) => void = () => {}
   /** Called with an error that a listener of `'error'` has thrown again. */
   onRethrownError: (error: Error) => void = () => {}
+  /** Called when the stream has ended. The reader gets the end when the returned promise has resolved. */
+  heardAll: () => Promise<void> | undefined = () => undefined
   /** Called before the reader gets the end of the stream. */
   beforeEnd: () => void = () => {}
 
@@ -59,11 +61,14 @@ class BufferedSocket extends RelayedSocket {
       return false
     }
     if (chunk !== null) return super.push(chunk, encoding)
-    ends.add(() => {
+    const end = (): void => {
       this.beforeEnd()
       // That may have closed the scope, which then holds back the events.
       if (!isHeld(this)) super.push(null)
-    })
+    }
+    const heard = this.heardAll()
+    if (heard === undefined) ends.add(end)
+    else void heard.then(() => ends.add(end))
     return false
   }
 
