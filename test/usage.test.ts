@@ -1,6 +1,7 @@
 /** What subprocesses have used is known: of each command, of each scope, while they run and afterwards. */
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -12,6 +13,7 @@ import { compiled } from './harness/compiled.js'
 import { assertGone } from './harness/expectations.js'
 import { Guarded } from './harness/guarded.js'
 import { bestLevel, levelWithoutKoffi } from './harness/level.js'
+import { end, lives } from './harness/proc.js'
 import { installWithoutKoffi } from './harness/without-koffi.js'
 
 const { isEmulated }: typeof EmulatedModule = await compiled('platform/linux/is-emulated')
@@ -152,6 +154,21 @@ suite('what a command has used', { concurrency: true }, () => {
     // That of the keeper would be more than 20 MB.
     assert.ok((child.resourceUsage()?.maxRSS ?? 0) < 10_000)
   })
+
+  for (const launch of ['keeper', 'direct'] as const) {
+    test(`stays what it was between the end of its process and 'exit' (${launch})`, async (t) => {
+      const guarded = await start(t, { options: { launch } })
+      const child = guarded.run(guarded.guard.open(), 'waits.sh')
+      if (child.pid === undefined) await once(child, 'spawn')
+      await guarded.witness.present(1)
+      const usage = child.resourceUsage()
+      assert.ok((usage?.maxRSS ?? 0) > 0)
+      end(child.pid as number)
+      while (lives(child.pid));
+      assert.deepEqual(child.resourceUsage(), usage)
+      await once(child, 'exit')
+    })
+  }
 
   test('of a direct launch is known as far as it was looked at', async (t) => {
     const guarded = await start(t, { options: { launch: 'direct' } })

@@ -75,7 +75,7 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
   // NaN and not 0: when a field changes from a small integer to a fraction, V8 moves the object to another layout.
   // For each spawn, that took a twentieth of the worker's processor time.
   #startedAt = Number.NaN
-  /** Set at the exit. */
+  /** What was read last; from the exit on, what the keeper has counted. */
   #usage: SubprocessUsage | undefined
 
   /**
@@ -184,8 +184,10 @@ export class KeeperSubprocess extends ChildProcessWithoutHandle implements Subpr
 
   resourceUsage(): SubprocessUsage | undefined {
     if (this.#state !== 'running' || this.pid === undefined) return this.#usage
+    // Undefined between the end of the process and its 'exit'.
     const usage = platform.usageOf(this.pid)
-    return usage && resourceUsageOf(usage, performance.now() - this.#startedAt)
+    if (usage !== undefined) this.#usage = resourceUsageOf(usage, performance.now() - this.#startedAt)
+    return this.#usage
   }
 
   terminate(): Promise<TerminationReport> {

@@ -15,7 +15,8 @@ export function usageOf(pid: number): ProcessUsage | undefined {
 function readUsage(pid: number): ProcessUsage | undefined {
   const fields = readStat(pid)?.fields
   const status = readProc(`/proc/${pid}/status`)
-  if (fields === undefined || status === undefined) return undefined
+  // Without memory, it has ended or is about to.
+  if (fields === undefined || !status?.includes('VmHWM:')) return undefined
   const at = (index: number): number => Number(fields[index])
   return {
     userUs: (at(11) + at(13)) * usPerTick,
