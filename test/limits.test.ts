@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { suite, test } from 'node:test'
 import type { Limits, Scope, SubprocessError } from 'fastify-subprocess-guard'
 import type * as RecordModule from '../lib/containment/scope-record.js'
@@ -164,6 +165,22 @@ suite('a limit', () => {
     })
   }
 
+  for (const launch of ['keeper', 'direct'] as const) {
+    test(`does not keep a command open whose output a grandchild holds open (${launch})`, async (t) => {
+      const guarded = await Guarded.start({ timeout: false, launch, limits: { processes: 5 } })
+      t.after(() => guarded.close())
+      const scope = guarded.guard.open()
+      const child = scope.spawn('sh', ['-c', 'sleep 1000 & echo done'], {
+        stdio: ['ignore', 'pipe', 'ignore']
+      })
+      const closed = once(child, 'close')
+      assert.equal(await text(child.stdout), 'done\n')
+      await closed
+      assert.equal(scope.reason, undefined)
+      assert.equal((await scope.list()).length, 1)
+    })
+  }
+
   test('is known before the end of a direct command, even if Node notices that end first', async (t) => {
     const guarded = await Guarded.start({ timeout: false, launch: 'direct', limits: { processes: 5 } })
     const server = createServer().listen(0, '127.0.0.1')
@@ -171,7 +188,6 @@ suite('a limit', () => {
     const writer = connect((server.address() as AddressInfo).port, '127.0.0.1')
     const [[reader]] = await Promise.all([once(server, 'connection'), once(writer, 'connect')])
     t.after(async () => {
-      for (const one of [reader, writer, server]) one.unref()
       for (const one of [reader, writer]) one.destroy()
       server.close()
       await guarded.close()
@@ -182,10 +198,11 @@ suite('a limit', () => {
     const seen: unknown[] = []
     child.once('exit', () => seen.push(scope.reason))
     child.stdout.once('end', () => seen.push(scope.reason)).resume()
+    // The keeper has adopted the command when it answers.
     await guarded.guard.usage()
 
-    // Node collects all children that have ended when it is told of one, after everything else that it was told at the
-    // same time. It is told of this socket and of another child, and the socket keeps it busy until the command is dead.
+    // When Node learns that a child has ended, it first handles all other events of that turn, and then collects every
+    // child that has ended by then. Here the other event is data on this socket, which blocks until the command is dead.
     reader.once('data', () => {
       child.stdin.write('go\n')
       while (lives(child.pid));

@@ -7,6 +7,7 @@ import { platform } from '../platform/current.js'
 import { nameOfChild } from '../wire/name-of-child.js'
 import { DelayedEnd } from './delayed-end.js'
 import { endWhenSilent } from './end-output-when-silent.js'
+import { isHeld } from './held-emitter.js'
 import { logUnheardError } from './log-unheard-error.js'
 import { overrideMethod, runBefore } from './override-method.js'
 import { resourceUsageOf, type SubprocessUsage } from './resource-usage.js'
@@ -84,10 +85,16 @@ export function guardDirectChild(
   })
   // 'exit' may come later than the end of the output.
   for (const output of outputs) {
+    const push = output.push.bind(output)
+    const report = (): void => {
+      owner.subprocessEnding()
+      // That may have closed the scope, which then holds back the events. Not by `output.push`: `endWhenSilent` replaces it.
+      if (!isHeld(output)) push(null)
+    }
     runBefore(output, 'push', (chunk) => {
-      if (chunk === null && end.delays(() => output.push(null))) return 'skip'
-      if (chunk === null) owner.subprocessEnding()
-      return undefined
+      if (chunk !== null) return undefined
+      if (end.delays(report)) return 'skip'
+      return owner.subprocessEnding()
     })
   }
   for (const stream of streams) logUnheardError(stream, (error) => owner.logError(error, child))

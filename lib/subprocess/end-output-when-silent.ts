@@ -31,8 +31,7 @@ export function endWhenSilent(output: Socket): void {
     if ((isRead && (isSilent || checks >= maxChecks)) || lastBytes - firstBytes > maxBytes) {
       output.push(null)
       // The socket is destroyed only after 'end'. Drop what comes until then: another process wrote it.
-      const push = output.push.bind(output)
-      output.push = (chunk) => chunk === null && push(null)
+      output.push = () => false
     } else timer.refresh()
   }
   // Timers run before the loop polls for input: after a blocked loop, let it read the input first.
