@@ -62,7 +62,7 @@ export class KeeperLink extends KeeperLifecycle {
     return this.requests.terminate(scope, command, killSignal)
   }
 
-  /** Resolves when every message was read that the keeper has sent up to now, or when the keeper is lost. */
+  /** Resolves when all messages that the keeper has sent so far have been read, or when the keeper is lost. */
   heardAll(): Promise<void> {
     return this.isLost ? Promise.resolve() : this.requests.ping()
   }

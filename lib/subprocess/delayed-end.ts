@@ -1,22 +1,22 @@
 /**
- * The end of a child of the worker waits for what the keeper has said before that end. The two come by different ways: Node.js
- * may report that a child has ended before it reads an older message, which says that the keeper ends it, and why.
+ * Delays the report that a child of the worker has ended until all older messages of the keeper have been read. The two
+ * take different paths, so Node.js may notice the end before it reads the message that says why the keeper ends the child.
  */
 
 import { throwInNextTick } from './catch-rethrown-error.js'
 
 export class DelayedEnd {
   readonly #heardAll: () => Promise<void> | undefined
-  /** In their order. Undefined while nothing waits. */
+  /** The reports that wait, in their order. Undefined if none does. */
   #reports: (() => void)[] | undefined
   #isReporting = false
 
-  /** `heardAll` resolves when the messages of the keeper were read. It returns undefined if none matters. */
+  /** `heardAll`: see `SubprocessOwner`. */
   constructor(heardAll: () => Promise<void> | undefined) {
     this.#heardAll = heardAll
   }
 
-  /** Whether the report of an end has to wait. If so, `report` is called later. */
+  /** Returns true if the report has to wait, and calls it later. */
   delays(report: () => void): boolean {
     if (this.#isReporting) return false
     if (this.queues(report)) return true
@@ -27,7 +27,7 @@ export class DelayedEnd {
     return true
   }
 
-  /** Whether the report of an end waits, so that this one is called after it. */
+  /** If a report waits, returns true and calls this one after it. */
   queues(report: () => void): boolean {
     this.#reports?.push(report)
     return this.#reports !== undefined

@@ -24,8 +24,8 @@ export interface SubprocessOwner {
   /** Logs an `'error'` event that has no listener, which otherwise would end the server. */
   logError(error: Error, subprocess: ChildProcess): void
   /**
-   * Resolves when every message was read that the keeper has sent up to now. Undefined if none of them could change
-   * what becomes of the scope.
+   * Resolves when all messages that the keeper has sent so far have been read. Undefined if none of them can change
+   * why the scope closes.
    */
   heardAll(): Promise<void> | undefined
   /** The process, or one of its streams, has ended. Called before the user gets the event. */

@@ -12,8 +12,8 @@ import { type Setup, serve } from './server.js'
 const program = fileURLToPath(new URL('../../../test/programs/takes-too-much.mjs', import.meta.url))
 
 /**
- * Each is more than what a Node program needs to start, and what three of them need. At the limit of processes, `sleep` must
- * outnumber Node, whose name the newest child of each of the three still has until it executes `sleep`: with up to 7 of 21.
+ * Each is more than three Node programs need to start. A new child has the name of its parent until it executes `sleep`, so up
+ * to 7 processes may have the name of Node: the limit of processes is so high that most are `sleep` even then.
  */
 const limits = { memory: 400_000_000, cpu: 1_500, processes: 20 }
 const units = { memory: ' bytes', cpu: ' ms', processes: '' }

@@ -15,7 +15,7 @@ export function usageOf(pid: number): ProcessUsage | undefined {
 function readUsage(pid: number): ProcessUsage | undefined {
   const fields = readStat(pid)?.fields
   const status = readProc(`/proc/${pid}/status`)
-  // Without memory, it has ended or is about to.
+  // A process without memory has ended or is about to end.
   if (fields === undefined || !status?.includes('VmHWM:')) return undefined
   const at = (index: number): number => Number(fields[index])
   return {
